@@ -1,0 +1,71 @@
+# Needs Python 3.11 to 3.13 and make. `make PYTHON=/path/to/python demo` chooses another interpreter.
+
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; do \
+	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 \
+	&& { echo $$name; break; }; done)
+WORKERS ?= 2
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip --disable-pip-version-check install --constraint constraints.txt
+TORCH = $(shell sed -n 's/^torch==/&/p' constraints.txt)
+
+.PHONY: help demo install install-dev test check mini format clean
+
+help:
+	@echo "make demo     generate three short videos with the model that is in the package"
+	@echo "make test     run all tests"
+	@echo "make check    lint, types and import layers"
+	@echo "make mini     train the shipped model anew (hours)"
+	@echo "make format   format the code and fix what can be fixed"
+	@echo "make clean    remove the environment, caches and the demo's results"
+
+demo: install
+	$(RUN) examples/demo.py
+
+install: $(VENV)/.base
+
+install-dev: $(VENV)/.dev
+
+test: install-dev
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(WORKERS) tests
+
+check: install-dev
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m pyright
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -q tests/contract/test_layers.py
+
+# Hours on two cores; an interrupted run goes on where it stopped.
+mini: install-dev
+	$(RUN) examples/collect_pictures.py runs/pictures
+	for recipe in autoencoder encoders judge image video image-to-video; do \
+		$(VENV)/bin/videoldm train mini-$$recipe || exit; \
+	done
+	$(RUN) -m videoldm.recipes.ship_mini runs src/videoldm/assets/mini
+
+format: install-dev
+	$(RUN) -m ruff format .
+	$(RUN) -m ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build dist outputs
+	find src tests examples -name __pycache__ -prune -exec rm -rf {} +
+
+# The files .venv/.* say that a step is done; a step is repeated when what it depends on has changed.
+$(VENV)/.python:
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 to 3.13 found; install one, or give it: make PYTHON=/path/to/python" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.torch: constraints.txt | $(VENV)/.python
+	$(PIP) "$(TORCH)"
+	@touch $@
+
+$(VENV)/.base: pyproject.toml constraints.txt $(VENV)/.torch
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt $(VENV)/.torch
+	$(PIP) --editable ".[dev]"
+	@touch $@ $(VENV)/.base

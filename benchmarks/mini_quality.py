@@ -1,0 +1,172 @@
+"""Quality of the mini model on scenes that training never saw.
+
+    python benchmarks/mini_quality.py [--model mini] [--scenes 64] [--prompts 100]
+
+Prints one table: what is measured, on how many clips, the bar, the figure. Scenes come from the "test" split of the
+synthetic world; shape, colour and direction are judged by the shipped feature network, whose own accuracy is printed.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
+
+import torch
+from jaxtyping import Float
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from videoldm.assets.models import model_folder
+from videoldm.conditioners.motion import bucket_of_motion
+from videoldm.core.progress import progress
+from videoldm.core.random import python_random
+from videoldm.measures.features.network import FeatureNetwork
+from videoldm.measures.features.store import load_feature_network
+from videoldm.measures.motion import mean_motion, video_motion
+from videoldm.measures.psnr import psnr
+from videoldm.measures.warping import estimated_warping_error
+from videoldm.synthetic.captions import caption
+from videoldm.synthetic.config import WorldOptions
+from videoldm.synthetic.elements import Scene
+from videoldm.synthetic.render import render
+from videoldm.synthetic.scene import sample_scene, scene_from
+from videoldm.synthetic.vocabulary import COLOURS, OBJECT_MOTIONS, SHAPES
+from videoldm.tasks.model import VideoModel, load_model
+from videoldm.tasks.sampling import sample_clips
+from videoldm.tasks.task import Inputs
+
+FPS = Fraction(7)
+SEED = 2024
+BATCH = 4
+MOVING = tuple(motion for motion in OBJECT_MOTIONS if motion != "still")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    what: str
+    count: int
+    bar: str
+    figure: str
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="mini")
+    parser.add_argument("--scenes", type=int, default=64)
+    parser.add_argument("--prompts", type=int, default=100)
+    arguments = parser.parse_args()
+    start = time.monotonic()
+    judge = load_feature_network(model_folder(arguments.model) / "judge")
+    scenes = [sample_scene(SEED, "test", index, WorldOptions()) for index in range(arguments.scenes)]
+    rendered = render(scenes, num_frames=14, fps=FPS)
+    clips, told_motion = rendered.pixels, mean_motion(rendered.motion, FPS).tolist()
+    by_image = load_model(arguments.model, "image-to-video")
+    rows = [
+        *autoencoder_rows(by_image, clips),
+        *image_to_video_rows(by_image, clips, told_motion),
+        *text_to_video_rows(load_model(arguments.model, "text-to-video"), judge, arguments.prompts),
+        *judge_rows(judge),
+    ]
+    table = Table("measure", "clips", "bar", "figure", title=f"{arguments.model}, seed {SEED}, test split, 7 fps")
+    for row in rows:
+        table.add_row(row.what, str(row.count), row.bar, row.figure)
+    Console().print(table)
+    print(f"{time.monotonic() - start:.0f} s on {torch.get_num_threads()} threads, torch {torch.__version__}")
+
+
+def autoencoder_rows(model: VideoModel, clips: Float[Tensor, "b t c h w"]) -> Iterator[Row]:
+    """Reconstruction of one frame of each clip."""
+    frames = clips[:, 7:8]
+    with torch.no_grad():
+        decoded = model.autoencoder(frames).clamp(-1, 1)
+    yield Row("autoencoder PSNR", len(frames), ">= 34 dB", f"{float(psnr(decoded, frames).mean()):.2f} dB")
+
+
+def image_to_video_rows(
+    model: VideoModel, clips: Float[Tensor, "b t c h w"], told_motion: Sequence[float]
+) -> Iterator[Row]:
+    """Fidelity to the picture, and motion (by estimated flow) beside that of the true clips."""
+    made = []
+    with progress("Image to video", len(clips)) as advance:
+        for start in range(0, len(clips), BATCH):
+            rows = slice(start, start + BATCH)
+            made.append(sample_clips(model, image_inputs(clips[rows, 0], told_motion[rows], start)))
+            advance(len(made[-1]))
+    videos = torch.cat(made)
+    first = psnr(videos[:, 0], clips[:, 0]).mean()
+    motion, true = float(video_motion(videos, FPS).mean()), float(video_motion(clips, FPS).mean())
+    count = len(videos)
+    yield Row("image to video: first frame PSNR to the input", count, ">= 24 dB", f"{float(first):.2f} dB")
+    yield Row("image to video: motion, of the true clips'", count, "0.5 to 2", f"{motion / true:.2f} (true {true:.4f})")
+    yield consistency_row("image to video", videos)
+
+
+def image_inputs(pictures: Float[Tensor, "b c h w"], motion: Sequence[float], start: int) -> Inputs:
+    """Pictures with the motion of their true clips."""
+    count = len(pictures)
+    return Inputs(
+        samples=[(SEED + start + i,) for i in range(count)],
+        pictures=pictures,
+        fps=[float(FPS)] * count,
+        motion_bucket=[bucket_of_motion(value) for value in motion],
+        noise_level=[0.02] * count,
+    )
+
+
+def text_to_video_rows(model: VideoModel, judge: FeatureNetwork, count: int) -> Iterator[Row]:
+    """What the judge sees in clips from prompts that name shape, colour and direction."""
+    scenes = list(prompt_scenes(count))
+    right = dict.fromkeys(("colour", "shape", "motion"), 0)
+    made = []
+    with progress("Text to video", count) as advance:
+        for start in range(0, count, BATCH):
+            part = scenes[start : start + BATCH]
+            made.append(sample_clips(model, text_inputs(model, part, start)))
+            for scene, seen in zip(part, judge.judge(made[-1]), strict=True):
+                for head in right:
+                    right[head] += seen[head] == getattr(scene.objects[0], head)
+            advance(len(part))
+    for head, bar in (("colour", 90), ("shape", 80), ("motion", 75)):
+        yield Row(f"text to video: {head} right", count, f">= {bar} %", f"{100 * right[head] / count:.0f} %")
+    yield consistency_row("text to video", torch.cat(made))
+
+
+def prompt_scenes(count: int) -> Iterator[Scene]:
+    """Scenes with one moving object under a still camera: a random selection of all combinations."""
+    everything = list(product(SHAPES, COLOURS, MOVING))
+    chosen = python_random(SEED, "prompts").sample(everything, count)
+    for index, (shape, colour, motion) in enumerate(chosen):
+        yield scene_from(shape=shape, colour=colour, motion=motion, camera="static", seed=SEED + index)
+
+
+def text_inputs(model: VideoModel, scenes: Sequence[Scene], start: int) -> Inputs:
+    """Captions of scenes, under the model's default signals."""
+    count = len(scenes)
+    return Inputs(
+        samples=[(SEED + start + i,) for i in range(count)],
+        prompts=[caption(scene, variant=0) for scene in scenes],
+        fps=[float(FPS)] * count,
+        motion_bucket=[model.config.signals.motion_bucket] * count,
+        noise_level=[0.0] * count,
+    )
+
+
+def consistency_row(task: str, videos: Float[Tensor, "b t c h w"]) -> Row:
+    """Mean absolute error of frames warped onto their neighbours along the estimated flow."""
+    return Row(f"{task}: warping error", len(videos), "stated", f"{float(estimated_warping_error(videos).mean()):.4f}")
+
+
+def judge_rows(judge: FeatureNetwork) -> Iterator[Row]:
+    """The judge's own accuracy."""
+    for head, accuracy in judge.accuracy.items():
+        yield Row(f"judge: {head} right on unseen renders", accuracy.num_clips, "", f"{100 * accuracy.fraction:.1f} %")
+
+
+if __name__ == "__main__":
+    main()

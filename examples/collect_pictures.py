@@ -1,0 +1,36 @@
+"""Copy free pictures that come with scikit-image into a folder, for the autoencoder's training.
+
+    python examples/collect_pictures.py runs/pictures
+
+All are public domain or CC0 by scikit-image's own list. The demo's photograph is left out: training must not see it.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+import skimage
+
+NAMES = (
+    "astronaut.png",
+    "brick.png",
+    "coffee.png",
+    "grass.png",
+    "gravel.png",
+    "hubble_deep_field.jpg",
+    "retina.jpg",
+    "rocket.jpg",
+)
+
+
+def main() -> None:
+    """Copy."""
+    target = Path(sys.argv[1])
+    target.mkdir(parents=True, exist_ok=True)
+    for name in NAMES:
+        shutil.copy(Path(skimage.__file__).parent / "data" / name, target / name)
+        print(target / name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Three clips from the shipped model: from a photograph, from a rendered scene, from a sentence."""
+
+import time
+from pathlib import Path
+
+from videoldm.core.progress import progress
+from videoldm.synthetic.render import render_pixels
+from videoldm.synthetic.scene import scene_from
+from videoldm.tasks.generate import generate, settings
+from videoldm.tasks.model import load_model
+from videoldm.tasks.request import Choices, Request
+from videoldm.video.contact_sheet import contact_sheet
+from videoldm.video.write import write_video
+
+HERE = Path(__file__).parent
+OUT = Path("outputs/demo")
+PROMPT = "a red cube moves to the left on a checkered ground"
+
+
+def main() -> None:
+    """Generate, write and show where everything lies."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    choices = Choices(seed=23)
+    from_image = load_model("mini", "image-to-video")
+    from_text = load_model("mini", "text-to-video")
+    jobs = {
+        "photograph": (from_image, choices.request("mini", from_image.config, image=HERE / "cat.jpg")),
+        "scene": (from_image, choices.request("mini", from_image.config, image=held_out_scene())),
+        "sentence": (from_text, choices.request("mini", from_text.config, prompt=PROMPT)),
+    }
+    clips = {}
+    for name, (model, request) in jobs.items():
+        start = time.monotonic()
+        with progress(f"Generating {name}", request.sampling.num_inference_steps) as advance:
+            clips[name] = generate(model, [request], on_step=lambda _: advance())[0]
+        write_video(OUT / f"{name}.mp4", clips[name], request.output_fps, settings(request))
+        print(f"{OUT / name}.mp4  ({described(request)}; {time.monotonic() - start:.1f} s)")
+    sheet = OUT / "contact_sheet.png"
+    contact_sheet(list(clips.values()), [described(request) for _, request in jobs.values()]).save(sheet)
+    print(sheet)
+
+
+def held_out_scene() -> Path:
+    """The first frame of a scene that training never saw."""
+    scene = scene_from(shape="torus", colour="green", motion="right", camera="static", seed=7)
+    path = OUT / "scene.png"
+    write_video(path, render_pixels([scene], num_frames=1)[0], 1)
+    return path
+
+
+def described(request: Request) -> str:
+    """What the clip was made from."""
+    return request.prompt or f"from {request.image}"
+
+
+if __name__ == "__main__":
+    main()

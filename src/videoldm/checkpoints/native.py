@@ -1,0 +1,60 @@
+"""Native checkpoints: a folder a component, holding `config.json` and `model.safetensors`."""
+
+from pathlib import Path
+from typing import TypeVar
+
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from videoldm.checkpoints.keymap import KeyMap, load
+from videoldm.core.config import Config, validate
+from videoldm.core.errors import InputError
+from videoldm.core.files import atomic_file, read_json, write_json
+from videoldm.models.autoencoder.config import AutoencoderConfig
+from videoldm.models.autoencoder.network import Autoencoder
+from videoldm.models.unet.config import UNetConfig
+from videoldm.models.unet.network import VideoUNet
+
+C = TypeVar("C", bound=Config)
+
+
+def save_component(folder: Path, module: nn.Module, config: Config) -> None:
+    """Write a module and its configuration; the weights keep their dtype."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", config.model_dump(mode="json"))
+    weights = {name: tensor.detach().contiguous() for name, tensor in module.state_dict().items()}
+    with atomic_file(folder / "model.safetensors") as temporary:
+        save_file(weights, temporary)
+
+
+def load_config(folder: Path, config_type: type[C], *, name: str = "config.json") -> C:
+    """The configuration of the component in `folder`."""
+    path = folder / name
+    if not path.is_file():
+        raise InputError(f"{folder} is not a component folder: it has no {name}")
+    return validate(config_type, read_json(path), source=str(path))
+
+
+def load_weights(folder: Path, module: nn.Module) -> None:
+    """Fill `module` from `folder`, in the module's dtype; every key must fit."""
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        raise InputError(f"{folder} has no model.safetensors")
+    paths = {key.rpartition(".")[0] for key in module.state_dict()}
+    load(module, load_file(path), KeyMap({path: path for path in paths}), source=str(path))
+
+
+def load_autoencoder(folder: Path) -> tuple[Autoencoder, AutoencoderConfig]:
+    """The autoencoder in `folder`, in float32 and evaluation mode."""
+    config = load_config(folder, AutoencoderConfig)
+    module = Autoencoder(config)
+    load_weights(folder, module)
+    return module.eval(), config
+
+
+def load_unet(folder: Path) -> tuple[VideoUNet, UNetConfig]:
+    """The UNet in `folder`, in float32 and evaluation mode."""
+    config = load_config(folder, UNetConfig)
+    module = VideoUNet(config)
+    load_weights(folder, module)
+    return module.eval(), config

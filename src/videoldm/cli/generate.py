@@ -1,0 +1,66 @@
+"""`videoldm generate`: clips from a picture, a folder of pictures, a sentence, or the settings of an earlier clip."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+from videoldm.cli.generate_options import GenerateOptions
+from videoldm.cli.make import Results, draw_contact_sheet, make_all
+from videoldm.cli.options import Verb
+from videoldm.cli.plan import plan_new, plan_repetition
+from videoldm.core.errors import SomeItemsFailed
+from videoldm.core.progress import silent
+
+DESCRIPTION = """Make clips from a picture, from every picture of a folder, or from a sentence.
+
+examples:
+  videoldm generate photo.jpg -o clip.mp4
+  videoldm generate photos/ -o clips/ --motion-bucket-id low
+  videoldm generate --prompt "a red cube moves to the left" --num-videos-per-prompt 4
+  videoldm generate --from clip.mp4 -o again.mp4
+
+Where the default is None, the model has its own.
+"""
+
+
+def run(options: GenerateOptions) -> None:
+    """Plan, generate, write and report. Raises SomeItemsFailed if some of several pictures failed."""
+    started, results = time.monotonic(), Results()
+    with silent() if options.json_ else nullcontext():
+        plan = plan_new(options) if options.from_ is None else plan_repetition(options)
+        try:
+            make_all(plan, options, results)
+            if options.contact_sheet is not None:
+                draw_contact_sheet(Path(options.contact_sheet), results)
+        finally:
+            # Also after an interrupt: what is there is whole.
+            if results.paths:
+                report(results, as_json=options.json_, seconds=time.monotonic() - started)
+    if results.failures:
+        raise SomeItemsFailed(results.failures, num_items=len(plan.items))
+
+
+def report(results: Results, *, as_json: bool, seconds: float) -> None:
+    """Print where the clips lie, or everything as one JSON object."""
+    if as_json:
+        from videoldm.tasks.generate import settings
+
+        summary = {
+            "files": [str(path) for path in results.paths],
+            "seeds": [request.seed for request in results.requests],
+            "settings": [settings(request) for request in results.requests],
+            "failures": dict(results.failures),
+            "seconds": round(seconds, 3),
+        }
+        print(json.dumps(summary))
+        return
+    for path, request in zip(results.paths, results.requests, strict=True):
+        size = f"{request.num_frames} frames of {request.width}x{request.height} at {request.output_fps:g} fps"
+        print(f"{path}  ({size}, seed {request.seed})")
+    print(f"{len(results.paths)} clip{'s' if len(results.paths) > 1 else ''} in {seconds:.1f} s")
+
+
+VERB = Verb(name="generate", options=GenerateOptions, run=run, description=DESCRIPTION, positional=("image",))

@@ -1,0 +1,35 @@
+"""The options of `videoldm generate`."""
+
+from typing import Annotated
+
+import tyro
+from pydantic import Field
+
+from videoldm.cli.options import OPTIONS
+from videoldm.tasks.request import Choices
+
+
+class GenerateOptions(Choices):
+    """What to make, from what, and where to put it."""
+
+    model_config = OPTIONS
+
+    image: tyro.conf.Positional[Annotated[str | None, tyro.conf.arg(metavar="IMAGE|FOLDER")]] = None
+    """A picture, or a folder: every picture in it, sorted by name."""
+    prompt: str | None = None
+    """A sentence that says what the clip shows, instead of a picture."""
+    model: str = "mini"
+    """A model that is in the package, or the folder of one."""
+    output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
+    """Name of the clip: .mp4, .mkv (lossless), .gif, .webp, or no ending for a folder of PNG frames. For several clips,
+    the folder to put them in. Without it, outputs/NAME-SEED.mp4."""
+    num_videos_per_prompt: Annotated[int, Field(ge=1, le=1000)] = 1
+    """How many clips of each picture or prompt; they take seed, seed + 1 and so on."""
+    from_: Annotated[str | None, tyro.conf.arg(name="from", metavar="CLIP")] = None
+    """A clip, or the .json beside it, to make again with exactly its settings."""
+    device: str | None = None
+    """cpu, cuda, cuda:1 and so on; the first GPU if there is one."""
+    contact_sheet: Annotated[str | None, tyro.conf.arg(metavar="PNG")] = None
+    """Also draw frames of all clips into one picture."""
+    json_: Annotated[bool, tyro.conf.arg(name="json")] = False
+    """Print one JSON object (files, seeds, settings, failures, seconds) and no progress."""

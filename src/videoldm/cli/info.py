@@ -1,0 +1,77 @@
+"""`videoldm info`: what a model, a part of one, a video, a picture or a folder of frames is."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from videoldm.assets.models import model_folder
+from videoldm.cli.describe_media import describe_file, describe_frames
+from videoldm.cli.describe_model import describe_component, describe_model, describe_task
+from videoldm.cli.inputs import is_folder
+from videoldm.cli.model_folder import COMPONENT_FILE, TASK_FILE
+from videoldm.cli.options import OPTIONS, Verb
+from videoldm.cli.tables import show
+from videoldm.core.config import Config
+from videoldm.core.errors import InputError
+
+DESCRIPTION = """Tell what a model or a video is: sizes, defaults, and the settings that made it.
+
+examples:
+  videoldm info mini
+  videoldm info clip.mp4
+  videoldm info runs/mini-video/export/unet --json
+"""
+
+
+class InfoOptions(Config):
+    """What to look at."""
+
+    model_config = OPTIONS
+
+    target: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="MODEL|FOLDER|FILE")]]
+    """A model that is in the package, the folder of a model or of one of its parts, a video, a picture, or a folder of
+    PNG frames."""
+    json_: Annotated[bool, tyro.conf.arg(name="json")] = False
+    """Print one JSON object."""
+
+
+def run(options: InfoOptions) -> None:
+    """Print the description."""
+    description = describe(options.target)
+    if options.json_:
+        print(json.dumps(description))
+    else:
+        show(description)
+
+
+def describe(target: str) -> Mapping[str, Any]:
+    """Everything that is known of `target`, as plain JSON values; its `kind` says what it is."""
+    path = Path(target)
+    if is_folder(path):
+        for sign, function in _FOLDERS.items():
+            if any(path.glob(sign)):
+                return function(path)
+        return describe_model(target)
+    if os.path.lexists(path):
+        return describe_file(path)
+    try:
+        model_folder(target)
+    except InputError:
+        raise InputError(f"{target}: does not exist, and no model of the package has that name") from None
+    return describe_model(target)
+
+
+_FOLDERS: Mapping[str, Callable[[Path], dict[str, Any]]] = {
+    TASK_FILE: describe_task,
+    COMPONENT_FILE: describe_component,
+    "frame_*.png": describe_frames,
+}
+"""A file that marks a kind of folder, and what describes such folders."""
+
+VERB = Verb(name="info", options=InfoOptions, run=run, description=DESCRIPTION, positional=("target",))

@@ -1,0 +1,138 @@
+"""Doing what the plan of `videoldm generate` says: load, sample, write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from videoldm.cli.generate_options import GenerateOptions
+from videoldm.cli.plan import Item, Plan
+from videoldm.core.errors import InputError
+from videoldm.core.files import atomic_file
+from videoldm.core.progress import progress
+from videoldm.tasks.config import TaskModelConfig
+from videoldm.tasks.request import Request
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from videoldm.tasks.model import VideoModel
+
+SHEET_COLUMNS = 8
+
+
+@dataclass
+class Results:
+    """What has been made so far."""
+
+    paths: list[Path] = field(default_factory=list[Path])
+    requests: list[Request] = field(default_factory=list[Request])
+    failures: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    rows: list[Tensor] = field(default_factory=list["Tensor"])
+    """Some frames of each clip, for the contact sheet."""
+
+
+def make_all(plan: Plan, options: GenerateOptions, results: Results) -> None:
+    """Generate and write item by item into `results`; of several, one whose picture is bad is left out and listed.
+
+    A failure that is not the picture's ends the work. Raises InputError if nothing could be made.
+    """
+    model: VideoModel | None = None
+    with progress("Pictures", len(plan.items)) if len(plan.items) > 1 else nullcontext(_ignore) as advance:
+        for index, item in enumerate(plan.items):
+            try:
+                requests = item.requests or requests_of(item, plan.config, options)
+            except InputError as error:
+                results.failures.append((item.label, str(error).removeprefix(f"{item.label}: ")))
+            else:
+                model = model or load(plan)
+                try:
+                    make_clips(model, item, requests, results, keep_frames=options.contact_sheet is not None)
+                except InputError as error:
+                    if not results.paths:
+                        raise
+                    results.failures.append((item.label, str(error)))
+                    results.failures += [(left.label, "not tried after that") for left in plan.items[index + 1 :]]
+                    break
+            advance()
+    if not results.paths:
+        raise InputError("\n".join(f"{label}: {reason}" for label, reason in results.failures))
+
+
+def requests_of(item: Item, config: TaskModelConfig, options: GenerateOptions) -> list[Request]:
+    """The requests of one picture or prompt, its picture read once to see that it is whole."""
+    from videoldm.video.picture import load_picture
+
+    if item.image is not None:
+        load_picture(item.image)
+    first = options.request(options.model, config, image=item.image, prompt=item.prompt)
+    return [first.model_copy(update={"seed": first.seed + index}) for index in range(len(item.paths))]
+
+
+def load(plan: Plan) -> VideoModel:
+    """Load the model without transformers' own messages."""
+    from transformers.utils import logging
+
+    from videoldm.tasks.model import load_model
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    return load_model(plan.model, plan.config.task, device=plan.device)
+
+
+def make_clips(
+    model: VideoModel, item: Item, requests: Sequence[Request], results: Results, *, keep_frames: bool
+) -> None:
+    """Generate the clips of one item in one batch and write them."""
+    import torch
+
+    from videoldm.tasks.generate import settings
+    from videoldm.video.time import parse_rate
+    from videoldm.video.write import write_video
+
+    clips = sample(model, item, requests)
+    for clip, request, path in zip(clips, requests, item.paths, strict=True):
+        write_video(path, clip, parse_rate(request.output_fps), settings(request))
+        results.paths.append(path)
+        results.requests.append(request)
+        if keep_frames:
+            columns = torch.linspace(0, len(clip) - 1, min(len(clip), SHEET_COLUMNS))
+            results.rows.append(clip[columns.round().long()])
+
+
+def sample(model: VideoModel, item: Item, requests: Sequence[Request]) -> Float[Tensor, "b t 3 h w"]:
+    """The pixels of the clips, with a progress bar over the steps; raises InputError if memory does not suffice."""
+    from videoldm.tasks.generate import generate
+
+    first = requests[0]
+    with progress(f"Generating {Path(item.label).name}", first.sampling.num_inference_steps) as advance:
+        try:
+            return generate(model, requests, on_step=lambda _: advance())
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            size = f"{first.num_frames} frames of {first.width}x{first.height}"
+            raise InputError(f"memory is too small for {len(requests)} x {size}: ask for fewer or smaller") from error
+
+
+def draw_contact_sheet(path: Path, results: Results) -> None:
+    """A row of frames for each clip."""
+    from videoldm.video.contact_sheet import contact_sheet
+
+    names = [request.prompt or Path(request.image or "").name for request in results.requests]
+    labels = [f"{name}, seed {request.seed}" for name, request in zip(names, results.requests, strict=True)]
+    with atomic_file(path) as partial:
+        contact_sheet(results.rows, labels, num_columns=SHEET_COLUMNS).save(partial, format="PNG")
+
+
+def _ignore() -> None:
+    """Advance no bar."""
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text

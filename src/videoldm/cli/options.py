@@ -1,0 +1,149 @@
+"""From the words of a command line to the frozen options of a verb, and the help on them.
+
+Reading is ours, because each thing that is wrong should come out as one line that names the option; the help page is
+tyro's, made from the same class.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pydantic import ConfigDict
+
+from videoldm.core.config import Config, validate
+from videoldm.core.errors import InputError
+
+O = TypeVar("O", bound=Config)  # noqa: E741 - O for options
+
+SHORT_NAMES = {"-o": "--output", "-h": "--help"}
+END_OF_OPTIONS = "--"
+
+
+def option_name(field: str) -> str:
+    """`num_frames` is read from --num-frames, `from_` (a word of Python) from --from."""
+    return "--" + field.rstrip("_").replace("_", "-")
+
+
+OPTIONS = ConfigDict(alias_generator=option_name)
+"""The model_config of every class of options, so that errors name options as they are typed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb(Generic[O]):
+    """A verb: how its words are read, explained and carried out.
+
+    Every field of `options` is an option with one value, or a flag if it is a bool. Words without an option go to the
+    `positional` fields in their order, those left over to the field `rest`.
+    """
+
+    name: str
+    options: type[O]
+    run: Callable[[O], None]
+    description: str
+    positional: Sequence[str] = ()
+    rest: str | None = None
+
+    def __call__(self, words: Sequence[str]) -> None:
+        """Do what `words`, the command line after the verb, say; raises InputError for words that mean nothing."""
+        if _asks_for_help(words):
+            self.print_help()
+        else:
+            self.run(self.read(words))
+
+    def read(self, words: Sequence[str]) -> O:
+        """The options that `words` give; raises InputError with one line for each thing that is wrong."""
+        values, others = self._split(words)
+        for field in self.positional:
+            if others:
+                values[option_name(field)] = others.pop(0)
+            elif self.options.model_fields[field].is_required():
+                raise InputError(f"{self.name}: the {field} is missing, see videoldm {self.name} --help")
+        if self.rest is not None:
+            values[option_name(self.rest)] = others
+        elif others:
+            raise InputError(f"{self.name}: {others[0]!r} is one word too many; a text of several words goes in quotes")
+        try:
+            return validate(self.options, values, source=self.name)
+        except InputError as error:
+            raise InputError(self._with_option_names(str(error))) from None
+
+    def print_help(self) -> None:
+        """Write the help page to stdout."""
+        import tyro
+
+        with suppress(SystemExit):  # main ends the process
+            tyro.cli(
+                self.options,
+                prog=f"videoldm {self.name}",
+                description=self.description,
+                args=["--help"],
+                config=(tyro.conf.DisallowNone, tyro.conf.FlagCreatePairsOff),
+            )
+
+    def _split(self, words: Sequence[str]) -> tuple[dict[str, object], list[str]]:
+        """Values by option, and the words that belong to none."""
+        is_flag = self._is_flag_by_option()
+        values: dict[str, object] = {}
+        others: list[str] = []
+        remaining = iter(words)
+        for word in remaining:
+            if word == END_OF_OPTIONS:
+                others.extend(remaining)
+            elif not word.startswith("-") or word == "-":
+                others.append(word)
+            else:
+                typed, sign, value = word.partition("=")
+                name = SHORT_NAMES.get(typed, typed.replace("_", "-"))
+                if name not in is_flag:
+                    raise InputError(f"{self.name}: {typed} is no option, {_suggestion(name, list(is_flag))}")
+                if name in values:
+                    raise InputError(f"{self.name}: {typed} is given twice")
+                values[name] = self._value(typed, value if sign else None, remaining, is_flag=is_flag[name])
+        return values, others
+
+    def _value(self, typed: str, value: str | None, remaining: Iterator[str], *, is_flag: bool) -> str | bool:
+        if is_flag:
+            if value is not None:
+                raise InputError(f"{self.name}: {typed} is {value!r}, it takes no value")
+            return True
+        if value is None:
+            value = next(remaining, None)
+            if value is None or value.startswith("--") or value in SHORT_NAMES:
+                raise InputError(f"{self.name}: {typed} has no value after it")
+        return value
+
+    def _is_flag_by_option(self) -> Mapping[str, bool]:
+        fields = self.options.model_fields
+        apart = {*self.positional, self.rest}
+        return {option_name(name): field.annotation is bool for name, field in fields.items() if name not in apart}
+
+    def _with_option_names(self, text: str) -> str:
+        """`text` with the names of fields, as rules about several fields use them, spelled as they are typed."""
+        names = [name for name in self.options.model_fields if "_" in name.rstrip("_")]
+        for name in names:
+            text = re.sub(rf"(?<![\w-]){name}(?!\w)", option_name(name), text)
+        return text
+
+
+def closest(name: str, known: Sequence[str]) -> list[str]:
+    """Of the `known` names those that `name` could be meant for, best first."""
+    cores = {other.strip("-"): other for other in known}
+    core = name.strip("-")
+    containing = [other for other in cores if len(core) > 2 and core in other]
+    similar = difflib.get_close_matches(core, cores, n=3, cutoff=0.7)
+    return [cores[other] for other in dict.fromkeys([*similar, *containing])]
+
+
+def _suggestion(name: str, known: Sequence[str]) -> str:
+    close = closest(name, known)
+    return f"did you mean {' or '.join(close)}?" if close else f"the options are {', '.join(sorted(known))}"
+
+
+def _asks_for_help(words: Sequence[str]) -> bool:
+    before_end = words[: words.index(END_OF_OPTIONS)] if END_OF_OPTIONS in words else words
+    return any(word in ("-h", "--help") for word in before_end)

@@ -1,0 +1,175 @@
+"""What `videoldm generate` is going to do: everything that can be found out before the model loads."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from videoldm.cli.generate_options import GenerateOptions
+from videoldm.cli.inputs import find_pictures
+from videoldm.cli.model_folder import find_model, size_factor, task_config
+from videoldm.cli.options import option_name
+from videoldm.cli.outputs import check_outputs, output_paths, slug, stems_of
+from videoldm.core.config import validate
+from videoldm.core.errors import InputError
+from videoldm.core.files import check_writable
+from videoldm.tasks.config import TaskModelConfig
+from videoldm.tasks.request import MAX_SEED, Request, check_size
+from videoldm.video.hashing import file_hash
+
+BESIDE_FROM = frozenset({"from_", "image", "output", "device", "json_", "contact_sheet"})
+"""What may be said when the settings come from an earlier clip."""
+BYTES_PER_PIXEL = 3 * 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One picture or prompt: its clips, one a path, and either finished requests or what they will be made from."""
+
+    label: str
+    paths: Sequence[Path]
+    image: Path | None = None
+    prompt: str | None = None
+    requests: Sequence[Request] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that is to be made; all of it with the same model, size and steps."""
+
+    items: Sequence[Item]
+    model: str
+    config: TaskModelConfig
+    device: str
+
+
+def plan_new(options: GenerateOptions) -> Plan:
+    """The clips that the options ask for."""
+    image, prompt = options.image, options.prompt
+    if (image is None) == (prompt is None):
+        raise InputError(
+            "nothing to make a clip from: give a picture, or a sentence with --prompt"
+            if image is None
+            else f"a picture ({image}) and --prompt {prompt!r} exclude each other: give one of them, texts in quotes"
+        )
+    if prompt is not None and not prompt.strip():
+        raise InputError(f"--prompt is {prompt!r}, it should say what the clip shows")
+    pictures = [] if image is None else find_pictures(image)
+    folder = find_model(options.model)
+    config = task_config(options.model, folder, "text-to-video" if image is None else "image-to-video")
+    height, width = options.height or config.height, options.width or config.width
+    try:
+        check_size(height, width, factor=size_factor(folder))
+    except InputError as error:
+        raise InputError(f"--{error}") from None
+    if image is None and "resize" in options.model_fields_set:
+        warnings.warn("--resize has no effect without a picture", stacklevel=1)
+    num_frames = options.num_frames or config.num_frames
+    check_memory(options.num_videos_per_prompt, num_frames, height, width)
+
+    seeds = [options.seed + index for index in range(options.num_videos_per_prompt)]
+    if seeds[-1] > MAX_SEED:
+        raise InputError(f"--seed is {options.seed}, the seed of the last clip should be at most {MAX_SEED}")
+    stems = stems_of(pictures) or [slug(prompt or "")]
+    paths = output_paths(options.output, [[f"{stem}-{seed}.mp4" for seed in seeds] for stem in stems])
+    output_fps = options.output_fps or options.fps or config.signals.fps
+    flat = [path for row in paths for path in row]
+    check_outputs(flat, inputs=pictures, num_frames=num_frames, output_fps=output_fps)
+    items = (
+        [Item(label=prompt, paths=paths[0], prompt=prompt)]
+        if prompt is not None
+        else [Item(label=str(path), paths=row, image=path) for path, row in zip(pictures, paths, strict=True)]
+    )
+    check_contact_sheet(options.contact_sheet, taken=[*flat, *pictures])
+    return Plan(items=items, model=options.model, config=config, device=find_device(options.device))
+
+
+def plan_repetition(options: GenerateOptions) -> Plan:
+    """The clip whose settings are stored in --from."""
+    assert options.from_ is not None
+    others = sorted(options.model_fields_set - BESIDE_FROM)
+    if others:
+        raise InputError(f"{option_name(others[0])} cannot be changed beside --from, which repeats a clip exactly")
+    request = stored_request(options.from_, options.image)
+    folder = find_model(request.model)
+    config = task_config(request.model, folder, request.task)
+    check_memory(1, request.num_frames, request.height, request.width)
+    stem = Path(options.from_.removesuffix(".json")).stem
+    [[path]] = output_paths(options.output, [[f"{stem}-again.mp4"]])
+    inputs = [Path(options.from_), *([Path(request.image)] if request.image else [])]
+    check_outputs([path], inputs=inputs, num_frames=request.num_frames, output_fps=request.output_fps)
+    check_contact_sheet(options.contact_sheet, taken=[path, *inputs])
+    item = Item(label=options.from_, paths=[path], requests=[request])
+    return Plan(items=[item], model=request.model, config=config, device=find_device(options.device))
+
+
+def stored_request(source: str, image: str | None) -> Request:
+    """The request of an earlier clip, its picture taken from `image` if that is given."""
+    from videoldm.video.metadata import read_metadata
+
+    stored = read_metadata(source)
+    if stored is None or not isinstance(stored.get("request"), dict):
+        raise InputError(f"{source}: holds no settings, it should be a clip that videoldm made or the .json beside it")
+    request = validate(Request, stored["request"], source=source)
+    if image is not None:
+        if request.image is None:
+            raise InputError(f"{source} was made from a prompt, so no picture goes with it: leave out {image}")
+        request = request.model_copy(update={"image": image})
+    elif request.image is not None and not Path(request.image).exists():
+        raise InputError(f"{source} was made from {request.image}, which is not here: give the picture beside --from")
+    if request.image is not None and file_hash(request.image) != request.image_hash:
+        raise InputError(f"{request.image}: is not the picture that {source} was made from, its content differs")
+    warn_of_versions(stored.get("versions", {}))
+    return request
+
+
+def warn_of_versions(stored: Mapping[str, str]) -> None:
+    """Say so if the clip comes from other versions, which may round differently."""
+    for package, old in stored.items():
+        with suppress(PackageNotFoundError):
+            if old != version(package):
+                warnings.warn(f"made with {package} {old}, this is {version(package)}", stacklevel=1)
+
+
+def check_memory(num_clips: int, num_frames: int, height: int, width: int) -> None:
+    """Refuse what cannot be done: the finished pixels alone, twice, are more than the whole memory."""
+    needed = 2 * num_clips * num_frames * height * width * BYTES_PER_PIXEL
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > memory:
+        clips = f"{num_clips} clips of {num_frames} frames of {height}x{width}"
+        raise InputError(
+            f"{clips} need at least {needed / 1e9:.0f} GB, this machine has {memory / 1e9:.0f} GB: make fewer, shorter "
+            f"or smaller ones"
+        )
+
+
+def check_contact_sheet(path: str | None, *, taken: Sequence[Path]) -> None:
+    """Find out now whether the contact sheet can be written."""
+    if path is None:
+        return
+    if Path(path).resolve() in {other.resolve() for other in taken}:
+        raise InputError(f"--contact-sheet is {path!r}, which is an input or an output: give it another name")
+    if Path(path).suffix.lower() != ".png":
+        raise InputError(f"--contact-sheet is {path!r}, its name should end in .png")
+    check_writable(path)
+
+
+def find_device(name: str | None) -> str:
+    """The device as torch calls it; raises InputError if there is none of that name."""
+    import torch
+
+    if name is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, index = name.partition(":")
+    if kind == "cpu" and not index:
+        return name
+    num_gpus = torch.cuda.device_count()
+    if kind == "cuda" and (index or "0").isdecimal() and int(index or "0") < num_gpus:
+        return name
+    gpus = "".join(f", cuda:{number}" for number in range(num_gpus))
+    raise InputError(f"--device is {name!r}, on this machine it should be cpu{gpus}")

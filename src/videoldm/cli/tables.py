@@ -1,0 +1,92 @@
+"""Descriptions as tables for people."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from videoldm.core import yaml_text
+from videoldm.tasks.config import TaskModelConfig
+
+WIDE = 200
+"""Columns where there is no terminal, so that nothing is broken into lines."""
+
+
+def show(description: Mapping[str, Any]) -> None:
+    """Print a description: single values first, then a table or a block for each group of values."""
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+    groups = {name: value for name, value in description.items() if isinstance(value, (dict, list))}
+    console.print(_grid({name: value for name, value in description.items() if name not in groups}))
+    for name, value in groups.items():
+        match name, value:
+            case "components", dict():
+                console.print(_components(value))
+            case "tasks", dict():
+                console.print(_tasks(value))
+            case "streams", list():
+                for stream in value:
+                    console.print("stream", _grid(stream), sep="\n")
+            case _:
+                console.print(f"{name}:\n{escape(_indented(yaml_text.dump(value)))}", end="")
+
+
+def _grid(values: Mapping[str, Any]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    for name, value in values.items():
+        text = "" if value is None else _text(name, value)
+        if text:
+            grid.add_row(name.replace("_", " "), escape(text))
+    return grid
+
+
+def _components(components: Mapping[str, Any]) -> Table:
+    table = Table("part")
+    for heading in ("parameters", "MB"):
+        table.add_column(heading, justify="right")
+    for place, part in components.items():
+        table.add_row(place, f"{part['parameters']:,}", _megabytes(part["bytes"]))
+    return table
+
+
+def _tasks(tasks: Mapping[str, Any]) -> Table:
+    table = Table("task", "trained clip", "fps", "motion bucket", "noise", "steps", "sampler", "schedule", "guidance")
+    for task, values in tasks.items():
+        config = TaskModelConfig.model_validate(values)
+        sampling, signals = config.sampling, config.signals
+        table.add_row(
+            task,
+            f"{config.num_frames} x {config.width}x{config.height}",
+            f"{signals.fps:g}",
+            f"{signals.motion_bucket:g}",
+            f"{signals.noise_level:g}",
+            str(sampling.num_inference_steps),
+            sampling.sampler.kind,
+            sampling.schedule.kind,
+            ", ".join(f"{name} {value:g}" for name, value in _numbers(sampling.guidance.scale.model_dump())),
+        )
+    return table
+
+
+def _numbers(values: Mapping[str, Any]) -> list[tuple[str, float]]:
+    return [(name, value) for name, value in values.items() if isinstance(value, float)]
+
+
+def _text(name: str, value: object) -> str:
+    if name == "bytes" and isinstance(value, int):
+        return f"{value:,} ({_megabytes(value)} MB)"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items() if item is not None)
+    return f"{value:,}" if isinstance(value, int) and name == "parameters" else str(value)
+
+
+def _megabytes(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:.2f}"
+
+
+def _indented(text: str) -> str:
+    return "".join(f"  {line}\n" for line in text.splitlines())

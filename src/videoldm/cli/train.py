@@ -1,0 +1,127 @@
+"""`videoldm train`: one run of a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from videoldm.cli.inputs import is_folder
+from videoldm.cli.options import OPTIONS, Verb, closest
+from videoldm.core.config import Config, apply_overrides, from_yaml, to_yaml
+from videoldm.core.errors import InputError, Interrupted
+from videoldm.recipes.registry import RECIPES
+from videoldm.training.recipe import Recipe
+
+DESCRIPTION = """Train a model by a recipe. The same command goes on after an interruption.
+
+examples:
+  videoldm train --list
+  videoldm train mini-autoencoder
+  videoldm train mini-video training.num_samples=65536 training.optimizer.learning_rate=5e-4 -o runs/longer
+  videoldm train mini-video --print-config > mine.yaml
+  videoldm train mine.yaml
+"""
+RUNS = Path("runs")
+
+
+class TrainOptions(Config):
+    """Which run, what is changed in it, and where it goes."""
+
+    model_config = OPTIONS
+
+    recipe: tyro.conf.Positional[Annotated[str | None, tyro.conf.arg(metavar="RECIPE|FILE.yaml")]] = None
+    """Name of a recipe, or a YAML file as --print-config writes it."""
+    overrides: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="key.path=value")]] = ()
+    """Changes to the recipe."""
+    output: Annotated[str | None, tyro.conf.arg(aliases=["-o"], metavar="FOLDER")] = None
+    """Folder of the run: its configuration, log, checkpoints and exported weights. Without it, runs/RECIPE."""
+    cache: Annotated[str, tyro.conf.arg(metavar="FOLDER")] = str(RUNS / "cache")
+    """Folder for rendered clips and encoded latents, shared by all runs."""
+    list_: Annotated[bool, tyro.conf.arg(name="list")] = False
+    """List the recipes."""
+    print_config: bool = False
+    """Print the complete configuration as YAML instead of training."""
+    dry_run: bool = False
+    """Check the configuration and the folders instead of training."""
+
+
+def run(options: TrainOptions) -> None:
+    """List, print, check or train."""
+    if options.list_:
+        list_recipes()
+        return
+    if options.recipe is None:
+        raise InputError(f"a recipe is missing: give one of {', '.join(RECIPES)} or a YAML file")
+    recipe = apply_overrides(find_recipe(options.recipe), options.overrides, source=options.recipe)
+    if options.print_config:
+        print(to_yaml(recipe), end="")
+        return
+    train(recipe, Path(options.output or RUNS / recipe.name), Path(options.cache), is_dry=options.dry_run)
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of that name, or the one in a YAML file."""
+    if name in RECIPES:
+        return RECIPES[name]()
+    path = Path(name)
+    if path.suffix.lower() in (".yaml", ".yml") or path.is_file():
+        return from_yaml(Recipe, _text(path), source=name)
+    close = closest(name, list(RECIPES))
+    hint = f"did you mean {' or '.join(close)}?" if close else f"the recipes are {', '.join(RECIPES)}"
+    raise InputError(f"{name!r} is neither a recipe nor a YAML file, {hint}")
+
+
+def list_recipes() -> None:
+    """Name and summary of each recipe."""
+    width = max(map(len, RECIPES))
+    for name, function in RECIPES.items():
+        print(f"{name:<{width}}  {function().summary}")
+
+
+def train(recipe: Recipe, folder: Path, cache: Path, *, is_dry: bool) -> None:
+    """Run a recipe; raises InputError, FloatingPointError if it diverges, Interrupted with how to go on."""
+    from videoldm.training.run import check, run
+
+    if is_dry:
+        check(recipe, folder, cache)
+        training = recipe.training
+        print(f"{recipe.name}: {recipe.summary}")
+        print(f"{training.num_samples:,} samples in batches of {training.batch_size} would be trained in {folder}")
+        return
+    try:
+        export = run(recipe, folder, cache)
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted; the same command goes on from the last checkpoint") from None
+    print(export)
+
+
+def _text(path: Path) -> str:
+    if is_folder(path):
+        raise InputError(f"{path}: is a folder, it should be a YAML file")
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: is no text, it should be a YAML file") from None
+
+
+class _TrainVerb(Verb[TrainOptions]):
+    """Overrides may be typed with hyphens before them, as options are."""
+
+    def read(self, words: Sequence[str]) -> TrainOptions:
+        """See `Verb`."""
+        return super().read([word.removeprefix("--") if _is_override(word) else word for word in words])
+
+
+def _is_override(word: str) -> bool:
+    key, sign, _ = word.partition("=")
+    return bool(sign) and "." in key
+
+
+VERB = _TrainVerb(
+    name="train", options=TrainOptions, run=run, description=DESCRIPTION, positional=("recipe",), rest="overrides"
+)

@@ -1,0 +1,1 @@
+"""Producers of conditions: each turns inputs into one field of a Conditioning."""

@@ -1,0 +1,74 @@
+"""Choices of the conditioners (no torch here)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+import pydantic
+from pydantic import Field
+
+from videoldm.core.config import Config
+
+MicroSignal = Literal["fps", "motion_bucket", "noise_level"]
+MICRO_ORDER: tuple[MicroSignal, ...] = ("fps", "motion_bucket", "noise_level")
+
+Rate = Annotated[float, Field(ge=0, le=1)]
+
+
+class LastLayer(Config):
+    """Take the hidden states after the last layer (SD 2.1 as diffusers stores it, its encoder one layer shorter)."""
+
+    kind: Literal["last"] = "last"
+
+
+class PenultimateLayer(Config):
+    """Take the hidden states before the last layer (SD 2.1 on the complete OpenCLIP text tower)."""
+
+    kind: Literal["penultimate"] = "penultimate"
+
+
+class TextConditionerConfig(Config):
+    """Which hidden states become the context; the final norm follows in either case."""
+
+    layer: LastLayer | PenultimateLayer = Field(default=LastLayer(), discriminator="kind")
+
+
+LAST_LAYER = TextConditionerConfig()
+
+
+class MicroConfig(Config):
+    """Which signals enter the vector and how wide each one's embedding is.
+
+    SVD: all three at 256. Its text-to-video form has no condition frame and so no noise level.
+    """
+
+    signals: tuple[MicroSignal, ...] = MICRO_ORDER
+    embedding_dim: int = Field(default=256, ge=2, multiple_of=2)
+    trained_fps: tuple[float, float] = (6, 31)
+    trained_max_motion_bucket: float = 255
+
+    @pydantic.model_validator(mode="after")
+    def _signals_are_in_order(self) -> Self:
+        expected = tuple(signal for signal in MICRO_ORDER if signal in self.signals)
+        if not expected or self.signals != expected:
+            raise ValueError(f"signals is {self.signals}, it should be some of {MICRO_ORDER}, in this order")
+        return self
+
+    @property
+    def vector_dim(self) -> int:
+        """Width of the whole vector."""
+        return len(self.signals) * self.embedding_dim
+
+
+SVD_MICRO = MicroConfig()
+
+
+class DropoutConfig(Config):
+    """How often a training sample goes without its conditions; the three draws are independent.
+
+    `joint` drops the context and the given frames together, as guidance does in sampling; the other two drop one alone.
+    """
+
+    joint: Rate = 0.0
+    context: Rate = 0.0
+    concat: Rate = 0.0

@@ -1,0 +1,56 @@
+"""Conditions left out for classifier-free guidance; changes `context`, `temporal_context`, `concat`, `frame_mask`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from videoldm.conditioners.config import DropoutConfig
+from videoldm.conditioners.frames import SampleKey
+from videoldm.core.random import generator
+from videoldm.diffusion.conditioning import Conditioning
+
+DROPOUT = "condition dropout"
+
+
+@dataclass(frozen=True)
+class Drops:
+    """Which clips of a batch go without their context, and which without their given frames."""
+
+    context: Bool[Tensor, " b"]
+    concat: Bool[Tensor, " b"]
+
+
+def draw_drops(config: DropoutConfig, samples: Sequence[SampleKey]) -> Drops:
+    """Draw from each sample's own stream; always three numbers, so that no rate changes what another one drops."""
+    draws = torch.stack([torch.rand(3, generator=generator(seed, DROPOUT, *position)) for seed, *position in samples])
+    joint, context, concat = (draws < torch.tensor([config.joint, config.context, config.concat])).unbind(dim=1)
+    return Drops(context=joint | context, concat=joint | concat)
+
+
+def apply_drops(
+    conditioning: Conditioning, drops: Drops, *, null_context: Float[Tensor, "1 n d"] | None
+) -> Conditioning:
+    """Replace dropped contexts by `null_context` (the empty prompt's; None: zeros) and dropped frames by zeros.
+
+    The frame mask goes with the given frames. The vector always stays. Samples that lose everything look as guidance's
+    unconditional branch does in sampling (`diffusion.guidance.drop_image`, `use_context`).
+    """
+    null = 0.0 if null_context is None else null_context
+    return conditioning.replace(
+        context=_replace(conditioning.context, drops.context, null),
+        temporal_context=_replace(conditioning.temporal_context, drops.context, null),
+        concat=_replace(conditioning.concat, drops.concat, 0.0),
+        frame_mask=_replace(conditioning.frame_mask, drops.concat, 0.0),
+    )
+
+
+def _replace(value: Tensor | None, is_dropped: Bool[Tensor, " b"], substitute: Tensor | float) -> Tensor | None:
+    if value is None:
+        return None
+    rows = is_dropped.to(value.device).reshape(-1, *[1] * (value.ndim - 1))
+    return torch.where(rows, torch.as_tensor(substitute).to(value), value)

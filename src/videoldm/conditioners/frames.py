@@ -1,0 +1,82 @@
+"""Given frames as a condition; fills `Conditioning.concat` and `Conditioning.frame_mask`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from videoldm.core.errors import InputError
+from videoldm.core.random import normal
+
+AUGMENTATION = "augmentation"
+
+SampleKey = tuple[int, ...]
+"""Which sample it is, for its random streams: its seed, and in training its position in the run after that."""
+
+
+class LatentDistribution(Protocol):
+    """What an encoder gives."""
+
+    def mode(self) -> Tensor:
+        """Return the most likely latents."""
+        ...
+
+
+class LatentEncoder(Protocol):
+    """The half of an autoencoder needed here: pixels `b t c h w` in [-1, 1] to raw latents."""
+
+    def encode(self, pixels: Tensor) -> LatentDistribution:
+        """Encode every frame on its own."""
+        ...
+
+
+def condition_latent(
+    autoencoder: LatentEncoder,
+    pixels: Float[Tensor, "b t 3 h w"],
+    *,
+    noise_level: Float[Tensor, " b"],
+    samples: Sequence[SampleKey],
+) -> Float[Tensor, "b t c h_latent w_latent"]:
+    """Raw latents (posterior mode, not scaled) of frames with noise added; SVD, D.4.
+
+    Training and sampling both call this: the same pixels, level and sample key give the same bits. It never runs in a
+    lower precision than the autoencoder's weights, whatever autocast says.
+    """
+    noised = augment(pixels, noise_level=noise_level, samples=samples)
+    with torch.autocast(pixels.device.type, enabled=False):
+        return autoencoder.encode(noised).mode()
+
+
+def augment(
+    pixels: Float[Tensor, "b t c h w"], *, noise_level: Float[Tensor, " b"], samples: Sequence[SampleKey]
+) -> Float[Tensor, "b t c h w"]:
+    """Pixels plus Gaussian noise of each clip's own level, drawn from its own stream on the CPU."""
+    if len(samples) != len(pixels):
+        raise ValueError(f"{len(pixels)} clips but {len(samples)} sample keys")
+    shape = tuple(pixels.shape[1:])
+    noise = torch.stack([normal(shape, seed, AUGMENTATION, *position) for seed, *position in samples])
+    level = noise_level.to(pixels)[:, None, None, None, None]
+    return pixels + level * noise.to(pixels)
+
+
+def repeat_over_frames(latents: Float[Tensor, "b 1 c h w"], num_frames: int) -> Float[Tensor, "b t c h w"]:
+    """The same latent for each frame of the clip, as an expanded view."""
+    return latents.expand(-1, num_frames, -1, -1, -1)
+
+
+def frame_mask(given: Sequence[Sequence[int]], num_frames: int) -> Float[Tensor, "b t"]:
+    """1 where a frame is given, 0 elsewhere; `given` lists each clip's frames, -1 being the last one.
+
+    Raises InputError for a frame outside the clip.
+    """
+    mask = torch.zeros(len(given), num_frames)
+    for row, frames in enumerate(given):
+        for frame in frames:
+            if not -num_frames <= frame < num_frames:
+                raise InputError(f"given frame is {frame}, it should be {-num_frames} to {num_frames - 1}")
+            mask[row, frame] = 1
+    return mask

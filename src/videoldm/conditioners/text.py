@@ -1,0 +1,94 @@
+"""Sentences as a condition; fills `Conditioning.context`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from videoldm.conditioners.config import LAST_LAYER, PenultimateLayer, TextConditionerConfig
+from videoldm.core.errors import InputError
+
+
+class TextConditioner:
+    """Turns prompts into the hidden states of a CLIP text model, padding tokens included as in Stable Diffusion.
+
+    The length n is the model's maximum. Gradients reach the model unless the caller turns them off.
+    """
+
+    def __init__(
+        self,
+        model: CLIPTextModel,
+        tokenizer: CLIPTokenizer,
+        config: TextConditionerConfig = LAST_LAYER,
+    ) -> None:
+        if len(tokenizer) > model.config.vocab_size:
+            raise InputError(
+                f"tokenizer has {len(tokenizer)} entries, the text model knows {model.config.vocab_size}: "
+                "they do not belong together"
+            )
+        self.model = model
+        self.tokenizer = tokenizer
+        self.config = config
+
+    @property
+    def max_tokens(self) -> int:
+        """Length of the context, start and end token included."""
+        return self.model.config.max_position_embeddings
+
+    def __call__(self, prompts: Sequence[str]) -> Float[Tensor, "b n d"]:
+        """Encode each prompt; one that is too long is cut, with a warning that names the words cut."""
+        return self.encode_tokens(self.tokenize(prompts))
+
+    def null(self) -> Float[Tensor, "1 n d"]:
+        """The empty prompt: the context of guidance and of samples whose text was dropped."""
+        return self([""])
+
+    def tokenize(self, prompts: Sequence[str]) -> Int[Tensor, "b n"]:
+        """Token numbers of each prompt, filled up or cut to the model's length."""
+        if isinstance(prompts, str) or not prompts:
+            raise InputError(f"prompts is {prompts!r}, it should be a list of at least one text")
+        rows = self.tokenizer(
+            list(prompts),
+            padding="max_length",
+            truncation=True,
+            max_length=self.max_tokens,
+            return_overflowing_tokens=True,
+            return_offsets_mapping=True,
+            return_special_tokens_mask=True,
+        )
+        first_rows: dict[int, int] = {}
+        words_cut: dict[int, str] = {}
+        prompt_of_row: list[int] = rows["overflow_to_sample_mapping"]
+        for row, prompt in enumerate(prompt_of_row):
+            if first_rows.setdefault(prompt, row) != row and prompt not in words_cut:
+                start = rows["offset_mapping"][row][rows["special_tokens_mask"][row].index(0)][0]
+                words_cut[prompt] = _words_from(prompts[prompt], start)
+        if words_cut:
+            cut = ", ".join(repr(words) for words in words_cut.values())
+            warnings.warn(f"prompt longer than {self.max_tokens - 2} tokens, not used: {cut}", stacklevel=2)
+        return torch.tensor([rows["input_ids"][first_rows[prompt]] for prompt in range(len(prompts))])
+
+    def encode_tokens(self, tokens: Int[Tensor, "b n"]) -> Float[Tensor, "b n d"]:
+        """Hidden states of tokens, after the final norm."""
+        tokens = tokens.to(self.model.device)
+        if isinstance(self.config.layer, PenultimateLayer):
+            hidden = self.model(input_ids=tokens, output_hidden_states=True).hidden_states[-2]
+            return _final_norm(self.model)(hidden)
+        return self.model(input_ids=tokens).last_hidden_state
+
+
+def _words_from(prompt: str, start: int) -> str:
+    """The rest of the prompt, from the beginning of the word that character `start` belongs to."""
+    while start > 0 and prompt[start - 1 : start + 1].isalnum():
+        start -= 1
+    return " ".join(prompt[start:].split())
+
+
+def _final_norm(model: CLIPTextModel) -> nn.Module:
+    # Its place differs between versions of transformers: in the model itself or in its `text_model`.
+    return next(module for name, module in model.named_modules() if name.endswith("final_layer_norm"))

@@ -1,0 +1,1 @@
+"""Foundation that every other package may use: errors, files, configuration, random streams, progress."""

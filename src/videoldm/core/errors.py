@@ -1,0 +1,57 @@
+"""Errors that a user is meant to see, and the exit code each of them leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process tells the shell."""
+
+    DONE = 0
+    SOME_FAILED = 1
+    BAD_INPUT = 2
+    CRASHED = 70
+    INTERRUPTED = 130
+
+
+class InputError(ValueError):
+    """Something the user gave is wrong: one clear line that names the input, the value and what would be right."""
+
+
+class SomeItemsFailed(Exception):  # noqa: N818 - the run itself did not fail
+    """The run finished, but some of its items failed.
+
+    `failures` holds one `(item, reason)` pair for each failed item, `num_items` how many items there were.
+    """
+
+    def __init__(self, failures: Sequence[tuple[str, str]], *, num_items: int) -> None:
+        self.failures = tuple(failures)
+        self.num_items = num_items
+        lines = [f"{len(self.failures)} of {num_items} items failed:"]
+        lines += [f"  {item}: {reason}" for item, reason in self.failures]
+        super().__init__("\n".join(lines))
+
+
+class Interrupted(KeyboardInterrupt):
+    """The run was asked to stop and did so at a clean point; the message says how to go on."""
+
+
+def exit_code(error: BaseException | None) -> ExitCode:
+    """The exit code of a process that ended with `error`, where None means that it ended well.
+
+    A bug of ours gets a code of its own (70, "internal software error" in sysexits.h), so that scripts never mistake
+    it for "finished, but some items failed".
+    """
+    match error:
+        case None:
+            return ExitCode.DONE
+        case InputError():
+            return ExitCode.BAD_INPUT
+        case SomeItemsFailed():
+            return ExitCode.SOME_FAILED
+        case KeyboardInterrupt():
+            return ExitCode.INTERRUPTED
+        case _:
+            return ExitCode.CRASHED

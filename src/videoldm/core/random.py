@@ -1,0 +1,57 @@
+"""Named random streams: every draw is a function of (seed, stream name, position) and of nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+_ENGINE_WORDS = 624
+_ENGINE_HEADER_BYTES = 24
+_ENGINE_STATE_BYTES = 5056
+
+
+def generator(seed: int, stream: str, *position: int) -> torch.Generator:
+    """A CPU generator for draw number `position` of the stream named `stream`.
+
+    Different seeds, names or positions give unrelated numbers. Torch's own `manual_seed` looks at 32 bits of its
+    argument only, so that among a million samples many would share their noise; here the hash fills the whole state
+    of the Mersenne Twister.
+    """
+    import torch
+
+    key = stream_key(seed, stream, *position)
+    result = torch.Generator(device="cpu").manual_seed(int.from_bytes(key[:8], "little"))
+    state = result.get_state()
+    assert state.numel() == _ENGINE_STATE_BYTES, f"torch {torch.__version__} has another CPU generator"
+    words = torch.frombuffer(bytearray(hashlib.shake_256(key).digest(4 * _ENGINE_WORDS)), dtype=torch.uint8)
+    engine = state[_ENGINE_HEADER_BYTES : _ENGINE_HEADER_BYTES + 8 * _ENGINE_WORDS].view(_ENGINE_WORDS, 8)
+    engine[:, :4] = words.view(_ENGINE_WORDS, 4)
+    return result.set_state(state)
+
+
+def normal(
+    shape: tuple[int, ...], seed: int, stream: str, *position: int, dtype: torch.dtype | None = None
+) -> torch.Tensor:
+    """Standard normal numbers of `shape` on the CPU; `dtype` None means float32.
+
+    They are always drawn in float32 and then cast, so that runs in different precisions start from the same noise.
+    """
+    import torch
+
+    drawn = torch.randn(shape, generator=generator(seed, stream, *position), dtype=torch.float32)
+    return drawn.to(dtype or torch.float32)
+
+
+def python_random(seed: int, stream: str, *position: int) -> random.Random:
+    """The same streams without torch: a `random.Random` for choices, shuffles and single numbers."""
+    return random.Random(int.from_bytes(stream_key(seed, stream, *position), "little"))
+
+
+def stream_key(seed: int, stream: str, *position: int) -> bytes:
+    """32 bytes that identify one draw; integers of any size and sign are allowed."""
+    text = repr((int(seed), str(stream), *(int(index) for index in position)))
+    return hashlib.blake2b(text.encode(), digest_size=32).digest()

@@ -1,0 +1,1 @@
+"""Reading clips, latents and the order in which training visits them."""

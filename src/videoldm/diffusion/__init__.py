@@ -1,0 +1,1 @@
+"""The mathematics of diffusion: denoisers, noise levels, schedules, samplers, guidance and losses."""

@@ -1,0 +1,298 @@
+"""What can be chosen about diffusion; torch-free, so that recipes and the command line print and validate it.
+
+Each choice is a union of small specs told apart by `kind`; the module named after the choice (`schedules`, `guidance`,
+`loss`, ...) gives the spec its meaning in one function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from videoldm.core.config import Config
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+# Preconditioning: how a denoiser is made from a network.
+
+
+class VPrediction(Config):
+    """The network predicts v and is told 0.25 ln sigma (SVD, D.1): EDM with sigma_data 1 but for the sign of c_out."""
+
+    kind: Literal["v"] = "v"
+
+
+class EDM(Config):
+    """Karras et al. 2022, table 1: input, output and target have unit variance for data of deviation `sigma_data`."""
+
+    kind: Literal["edm"] = "edm"
+    sigma_data: Positive = 0.5
+
+
+class DiscreteEps(Config):
+    """The network predicts the noise and is told the index of the nearest discrete level (SD 1.x, SD 2.1-base)."""
+
+    kind: Literal["discrete_eps"] = "discrete_eps"
+
+
+class DiscreteV(Config):
+    """The network predicts v and is told the index of the nearest discrete level (SD 2.1)."""
+
+    kind: Literal["discrete_v"] = "discrete_v"
+
+
+Preconditioning = Annotated[VPrediction | EDM | DiscreteEps | DiscreteV, Field(discriminator="kind")]
+
+
+# Noise levels: the distribution p(sigma) of training.
+
+
+class LogNormal(Config):
+    """ln sigma ~ N(p_mean, p_std^2)."""
+
+    kind: Literal["log_normal"] = "log_normal"
+    p_mean: Finite
+    p_std: Positive
+
+
+class DiscreteUniform(Config):
+    """Each of Stable Diffusion's thousand levels is equally likely."""
+
+    kind: Literal["discrete_uniform"] = "discrete_uniform"
+
+
+NoiseLevels = Annotated[LogNormal | DiscreteUniform, Field(discriminator="kind")]
+
+SVD_NOISE_LEVELS: Mapping[str, LogNormal] = MappingProxyType(
+    {
+        "image": LogNormal(p_mean=-1.2, p_std=1.0),
+        "video_256x384": LogNormal(p_mean=-1.2, p_std=1.0),
+        "video_320x576": LogNormal(p_mean=0.0, p_std=1.0),
+        "text_to_video_576x1024": LogNormal(p_mean=0.5, p_std=1.4),
+        "image_to_video_320x576": LogNormal(p_mean=0.7, p_std=1.6),
+        "image_to_video_576x1024": LogNormal(p_mean=1.0, p_std=1.6),
+        "interpolation_576x1024": LogNormal(p_mean=1.0, p_std=1.2),
+    }
+)
+"""The levels that each stage of SVD was trained at (SVD, D.1 to D.5): the larger the picture, the more noise."""
+
+CONDITION_AUGMENTATION = LogNormal(p_mean=-3.0, p_std=0.5)
+"""Noise on the pixels of the conditioning frame (SVD, D.4)."""
+
+
+# Loss: its weight lambda(sigma), and how far apart two latents are.
+
+
+class VWeighting(Config):
+    """(sigma^2 + 1) / sigma^2: a plain mean square on v (SVD, D.1)."""
+
+    kind: Literal["v"] = "v"
+
+
+class EDMWeighting(Config):
+    """(sigma^2 + sigma_data^2) / (sigma sigma_data)^2: a plain mean square on EDM's network output."""
+
+    kind: Literal["edm"] = "edm"
+    sigma_data: Positive = 0.5
+
+
+class EpsWeighting(Config):
+    """1 / sigma^2: a plain mean square on the noise."""
+
+    kind: Literal["eps"] = "eps"
+
+
+class UnitWeighting(Config):
+    """1: a plain mean square on x0."""
+
+    kind: Literal["unit"] = "unit"
+
+
+Weighting = Annotated[VWeighting | EDMWeighting | EpsWeighting | UnitWeighting, Field(discriminator="kind")]
+
+
+class Squared(Config):
+    """Squared difference."""
+
+    kind: Literal["l2"] = "l2"
+
+
+class Absolute(Config):
+    """Absolute difference."""
+
+    kind: Literal["l1"] = "l1"
+
+
+Distance = Annotated[Squared | Absolute, Field(discriminator="kind")]
+
+SQUARED = Squared()
+
+
+# Schedules: the falling noise levels that a sampler visits.
+
+
+class _SigmaRange(Config):
+    sigma_min: Positive = 0.002
+    sigma_max: Positive = 700.0
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.sigma_min >= self.sigma_max:
+            raise ValueError(f"sigma_min {self.sigma_min} should be below sigma_max {self.sigma_max}")
+        return self
+
+
+class Karras(_SigmaRange):
+    """Equal steps in sigma^(1 / rho) (Karras et al. 2022, eq. 5); the defaults are SVD's."""
+
+    kind: Literal["karras"] = "karras"
+    rho: Positive = 7.0
+
+
+class Exponential(_SigmaRange):
+    """Equal steps in ln sigma."""
+
+    kind: Literal["exponential"] = "exponential"
+
+
+Spacing = Literal["leading", "trailing", "linspace"]
+
+
+class SDDiscrete(Config):
+    """A selection of Stable Diffusion's thousand levels.
+
+    spacing: "leading" takes every (1000 / steps)-th level from level 1 on, so it never sees the noisiest one;
+    "trailing" the same from the noisiest level down; "linspace" spreads the steps over all levels, both ends included.
+    """
+
+    kind: Literal["sd_discrete"] = "sd_discrete"
+    spacing: Spacing = "leading"
+
+
+class AlignYourSteps(Config):
+    """Levels optimised for SVD at 10 steps (Sabour et al. 2024), interpolated in ln sigma for other numbers."""
+
+    kind: Literal["ays"] = "ays"
+
+
+Schedule = Annotated[Karras | Exponential | SDDiscrete | AlignYourSteps, Field(discriminator="kind")]
+
+
+# Samplers.
+
+
+class Churn(Config):
+    """Fresh noise before each step at levels from `s_tmin` to `s_tmax` (Karras et al. 2022, algorithm 2).
+
+    The defaults of `s_tmin`, `s_tmax` and `s_noise` are that paper's for ImageNet.
+    """
+
+    s_churn: Positive
+    s_tmin: NonNegative = 0.05
+    s_tmax: Positive = 50.0
+    s_noise: Positive = 1.003
+
+
+class Euler(Config):
+    """First order, one network call a step; SVD's sampler."""
+
+    kind: Literal["euler"] = "euler"
+    churn: Churn | None = None
+
+
+class Heun(Config):
+    """Second order, two network calls a step."""
+
+    kind: Literal["heun"] = "heun"
+    churn: Churn | None = None
+
+
+class DPMPP2M(Config):
+    """DPM-Solver++(2M): second order, one network call a step."""
+
+    kind: Literal["dpmpp_2m"] = "dpmpp_2m"
+
+
+class DPMPPSDE(Config):
+    """SDE-DPM-Solver++ of second order: fresh noise in each step, two network calls a step."""
+
+    kind: Literal["dpmpp_sde"] = "dpmpp_sde"
+
+
+class DDIM(Config):
+    """Deterministic DDIM (eta 0)."""
+
+    kind: Literal["ddim"] = "ddim"
+
+
+class EulerAncestral(Config):
+    """Euler steps with fresh noise after each; `eta` from 0 (none) to 1 (as much as the reverse process has)."""
+
+    kind: Literal["euler_ancestral"] = "euler_ancestral"
+    eta: Annotated[float, Field(ge=0, le=1)] = 1.0
+
+
+Sampler = Annotated[Euler | Heun | DPMPP2M | DPMPPSDE | DDIM | EulerAncestral, Field(discriminator="kind")]
+
+
+# Guidance: how far to go from the unconditional towards the conditional prediction.
+
+
+class Constant(Config):
+    """The same scale for all frames."""
+
+    kind: Literal["constant"] = "constant"
+    scale: Finite
+
+
+class _ScaleRange(Config):
+    min_scale: Finite = 1.0
+    max_scale: Finite
+
+
+class LinearOverFrames(_ScaleRange):
+    """From `min_scale` at the first frame to `max_scale` at the last (SVD, D.4)."""
+
+    kind: Literal["linear"] = "linear"
+
+
+class Triangle(_ScaleRange):
+    """From `min_scale` up to `max_scale` in the middle of the clip and back (SV3D)."""
+
+    kind: Literal["triangle"] = "triangle"
+
+
+class Trapezoid(_ScaleRange):
+    """Rise over the first `edge` of the clip, stay at `max_scale`, fall over the last `edge`."""
+
+    kind: Literal["trapezoid"] = "trapezoid"
+    edge: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+
+
+FrameScale = Annotated[Constant | LinearOverFrames | Triangle | Trapezoid, Field(discriminator="kind")]
+
+
+class Interval(Config):
+    """Guide at levels lo < sigma <= hi only (Kynkaanniemi et al. 2024)."""
+
+    lo: NonNegative
+    hi: Positive
+
+    @model_validator(mode="after")
+    def _is_an_interval(self) -> Self:
+        if self.lo >= self.hi:
+            raise ValueError(f"lo {self.lo} should be below hi {self.hi}")
+        return self
+
+
+class Guidance(Config):
+    """A scale for each frame, everywhere or inside an interval of noise levels."""
+
+    scale: FrameScale
+    interval: Interval | None = None

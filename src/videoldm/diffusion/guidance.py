@@ -1,0 +1,127 @@
+"""Guidance: D = D_u + w (D_c - D_u), a denoiser that exaggerates what a condition adds (SVD, D.2 and D.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+from typing import assert_never
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from videoldm.diffusion.conditioning import Conditioning
+from videoldm.diffusion.config import Constant, FrameScale, Guidance, LinearOverFrames, Trapezoid, Triangle
+from videoldm.diffusion.denoiser import Denoiser
+
+Drop = Callable[[Conditioning], Conditioning]
+"""Takes a condition away from a conditioning."""
+
+Branches = tuple[Float[Tensor, "b t c h w"], Float[Tensor, "b t c h w"]]
+"""The unconditional and the conditional prediction, D_u and D_c."""
+
+Evaluate = Callable[
+    [Denoiser, Float[Tensor, "b t c h w"], Float[Tensor, " b"], Conditioning, Conditioning],
+    Branches,
+]
+"""Computes both branches from the denoiser, x, sigma, the unconditional and the conditional conditioning."""
+
+
+def drop_image(conditioning: Conditioning) -> Conditioning:
+    """Zero context and concatenated latents, keep the vector: SVD's unconditional branch."""
+    return conditioning.zeros("context", "temporal_context", "concat")
+
+
+def drop_frames(conditioning: Conditioning) -> Conditioning:
+    """Zero the given frames and their mask, keep the text: Video-LDM's branch without context frames (sec. 3.2)."""
+    return conditioning.zeros("concat", "frame_mask")
+
+
+def use_context(context: Float[Tensor, "1 n d"]) -> Drop:
+    """Put other tokens, usually those of the empty prompt, in the place of a text's."""
+
+    def drop_text(conditioning: Conditioning) -> Conditioning:
+        if conditioning.context is None:
+            raise ValueError("guidance: the conditioning has no context to replace")
+        tokens = context.to(conditioning.context).expand(len(conditioning.context), -1, -1)
+        return conditioning.replace(context=tokens, temporal_context=None)
+
+    return drop_text
+
+
+def batched(
+    denoise: Denoiser,
+    x: Float[Tensor, "b t c h w"],
+    sigma: Float[Tensor, " b"],
+    unconditional: Conditioning,
+    conditional: Conditioning,
+) -> Branches:
+    """Evaluate both branches in one call on twice the batch."""
+    both = denoise(torch.cat([x, x]), torch.cat([sigma, sigma]), Conditioning.cat([unconditional, conditional]))
+    without, given = both.chunk(2)
+    return without, given
+
+
+def one_by_one(
+    denoise: Denoiser,
+    x: Float[Tensor, "b t c h w"],
+    sigma: Float[Tensor, " b"],
+    unconditional: Conditioning,
+    conditional: Conditioning,
+) -> Branches:
+    """Evaluate the branches one after the other: the same result with half the memory."""
+    return denoise(x, sigma, unconditional), denoise(x, sigma, conditional)
+
+
+@dataclass(frozen=True)
+class Guided:
+    """A denoiser under classifier-free guidance.
+
+    drop: makes the unconditional from the conditional conditioning. With `drop_frames` this is Video-LDM's context
+    guidance, and wrappers nest, one for each condition that is guided on its own.
+    Where all scales are 1 the unconditional branch is not evaluated.
+    """
+
+    denoise: Denoiser
+    guidance: Guidance
+    _: KW_ONLY
+    drop: Drop = drop_image
+    evaluate: Evaluate = batched
+
+    def __call__(
+        self, x: Float[Tensor, "b t c h w"], sigma: Float[Tensor, " b"], conditioning: Conditioning
+    ) -> Float[Tensor, "b t c h w"]:
+        """Denoise `x`."""
+        scales = scales_at(self.guidance, sigma, x.shape[1])
+        if bool((scales == 1).all()):
+            return self.denoise(x, sigma, conditioning)
+        without, given = self.evaluate(self.denoise, x, sigma, self.drop(conditioning), conditioning)
+        return without + scales[:, :, None, None, None] * (given - without)
+
+
+def scales_at(guidance: Guidance, sigma: Float[Tensor, " b"], num_frames: int) -> Float[Tensor, "b t"]:
+    """The scale w of each frame; 1 for clips whose level lies outside the interval."""
+    scales = frame_scales(guidance.scale, num_frames).to(sigma).expand(len(sigma), -1)
+    if guidance.interval is None:
+        return scales
+    inside = (guidance.interval.lo < sigma) & (sigma <= guidance.interval.hi)
+    return torch.where(inside[:, None], scales, 1.0)
+
+
+def frame_scales(scale: FrameScale, num_frames: int) -> Float[Tensor, " t"]:
+    """The scale of each frame of a clip (float32, on the CPU); a clip of one frame gets the first frame's."""
+    match scale:
+        case Constant():
+            return torch.full((num_frames,), scale.scale)
+        case LinearOverFrames():
+            return torch.linspace(scale.min_scale, scale.max_scale, num_frames)
+        case Triangle():
+            position = torch.linspace(0, 1, num_frames)
+            height = 1 - (2 * position - 1).abs()
+            return scale.min_scale + (scale.max_scale - scale.min_scale) * height
+        case Trapezoid():
+            rise = torch.linspace(scale.min_scale, scale.max_scale, int(num_frames * scale.edge))
+            plateau = torch.full((num_frames - 2 * len(rise),), scale.max_scale)
+            return torch.cat([rise, plateau, rise.flip(0)])
+        case _:
+            assert_never(scale)

@@ -1,0 +1,74 @@
+"""The denoising loss E[lambda(sigma) |D(x0 + n; sigma) - x0|^2] with n ~ N(0, sigma^2) (SVD, D.1)."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from videoldm.diffusion.conditioning import Conditioning
+from videoldm.diffusion.config import (
+    SQUARED,
+    Absolute,
+    Distance,
+    EDMWeighting,
+    EpsWeighting,
+    Squared,
+    UnitWeighting,
+    VWeighting,
+    Weighting,
+)
+from videoldm.diffusion.denoiser import Denoiser, over_clip
+
+
+def denoising_loss(
+    denoise: Denoiser,
+    x0: Float[Tensor, "b t c h w"],
+    sigma: Float[Tensor, " b"],
+    noise: Float[Tensor, "b t c h w"],
+    conditioning: Conditioning,
+    *,
+    weighting: Weighting,
+    distance: Distance = SQUARED,
+    frame_weights: Float[Tensor, "b t"] | None = None,
+) -> Float[Tensor, " b"]:
+    """Weighted distance between x0 and its prediction from x0 + sigma noise, one value a clip.
+
+    frame_weights: how much each frame counts in its clip's mean, at least one above 0 in each clip; None: all the same.
+    """
+    denoised = denoise(x0 + over_clip(sigma) * noise, sigma, conditioning)
+    per_frame = _distance(distance, denoised, x0).mean(dim=(2, 3, 4))
+    if frame_weights is None:
+        per_clip = per_frame.mean(dim=1)
+    else:
+        per_clip = (frame_weights * per_frame).sum(dim=1) / frame_weights.sum(dim=1)
+    return loss_weight(weighting, sigma) * per_clip
+
+
+def loss_weight(weighting: Weighting, sigma: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """lambda(sigma): the weight of a clip at that noise level."""
+    match weighting:
+        case VWeighting():
+            return (sigma**2 + 1) / sigma**2
+        case EDMWeighting(sigma_data=sigma_data):
+            return (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
+        case EpsWeighting():
+            return 1 / sigma**2
+        case UnitWeighting():
+            return torch.ones_like(sigma)
+        case _:
+            assert_never(weighting)
+
+
+def _distance(
+    distance: Distance, predicted: Float[Tensor, "b t c h w"], x0: Float[Tensor, "b t c h w"]
+) -> Float[Tensor, "b t c h w"]:
+    match distance:
+        case Squared():
+            return (predicted - x0) ** 2
+        case Absolute():
+            return (predicted - x0).abs()
+        case _:
+            assert_never(distance)

@@ -1,0 +1,60 @@
+"""Gaussian noise whose every sample comes from that sample's own stream, so that batches and devices do not matter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from videoldm.core.random import generator, normal
+
+
+def start_noise(seeds: Sequence[int], shape: tuple[int, int, int, int], sigma_max: float) -> Float[Tensor, "b t c h w"]:
+    """Noise from which sampling starts, one clip of `shape` (t, c, h, w) a seed (float32, on the CPU).
+
+    Its deviation is sqrt(1 + sigma_max^2), that of data with unit variance and noise of `sigma_max`.
+    """
+    drawn = torch.stack([normal(shape, seed, "start noise") for seed in seeds])
+    return drawn * (1 + sigma_max**2) ** 0.5
+
+
+@runtime_checkable
+class NoiseSource(Protocol):
+    """Where a stochastic sampler gets its noise from."""
+
+    def __call__(self, like: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t c h w"]:
+        """Draw standard normal noise of the shape, device and dtype of `like`; each call is a new draw."""
+        ...
+
+
+class SeededNoise:
+    """The noise source in which each sample of the batch has its own seed."""
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self._generators = [generator(seed, "sampler") for seed in seeds]
+
+    def __call__(self, like: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t c h w"]:
+        """Draw the next noise of every sample; `like` must hold as many samples as there are seeds."""
+        if len(like) != len(self._generators):
+            raise ValueError(f"noise: {len(like)} samples asked from {len(self._generators)} seeds")
+        return gaussian(self._generators, tuple(like.shape[1:])).to(like)
+
+
+def gaussian(generators: Sequence[Generator], shape: tuple[int, ...]) -> Float[Tensor, "b ..."]:
+    """Standard normal noise, one draw of `shape` from each generator (float32, on the CPU)."""
+    return torch.stack([torch.randn(shape, generator=generator) for generator in generators])
+
+
+def offset_noise(
+    generators: Sequence[Generator], shape: tuple[int, int, int, int], *, strength: float
+) -> Float[Tensor, "b t c h w"]:
+    """Training noise that also shifts each channel of a clip (t, c, h, w) as a whole, `strength` times a normal draw.
+
+    It teaches the network to move a clip's mean brightness, which discrete schedules leave in the noisiest level
+    (used by SVD's ablation models, E.2.1).
+    """
+    noise = gaussian(generators, shape)
+    return noise + strength * gaussian(generators, (1, shape[1], 1, 1))

@@ -1,0 +1,1 @@
+"""Samplers: one small function each, all over the same denoiser contract."""

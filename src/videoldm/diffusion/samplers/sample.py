@@ -1,0 +1,58 @@
+"""From a sampler's spec to its function."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from jaxtyping import Float
+from torch import Tensor
+
+from videoldm.diffusion.conditioning import Conditioning
+from videoldm.diffusion.config import DDIM, DPMPP2M, DPMPPSDE, Churn, Euler, EulerAncestral, Heun, Sampler
+from videoldm.diffusion.denoiser import Denoiser
+from videoldm.diffusion.noise import NoiseSource
+from videoldm.diffusion.samplers.churn import Perturb, churning, keep
+from videoldm.diffusion.samplers.ddim import sample_ddim
+from videoldm.diffusion.samplers.dpmpp_2m import sample_dpmpp_2m
+from videoldm.diffusion.samplers.dpmpp_sde import sample_dpmpp_sde
+from videoldm.diffusion.samplers.euler import sample_euler
+from videoldm.diffusion.samplers.euler_ancestral import sample_euler_ancestral
+from videoldm.diffusion.samplers.heun import sample_heun
+from videoldm.diffusion.samplers.steps import OnStep, ignore
+
+
+def sample(
+    sampler: Sampler,
+    denoise: Denoiser,
+    x: Float[Tensor, "b t c h w"],
+    sigmas: Float[Tensor, " levels"],
+    conditioning: Conditioning,
+    *,
+    noise: NoiseSource,
+    on_step: OnStep = ignore,
+) -> Float[Tensor, "b t c h w"]:
+    """Take `x` from the level sigmas[0] down to the last one, which is 0 for clean model latents.
+
+    noise: used by stochastic samplers only.
+    """
+    match sampler:
+        case Euler(churn=churn):
+            perturb = _perturb(churn, noise, sigmas)
+            return sample_euler(denoise, x, sigmas, conditioning, perturb=perturb, on_step=on_step)
+        case Heun(churn=churn):
+            perturb = _perturb(churn, noise, sigmas)
+            return sample_heun(denoise, x, sigmas, conditioning, perturb=perturb, on_step=on_step)
+        case DPMPP2M():
+            return sample_dpmpp_2m(denoise, x, sigmas, conditioning, on_step=on_step)
+        case DPMPPSDE():
+            return sample_dpmpp_sde(denoise, x, sigmas, conditioning, noise=noise, on_step=on_step)
+        case DDIM():
+            return sample_ddim(denoise, x, sigmas, conditioning, on_step=on_step)
+        case EulerAncestral(eta=eta):
+            return sample_euler_ancestral(denoise, x, sigmas, conditioning, noise=noise, eta=eta, on_step=on_step)
+        case _:
+            assert_never(sampler)
+
+
+def _perturb(churn: Churn | None, noise: NoiseSource, sigmas: Float[Tensor, " levels"]) -> Perturb:
+    return keep if churn is None else churning(churn, noise, num_steps=len(sigmas) - 1)

@@ -1,0 +1,52 @@
+"""What all samplers share: the walk over the levels, the call of the denoiser, the report after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from videoldm.diffusion.conditioning import Conditioning
+from videoldm.diffusion.denoiser import Denoiser
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A step as `on_step` sees it: where the sampler stands, and what it now takes the clean latents to be."""
+
+    index: int
+    sigma: float
+    x: Float[Tensor, "b t c h w"]
+    denoised: Float[Tensor, "b t c h w"]
+
+
+OnStep = Callable[[Step], None]
+"""Called once a step, right after the step's first network call; it stops the sampler by raising."""
+
+
+def ignore(step: Step) -> None:
+    """The `on_step` that does nothing."""
+
+
+def intervals(sigmas: Float[Tensor, " levels"]) -> Iterator[tuple[int, float, float]]:
+    """Yield (index, sigma, sigma_next) of each step.
+
+    Plain numbers: the samplers' coefficients are computed in double precision and without waiting for a device.
+    """
+    levels: list[float] = sigmas.tolist()
+    if any(sigma <= sigma_next for sigma, sigma_next in pairwise(levels)) or levels[-1] < 0:
+        raise ValueError(f"sigmas: {levels} should fall from step to step and not below 0")
+    for index, (sigma, sigma_next) in enumerate(pairwise(levels)):
+        yield index, sigma, sigma_next
+
+
+def denoise_at(
+    denoise: Denoiser, x: Float[Tensor, "b t c h w"], sigma: float, conditioning: Conditioning
+) -> Float[Tensor, "b t c h w"]:
+    """Denoise a batch whose clips are all at the same level."""
+    precision = torch.promote_types(x.dtype, torch.float32)
+    return denoise(x, torch.full((len(x),), sigma, dtype=precision, device=x.device), conditioning)

@@ -1,0 +1,76 @@
+"""Schedules: the falling noise levels sigma_0 > ... > sigma_(N-1) > 0 that a sampler of N steps visits."""
+
+from __future__ import annotations
+
+import math
+from typing import assert_never
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from videoldm.core.errors import InputError
+from videoldm.diffusion.config import AlignYourSteps, Exponential, Karras, Schedule, SDDiscrete, Spacing
+from videoldm.diffusion.discrete import NUM_LEVELS, discrete_sigmas
+
+AYS_SIGMAS = (700.0, 54.5, 15.886, 7.977, 4.248, 1.789, 0.981, 0.403, 0.173, 0.034)
+"""Sabour et al. 2024 ("Align Your Steps"), the levels published for SVD."""
+
+
+def schedule_sigmas(schedule: Schedule, num_steps: int) -> Float[Tensor, " levels"]:
+    """The levels of `num_steps` steps and a 0 at the end (`num_steps` + 1 values, float32, on the CPU).
+
+    A single step starts from the schedule's highest level. Raises InputError for a number of steps out of range.
+    """
+    if num_steps < 1:
+        raise InputError(f"steps: {num_steps} is too few, give 1 or more")
+    match schedule:
+        case Karras(sigma_min=sigma_min, sigma_max=sigma_max, rho=rho):
+            levels = _karras(num_steps, sigma_min, sigma_max, rho)
+        case Exponential(sigma_min=sigma_min, sigma_max=sigma_max):
+            levels = _exponential(num_steps, sigma_min, sigma_max)
+        case SDDiscrete(spacing=spacing):
+            levels = _sd_discrete(num_steps, spacing)
+        case AlignYourSteps():
+            levels = _align_your_steps(num_steps)
+        case _:
+            assert_never(schedule)
+    return torch.cat([levels, levels.new_zeros(1)]).float()
+
+
+def _karras(num_steps: int, sigma_min: float, sigma_max: float, rho: float) -> Float[Tensor, " steps"]:
+    """EDM, eq. 5."""
+    return _ramp(sigma_max ** (1 / rho), sigma_min ** (1 / rho), num_steps) ** rho
+
+
+def _exponential(num_steps: int, sigma_min: float, sigma_max: float) -> Float[Tensor, " steps"]:
+    return _ramp(math.log(sigma_max), math.log(sigma_min), num_steps).exp()
+
+
+def _sd_discrete(num_steps: int, spacing: Spacing) -> Float[Tensor, " steps"]:
+    if num_steps >= NUM_LEVELS:
+        raise InputError(f"steps: {num_steps} is too many for a discrete schedule, give at most {NUM_LEVELS - 1}")
+    falling = torch.arange(num_steps - 1, -1, -1, dtype=torch.float64)
+    stride = NUM_LEVELS / num_steps
+    match spacing:
+        case "leading":
+            indices = 1 + (falling * stride).long()
+        case "trailing":
+            indices = ((falling + 1) * stride).round().long() - 1
+        case "linspace":
+            indices = _ramp(NUM_LEVELS - 1, 0, num_steps).round().long()
+        case _:
+            assert_never(spacing)
+    return discrete_sigmas()[indices]
+
+
+def _align_your_steps(num_steps: int) -> Float[Tensor, " steps"]:
+    """Read the published levels as a piecewise linear curve of ln sigma over the steps."""
+    curve = torch.tensor(AYS_SIGMAS, dtype=torch.float64).log()
+    position = _ramp(0, len(curve) - 1, num_steps)
+    left = position.long().clamp(max=len(curve) - 2)
+    return torch.lerp(curve[left], curve[left + 1], position - left).exp()
+
+
+def _ramp(first: float, last: float, num_steps: int) -> Float[Tensor, " steps"]:
+    return torch.linspace(first, last, num_steps, dtype=torch.float64)

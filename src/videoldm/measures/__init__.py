@@ -1,0 +1,1 @@
+"""Plain functions that measure videos: fidelity, motion, camera, consistency, feature distances."""

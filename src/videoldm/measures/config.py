@@ -1,0 +1,46 @@
+"""Settings of the measures; imports no torch."""
+
+from pydantic import Field
+
+from videoldm.core.config import Config
+
+
+class FarnebackConfig(Config):
+    """Farneback flow; the defaults were the most accurate of a grid on 64-pixel frames moved by 0.25 to 8 pixels."""
+
+    working_short_side: int = Field(default=64, ge=16)
+    num_levels: int = Field(default=4, ge=1)
+    """Pyramid levels, halving; OpenCV drops those smaller than 32 pixels."""
+    window_px: int = Field(default=13, ge=3)
+    num_iterations: int = Field(default=20, ge=1)
+    polynomial_px: int = Field(default=5, ge=3)
+    polynomial_sigma: float = Field(default=1.1, gt=0)
+
+
+class CameraFitConfig(Config):
+    """Robust fit of the camera's motion to a flow map."""
+
+    num_iterations: int = Field(default=10, ge=1)
+    """Of each of the two phases."""
+    grid_px: int = Field(default=32, ge=2)
+    """Flow is looked up on a grid with about this many positions along the frame's short side."""
+    min_scale_px: float = Field(default=0.02, gt=0)
+    """Residuals below this are never outliers, so that an exact flow does not shrink the scale to zero."""
+    tuning: float = Field(default=4.685, gt=0)
+    """Tukey's constant: 95 % efficiency for normal residuals; flow further off than this many scales has no weight."""
+
+
+class CameraThresholds(Config):
+    """Where a camera motion stops being static.
+
+    Measured on 320 rendered clips of 8 frames of 64 pixels at 7 frames per second, whose pans are 0.15 to 0.21 and
+    whose zooms are 0.17 to 0.23: the defaults name all of their cameras right from true motion, and 312 (97.5 %) from
+    pixels. Orbits count as "other" there.
+    """
+
+    pan: float = Field(default=0.05, gt=0)
+    """Short sides of the frame per second."""
+    zoom: float = Field(default=0.05, gt=0)
+    """Logarithm of the magnification per second."""
+    roll: float = Field(default=0.1, gt=0)
+    """Radians per second."""

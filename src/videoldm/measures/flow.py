@@ -1,0 +1,126 @@
+"""Dense optical flow between consecutive frames.
+
+Every flow in this package is forward and in pixels of the frames it belongs to: channel 0 is x (right), channel 1 is y
+(down), and the picture at p in frame t lies at p + flow(p) in frame t + 1.
+"""
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from videoldm.measures.arguments import check_video
+from videoldm.measures.config import FarnebackConfig
+from videoldm.measures.warp import warp
+
+_LUMA = (0.299, 0.587, 0.114)
+_EDGE_PX = 4
+
+
+def estimate_flow(
+    video: Float[Tensor, "*batch t c h w"], config: FarnebackConfig | None = None
+) -> Float[Tensor, "*batch t-1 2 h w"]:
+    """Flow from each frame to the next by Farneback's method.
+
+    Pixels in [-1, 1], 1 or 3 channels. Frames are scaled so that their short side is `config.working_short_side`, so
+    that equal videos of different size give equal motion; the flow comes back at the size and in the pixels of `video`.
+    Farneback 2003, "Two-Frame Motion Estimation Based on Polynomial Expansion".
+    """
+    return _flow_between(video, config or FarnebackConfig(), backward=False)
+
+
+def estimate_backward_flow(
+    video: Float[Tensor, "*batch t c h w"], config: FarnebackConfig | None = None
+) -> Float[Tensor, "*batch t-1 2 h w"]:
+    """Flow from each frame back to the one before it; entry i belongs to frame i + 1. Otherwise as `estimate_flow`."""
+    return _flow_between(video, config or FarnebackConfig(), backward=True)
+
+
+def visible_flow(
+    video: Float[Tensor, "*batch t c h w"], config: FarnebackConfig | None = None
+) -> Float[Tensor, "*batch t-1 2 h w"]:
+    """`estimate_flow`, set to zero wherever standing still explains the next frame as well as moving.
+
+    Farneback's flow leaks from moving objects far into flat surroundings. Movement that cannot be seen, of a flat
+    surface along itself, counts as none.
+    """
+    flow = estimate_flow(video, config)
+    return _without_unseen(flow, video[..., :-1, :, :, :], video[..., 1:, :, :, :])
+
+
+def visible_backward_flow(
+    video: Float[Tensor, "*batch t c h w"], config: FarnebackConfig | None = None
+) -> Float[Tensor, "*batch t-1 2 h w"]:
+    """`estimate_backward_flow`, treated as `visible_flow` is."""
+    flow = estimate_backward_flow(video, config)
+    return _without_unseen(flow, video[..., 1:, :, :, :], video[..., :-1, :, :, :])
+
+
+def _without_unseen(flow: Tensor, start: Tensor, goal: Tensor) -> Tensor:
+    error_still = neighbourhood_mean((goal - start).abs().mean(dim=-3))
+    error_moved = neighbourhood_mean((warp(goal, flow) - start).abs().mean(dim=-3))
+    return flow * (error_moved < error_still).unsqueeze(-3)
+
+
+def neighbourhood_mean(values: Float[Tensor, "*batch h w"]) -> Float[Tensor, "*batch h w"]:
+    """The mean over a square with a side of about a sixth of the frame's short side, cut off at the frame's edge."""
+    radius = max(1, round(min(values.shape[-2:]) / 13))
+    planes = values.reshape(-1, 1, *values.shape[-2:])
+    means = F.avg_pool2d(planes, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)
+    return means.reshape(values.shape)
+
+
+def _flow_between(video: Tensor, config: FarnebackConfig, *, backward: bool) -> Tensor:
+    check_video("flow", video, min_frames=2)
+    batch, (num_frames, _, height, width) = video.shape[:-4], video.shape[-4:]
+    grey = _working_frames(video, config.working_short_side)
+    grey = grey.reshape(-1, num_frames, *grey.shape[-2:])
+    pairs = [
+        (clip[i + 1], clip[i]) if backward else (clip[i], clip[i + 1]) for clip in grey for i in range(num_frames - 1)
+    ]
+    flow = torch.from_numpy(np.stack([_farneback(first, second, config) for first, second in pairs]))
+    flow = _resize_flow(flow.permute(0, 3, 1, 2), height, width)
+    return flow.reshape(*batch, num_frames - 1, 2, height, width).to(video.device)
+
+
+def _working_frames(video: Tensor, short_side: int) -> np.ndarray:
+    """Grey frames `n h w` in 0..255, the value range OpenCV's constants assume, kept in float so nothing is rounded."""
+    frames = video.detach().reshape(-1, *video.shape[-3:]).float().cpu()
+    if frames.shape[1] == 3:
+        weights = torch.tensor(_LUMA).reshape(1, 3, 1, 1)
+        frames = (frames * weights).sum(dim=1, keepdim=True)
+    else:
+        frames = frames.mean(dim=1, keepdim=True)
+    height, width = frames.shape[-2:]
+    scale = short_side / min(height, width)
+    if scale != 1:
+        size = (round(height * scale), round(width * scale))
+        frames = F.interpolate(frames, size=size, mode="bicubic", antialias=True)
+    return ((frames[:, 0] + 1) * 127.5).clamp(0, 255).numpy()
+
+
+def _farneback(first: np.ndarray, second: np.ndarray, config: FarnebackConfig) -> np.ndarray:
+    # OpenCV sees motion at the right and bottom edge even between equal frames; it falls into this padding.
+    first, second = (np.pad(frame, _EDGE_PX, mode="edge") for frame in (first, second))
+    padded = cv2.calcOpticalFlowFarneback(
+        first,
+        second,
+        np.zeros((*first.shape, 2), dtype=np.float32),
+        pyr_scale=0.5,
+        levels=config.num_levels,
+        winsize=config.window_px,
+        iterations=config.num_iterations,
+        poly_n=config.polynomial_px,
+        poly_sigma=config.polynomial_sigma,
+        flags=0,
+    )
+    return padded[_EDGE_PX:-_EDGE_PX, _EDGE_PX:-_EDGE_PX]
+
+
+def _resize_flow(flow: Tensor, height: int, width: int) -> Tensor:
+    if flow.shape[-2:] == (height, width):
+        return flow.contiguous()
+    scale = torch.tensor([width / flow.shape[-1], height / flow.shape[-2]]).reshape(1, 2, 1, 1)
+    return F.interpolate(flow, size=(height, width), mode="bilinear", antialias=True) * scale

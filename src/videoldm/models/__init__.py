@@ -1,0 +1,1 @@
+"""Networks: the video UNet, the autoencoder and what they are made of."""

@@ -1,0 +1,47 @@
+"""The autoencoder: an encoder and a decoder."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from videoldm.core.errors import InputError
+from videoldm.models.autoencoder.config import AutoencoderConfig
+from videoldm.models.autoencoder.decoder import Decoder
+from videoldm.models.autoencoder.encoder import Encoder
+from videoldm.models.autoencoder.posterior import Posterior
+from videoldm.models.layers.frames import fold_frames, unfold_frames
+
+
+class Autoencoder(nn.Module):
+    """Map pixels in [-1, 1] to raw latents and back.
+
+    Latents here are raw; a diffusion model sees them times `config.scaling_factor`.
+    """
+
+    def __init__(self, config: AutoencoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
+
+    def encode(self, pixels: Float[Tensor, "b t c h w"]) -> Posterior:
+        """Encode every frame on its own.
+
+        Raises InputError if height or width is not a multiple of the autoencoder's factor.
+        """
+        height, width = pixels.shape[-2:]
+        factor = self.config.factor
+        if height % factor or width % factor or not height or not width:
+            raise InputError(f"cannot encode a picture of {width}x{height} pixels: sides must be multiples of {factor}")
+        patches = F.pixel_unshuffle(fold_frames(pixels), self.config.patch_size)
+        return Posterior.from_moments(unfold_frames(self.encoder(patches), pixels.shape[1]))
+
+    def decode(self, latents: Float[Tensor, "b t z h w"]) -> Float[Tensor, "b t c hf wf"]:
+        """Decode raw latents; a temporal decoder treats each row of the batch as one clip."""
+        num_frames = latents.shape[1]
+        patches = self.decoder(fold_frames(latents), num_frames)
+        return unfold_frames(F.pixel_shuffle(patches, self.config.patch_size), num_frames).contiguous()
+
+    def forward(self, pixels: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t c h w"]:
+        """Encode and decode without drawing from the posterior."""
+        return self.decode(self.encode(pixels).mode())

@@ -1,0 +1,75 @@
+"""From sizes to transformers' CLIP models with random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import torch
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+)
+
+from videoldm.core.random import generator
+from videoldm.models.clip.config import MLP_RATIO, ImageEncoderConfig, TextEncoderConfig
+
+
+def build_text_encoder(config: TextEncoderConfig, *, seed: int = 0) -> CLIPTextModel:
+    """The text encoder whose hidden states condition a UNet."""
+    with _seeded(seed, "text encoder"):
+        return CLIPTextModel(text_config(config))
+
+
+def build_projected_text_encoder(config: TextEncoderConfig, *, seed: int = 0) -> CLIPTextModelWithProjection:
+    """The text encoder plus the projection of its end token, for contrastive training."""
+    with _seeded(seed, "text encoder"):
+        return CLIPTextModelWithProjection(text_config(config))
+
+
+def build_image_encoder(config: ImageEncoderConfig, *, seed: int = 0) -> CLIPVisionModelWithProjection:
+    """The image encoder with the projection of its class token."""
+    with _seeded(seed, "image encoder"):
+        return CLIPVisionModelWithProjection(image_config(config))
+
+
+def text_config(config: TextEncoderConfig) -> CLIPTextConfig:
+    """Our few numbers as transformers' configuration."""
+    return CLIPTextConfig(
+        vocab_size=config.vocab_size,
+        hidden_size=config.width,
+        intermediate_size=MLP_RATIO * config.width,
+        projection_dim=config.projection_dim,
+        num_hidden_layers=config.num_layers,
+        num_attention_heads=config.num_heads,
+        max_position_embeddings=config.max_tokens,
+        hidden_act=config.activation,
+        bos_token_id=config.vocab_size - 2,
+        eos_token_id=config.vocab_size - 1,
+        pad_token_id=config.vocab_size - 1,
+    )
+
+
+def image_config(config: ImageEncoderConfig) -> CLIPVisionConfig:
+    """Our few numbers as transformers' configuration."""
+    return CLIPVisionConfig(
+        hidden_size=config.width,
+        intermediate_size=MLP_RATIO * config.width,
+        projection_dim=config.projection_dim,
+        num_hidden_layers=config.num_layers,
+        num_attention_heads=config.num_heads,
+        image_size=config.image_size,
+        patch_size=config.patch_size,
+        hidden_act=config.activation,
+    )
+
+
+@contextmanager
+def _seeded(seed: int, stream: str) -> Generator[None, None, None]:
+    # transformers initialises from the global generator, so it gets a state of our own and its old one back.
+    with torch.random.fork_rng(devices=[]):
+        torch.random.set_rng_state(generator(seed, stream).get_state())
+        yield

@@ -1,0 +1,109 @@
+"""Levels of the UNet: what runs at one size of the latents."""
+
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from videoldm.models.layers.convolution import Downsample, SpatialConv, TemporalConv, Upsample
+from videoldm.models.layers.merge import Merge
+from videoldm.models.layers.resnet import ResBlock, SpatioTemporalResBlock
+from videoldm.models.unet.conditions import BlockConditions
+from videoldm.models.unet.config import Place, UNetConfig
+from videoldm.models.unet.transformer import SpatioTemporalTransformer
+
+
+def res_block(config: UNetConfig, in_channels: int, out_channels: int, place: Place) -> SpatioTemporalResBlock:
+    """Build a residual block; its last convolutions start at zero, so that it starts as its skip connection."""
+    build = partial(
+        ResBlock,
+        norm_groups=config.norm_groups,
+        norm_eps=config.norm_eps.at(place),
+        embedding_dim=config.embedding_dim,
+        zero_output=True,
+    )
+    spatial = build(in_channels, out_channels, conv=SpatialConv)
+    layers = config.temporal_layers
+    if layers is None:
+        return SpatioTemporalResBlock(spatial, None, None)
+    temporal = build(out_channels, out_channels, conv=partial(TemporalConv, kernel=layers.kernel))
+    return SpatioTemporalResBlock(spatial, temporal, Merge(weighted="spatial", init=layers.merge_init))
+
+
+class UNetBlock(nn.Module):
+    """A residual block and, where the level has attention, a transformer; checkpointed as one."""
+
+    def __init__(
+        self, config: UNetConfig, in_channels: int, out_channels: int, *, place: Place, has_attention: bool
+    ) -> None:
+        super().__init__()
+        self.gradient_checkpointing = config.gradient_checkpointing
+        self.resnet = res_block(config, in_channels, out_channels, place)
+        self.transformer = SpatioTemporalTransformer(config, out_channels) if has_attention else None
+
+    def forward(self, frames: Float[Tensor, "bt c h w"], conditions: BlockConditions) -> Float[Tensor, "bt c2 h w"]:
+        """Transform frames."""
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return checkpoint(self._run, frames, conditions, use_reentrant=False)
+        return self._run(frames, conditions)
+
+    def _run(self, frames: Tensor, conditions: BlockConditions) -> Tensor:
+        frames = self.resnet(
+            frames, conditions.embedding, num_frames=conditions.num_frames, image_only=conditions.image_only
+        )
+        return frames if self.transformer is None else self.transformer(frames, conditions)
+
+
+class DownLevel(nn.Module):
+    """Blocks at one size, then a downsampling unless it is the coarsest level."""
+
+    def __init__(self, blocks: list[UNetBlock], downsample: Downsample | None) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.downsample = downsample
+
+    def forward(self, frames: Float[Tensor, "bt c h w"], conditions: BlockConditions) -> list[Tensor]:
+        """Return the output of every layer, the last one being the level's."""
+        outputs: list[Tensor] = []
+        for block in self.blocks:
+            frames = block(frames, conditions)
+            outputs.append(frames)
+        if self.downsample is not None:
+            outputs.append(self.downsample(frames))
+        return outputs
+
+
+class Middle(nn.Module):
+    """The coarsest part: a block with attention and one more residual block."""
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        width = config.channels[-1]
+        self.block1 = UNetBlock(config, width, width, place="middle", has_attention=True)
+        self.block2 = UNetBlock(config, width, width, place="middle", has_attention=False)
+
+    def forward(self, frames: Float[Tensor, "bt c h w"], conditions: BlockConditions) -> Float[Tensor, "bt c h w"]:
+        """Transform frames."""
+        return self.block2(self.block1(frames, conditions), conditions)
+
+
+class UpLevel(nn.Module):
+    """Blocks at one size, each joined by an output of the way down, then an upsampling unless it is the finest."""
+
+    def __init__(self, blocks: list[UNetBlock], upsample: Upsample | None) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.upsample = upsample
+
+    def forward(
+        self, frames: Float[Tensor, "bt c h w"], skips: list[Tensor], conditions: BlockConditions
+    ) -> Float[Tensor, "bt c2 h2 w2"]:
+        """Transform frames, taking `skips` from the list's end; enlarge to the size of the next skip."""
+        for block in self.blocks:
+            frames = block(torch.cat([frames, skips.pop()], dim=1), conditions)
+        if self.upsample is None:
+            return frames
+        height, width = skips[-1].shape[2:]
+        return self.upsample(frames, (height, width))

@@ -1,0 +1,109 @@
+"""Configuration of the video UNet."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic.types import NonNegativeInt
+
+from videoldm.core.config import Config
+
+Place = Literal["down_with_attention", "down", "middle", "up", "out"]
+
+
+class UniformNormEps(Config):
+    """One epsilon in the group norms of all residual blocks, as in the official code."""
+
+    kind: Literal["uniform"] = "uniform"
+    value: PositiveFloat = 1e-5
+
+    def at(self, place: Place) -> float:
+        """Return the epsilon of the norms at a place."""
+        del place
+        return self.value
+
+
+class PlacedNormEps(Config):
+    """A smaller epsilon in down blocks with attention and in up blocks, as diffusers has it."""
+
+    kind: Literal["placed"] = "placed"
+    down_with_attention: PositiveFloat = 1e-6
+    up: PositiveFloat = 1e-6
+    elsewhere: PositiveFloat = 1e-5
+
+    def at(self, place: Place) -> float:
+        """Return the epsilon of the norms at a place."""
+        if place == "down_with_attention":
+            return self.down_with_attention
+        return self.up if place == "up" else self.elsewhere
+
+
+NormEps = Annotated[UniformNormEps | PlacedNormEps, Field(discriminator="kind")]
+
+
+class NoTemporalLayers(Config):
+    """An image model: every frame on its own."""
+
+    kind: Literal["none"] = "none"
+
+
+class TemporalLayers(Config):
+    """A temporal convolution in every residual block and temporal attention in every transformer."""
+
+    kind: Literal["layers"] = "layers"
+    kernel: PositiveInt = 3
+    frame_embedding_period: PositiveFloat = 10_000.0
+    """Longest period, in frames over 2 pi, of the sinusoids that tell a frame its index."""
+    merge_init: float = 0.5
+    """The share of the spatial branch starts as the sigmoid of this."""
+
+
+Temporal = Annotated[NoTemporalLayers | TemporalLayers, Field(discriminator="kind")]
+
+
+class UNetConfig(Config):
+    """Sizes of a video UNet; the defaults are Stable Video Diffusion's, without its image condition."""
+
+    in_channels: PositiveInt = 4
+    """Channels of the noisy latents."""
+    concat_channels: NonNegativeInt = 0
+    """Channels of the conditioning that is joined to the noisy latents."""
+    out_channels: PositiveInt = 4
+    channels: tuple[PositiveInt, ...] = (320, 640, 1280, 1280)
+    """Width of each level, finest first; each but the last halves the latents."""
+    num_res_blocks: PositiveInt = 2
+    """Residual blocks of each down level; up levels have one more."""
+    attention_levels: tuple[bool, ...] = (True, True, True, False)
+    """Which levels have transformers; the middle always has one."""
+    head_channels: PositiveInt = 64
+    transformer_depth: PositiveInt = 1
+    context_dim: PositiveInt = 1024
+    vector_dim: PositiveInt | None = None
+    """Size of the vector condition of each frame, None for a model without one."""
+    norm_groups: PositiveInt = 32
+    norm_eps: NormEps = UniformNormEps()
+    temporal: Temporal = TemporalLayers()
+    gradient_checkpointing: bool = False
+    """Whether a block's activations are computed again in the backward pass instead of kept."""
+
+    @property
+    def embedding_dim(self) -> int:
+        """Size of the joint embedding of noise level and vector condition."""
+        return 4 * self.channels[0]
+
+    @property
+    def temporal_layers(self) -> TemporalLayers | None:
+        """The temporal layers' configuration, None for an image model."""
+        return self.temporal if isinstance(self.temporal, TemporalLayers) else None
+
+    @model_validator(mode="after")
+    def _check_widths(self) -> Self:
+        if len(self.attention_levels) != len(self.channels):
+            raise ValueError(f"attention_levels {self.attention_levels} must have one entry a level of {self.channels}")
+        if any(width % self.norm_groups for width in self.channels):
+            raise ValueError(f"channels {self.channels} must be multiples of norm_groups = {self.norm_groups}")
+        with_heads = [width for width, has in zip(self.channels, self.attention_levels, strict=True) if has]
+        if any(width % self.head_channels for width in [*with_heads, self.channels[-1]]):
+            raise ValueError(
+                f"channels {self.channels} must be multiples of head_channels = {self.head_channels} where attention is"
+            )
+        return self

@@ -1,0 +1,138 @@
+"""The video UNet (SVD, D.2; Video LDM, section 3.1); without temporal layers it is the image UNet it grew from."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from videoldm.diffusion.conditioning import Conditioning
+from videoldm.models.layers.convolution import Downsample, SpatialConv, Upsample
+from videoldm.models.layers.frames import fold_frames, unfold_frames
+from videoldm.models.layers.initial import zero_parameters
+from videoldm.models.unet.blocks import DownLevel, Middle, UNetBlock, UpLevel
+from videoldm.models.unet.conditions import BlockConditions
+from videoldm.models.unet.config import UNetConfig
+from videoldm.models.unet.embeddings import EmbeddingMLP, sinusoids
+
+
+class VideoUNet(nn.Module):
+    """The raw network F of a denoiser.
+
+    `down` is ordered from the finest level to the coarsest, `up` from the coarsest to the finest.
+    """
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, dim = config.channels[0], config.embedding_dim
+        self.time_embedding = EmbeddingMLP(width, dim, dim)
+        self.vector_embedding = EmbeddingMLP(config.vector_dim, dim, dim) if config.vector_dim is not None else None
+        self.conv_in = SpatialConv(config.in_channels + config.concat_channels, width)
+        down, skip_widths = _down_levels(config)
+        self.down = nn.ModuleList(down)
+        self.middle = Middle(config)
+        self.up = nn.ModuleList(_up_levels(config, skip_widths))
+        self.norm_out = nn.GroupNorm(config.norm_groups, width, eps=config.norm_eps.at("out"))
+        self.conv_out = SpatialConv(width, config.out_channels)
+        zero_parameters(self.conv_out)
+
+    def forward(
+        self, x: Float[Tensor, "b t c h w"], c_noise: Float[Tensor, "b"], conditioning: Conditioning
+    ) -> Float[Tensor, "b t c_out h w"]:
+        """Return F(x; c_noise) for scaled noisy latents of any number of frames and any size.
+
+        Raises ValueError if the conditioning does not fit the configuration or x.
+        """
+        self._check(x, c_noise, conditioning)
+        num_frames = x.shape[1]
+        conditions = self._block_conditions(x, c_noise, conditioning)
+        joined = x if conditioning.concat is None else torch.cat([x, conditioning.concat], dim=2)
+        frames = self.conv_in(fold_frames(joined))
+        skips = [frames]
+        for level in self.down:
+            skips += level(skips[-1], conditions)
+        frames = self.middle(skips[-1], conditions)
+        for level in self.up:
+            frames = level(frames, skips, conditions)
+        frames = self.conv_out(F.silu(self.norm_out(frames)))
+        return unfold_frames(frames, num_frames).contiguous()
+
+    def _block_conditions(self, x: Tensor, c_noise: Tensor, conditioning: Conditioning) -> BlockConditions:
+        context, temporal_context = conditioning.context, conditioning.temporal_tokens
+        assert context is not None
+        assert temporal_context is not None
+        num_frames = x.shape[1]
+        noise = sinusoids(c_noise, self.config.channels[0]).to(x.dtype)
+        embedding = self.time_embedding(noise).unsqueeze(1).expand(-1, num_frames, -1)
+        if self.vector_embedding is not None:
+            embedding = embedding + self.vector_embedding(conditioning.vector)
+        image_only = conditioning.image_only
+        return BlockConditions(
+            num_frames=num_frames,
+            embedding=F.silu(embedding).flatten(0, 1),
+            context=context,
+            temporal_context=temporal_context,
+            image_only=None if image_only is None else image_only.flatten(),
+        )
+
+    def _check(self, x: Tensor, c_noise: Tensor, conditioning: Conditioning) -> None:
+        config = self.config
+        if x.ndim != 5 or x.shape[2] != config.in_channels:
+            raise ValueError(f"x has shape {tuple(x.shape)}, expected (b, t, {config.in_channels}, h, w)")
+        b, t, _, h, w = x.shape
+        _check_shape("c_noise", c_noise, (b,))
+        _check_shape("context", conditioning.context, (b, None, config.context_dim))
+        _check_shape("temporal_context", conditioning.temporal_tokens, (b, None, config.context_dim))
+        _check_shape("vector", conditioning.vector, (b, t, config.vector_dim) if config.vector_dim else None)
+        concat = (b, t, config.concat_channels, h, w) if config.concat_channels else None
+        _check_shape("concat", conditioning.concat, concat)
+        if conditioning.image_only is not None:
+            _check_shape("image_only", conditioning.image_only, (b, t))
+
+
+def _check_shape(name: str, value: Tensor | None, expected: tuple[int | None, ...] | None) -> None:
+    if expected is None:
+        if value is not None:
+            raise ValueError(f"{name} of shape {tuple(value.shape)} is given, but this model takes none")
+        return
+    wanted = str(expected).replace("None", "any")
+    if value is None:
+        raise ValueError(f"{name} is missing, this model needs one of shape {wanted}")
+    fits = value.ndim == len(expected) and all(
+        want in (None, size) for want, size in zip(expected, value.shape, strict=True)
+    )
+    if not fits:
+        raise ValueError(f"{name} has shape {tuple(value.shape)}, expected {wanted}")
+
+
+def _down_levels(config: UNetConfig) -> tuple[list[DownLevel], list[int]]:
+    """Build the way down; also return the widths of its outputs, conv_in's first."""
+    levels: list[DownLevel] = []
+    skip_widths = [config.channels[0]]
+    for index, (width, has_attention) in enumerate(zip(config.channels, config.attention_levels, strict=True)):
+        blocks: list[UNetBlock] = []
+        for _ in range(config.num_res_blocks):
+            place = "down_with_attention" if has_attention else "down"
+            blocks.append(UNetBlock(config, skip_widths[-1], width, place=place, has_attention=has_attention))
+            skip_widths.append(width)
+        is_last = index == len(config.channels) - 1
+        levels.append(DownLevel(blocks, None if is_last else Downsample(width, padding=(1, 1))))
+        if not is_last:
+            skip_widths.append(width)
+    return levels, skip_widths
+
+
+def _up_levels(config: UNetConfig, skip_widths: list[int]) -> list[UpLevel]:
+    """Build the way up, which uses the outputs of the way down from the last to the first."""
+    levels: list[UpLevel] = []
+    widths_left = list(skip_widths)
+    incoming = config.channels[-1]
+    for index in reversed(range(len(config.channels))):
+        width, has_attention = config.channels[index], config.attention_levels[index]
+        blocks: list[UNetBlock] = []
+        for _ in range(config.num_res_blocks + 1):
+            joined = incoming + widths_left.pop()
+            blocks.append(UNetBlock(config, joined, width, place="up", has_attention=has_attention))
+            incoming = width
+        levels.append(UpLevel(blocks, None if index == 0 else Upsample(width)))
+    return levels

@@ -1,0 +1,64 @@
+"""Growing a trained UNet: time for an image model, channels for an image condition."""
+
+import torch
+
+from videoldm.models.layers.initial import zero_parameters
+from videoldm.models.layers.resnet import SpatioTemporalResBlock
+from videoldm.models.unet.config import TemporalLayers, UNetConfig
+from videoldm.models.unet.network import VideoUNet
+from videoldm.models.unet.transformer import SpatioTemporalTransformer, TemporalTransformerLayer
+
+TEMPORAL_MODULES = frozenset({"temporal", "frame_embedding", "merge"})
+
+
+def is_temporal(key: str) -> bool:
+    """Whether a parameter belongs to the temporal layers or their merges, and so is missing in an image UNet."""
+    return not TEMPORAL_MODULES.isdisjoint(key.split("."))
+
+
+def insert_temporal_layers(image_unet: VideoUNet, temporal: TemporalLayers | None = None) -> VideoUNet:
+    """Return a video UNet that starts as the image UNet applied to each frame.
+
+    The last layer of every temporal branch is zero, so the branches return their input, whatever the merge weighs. The
+    other temporal layers are drawn from torch's global generator, as in every constructor of a module.
+    Raises ValueError if the UNet has temporal layers already.
+    """
+    if image_unet.config.temporal_layers is not None:
+        raise ValueError("insert_temporal_layers: this UNet has temporal layers already")
+    video_unet = _like(image_unet, image_unet.config.model_copy(update={"temporal": temporal or TemporalLayers()}))
+    loaded = video_unet.load_state_dict(image_unet.state_dict(), strict=False)
+    assert not loaded.unexpected_keys, loaded.unexpected_keys
+    assert all(is_temporal(key) for key in loaded.missing_keys), loaded.missing_keys
+    silence_temporal_layers(video_unet)
+    return video_unet
+
+
+def silence_temporal_layers(unet: VideoUNet) -> None:
+    """Set the last layer of every temporal branch to zero."""
+    for module in unet.modules():
+        if isinstance(module, SpatioTemporalResBlock) and module.temporal is not None:
+            zero_parameters(module.temporal.conv2)
+        if isinstance(module, SpatioTemporalTransformer) and module.has_time:
+            zero_parameters(module.frame_embedding.linear2)
+        if isinstance(module, TemporalTransformerLayer):
+            zero_parameters(module.feed_forward_in.project_out)
+            zero_parameters(module.self_attention.to_out)
+            zero_parameters(module.cross_attention.to_out)
+            zero_parameters(module.feed_forward.project_out)
+
+
+def extend_concat_channels(unet: VideoUNet, channels: int) -> VideoUNet:
+    """Return a UNet that takes `channels` more channels of concatenated conditioning and ignores them at first."""
+    concat_channels = unet.config.concat_channels + channels
+    extended = _like(unet, unet.config.model_copy(update={"concat_channels": concat_channels}))
+    state = unet.state_dict()
+    weight = state["conv_in.weight"]
+    new = weight.new_zeros(weight.shape[0], channels, *weight.shape[2:])
+    extended.load_state_dict(state | {"conv_in.weight": torch.cat([weight, new], dim=1)})
+    return extended
+
+
+def _like(unet: VideoUNet, config: UNetConfig) -> VideoUNet:
+    """Build a UNet of another configuration, of the same dtype, on the same device and in the same mode."""
+    parameter = next(unet.parameters())
+    return VideoUNet(config).to(device=parameter.device, dtype=parameter.dtype).train(unet.training)

@@ -1,0 +1,103 @@
+"""The spatio-temporal transformer: attention within each frame, then along time for each position."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from videoldm.models.layers.initial import zero_parameters
+from videoldm.models.layers.merge import Merge
+from videoldm.models.unet.attention import Attention, FeedForward
+from videoldm.models.unet.conditions import BlockConditions
+from videoldm.models.unet.config import UNetConfig
+from videoldm.models.unet.embeddings import EmbeddingMLP, sinusoids
+
+
+class TransformerLayer(nn.Module):
+    """Self-attention, cross-attention and feed-forward network, each after layer norm and around a skip connection."""
+
+    def __init__(self, channels: int, *, head_channels: int, context_dim: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(channels)
+        self.self_attention = Attention(channels, head_channels=head_channels)
+        self.norm2 = nn.LayerNorm(channels)
+        self.cross_attention = Attention(channels, head_channels=head_channels, context_dim=context_dim)
+        self.norm3 = nn.LayerNorm(channels)
+        self.feed_forward = FeedForward(channels)
+
+    def forward(self, tokens: Float[Tensor, "rows s c"], context: Float[Tensor, "b n d"]) -> Float[Tensor, "rows s c"]:
+        """Transform tokens; rows of one clip lie together and share the clip's context."""
+        tokens = tokens + self.self_attention(self.norm1(tokens))
+        tokens = self._attend_context(tokens, context)
+        return tokens + self.feed_forward(self.norm3(tokens))
+
+    def _attend_context(self, tokens: Tensor, context: Tensor) -> Tensor:
+        # All tokens of a clip are queries of one row, so that keys and values are computed once a clip.
+        clips = tokens.reshape(context.shape[0], -1, tokens.shape[-1])
+        if context.shape[1] == 1 and not torch.is_grad_enabled():
+            # The softmax over one key is 1, whatever the query. (With gradients, no weight should leave the graph.)
+            update = self.cross_attention.attend_to_one(context)
+        else:
+            update = self.cross_attention(self.norm2(clips), context)
+        return (clips + update).view(tokens.shape)
+
+
+class TemporalTransformerLayer(TransformerLayer):
+    """A transformer layer along time, with one more feed-forward network before it."""
+
+    def __init__(self, channels: int, *, head_channels: int, context_dim: int) -> None:
+        super().__init__(channels, head_channels=head_channels, context_dim=context_dim)
+        self.norm_in = nn.LayerNorm(channels)
+        self.feed_forward_in = FeedForward(channels)
+
+    def forward(self, tokens: Float[Tensor, "rows s c"], context: Float[Tensor, "b n d"]) -> Float[Tensor, "rows s c"]:
+        """Transform tokens; a row holds all frames of one position."""
+        tokens = tokens + self.feed_forward_in(self.norm_in(tokens))
+        return super().forward(tokens, context)
+
+
+class SpatioTemporalTransformer(nn.Module):
+    """Transformer layers within each frame, each followed by one along time and their merge.
+
+    Without `temporal` layers it is the image model's transformer. (SVD, D.2; Video LDM, section 3.1)
+    """
+
+    def __init__(self, config: UNetConfig, channels: int) -> None:
+        super().__init__()
+        sizes = {"head_channels": config.head_channels, "context_dim": config.context_dim}
+        depth = range(config.transformer_depth)
+        self.norm = nn.GroupNorm(config.norm_groups, channels, eps=1e-6)
+        self.project_in = nn.Linear(channels, channels)
+        self.spatial = nn.ModuleList(TransformerLayer(channels, **sizes) for _ in depth)
+        self.project_out = nn.Linear(channels, channels)
+        zero_parameters(self.project_out)
+        self.has_time = config.temporal_layers is not None
+        if config.temporal_layers is not None:
+            self.frame_period = config.temporal_layers.frame_embedding_period
+            self.frame_embedding = EmbeddingMLP(channels, 4 * channels, channels)
+            self.temporal = nn.ModuleList(TemporalTransformerLayer(channels, **sizes) for _ in depth)
+            self.merge = Merge(weighted="spatial", init=config.temporal_layers.merge_init)
+
+    def forward(self, frames: Float[Tensor, "bt c h w"], conditions: BlockConditions) -> Float[Tensor, "bt c h w"]:
+        """Transform frames around a skip connection."""
+        tokens = self.project_in(self.norm(frames).flatten(2).transpose(1, 2))
+        tokens = self._video_layers(tokens, conditions) if self.has_time else self._image_layers(tokens, conditions)
+        update = self.project_out(tokens).transpose(1, 2)
+        return frames + update.unflatten(2, frames.shape[2:])
+
+    def _image_layers(self, tokens: Tensor, conditions: BlockConditions) -> Float[Tensor, "bt s c"]:
+        for layer in self.spatial:
+            tokens = layer(tokens, conditions.context)
+        return tokens
+
+    def _video_layers(self, tokens: Tensor, conditions: BlockConditions) -> Float[Tensor, "bt s c"]:
+        indices = torch.arange(conditions.num_frames, device=tokens.device)
+        position = sinusoids(indices, tokens.shape[2], period=self.frame_period).to(tokens.dtype)
+        position = self.frame_embedding(position)
+        for spatial, temporal in zip(self.spatial, self.temporal, strict=True):
+            tokens = spatial(tokens, conditions.context)
+            # Rows of the temporal layer are positions: b*t s c -> b*s t c, and back.
+            rows = (tokens.unflatten(0, (-1, conditions.num_frames)).transpose(1, 2) + position).flatten(0, 1)
+            rows = temporal(rows, conditions.temporal_context)
+            through_time = rows.unflatten(0, (-1, tokens.shape[1])).transpose(1, 2).flatten(0, 1)
+            tokens = self.merge(tokens, through_time, conditions.image_only)
+        return tokens

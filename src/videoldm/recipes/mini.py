@@ -1,0 +1,186 @@
+"""The small model that ships with the package, one recipe a stage; each trains on two CPU cores within two hours."""
+
+from videoldm.conditioners.config import DropoutConfig, MicroConfig
+from videoldm.diffusion.config import Constant, Euler, Guidance, Karras, LinearOverFrames, LogNormal
+from videoldm.measures.features.config import FeatureNetworkConfig
+from videoldm.models.clip.config import MINI_IMAGE_ENCODER, MINI_TEXT_ENCODER
+from videoldm.models.presets import MINI
+from videoldm.models.unet.config import NoTemporalLayers, UNetConfig
+from videoldm.synthetic.vocabulary import CAMERA_MOTIONS, COLOURS, OBJECT_MOTIONS, SHAPES
+from videoldm.tasks.config import SamplingConfig, Signals, TaskModelConfig, TaskName
+from videoldm.training.config import CosineRate, OptimizerConfig, TrainingConfig
+from videoldm.training.recipe import Recipe
+from videoldm.training.stages.config import (
+    AutoencoderStage,
+    DiffusionStage,
+    EncodersStage,
+    FromImageModel,
+    FromScratch,
+    FromVideoModel,
+    JudgeStage,
+    Start,
+    WorldData,
+)
+
+TRAIN_CLIPS = WorldData(split="train", num_clips=4096)
+VALIDATION_CLIPS = WorldData(split="validation", num_clips=256)
+JUDGED_CLIPS = WorldData(split="validation", num_clips=1024)
+
+
+def mini_autoencoder() -> Recipe:
+    """Frames of the world and crops of real pictures, to and from latents."""
+    return Recipe(
+        name="mini-autoencoder",
+        summary="autoencoder, factor 8, trained on rendered frames and crops of pictures",
+        stage=AutoencoderStage(
+            model=MINI.autoencoder,
+            data=WorldData(split="train", num_clips=1024),
+            validation=VALIDATION_CLIPS,
+            pictures="runs/pictures",
+            picture_fraction=0.15,
+            kl_weight=1e-5,
+        ),
+        training=_training(num_samples=81_920, batch_size=8, learning_rate=1e-3),
+    )
+
+
+def mini_encoders() -> Recipe:
+    """Text and image encoder, contrastive on captions and frames."""
+    return Recipe(
+        name="mini-encoders",
+        summary="text and image encoder, contrastive on captions and frames",
+        stage=EncodersStage(
+            text=MINI_TEXT_ENCODER, image=MINI_IMAGE_ENCODER, data=TRAIN_CLIPS, validation=VALIDATION_CLIPS
+        ),
+        training=_training(num_samples=49_152, batch_size=64, learning_rate=1e-3),
+    )
+
+
+def mini_judge() -> Recipe:
+    """The feature network that judges generated clips."""
+    heads: dict[str, tuple[str, ...]] = {
+        "shape": SHAPES,
+        "colour": tuple(COLOURS),
+        "motion": OBJECT_MOTIONS,
+        "camera": CAMERA_MOTIONS,
+    }
+    return Recipe(
+        name="mini-judge",
+        summary="feature network: shape, colour, motion and camera of a clip",
+        stage=JudgeStage(model=FeatureNetworkConfig(heads=heads), data=TRAIN_CLIPS, validation=JUDGED_CLIPS),
+        training=_training(num_samples=65_536, batch_size=16, learning_rate=2e-3),
+    )
+
+
+def mini_image() -> Recipe:
+    """Stage I: text to image, a UNet without temporal layers on single frames."""
+    return _diffusion(
+        "mini-image",
+        "text to image: a UNet without temporal layers, on single frames",
+        model=_task_model("text-to-image", num_frames=1),
+        unet=MINI.unet.model_copy(update={"temporal": NoTemporalLayers()}),
+        start=FromScratch(),
+        noise_levels=LogNormal(p_mean=-0.4, p_std=1.4),
+        training=_training(num_samples=262_144, batch_size=64, learning_rate=2e-3),
+    )
+
+
+def mini_video() -> Recipe:
+    """Stage II: text to video, temporal layers inserted into the image model, all layers trained."""
+    return _diffusion(
+        "mini-video",
+        "text to video: temporal layers inserted into the image model, all layers trained",
+        model=_task_model("text-to-video", num_frames=MINI.num_frames),
+        unet=MINI.unet,
+        start=FromImageModel(folder="runs/mini-image/export"),
+        noise_levels=LogNormal(p_mean=0.0, p_std=1.4),
+        training=_training(num_samples=32_768, batch_size=16, learning_rate=1e-3),
+    )
+
+
+def mini_video_from_scratch() -> Recipe:
+    """The video stage without the image stage: what the papers compare with."""
+    recipe = mini_video()
+    stage = recipe.stage
+    assert isinstance(stage, DiffusionStage)
+    return recipe.model_copy(
+        update={
+            "name": "mini-video-from-scratch",
+            "summary": "text to video from random weights, for comparison with mini-video",
+            "stage": stage.model_copy(update={"start": FromScratch()}),
+        }
+    )
+
+
+def mini_image_to_video() -> Recipe:
+    """Stage III: image to video, grown from the text-to-video model."""
+    return _diffusion(
+        "mini-image-to-video",
+        "image to video: the video model with the image's token and latent as conditions",
+        model=_task_model("image-to-video", num_frames=MINI.num_frames),
+        unet=MINI.unet.model_copy(update={"concat_channels": MINI.unet.in_channels}),
+        start=FromVideoModel(folder="runs/mini-video/export"),
+        noise_levels=LogNormal(p_mean=0.3, p_std=1.5),
+        training=_training(num_samples=24_576, batch_size=16, learning_rate=1e-3),
+    )
+
+
+def _diffusion(
+    name: str,
+    summary: str,
+    *,
+    model: TaskModelConfig,
+    unet: UNetConfig,
+    start: Start,
+    noise_levels: LogNormal,
+    training: TrainingConfig,
+) -> Recipe:
+    """What the diffusion stages have in common."""
+    return Recipe(
+        name=name,
+        summary=summary,
+        stage=DiffusionStage(
+            model=model,
+            unet=unet,
+            start=start,
+            autoencoder="runs/mini-autoencoder/export",
+            encoders="runs/mini-encoders/export",
+            data=TRAIN_CLIPS,
+            validation=VALIDATION_CLIPS,
+            noise_levels=noise_levels,
+            dropout=DropoutConfig(joint=0.15),
+        ),
+        training=training,
+    )
+
+
+def _task_model(task: TaskName, *, num_frames: int) -> TaskModelConfig:
+    """Clips and sampling defaults; guidance by text is constant, by image linear over the frames (SVD, D.4)."""
+    by_image = task == "image-to-video"
+    scale = LinearOverFrames(min_scale=1.0, max_scale=2.0) if by_image else Constant(scale=3.0)
+    return TaskModelConfig(
+        task=task,
+        num_frames=num_frames,
+        height=64,
+        width=64,
+        micro=MicroConfig(embedding_dim=64, trained_fps=(5, 10)),
+        signals=Signals(fps=7, motion_bucket=127, noise_level=0.02 if by_image else 0.0),
+        sampling=SamplingConfig(
+            num_inference_steps=25,
+            schedule=Karras(sigma_min=0.01, sigma_max=80.0),
+            sampler=Euler(),
+            guidance=Guidance(scale=scale),
+        ),
+    )
+
+
+def _training(*, num_samples: int, batch_size: int, learning_rate: float) -> TrainingConfig:
+    """What the stages have in common."""
+    return TrainingConfig(
+        num_samples=num_samples,
+        batch_size=batch_size,
+        optimizer=OptimizerConfig(
+            learning_rate=learning_rate, warmup_samples=100 * batch_size, decay=CosineRate(final_fraction=0.02)
+        ),
+        precision="bfloat16",
+    )

@@ -1,0 +1,55 @@
+"""Gather what the mini recipes exported into one model folder, in 16 bits.
+
+python -m videoldm.recipes.ship_mini runs src/videoldm/assets/mini
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from videoldm.core.errors import InputError
+from videoldm.core.files import atomic_folder
+
+PARTS = {
+    "autoencoder": "mini-autoencoder/export",
+    "text_encoder": "mini-encoders/export/text_encoder",
+    "image_encoder": "mini-encoders/export/image_encoder",
+    "judge": "mini-judge/export",
+    "text-to-video": "mini-video/export",
+    "image-to-video": "mini-image-to-video/export",
+}
+"""Part of the model folder -> where a run left it."""
+
+MAX_FILE_BYTES, MAX_BYTES = 12_000_000, 25_000_000
+
+
+def ship(runs: Path, target: Path) -> int:
+    """Write the model folder and return its size in bytes; raises InputError if a part is missing or too large."""
+    missing = [place for place in PARTS.values() if not (runs / place).is_dir()]
+    if missing:
+        raise InputError(f"{runs}: lacks {', '.join(missing)}; run the recipes that export them first")
+    with atomic_folder(target, replace=True) as folder:
+        for part, place in PARTS.items():
+            shutil.copytree(runs / place, folder / part)
+        for path in folder.rglob("*.safetensors"):
+            _halve(path)
+        sizes = {path: path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+        too_large = [f"{path.name} {size / 1e6:.1f} MB" for path, size in sizes.items() if size > MAX_FILE_BYTES]
+        if too_large or sum(sizes.values()) > MAX_BYTES:
+            raise InputError(f"{target}: {sum(sizes.values()) / 1e6:.1f} MB, {too_large}: more than may be shipped")
+    return sum(sizes.values())
+
+
+def _halve(path: Path) -> None:
+    """Store floating-point tensors as float16."""
+    tensors = {name: t.to(torch.float16) if t.is_floating_point() else t for name, t in load_file(path).items()}
+    save_file({name: t.contiguous() for name, t in tensors.items()}, path, metadata={"format": "pt"})
+
+
+if __name__ == "__main__":
+    print(f"{ship(Path(sys.argv[1]), Path(sys.argv[2])) / 1e6:.1f} MB")

@@ -1,0 +1,138 @@
+"""Rendering scenes to clips, with ground truth for every pixel.
+
+All arithmetic on pixels uses exactly rounded operations and no reductions, so a clip's bits do not depend on what else
+is rendered with it.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from videoldm.synthetic.camera import Size, directions, pixel_grid
+from videoldm.synthetic.elements import Scene
+from videoldm.synthetic.shading import shade
+from videoldm.synthetic.stage import Stage, stages
+from videoldm.synthetic.trace import trace
+from videoldm.synthetic.truth import motion_to_next, pose_matrices, tracks
+
+USUAL_FPS = Fraction(7)
+
+
+@dataclass(frozen=True)
+class RenderedClips:
+    """Clips and what is true of them.
+
+    `pixels` are in [-1, 1]. The maps hold for the surface point seen at each pixel's centre: `motion` is its
+    displacement to the next frame in pixels (x right, y down), `motion_valid` says whether it is still seen there,
+    `object_index` is -1 for sky, 0 for ground, 1 and up for objects, `depth` runs along the camera's axis (sky 1e6).
+    `tracks` are the objects' centres in pixels, NaN where a scene has fewer objects; `poses` lead from camera axes
+    (x right, y down, z forward) to the world.
+    """
+
+    pixels: Float[Tensor, "b t 3 h w"]
+    motion: Float[Tensor, "b t-1 2 h w"]
+    motion_valid: Bool[Tensor, "b t-1 h w"]
+    object_index: Int[Tensor, "b t h w"]
+    depth: Float[Tensor, "b t h w"]
+    tracks: Float[Tensor, "b t n 2"]
+    poses: Float[Tensor, "b t 4 4"]
+    focal_px: Float[Tensor, "b t"]
+
+
+def render(
+    scenes: Sequence[Scene],
+    *,
+    num_frames: int = 14,
+    fps: Fraction | int = USUAL_FPS,
+    height: int = 64,
+    width: int = 64,
+    device: torch.device | str = "cpu",
+    supersampling: int = 2,
+    pictures: Float[Tensor, "n 3 y x"] | None = None,
+    first_frame: int = 0,
+) -> RenderedClips:
+    """Render each scene with ground truth; frame `f` shows time `f / fps`.
+
+    `pictures`, in [-1, 1], are what grounds of kind "photo" show. Raises InputError on sizes below 1 or missing
+    pictures.
+    """
+    size = Size(height, width)
+    num_objects = max((len(scene.objects) for scene in scenes), default=0)
+    ready = stages(
+        scenes,
+        first_frame=first_frame,
+        num_frames=num_frames,
+        fps=fps,
+        size=size,
+        supersampling=supersampling,
+        device=torch.device(device),
+    )
+    parts = [_with_truth(stage, _pixels(stage, size, supersampling, pictures), size, num_objects) for stage in ready]
+    return RenderedClips(*(torch.cat(fields) for fields in zip(*(vars(part).values() for part in parts), strict=True)))
+
+
+def render_pixels(
+    scenes: Sequence[Scene],
+    *,
+    num_frames: int = 14,
+    fps: Fraction | int = USUAL_FPS,
+    height: int = 64,
+    width: int = 64,
+    device: torch.device | str = "cpu",
+    supersampling: int = 2,
+    pictures: Float[Tensor, "n 3 y x"] | None = None,
+    first_frame: int = 0,
+) -> Float[Tensor, "b t 3 h w"]:
+    """Only the pixels of `render`, which takes less time."""
+    size = Size(height, width)
+    ready = stages(
+        scenes,
+        first_frame=first_frame,
+        num_frames=num_frames,
+        fps=fps,
+        size=size,
+        supersampling=supersampling,
+        device=torch.device(device),
+    )
+    return torch.cat([_pixels(stage, size, supersampling, pictures) for stage in ready])
+
+
+def _pixels(stage: Stage, size: Size, supersampling: int, pictures: Tensor | None) -> Tensor:
+    x, y = pixel_grid(size, supersampling, stage.device)
+    rays = directions(stage.view, x, y, size)
+    hits = trace(stage.view, rays, stage.bodies)
+    colours = shade(stage, rays, hits, pictures)
+    channels = torch.stack([_box_average(channel, supersampling) for channel in colours], dim=1)
+    pixels = channels.clamp(0, 1) * 2 - 1
+    return pixels.reshape(len(stage.scenes), stage.num_frames, 3, *size)
+
+
+def _box_average(values: Tensor, factor: int) -> Tensor:
+    first, *others = itertools.product(range(factor), repeat=2)
+    total = values[:, first[0] :: factor, first[1] :: factor]
+    for row, column in others:
+        total = total + values[:, row::factor, column::factor]
+    return total / factor**2
+
+
+def _with_truth(stage: Stage, pixels: Tensor, size: Size, num_objects: int) -> RenderedClips:
+    b, t = len(stage.scenes), stage.num_frames
+    x, y = pixel_grid(size, 1, stage.device)
+    rays = directions(stage.view, x, y, size)
+    hits = trace(stage.view, rays, stage.bodies)
+    motion, is_valid = motion_to_next(stage, rays, hits, size)
+    return RenderedClips(
+        pixels=pixels,
+        motion=motion.reshape(b, t, 2, *size)[:, 1:],
+        motion_valid=is_valid.reshape(b, t, *size)[:, 1:],
+        object_index=hits.object_index.reshape(b, t, *size),
+        depth=hits.depth.reshape(b, t, *size),
+        tracks=tracks(stage, num_objects, size).reshape(b, t, num_objects, 2),
+        poses=pose_matrices(stage.poses, stage.device).reshape(b, t, 4, 4),
+        focal_px=stage.view.focal.reshape(b, t) * size.height,
+    )

@@ -1,0 +1,41 @@
+"""What a video model needs beside its weights; torch-free."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from videoldm.conditioners.config import SVD_MICRO, MicroConfig
+from videoldm.core.config import Config
+from videoldm.diffusion.config import Euler, Guidance, Preconditioning, Sampler, Schedule, VPrediction
+
+TaskName = Literal["text-to-image", "text-to-video", "image-to-video"]
+
+
+class SamplingConfig(Config):
+    """How clips are drawn from a model."""
+
+    num_inference_steps: PositiveInt
+    schedule: Schedule
+    sampler: Sampler = Euler()
+    guidance: Guidance
+
+
+class Signals(Config):
+    """What the model is told about the clip it should make, where the user does not say."""
+
+    fps: PositiveFloat = 7
+    motion_bucket: Annotated[float, Field(ge=0)] = 127
+    noise_level: Annotated[float, Field(ge=0)] = 0.02
+
+
+class TaskModelConfig(Config):
+    """A task's model: the clips it was trained on and the defaults of sampling."""
+
+    task: TaskName
+    num_frames: PositiveInt
+    height: PositiveInt
+    width: PositiveInt
+    preconditioning: Preconditioning = VPrediction()
+    micro: MicroConfig = SVD_MICRO
+    signals: Signals = Signals()
+    sampling: SamplingConfig

@@ -1,0 +1,100 @@
+"""A video model: the networks of one task with their conditioners, in memory and as a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
+
+from videoldm.assets.models import model_folder
+from videoldm.checkpoints.native import load_autoencoder, load_config, load_unet
+from videoldm.conditioners.image import ImageConditioner
+from videoldm.conditioners.text import TextConditioner
+from videoldm.core.errors import InputError
+from videoldm.diffusion.denoiser import Denoiser
+from videoldm.diffusion.preconditioning import Preconditioned
+from videoldm.models.autoencoder.network import Autoencoder
+from videoldm.models.unet.network import VideoUNet
+from videoldm.tasks.config import TaskModelConfig, TaskName
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoModel:
+    """All that one task needs; a conditioner that the task does not use is None."""
+
+    config: TaskModelConfig
+    unet: VideoUNet
+    autoencoder: Autoencoder
+    text: TextConditioner | None = None
+    image: ImageConditioner | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the UNet is."""
+        return next(self.unet.parameters()).device
+
+    @property
+    def denoiser(self) -> Denoiser:
+        """The UNet as a denoiser of model latents."""
+        return Preconditioned(self.unet, self.config.preconditioning)
+
+    @property
+    def text_conditioner(self) -> TextConditioner:
+        """The text conditioner; the task must be one that reads text."""
+        assert self.text is not None, f"{self.config.task} has no text encoder"
+        return self.text
+
+    @property
+    def image_conditioner(self) -> ImageConditioner:
+        """The image conditioner; the task must be one that sees a picture."""
+        assert self.image is not None, f"{self.config.task} has no image encoder"
+        return self.image
+
+    def to_model_latents(self, raw: torch.Tensor) -> torch.Tensor:
+        """Raw latents to those that are denoised."""
+        return raw * self.autoencoder.config.scaling_factor
+
+    def to_raw_latents(self, latents: torch.Tensor) -> torch.Tensor:
+        """Denoised latents to those that the decoder reads."""
+        return latents / self.autoencoder.config.scaling_factor
+
+
+def load_model(name: str, task: TaskName, *, device: str | torch.device = "cpu") -> VideoModel:
+    """A shipped model by name or any model folder by path, for one of its tasks, in float32.
+
+    Raises InputError if there is no such model or it cannot do the task.
+    """
+    folder = model_folder(name)
+    if not (folder / task).is_dir():
+        able = sorted(path.parent.name for path in folder.glob("*/model.json"))
+        raise InputError(f"model {name} cannot do {task}; it can do {', '.join(able) or 'nothing'}")
+    config = load_config(folder / task, TaskModelConfig, name="model.json")
+    text, image = None, None
+    if task == "image-to-video":
+        image = load_image_conditioner(folder / "image_encoder", device)
+    else:
+        text = load_text_conditioner(folder / "text_encoder", device)
+    return VideoModel(
+        config=config,
+        unet=load_unet(folder / task / "unet")[0].to(device),
+        autoencoder=load_autoencoder(folder / "autoencoder")[0].to(device),
+        text=text,
+        image=image,
+    )
+
+
+def load_text_conditioner(folder: Path, device: str | torch.device = "cpu") -> TextConditioner:
+    """Text model and tokenizer of a folder in transformers' layout."""
+    model = CLIPTextModel.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False)
+    nn.Module.to(model, device)
+    return TextConditioner(model, CLIPTokenizer.from_pretrained(folder))
+
+
+def load_image_conditioner(folder: Path, device: str | torch.device = "cpu") -> ImageConditioner:
+    """Image model of a folder in transformers' layout."""
+    model = CLIPVisionModelWithProjection.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False)
+    nn.Module.to(model, device)
+    return ImageConditioner(model)

@@ -1,0 +1,164 @@
+"""Everything that decides one generated clip, as it is stored with the clip; torch-free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from videoldm.conditioners.motion import bucket_of
+from videoldm.core.config import Config
+from videoldm.core.errors import InputError
+from videoldm.diffusion.config import Constant, Guidance, LinearOverFrames
+from videoldm.tasks.config import SamplingConfig, TaskModelConfig, TaskName
+from videoldm.video.hashing import file_hash
+
+
+def _bucket(value: object) -> object:
+    """Names of amounts of motion as their buckets."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return bucket_of(value)
+    except InputError:
+        raise ValueError("should be low, medium, high or a number >= 0") from None
+
+
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Fps = Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)]
+PlaybackRate = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
+MAX_SEED = 2**63 - 1
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+# Bounds far beyond what any model makes, so that a slip of the finger is found before it fills the memory.
+Frames = Annotated[int, Field(ge=1, le=10_000)]
+Side = Annotated[int, Field(ge=1, le=16_384)]
+Steps = Annotated[int, Field(ge=1, le=10_000)]
+MotionBucket = Annotated[NonNegative, BeforeValidator(_bucket)]
+FitMode = Literal["crop", "pad", "stretch"]
+
+
+class Request(Config):
+    """One clip. The same request on the same versions gives the same clip."""
+
+    model: str
+    task: TaskName
+    image: str | None = None
+    image_hash: str | None = None
+    prompt: str | None = None
+    resize: FitMode = "crop"
+    seed: Seed
+    num_frames: Frames
+    height: Side
+    width: Side
+    fps: Fps
+    motion_bucket_id: NonNegative
+    noise_aug_strength: NonNegative
+    sampling: SamplingConfig
+    output_fps: PlaybackRate
+
+    @model_validator(mode="after")
+    def _has_what_the_task_needs(self) -> Self:
+        if (self.image is None) == (self.task == "image-to-video"):
+            raise ValueError(f"image is {self.image!r}, which does not fit the task {self.task}")
+        if (self.prompt is None) == (self.task != "image-to-video"):
+            raise ValueError(f"prompt is {self.prompt!r}, which does not fit the task {self.task}")
+        return self
+
+
+class Choices(Config):
+    """What a user asked for; None means the model's default."""
+
+    resize: FitMode = "crop"
+    """How a picture of another shape is made to fit: crop its sides, pad it with black bars, or stretch it."""
+    seed: Seed = 23
+    """Start of all random numbers; the same seed and options give the same clip."""
+    num_frames: Frames | None = None
+    """Length of the clip."""
+    height: Side | None = None
+    """Height in pixels, a multiple of 8."""
+    width: Side | None = None
+    """Width in pixels, a multiple of 8."""
+    fps: Fps | None = None
+    """Frame rate that the model is told; it changes the motion from frame to frame."""
+    motion_bucket_id: MotionBucket | None = None
+    """How much should move: low, medium, high or a number, usually up to 255."""
+    noise_aug_strength: NonNegative | None = None
+    """Noise added to the picture; more of it lets the clip move away from the picture."""
+    num_inference_steps: Steps | None = None
+    """Steps of the sampler; more are slower and finer."""
+    guidance_scale: Finite | None = None
+    """How closely to follow the prompt or picture, the same for all frames; 1 is no guidance."""
+    min_guidance_scale: Finite | None = None
+    """The same for the first frame; it rises or falls linearly to the last frame's."""
+    max_guidance_scale: Finite | None = None
+    """The same for the last frame."""
+    output_fps: PlaybackRate | None = None
+    """Frame rate at which the file plays; as --fps if not given."""
+
+    @model_validator(mode="after")
+    def _has_one_kind_of_guidance(self) -> Self:
+        if self.guidance_scale is not None:
+            for name in ("min_guidance_scale", "max_guidance_scale"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"guidance_scale and {name} exclude each other: give one of them")
+        return self
+
+    def request(
+        self, model: str, config: TaskModelConfig, *, image: Path | None = None, prompt: str | None = None
+    ) -> Request:
+        """These choices completed by the defaults of a model.
+
+        Raises InputError if the picture cannot be read.
+        """
+        fps = self.fps or config.signals.fps
+        return Request(
+            model=model,
+            task=config.task,
+            image=None if image is None else str(image),
+            image_hash=None if image is None else file_hash(image),
+            prompt=prompt,
+            resize=self.resize,
+            seed=self.seed,
+            num_frames=self.num_frames or config.num_frames,
+            height=self.height or config.height,
+            width=self.width or config.width,
+            fps=fps,
+            motion_bucket_id=_either(self.motion_bucket_id, config.signals.motion_bucket),
+            noise_aug_strength=_either(self.noise_aug_strength, config.signals.noise_level),
+            sampling=self._sampling(config.sampling),
+            output_fps=self.output_fps or fps,
+        )
+
+    def _sampling(self, default: SamplingConfig) -> SamplingConfig:
+        steps = self.num_inference_steps or default.num_inference_steps
+        return default.model_copy(update={"num_inference_steps": steps, "guidance": self._guidance(default.guidance)})
+
+    def _guidance(self, default: Guidance) -> Guidance:
+        """One scale for all frames, or two between which the scale rises linearly from the first to the last."""
+        lowest, highest = self.min_guidance_scale, self.max_guidance_scale
+        if self.guidance_scale is not None:
+            return default.model_copy(update={"scale": Constant(scale=self.guidance_scale)})
+        if lowest is None and highest is None:
+            return default
+        ends = _ends(default)
+        scale = LinearOverFrames(min_scale=_either(lowest, ends[0]), max_scale=_either(highest, ends[1]))
+        return default.model_copy(update={"scale": scale})
+
+
+def check_size(height: int, width: int, *, factor: int) -> None:
+    """Refuse sizes that are no multiple of the autoencoder's factor, naming the nearest that is."""
+    for name, value in (("height", height), ("width", width)):
+        if value % factor:
+            nearest = max(factor, round(value / factor) * factor)
+            raise InputError(f"{name} is {value}, it should be a multiple of {factor}, for example {nearest}")
+
+
+def _ends(guidance: Guidance) -> tuple[float, float]:
+    scale = guidance.scale
+    return (scale.scale, scale.scale) if isinstance(scale, Constant) else (scale.min_scale, scale.max_scale)
+
+
+def _either(choice: float | None, default: float) -> float:
+    return default if choice is None else choice

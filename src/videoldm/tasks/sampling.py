@@ -1,0 +1,69 @@
+"""Sampling: from inputs to pixels, the same for every task."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from videoldm.diffusion.guidance import Guided
+from videoldm.diffusion.noise import SeededNoise, start_noise
+from videoldm.diffusion.samplers.sample import sample
+from videoldm.diffusion.samplers.steps import OnStep, ignore
+from videoldm.diffusion.schedules import schedule_sigmas
+from videoldm.tasks.config import SamplingConfig
+from videoldm.tasks.model import VideoModel
+from videoldm.tasks.registry import TASKS
+from videoldm.tasks.task import Inputs, unconditional
+
+
+@torch.no_grad()
+def sample_clips(
+    model: VideoModel,
+    inputs: Inputs,
+    *,
+    sampling: SamplingConfig | None = None,
+    num_frames: int | None = None,
+    height: int | None = None,
+    width: int | None = None,
+    on_step: OnStep = ignore,
+) -> Float[Tensor, "b t 3 h w"]:
+    """Pixels in [-1, 1] of a batch of clips, one for each sample of `inputs`; None means the model's default.
+
+    Each clip depends on its own seed and inputs, not on its batch (contract 4). Sides must be multiples of the
+    autoencoder's factor.
+    """
+    latents = sample_latents(
+        model,
+        inputs,
+        sampling=sampling or model.config.sampling,
+        num_frames=num_frames or model.config.num_frames,
+        height=height or model.config.height,
+        width=width or model.config.width,
+        on_step=on_step,
+    )
+    return model.autoencoder.decode(model.to_raw_latents(latents)).clamp(-1, 1).float().cpu()
+
+
+def sample_latents(
+    model: VideoModel,
+    inputs: Inputs,
+    *,
+    sampling: SamplingConfig,
+    num_frames: int,
+    height: int,
+    width: int,
+    on_step: OnStep = ignore,
+) -> Float[Tensor, "b t c h_latent w_latent"]:
+    """Model latents of a batch of clips."""
+    task = TASKS[model.config.task]
+    factor = model.autoencoder.config.factor
+    conditioning = task.conditioning(model, inputs, num_frames=num_frames)
+    denoise = Guided(model.denoiser, sampling.guidance, drop=unconditional(task, model))
+    sigmas = schedule_sigmas(sampling.schedule, sampling.num_inference_steps)
+    seeds = [key[0] for key in inputs.samples]
+    shape = (num_frames, model.unet.config.in_channels, height // factor, width // factor)
+    noise = start_noise(seeds, shape, float(sigmas[0])).to(model.device)
+    return sample(
+        sampling.sampler, denoise, noise, sigmas, conditioning, noise=SeededNoise(seeds), on_step=on_step
+    )  # fmt: skip

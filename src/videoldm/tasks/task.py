@@ -1,0 +1,84 @@
+"""What every task is: a way from what is given (a text, a picture) to a conditioning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from videoldm.conditioners.config import DropoutConfig
+from videoldm.conditioners.dropout import apply_drops, draw_drops
+from videoldm.conditioners.frames import SampleKey
+from videoldm.conditioners.micro import constant, micro_vector
+from videoldm.dataset.clips import ClipRecord
+from videoldm.diffusion.conditioning import Conditioning
+from videoldm.diffusion.guidance import Drop, drop_image, use_context
+from videoldm.tasks.model import VideoModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a batch of clips is made from; the lists have one entry a clip."""
+
+    samples: Sequence[SampleKey]
+    prompts: Sequence[str] = ()
+    pictures: Float[Tensor, "b 3 h w"] | None = None
+    fps: Sequence[float]
+    motion_bucket: Sequence[float]
+    noise_level: Sequence[float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingClips:
+    """A batch of training clips as tasks see it: what is known of each and its first frame."""
+
+    samples: Sequence[SampleKey]
+    records: Sequence[ClipRecord]
+    first_frames: Float[Tensor, "b 3 h w"]
+
+
+class Task(Protocol):
+    """One task. Training and sampling both go through `conditioning`, so they cannot drift apart (contract 2)."""
+
+    def training_inputs(self, clips: TrainingClips) -> Inputs:
+        """What sampling would be given to make these clips."""
+        ...
+
+    def conditioning(self, model: VideoModel, inputs: Inputs, *, num_frames: int) -> Conditioning:
+        """The network's conditions of a batch."""
+        ...
+
+    def null_context(self, model: VideoModel) -> Float[Tensor, "1 n d"] | None:
+        """The context of guidance's unconditional branch; None means zeros."""
+        ...
+
+
+def training_conditioning(
+    task: Task, model: VideoModel, clips: TrainingClips, *, num_frames: int, dropout: DropoutConfig
+) -> Conditioning:
+    """The conditioning of training clips, some of it dropped for guidance."""
+    with torch.no_grad():
+        conditioning = task.conditioning(model, task.training_inputs(clips), num_frames=num_frames)
+        drops = draw_drops(dropout, clips.samples)
+        return apply_drops(conditioning, drops, null_context=task.null_context(model))
+
+
+def unconditional(task: Task, model: VideoModel) -> Drop:
+    """What guidance takes away in sampling."""
+    context = task.null_context(model)
+    return drop_image if context is None else use_context(context)
+
+
+def signal_vector(model: VideoModel, inputs: Inputs, *, num_frames: int) -> Float[Tensor, "b t d"]:
+    """The vector condition that all tasks share."""
+    signals = {
+        "fps": constant(inputs.fps),
+        "motion_bucket": constant(inputs.motion_bucket),
+        "noise_level": constant(inputs.noise_level),
+    }
+    micro = model.config.micro
+    return micro_vector({name: signals[name] for name in micro.signals}, micro, num_frames=num_frames).to(model.device)

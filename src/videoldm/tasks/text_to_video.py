@@ -1,0 +1,34 @@
+"""Text to video: the prompt's tokens are the context of every cross-attention."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from videoldm.conditioners.motion import bucket_of_motion
+from videoldm.diffusion.conditioning import Conditioning
+from videoldm.tasks.model import VideoModel
+from videoldm.tasks.task import Inputs, TrainingClips, signal_vector
+
+
+class TextToVideo:
+    """See `Task`. The noise level is always 0: there is no condition frame."""
+
+    def training_inputs(self, clips: TrainingClips) -> Inputs:
+        """Caption, frame rate and measured motion of each clip."""
+        return Inputs(
+            samples=clips.samples,
+            prompts=[record.caption for record in clips.records],
+            fps=[float(record.fps) for record in clips.records],
+            motion_bucket=[bucket_of_motion(record.motion) for record in clips.records],
+            noise_level=[0.0] * len(clips.records),
+        )
+
+    def conditioning(self, model: VideoModel, inputs: Inputs, *, num_frames: int) -> Conditioning:
+        """Tokens of the prompts, and the signals."""
+        context = model.text_conditioner(inputs.prompts)
+        return Conditioning(context=context, vector=signal_vector(model, inputs, num_frames=num_frames))
+
+    def null_context(self, model: VideoModel) -> Float[Tensor, "1 n d"]:
+        """Tokens of the empty prompt."""
+        return model.text_conditioner.null()

@@ -1,0 +1,61 @@
+"""What a training run can be told; torch-free, so that recipes print and validate without it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from videoldm.core.config import Config
+
+
+class ConstantRate(Config):
+    """Learning rate stays at its peak after the warm-up."""
+
+    kind: Literal["constant"] = "constant"
+
+
+class CosineRate(Config):
+    """Learning rate falls along half a cosine to `final_fraction` of its peak at the last sample."""
+
+    kind: Literal["cosine"] = "cosine"
+    final_fraction: Annotated[float, Field(ge=0, le=1)] = 0.05
+
+
+class OptimizerConfig(Config):
+    """AdamW with a linear warm-up counted in samples."""
+
+    learning_rate: PositiveFloat
+    betas: tuple[float, float] = (0.9, 0.99)
+    epsilon: PositiveFloat = 1e-8
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    warmup_samples: Annotated[int, Field(ge=0)] = 0
+    decay: Annotated[ConstantRate | CosineRate, Field(discriminator="kind")] = ConstantRate()
+
+
+class TrainingConfig(Config):
+    """One run of the loop; every length is counted in samples, so that a new batch size keeps its meaning."""
+
+    seed: int = 0
+    num_samples: PositiveInt
+    batch_size: PositiveInt
+    accumulation_steps: PositiveInt = 1
+    optimizer: OptimizerConfig
+    gradient_clip: PositiveFloat = 1.0
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    precision: Literal["float32", "bfloat16"] = "float32"
+    log_every_samples: PositiveInt = 1024
+    validate_every_samples: PositiveInt = 16384
+    checkpoint_every_samples: PositiveInt = 16384
+
+    @model_validator(mode="after")
+    def _periods_fit(self) -> "TrainingConfig":
+        if self.batch_size % self.accumulation_steps:
+            raise ValueError(
+                f"batch_size {self.batch_size} is not a multiple of accumulation_steps {self.accumulation_steps}"
+            )
+        # A log line is the mean since the line before it, which a run that resumes between two lines could not know.
+        if self.checkpoint_every_samples % self.log_every_samples:
+            raise ValueError(
+                f"checkpoint_every_samples {self.checkpoint_every_samples} is not a multiple of log_every_samples "
+                f"{self.log_every_samples}"
+            )
+        return self

@@ -1,0 +1,124 @@
+"""A whole run: the recipe kept beside its results, what it needs found, its stage built, the loop run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, assert_never
+
+from videoldm.core.config import from_yaml, to_yaml
+from videoldm.core.errors import InputError
+from videoldm.core.files import check_writable, write_text
+from videoldm.training.recipe import Recipe
+from videoldm.training.stages.config import (
+    AutoencoderStage,
+    DiffusionStage,
+    EncodersStage,
+    FromImageModel,
+    FromVideoModel,
+    JudgeStage,
+    Stage,
+)
+
+if TYPE_CHECKING:
+    from videoldm.training.objective import Objective
+
+CONFIG_FILE = "config.yaml"
+CHECKPOINTS = "checkpoints"
+EXPORT = "export"
+_OUTCOME = ("stage", "training")
+"""The parts of a recipe that decide what comes out; its name and summary do not."""
+
+
+def run(recipe: Recipe, folder: Path, cache: Path) -> Path:
+    """Train by `recipe` in `folder`, or go on with the run that is there; returns the folder of the exported weights.
+
+    Rendered clips and latents are kept in `cache`. Raises InputError if `folder` holds another run or something that
+    the recipe reads is missing; FloatingPointError as the loop does.
+    """
+    check(recipe, folder, cache)
+    if not (folder / CONFIG_FILE).exists():
+        write_text(folder / CONFIG_FILE, to_yaml(recipe))
+
+    from videoldm.training.loop import train
+
+    train(build_objective(recipe.stage, recipe.training.seed, cache), recipe.training, folder)
+    return folder / EXPORT
+
+
+def build_objective(stage: Stage, seed: int, cache: Path) -> Objective:
+    """The objective that a stage describes; renders and encodes its data if `cache` lacks them."""
+    match stage:
+        case AutoencoderStage():
+            from videoldm.training.stages.autoencoder import AutoencoderObjective
+
+            return AutoencoderObjective(stage, seed=seed, cache=cache)
+        case EncodersStage():
+            from videoldm.training.stages.encoders import EncodersObjective
+
+            return EncodersObjective(stage, seed=seed, cache=cache)
+        case JudgeStage():
+            from videoldm.training.stages.judge import JudgeObjective
+
+            return JudgeObjective(stage, seed=seed, cache=cache)
+        case DiffusionStage():
+            from videoldm.training.stages.diffusion import DiffusionObjective
+
+            return DiffusionObjective(stage, seed=seed, cache=cache)
+        case _:
+            assert_never(stage)
+
+
+def check(recipe: Recipe, folder: Path, cache: Path) -> None:
+    """Find out before anything is rendered what would stop the run; raises InputError."""
+    check_folder(recipe, folder)
+    for key, place in inputs_of(recipe.stage).items():
+        if not place.is_dir():
+            raise InputError(
+                f"{key} is {str(place)!r}, there is no such folder: make it first (another recipe may export it), or "
+                f"give {key}=FOLDER"
+            )
+    check_writable(folder / CONFIG_FILE)
+    check_writable(cache / CONFIG_FILE)
+
+
+def check_folder(recipe: Recipe, folder: Path) -> None:
+    """Refuse a folder with the run of another recipe, naming the keys that differ."""
+    path = folder / CONFIG_FILE
+    if not path.exists():
+        if (folder / CHECKPOINTS).exists():
+            raise InputError(f"{folder}: holds checkpoints but no {CONFIG_FILE} that tells of which recipe")
+        return
+    there = from_yaml(Recipe, path.read_text(encoding="utf-8"), source=str(path))
+    keys = list(_differences(recipe.model_dump(include=set(_OUTCOME)), there.model_dump(include=set(_OUTCOME))))
+    if keys:
+        listed = ", ".join(keys[:5]) + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")
+        raise InputError(
+            f"{folder}: holds a run with other settings ({listed}), it should be the folder of a new run or of this one"
+        )
+
+
+def inputs_of(stage: Stage) -> dict[str, Path]:
+    """The folders that a stage reads, by the key that names each."""
+    match stage:
+        case AutoencoderStage(pictures=pictures):
+            return {"stage.pictures": Path(pictures)} if pictures else {}
+        case EncodersStage() | JudgeStage():
+            return {}
+        case DiffusionStage(autoencoder=autoencoder, encoders=encoders, start=start):
+            folders = {"stage.autoencoder": Path(autoencoder), "stage.encoders": Path(encoders)}
+            if isinstance(start, FromImageModel | FromVideoModel):
+                folders["stage.start.folder"] = Path(start.folder)
+            return folders
+        case _:
+            assert_never(stage)
+
+
+def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The dotted keys at which two nested dicts differ."""
+    for key in {**ours, **theirs}:
+        left, right = ours.get(key), theirs.get(key)
+        if isinstance(left, dict) and isinstance(right, dict):
+            yield from _differences(left, right, f"{prefix}{key}.")
+        elif left != right:
+            yield f"{prefix}{key}"

@@ -1,0 +1,86 @@
+"""Training the autoencoder on frames of the synthetic world and crops of real pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from videoldm.checkpoints.native import save_component
+from videoldm.core.random import normal, python_random
+from videoldm.dataset.clips import ClipShards
+from videoldm.dataset.order import sample_index
+from videoldm.measures.psnr import psnr
+from videoldm.models.autoencoder.network import Autoencoder
+from videoldm.training.objective import Losses
+from videoldm.training.pictures import PictureCrops
+from videoldm.training.stages.config import AutoencoderStage
+from videoldm.training.world import prepare_world
+from videoldm.video.contact_sheet import contact_sheet
+
+NUM_VALIDATION_FRAMES = 64
+
+
+class AutoencoderObjective:
+    """See `AutoencoderStage`."""
+
+    def __init__(self, stage: AutoencoderStage, *, seed: int, cache: Path) -> None:
+        self._stage, self._seed = stage, seed
+        torch.manual_seed(seed)
+        self.autoencoder = Autoencoder(stage.model)
+        self._clips = prepare_world(stage.data, cache)
+        self._validation_clips = prepare_world(stage.validation, cache)
+        self._pictures = PictureCrops(stage.pictures, size=(stage.data.height, stage.data.width))
+
+    @property
+    def module(self) -> nn.Module:
+        """The whole autoencoder."""
+        return self.autoencoder
+
+    def losses(self, positions: Sequence[int]) -> Losses:
+        """Per-frame reconstruction and divergence."""
+        pixels = torch.stack([self._frame(position) for position in positions])[:, None]
+        posterior = self.autoencoder.encode(pixels)
+        mean, log_variance = posterior.mean.float(), posterior.log_variance.float()
+        noise = torch.stack([normal(mean.shape[1:], self._seed, "posterior", position) for position in positions])
+        decoded = self.autoencoder.decode(mean + torch.exp(0.5 * log_variance) * noise).float()
+        error = decoded - pixels
+        squared, absolute = _mean_per_sample(error.square()), _mean_per_sample(error.abs())
+        divergence = _mean_per_sample(0.5 * (mean.square() + log_variance.exp() - 1 - log_variance))
+        loss = squared + 0.25 * absolute + self._stage.kl_weight * divergence
+        return Losses(per_sample=loss, parts={"squared_error": squared, "divergence": divergence})
+
+    def validate(self, folder: Path) -> dict[str, float]:
+        """PSNR over held-out frames, one from each clip; a picture of originals above reconstructions."""
+        pixels = torch.stack([_middle_frame(self._validation_clips, i) for i in range(self._num_validation)])[:, None]
+        decoded = self.autoencoder.decode(self.autoencoder.encode(pixels).mean)
+        contact_sheet([pixels[:14, 0], decoded[:14, 0]], ["input", "decoded"]).save(folder / "frames.png")
+        return {"psnr": float(psnr(decoded, pixels).mean())}
+
+    def export(self, folder: Path) -> None:
+        """Write the weights with the measured scaling factor: 1 / standard deviation of the latents."""
+        pixels = torch.stack([_middle_frame(self._validation_clips, i) for i in range(self._num_validation)])[:, None]
+        with torch.no_grad():
+            deviation = float(self.autoencoder.eval().encode(pixels).mean.std())
+        config = self._stage.model.model_copy(update={"scaling_factor": round(1 / deviation, 5)})
+        save_component(folder, self.autoencoder, config)
+
+    @property
+    def _num_validation(self) -> int:
+        return min(NUM_VALIDATION_FRAMES, len(self._validation_clips))
+
+    def _frame(self, position: int) -> Float[Tensor, "c h w"]:
+        choice = python_random(self._seed, "frame choice", position)
+        if choice.random() < self._stage.picture_fraction:
+            return self._pictures.crop(choice)
+        clip = sample_index(self._seed, position, len(self._clips))
+        return self._clips.frame(clip, choice.randrange(self._clips.num_frames))
+
+
+def _middle_frame(clips: ClipShards, index: int) -> Float[Tensor, "c h w"]:
+    return clips.frame(index, clips.num_frames // 2)
+
+
+def _mean_per_sample(values: Tensor) -> Tensor:
+    return values.flatten(1).mean(1)

@@ -1,0 +1,106 @@
+"""The stages' configurations; torch-free, so that recipes print and validate without it."""
+
+from fractions import Fraction
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt
+
+from videoldm.conditioners.config import DropoutConfig
+from videoldm.core.config import Config
+from videoldm.diffusion.config import LogNormal
+from videoldm.measures.features.config import FeatureNetworkConfig
+from videoldm.models.autoencoder.config import AutoencoderConfig
+from videoldm.models.clip.config import ImageEncoderConfig, TextEncoderConfig
+from videoldm.models.unet.config import UNetConfig
+from videoldm.synthetic.config import WorldOptions
+from videoldm.tasks.config import TaskModelConfig
+
+CLIPS_PER_SHARD = 64
+
+Fraction01 = Annotated[float, Field(ge=0, le=1)]
+
+
+class WorldData(Config):
+    """Clips of the synthetic world. Rates cycle from shard to shard, so that the fps condition means something."""
+
+    seed: int = 0
+    split: Literal["train", "validation", "test"] = "train"
+    num_clips: Annotated[int, Field(ge=CLIPS_PER_SHARD, multiple_of=CLIPS_PER_SHARD)]
+    num_frames: PositiveInt = 14
+    height: PositiveInt = 64
+    width: PositiveInt = 64
+    rates: tuple[Fraction, ...] = (Fraction(7), Fraction(6), Fraction(8), Fraction(7), Fraction(5), Fraction(10))
+    options: WorldOptions = WorldOptions()
+
+
+class AutoencoderStage(Config):
+    """Reconstruction (squared plus absolute error) and a light pull of the posterior to a standard normal."""
+
+    kind: Literal["autoencoder"] = "autoencoder"
+    model: AutoencoderConfig
+    data: WorldData
+    validation: WorldData
+    pictures: str = ""
+    picture_fraction: Fraction01 = 0.0
+    kl_weight: Annotated[float, Field(ge=0)] = 1e-4
+
+
+class EncodersStage(Config):
+    """A text and an image encoder that agree on which caption belongs to which frame (CLIP)."""
+
+    kind: Literal["encoders"] = "encoders"
+    text: TextEncoderConfig
+    image: ImageEncoderConfig
+    data: WorldData
+    validation: WorldData
+
+
+class JudgeStage(Config):
+    """The feature network that tells shape, colour, motion and camera of a clip."""
+
+    kind: Literal["judge"] = "judge"
+    model: FeatureNetworkConfig
+    data: WorldData
+    validation: WorldData
+
+
+class FromScratch(Config):
+    """Random weights."""
+
+    kind: Literal["scratch"] = "scratch"
+
+
+class FromImageModel(Config):
+    """An image model's weights with temporal layers inserted so that step 0 equals it."""
+
+    kind: Literal["image-model"] = "image-model"
+    folder: str
+
+
+class FromVideoModel(Config):
+    """A video model's weights; input channels that are new start at zero."""
+
+    kind: Literal["video-model"] = "video-model"
+    folder: str
+
+
+Start = Annotated[FromScratch | FromImageModel | FromVideoModel, Field(discriminator="kind")]
+
+
+class DiffusionStage(Config):
+    """Denoising of latents under the conditions of one task."""
+
+    kind: Literal["diffusion"] = "diffusion"
+    unet: UNetConfig
+    start: Start
+    autoencoder: str
+    encoders: str
+    data: WorldData
+    validation: WorldData
+    noise_levels: LogNormal
+    dropout: DropoutConfig
+    model: TaskModelConfig
+    num_validation_clips: PositiveInt = 4
+
+
+Stage = Annotated[AutoencoderStage | EncodersStage | JudgeStage | DiffusionStage, Field(discriminator="kind")]

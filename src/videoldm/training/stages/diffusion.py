@@ -1,0 +1,138 @@
+"""Training a UNet to denoise latents: image, video and image-to-video stages differ only in task and start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import assert_never
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from videoldm.checkpoints.native import load_autoencoder, load_unet, save_component
+from videoldm.conditioners.frames import SampleKey
+from videoldm.core.files import write_json
+from videoldm.core.random import generator, normal
+from videoldm.dataset.clips import ClipShards
+from videoldm.dataset.order import sample_index
+from videoldm.diffusion.config import VWeighting
+from videoldm.diffusion.loss import denoising_loss
+from videoldm.diffusion.noise_levels import draw_sigmas
+from videoldm.models.unet.network import VideoUNet
+from videoldm.models.unet.surgery import extend_concat_channels, insert_temporal_layers
+from videoldm.tasks.model import VideoModel, load_image_conditioner, load_text_conditioner
+from videoldm.tasks.registry import TASKS
+from videoldm.tasks.sampling import sample_clips
+from videoldm.tasks.task import TrainingClips, training_conditioning
+from videoldm.training.latents import LatentCache
+from videoldm.training.objective import Losses
+from videoldm.training.stages.config import DiffusionStage, FromImageModel, FromScratch, FromVideoModel
+from videoldm.training.world import prepare_world
+from videoldm.video.contact_sheet import contact_sheet
+from videoldm.video.write import write_video
+
+NUM_VALIDATION_LOSSES = 64
+
+
+class DiffusionObjective:
+    """See `DiffusionStage`."""
+
+    def __init__(self, stage: DiffusionStage, *, seed: int, cache: Path) -> None:
+        self._stage, self._seed = stage, seed
+        self._task = TASKS[stage.model.task]
+        self._clips = prepare_world(stage.data, cache)
+        self._validation_clips = prepare_world(stage.validation, cache)
+        torch.manual_seed(seed)
+        self._model = _model(stage)
+        self._latents = LatentCache(self._clips, self._model.autoencoder, cache)
+        self._validation_latents = LatentCache(self._validation_clips, self._model.autoencoder, cache)
+
+    @property
+    def module(self) -> nn.Module:
+        """The UNet."""
+        return self._model.unet
+
+    def losses(self, positions: Sequence[int]) -> Losses:
+        """The denoising loss of each sample at its own noise level."""
+        indices = [sample_index(self._seed, position, len(self._clips)) for position in positions]
+        keys = [(self._seed, position) for position in positions]
+        return self._losses(self._clips, self._latents, indices, keys)
+
+    def validate(self, folder: Path) -> dict[str, float]:
+        """The loss of held-out clips at fixed noise, and some sampled clips."""
+        count = min(NUM_VALIDATION_LOSSES, len(self._validation_clips))
+        losses = [
+            self._losses(self._validation_clips, self._validation_latents, [i], [(self._seed + 1, i)]).per_sample
+            for i in range(count)
+        ]
+        self._sample(folder)
+        return {"loss": float(torch.cat(losses).mean())}
+
+    def export(self, folder: Path) -> None:
+        """Write the UNet and the task's configuration."""
+        write_json(folder / "model.json", self._stage.model.model_dump(mode="json"))
+        save_component(folder / "unet", self._model.unet, self._model.unet.config)
+
+    def _losses(
+        self, clips: ClipShards, latents: LatentCache, indices: Sequence[int], keys: Sequence[SampleKey]
+    ) -> Losses:
+        x0 = torch.stack([self._frames(latents.draw(i, *key), key) for i, key in zip(indices, keys, strict=True)])
+        x0 = self._model.to_model_latents(x0)
+        conditioning = training_conditioning(
+            self._task, self._model, _training_clips(clips, indices, keys), num_frames=x0.shape[1],
+            dropout=self._stage.dropout,
+        )  # fmt: skip
+        sigma = draw_sigmas(self._stage.noise_levels, [generator(seed, "noise level", *at) for seed, *at in keys])
+        noise = torch.stack([normal(tuple(x0.shape[1:]), seed, "noise", *at) for seed, *at in keys])
+        loss = denoising_loss(self._model.denoiser, x0, sigma, noise, conditioning, weighting=VWeighting())
+        return Losses(per_sample=loss.float(), sigma=sigma)
+
+    def _frames(self, latents: Float[Tensor, "t c h w"], key: SampleKey) -> Float[Tensor, "num_frames c h w"]:
+        """As many successive frames as the model makes, from a place of the sample's own."""
+        seed, *position = key
+        last_start = len(latents) - self._stage.model.num_frames
+        start = int(torch.randint(last_start + 1, (), generator=generator(seed, "first frame", *position)))
+        return latents[start : start + self._stage.model.num_frames]
+
+    def _sample(self, folder: Path) -> None:
+        indices = range(self._stage.num_validation_clips)
+        clips = _training_clips(self._validation_clips, indices, [(self._seed, i) for i in indices])
+        pixels = sample_clips(self._model, self._task.training_inputs(clips))
+        captions = [record.caption for record in clips.records]
+        contact_sheet(list(pixels), captions).save(folder / "clips.png")
+        for index, clip in zip(indices, pixels, strict=True):
+            write_video(folder / f"{index:03d}.mp4", clip, fps=clips.records[index].fps, metadata=None)
+
+
+def _training_clips(clips: ClipShards, indices: Sequence[int], keys: Sequence[SampleKey]) -> TrainingClips:
+    return TrainingClips(
+        samples=keys,
+        records=[clips.records[i] for i in indices],
+        first_frames=torch.stack([clips.frame(i, 0) for i in indices]),
+    )
+
+
+def _model(stage: DiffusionStage) -> VideoModel:
+    encoders = Path(stage.encoders)
+    autoencoder, _ = load_autoencoder(Path(stage.autoencoder))
+    return VideoModel(
+        config=stage.model,
+        unet=_start_unet(stage),
+        autoencoder=autoencoder.requires_grad_(False),
+        text=load_text_conditioner(encoders / "text_encoder"),
+        image=load_image_conditioner(encoders / "image_encoder"),
+    )
+
+
+def _start_unet(stage: DiffusionStage) -> VideoUNet:
+    match stage.start:
+        case FromScratch():
+            return VideoUNet(stage.unet)
+        case FromImageModel(folder=folder):
+            return insert_temporal_layers(load_unet(Path(folder) / "unet")[0], stage.unet.temporal_layers)
+        case FromVideoModel(folder=folder):
+            unet, config = load_unet(Path(folder) / "unet")
+            return extend_concat_channels(unet, stage.unet.concat_channels - config.concat_channels)
+        case _:
+            assert_never(stage.start)

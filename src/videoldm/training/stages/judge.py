@@ -1,0 +1,87 @@
+"""Training the feature network to name shape, colour, motion and camera of a clip."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from videoldm.core.files import write_json
+from videoldm.core.random import generator
+from videoldm.dataset.clips import ClipShards
+from videoldm.dataset.order import sample_index
+from videoldm.measures.features.config import HeadAccuracy
+from videoldm.measures.features.network import FeatureNetwork
+from videoldm.measures.features.store import save_feature_network
+from videoldm.training.objective import Losses
+from videoldm.training.stages.config import JudgeStage
+from videoldm.training.world import prepare_world
+
+VALIDATION_BATCH = 16
+
+
+class JudgeObjective:
+    """See `JudgeStage`. Clips are blurred, brightened and made noisy at random, as generated clips are not crisp."""
+
+    def __init__(self, stage: JudgeStage, *, seed: int, cache: Path) -> None:
+        self._stage, self._seed = stage, seed
+        self._clips = prepare_world(stage.data, cache)
+        self._validation_clips = prepare_world(stage.validation, cache)
+        torch.manual_seed(seed)
+        self.network = FeatureNetwork(stage.model)
+
+    @property
+    def module(self) -> nn.Module:
+        """The feature network."""
+        return self.network
+
+    def losses(self, positions: Sequence[int]) -> Losses:
+        """Cross-entropy summed over the heads."""
+        indices = [sample_index(self._seed, position, len(self._clips)) for position in positions]
+        pixels = torch.stack(
+            [self._augmented(self._clips.pixels(i), at) for i, at in zip(indices, positions, strict=True)]
+        )
+        logits = self.network(pixels).logits
+        parts = {
+            head: F.cross_entropy(values.float(), self._targets(self._clips, indices, head), reduction="none")
+            for head, values in logits.items()
+        }
+        return Losses(per_sample=torch.stack(list(parts.values())).sum(dim=0), parts=parts)
+
+    def validate(self, folder: Path) -> dict[str, float]:
+        """Accuracy of each head on held-out clips."""
+        accuracy = self._accuracy()
+        write_json(folder / "accuracy.json", {head: value.model_dump() for head, value in accuracy.items()})
+        return {f"accuracy/{head}": value.fraction for head, value in accuracy.items()}
+
+    def export(self, folder: Path) -> None:
+        """Write the network with its accuracy on held-out clips."""
+        self.network.eval()
+        with torch.no_grad():
+            self.network.accuracy = self._accuracy()
+        data = self._stage.validation
+        self.network.measured_on = f"{len(self._validation_clips)} rendered {data.split} clips, seed {data.seed}"
+        save_feature_network(folder, self.network, weights_dtype=torch.float16)
+
+    def _accuracy(self) -> dict[str, HeadAccuracy]:
+        clips = self._validation_clips
+        correct = dict.fromkeys(self._stage.model.heads, 0)
+        for start in range(0, len(clips), VALIDATION_BATCH):
+            indices = range(start, min(start + VALIDATION_BATCH, len(clips)))
+            logits = self.network(torch.stack([clips.pixels(i) for i in indices])).logits
+            for head, values in logits.items():
+                correct[head] += int((values.argmax(dim=1) == self._targets(clips, indices, head)).sum())
+        return {head: HeadAccuracy(num_correct=count, num_clips=len(clips)) for head, count in correct.items()}
+
+    def _targets(self, clips: ClipShards, indices: Sequence[int], head: str) -> Tensor:
+        return torch.tensor([clips.records[i].labels[head] for i in indices])
+
+    def _augmented(self, pixels: Float[Tensor, "t c h w"], position: int) -> Float[Tensor, "t c h w"]:
+        draws = generator(self._seed, "augmentation", position)
+        blur, gain, shift, noise = torch.rand(4, generator=draws).tolist()
+        soft = F.avg_pool2d(F.pad(pixels, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+        mixed = torch.lerp(pixels, soft, max(0.0, 1.6 * blur - 0.6))
+        changed = mixed * (0.85 + 0.3 * gain) + 0.2 * (shift - 0.5)
+        return changed + 0.08 * noise * torch.randn(pixels.shape, generator=draws)

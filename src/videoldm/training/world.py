@@ -1,0 +1,70 @@
+"""Rendered training data: clips of the synthetic world, made once and kept on disk."""
+
+from dataclasses import asdict
+from fractions import Fraction
+from hashlib import blake2b
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from videoldm.core.progress import progress
+from videoldm.core.random import python_random
+from videoldm.dataset.clips import ClipRecord, ClipShards, to_stored, write_shard
+from videoldm.measures.motion import mean_motion
+from videoldm.synthetic.captions import NUM_VARIANTS, caption, image_caption
+from videoldm.synthetic.elements import Scene
+from videoldm.synthetic.labels import labels
+from videoldm.synthetic.render import render
+from videoldm.synthetic.scene import sample_scene
+from videoldm.training.stages.config import CLIPS_PER_SHARD, WorldData
+
+RENDER_BATCH = 8
+
+
+def prepare_world(data: WorldData, cache: Path) -> ClipShards:
+    """Render the clips that `cache` lacks and open them; a larger set of the same world begins with the smaller one."""
+    folder = cache / f"world-{_key(data)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    shards = range(0, data.num_clips, CLIPS_PER_SHARD)
+    paths = [_shard_path(folder, start) for start in shards]
+    missing = [start for start, path in zip(shards, paths, strict=True) if not path.exists()]
+    if missing:
+        with progress(f"Rendering {data.split} clips", total=len(missing)) as advance:
+            for start in missing:
+                _render_shard(data, folder, start)
+                advance(1)
+    return ClipShards(paths)
+
+
+def _key(data: WorldData) -> str:
+    return blake2b(data.model_dump_json(exclude={"num_clips"}).encode(), digest_size=8).hexdigest()
+
+
+def _shard_path(folder: Path, start: int) -> Path:
+    return folder / f"{start:08d}.safetensors"
+
+
+def _render_shard(data: WorldData, folder: Path, start: int) -> None:
+    indices = range(start, start + CLIPS_PER_SHARD)
+    fps = data.rates[start // CLIPS_PER_SHARD % len(data.rates)]
+    frames, records = [], []
+    for first in range(indices.start, indices.stop, RENDER_BATCH):
+        scenes = [
+            sample_scene(data.seed, data.split, index, data.options) for index in range(first, first + RENDER_BATCH)
+        ]
+        clips = render(scenes, num_frames=data.num_frames, fps=fps, height=data.height, width=data.width)
+        frames.append(to_stored(clips.pixels))
+        records += [_record(data, scene, first + i, fps, clips.motion[i]) for i, scene in enumerate(scenes)]
+    write_shard(_shard_path(folder, start), torch.cat(frames), records)
+
+
+def _record(data: WorldData, scene: Scene, index: int, fps: Fraction, motion: Tensor) -> ClipRecord:
+    wording = python_random(data.seed, f"{data.split} caption", index).randrange(NUM_VARIANTS)
+    return ClipRecord(
+        caption=caption(scene, wording),
+        image_caption=image_caption(scene),
+        fps=fps,
+        motion=float(mean_motion(motion, fps)),
+        labels=asdict(labels(scene)),
+    )

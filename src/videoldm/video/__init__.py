@@ -1,0 +1,1 @@
+"""Videos and pictures: exact time, probing, reading, writing, resizing; no models."""

@@ -1,0 +1,133 @@
+"""Opening a video file for reading, with one clear line for each way in which it can be unusable."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Generator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from videoldm.core.errors import InputError
+from videoldm.video.input_file import existing_file
+
+_KIND = "a video file"
+# Real video files only: other demuxers of FFmpeg take texts and pictures for videos, or fetch what a playlist names.
+_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg", "mpegvideo", "m4v", "h264", "hevc", "obu",
+    "ivf", "flv", "live_flv", "asf", "ogg", "mxf", "nut", "gif", "apng", "dv", "rm", "yuv4mpegpipe", "av1",
+)  # fmt: skip
+_OPTIONS = {"format_whitelist": ",".join(_FORMATS), "protocol_whitelist": "file"}
+_MP4_DATA_BOXES = {b"mdat", b"moov", b"moof"}
+_EBML_HEADER = b"\x1a\x45\xdf\xa3"
+_EBML_SEGMENT = b"\x18\x53\x80\x67"
+
+
+@contextlib.contextmanager
+def open_video(path: str | Path) -> Generator[tuple[InputContainer, tuple[VideoStream, ...]]]:
+    """The opened file and its video streams (at least one; cover pictures are none).
+
+    Raises InputError if the file is missing, empty, cut off, without video or not a video at all.
+    """
+    found = existing_file(path, kind=_KIND)
+    _check_whole(found)
+    try:
+        # Absolute, so that a name such as "concat:a" is never taken for a protocol.
+        container = av.open(os.fspath(found.absolute()), container_options=_OPTIONS)
+    except (FFmpegError, UnicodeError) as error:
+        raise InputError(f"{path}: {_why_not_opened(found, error)}") from error
+    with container:
+        streams = tuple(stream for stream in container.streams.video if not _is_cover(stream))
+        if not streams:
+            raise InputError(f"{path}: has no video in it ({container.format.long_name}), it should be {_KIND}")
+        yield container, streams
+
+
+def pick_stream(path: str | Path, streams: tuple[VideoStream, ...], index: int) -> VideoStream:
+    """Video stream number `index` (0 is the first video stream); raises InputError if there is none or no decoder."""
+    if not 0 <= index < len(streams):
+        raise InputError(f"{path}: has no video stream {index}, it has {len(streams)}, counted from 0")
+    stream = streams[index]
+    if getattr(stream, "codec_context", None) is None:  # so where FFmpeg has no decoder, whatever its type says
+        raise InputError(f"{path}: video stream {index} is in a format that cannot be decoded")
+    return stream
+
+
+def time_base_of(path: str | Path, stream: VideoStream) -> Fraction:
+    """How many seconds a tick of the stream lasts."""
+    if not stream.time_base:
+        raise InputError(f"{path}: its video stream has no time base")
+    return stream.time_base
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def _why_not_opened(path: Path, error: Exception) -> str:
+    with path.open("rb") as file:
+        start = file.read(12)
+    if start[4:8] in (b"ftyp", b"moov", b"mdat") or start[:4] == _EBML_HEADER:
+        return "is a broken or cut-off video: its index or header cannot be read"
+    if isinstance(error, OSError):
+        return f"cannot be read: {error.strerror or error}"
+    return f"is not {_KIND}, or is broken at its start"
+
+
+def _check_whole(path: Path) -> None:
+    """Refuse a file that ends before the place where its own headers say that it does."""
+    actual = path.stat().st_size
+    expected = _declared_size(path, actual)
+    if expected is not None and expected > actual:
+        raise InputError(f"{path}: is cut off: it has {actual} of at least {expected} bytes")
+
+
+def _declared_size(path: Path, actual: int) -> int | None:
+    """The least size in bytes that the headers of an mp4 or Matroska file ask for; None if they do not tell."""
+    with path.open("rb") as file:
+        start = file.read(64)
+        if start[:4] == _EBML_HEADER:
+            return _matroska_end(start)
+        if start[4:8] != b"ftyp":
+            return None
+        position = 0
+        while position + 8 <= actual:
+            file.seek(position)
+            header = file.read(16)
+            size, name = int.from_bytes(header[:4], "big"), header[4:8]
+            if size == 1:
+                size = int.from_bytes(header[8:16], "big")
+            if size < 8:
+                return None  # 0 means "up to the end of the file", other values are damage that the demuxer judges
+            position += size
+            if position > actual:
+                return position if name in _MP4_DATA_BOXES else None
+    return None
+
+
+def _matroska_end(start: bytes) -> int | None:
+    header = _ebml_number(start, 4)
+    if header is None:
+        return None
+    segment = header[1] + header[0]
+    if start[segment : segment + 4] != _EBML_SEGMENT:
+        return None
+    size = _ebml_number(start, segment + 4)
+    return None if size is None else size[1] + size[0]
+
+
+def _ebml_number(data: bytes, position: int) -> tuple[int, int] | None:
+    """The variable-length number at `position` and where it ends; None if it says "unknown" or is not all there."""
+    first = data[position] if position < len(data) else 0
+    length = 9 - first.bit_length()
+    if first == 0 or position + length > len(data):
+        return None
+    num_bits = 7 * length
+    value = int.from_bytes(data[position : position + length], "big") & ((1 << num_bits) - 1)
+    return None if value == (1 << num_bits) - 1 else (value, position + length)

@@ -1,0 +1,178 @@
+"""Pictures that users bring, as upright 8-bit RGB, fitted to the size that a model wants."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageCms, UnidentifiedImageError
+from torch import Tensor
+
+from videoldm.core.errors import InputError
+from videoldm.video.input_file import existing_file
+from videoldm.video.pixels import from_uint8
+
+FitMode = Literal["crop", "pad", "stretch"]
+
+# No formats that start other programs (EPS) or that only look like pictures.
+# A camera's MPO file is opened as JPEG.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA", "ICO")
+_FORMAT_NAMES = "JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP"
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\x00", b"MM\x00*")
+_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1")
+# What Pillow's readers raise on damaged files, apart from its own errors.
+_DAMAGE = (
+    OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, AttributeError, ArithmeticError, RuntimeError,
+    MemoryError, struct.error, zlib.error,
+)  # fmt: skip
+_EXIF_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_WHITE = (255, 255, 255, 255)
+
+
+def load_picture(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
+    """A picture file as RGB 0..255, upright as its EXIF orientation says.
+
+    Any number of channels and 8 or 16 bits each: colours go to sRGB by the embedded profile, transparent parts become
+    white, of an animation the first frame is taken. Raises InputError for whatever is not a whole picture of at most
+    178 million pixels.
+    """
+    found = existing_file(path, kind=f"a picture ({_FORMAT_NAMES})")
+    with warnings.catch_warnings():
+        # Pillow warns of large pictures and odd EXIF data; both work.
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(found, formats=_FORMATS) as image:
+                image.load()
+                return np.array(_rgb(_upright(image), path))
+        except InputError:
+            raise
+        except Image.DecompressionBombError:
+            raise InputError(f"{path}: has more than 178 million pixels, it should have fewer") from None
+        except UnidentifiedImageError as error:
+            raise InputError(f"{path}: {_why_unknown(found)}") from error
+        except _DAMAGE as error:
+            raise InputError(f"{path}: is cut off or broken ({_one_line(error)})") from error
+
+
+def fit_picture(
+    picture: UInt8[np.ndarray, "h w 3"], height: int, width: int, mode: FitMode = "crop"
+) -> Float[Tensor, "3 height width"]:
+    """The picture at `height` x `width`, antialiased bicubic, as pixels in [-1, 1].
+
+    `crop` keeps the middle that has the wanted aspect, `pad` shows all of it between black bars, `stretch` distorts.
+    """
+    if height < 1 or width < 1:
+        raise InputError(f"size is {height}x{width}, height and width should be at least 1")
+    image = Image.fromarray(picture)
+    match mode:
+        case "crop":
+            image = image.resize((width, height), Image.Resampling.BICUBIC, box=_centre_box(image.size, height, width))
+        case "pad":
+            image = _letterbox(image, height, width)
+        case "stretch":
+            image = image.resize((width, height), Image.Resampling.BICUBIC)
+        case _:
+            raise InputError(f"mode is {mode!r}, it should be crop, pad or stretch")
+    return from_uint8(torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous())
+
+
+def nearest_size(aspect: Fraction | float, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Of the (height, width) `sizes`, the one whose aspect (width / height) is nearest to `aspect` by ratio.
+
+    The first of equally near ones.
+    """
+    if not 0 < aspect < float("inf") or not sizes:
+        raise InputError(f"aspect is {aspect} for {len(sizes)} sizes, it should be above 0 for at least one size")
+    wanted = Fraction(aspect)
+    return min(sizes, key=lambda size: max(ratio := Fraction(size[1], size[0]) / wanted, 1 / ratio))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        turn = _UPRIGHT.get(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except _DAMAGE:
+        turn = None  # unreadable EXIF data says nothing about orientation
+    return image if turn is None else image.transpose(turn)
+
+
+def _rgb(image: Image.Image, path: str | Path) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    image = _eight_bit(image, path)
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, _WHITE), layer).convert("RGB")
+    return _to_srgb(image, profile).convert("RGB")
+
+
+def _eight_bit(image: Image.Image, path: str | Path) -> Image.Image:
+    """Grey pictures of 16 bits or of floats in 8 bits, others as they are; Pillow itself would clip them."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        samples = np.asarray(image).astype(np.float64)
+        full = 1.0 if image.mode == "F" else 65535.0
+        if not bool(np.all((samples >= 0) & (samples <= full))):
+            raise InputError(f"{path}: has samples outside 0 to {full:g}, it should be saved with 8 or 16 bits")
+        return Image.fromarray(np.round(samples / full * 255).astype(np.uint8))
+    return image
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Colours by the embedded profile (phones store Display P3); an unusable profile is as none."""
+    if not profile:
+        return image
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "srgb" in ImageCms.getProfileDescription(source).lower():
+            return image
+        target = ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image
+    return image if converted is None else converted
+
+
+def _centre_box(size: tuple[int, int], height: int, width: int) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom of the largest centred part of a picture of `size` that has the aspect of the target."""
+    old_width, old_height = size
+    scale = min(Fraction(old_width, width), Fraction(old_height, height))
+    left, top = (old_width - width * scale) / 2, (old_height - height * scale) / 2
+    return float(left), float(top), float(old_width - left), float(old_height - top)
+
+
+def _letterbox(image: Image.Image, height: int, width: int) -> Image.Image:
+    scale = min(Fraction(width, image.width), Fraction(height, image.height))
+    inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    canvas = Image.new("RGB", (width, height))
+    canvas.paste(image.resize(inner, Image.Resampling.BICUBIC), ((width - inner[0]) // 2, (height - inner[1]) // 2))
+    return canvas
+
+
+def _why_unknown(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(12)
+    if start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS:
+        return f"is a HEIC picture, which cannot be read here: save it as one of {_FORMAT_NAMES}"
+    if start.startswith(_MAGIC):
+        return "is cut off or broken: its header cannot be read"
+    return f"is not a picture, it should be one of {_FORMAT_NAMES}"
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,155 @@
+"""What a video file holds, without reading more of it than needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from av import VideoFrame
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+
+from videoldm.core.errors import InputError
+from videoldm.video.colour import ColourTags, colour_tags
+from videoldm.video.opening import open_video, pick_stream, time_base_of
+from videoldm.video.orientation import Orientation, display_matrix, orientation
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """One video stream; `width` and `height` are as shown, after rotation. Times count in ticks of `time_base`."""
+
+    codec: str
+    pixel_format: str
+    width: int
+    height: int
+    coded_width: int
+    coded_height: int
+    rotation: int
+    is_mirrored: bool
+    display_matrix: tuple[int, ...] | None
+    pixel_aspect: Fraction
+    frame_rate: Fraction | None
+    time_base: Fraction
+    start_pts: int
+    duration_pts: int
+    num_frames: int
+    colour: ColourTags
+
+    @property
+    def duration(self) -> Fraction:
+        """How long it plays, in exact seconds."""
+        return self.duration_pts * self.time_base
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """A video file: its container, its video streams and whether sound comes with them."""
+
+    path: Path
+    container: str
+    size_bytes: int
+    streams: tuple[StreamInfo, ...]
+    num_audio_streams: int
+
+    @property
+    def video(self) -> StreamInfo:
+        """The first video stream."""
+        return self.streams[0]
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether there is at least one audio stream."""
+        return self.num_audio_streams > 0
+
+
+@dataclass(slots=True)
+class _Extent:
+    """What the packets of a stream say where its header is silent."""
+
+    num_frames: int = 0
+    start_pts: int | None = None
+    end_pts: int = 0
+
+    def add(self, pts: int, duration: int) -> None:
+        self.num_frames += 1
+        self.start_pts = pts if self.start_pts is None else min(self.start_pts, pts)
+        self.end_pts = max(self.end_pts, pts + duration)
+
+
+def probe(path: str | Path) -> VideoInfo:
+    """Everything about a video file that its headers and first frames tell.
+
+    Frame count and duration come from the headers; where those are silent (Matroska, MPEG-TS) the packets are counted,
+    which reads the file once but decodes nothing. Raises InputError as `open_video` does, and if a stream cannot be
+    decoded.
+    """
+    with open_video(path) as (container, streams):
+        name, num_audio = container.format.name, len(container.streams.audio)
+        size_bytes = container.size
+        extents = _extents(path, container, streams)
+    infos = tuple(_stream_info(path, index, extent) for index, extent in enumerate(extents))
+    return VideoInfo(Path(path), name, size_bytes, infos, num_audio)
+
+
+def _extents(path: str | Path, container: InputContainer, streams: tuple[VideoStream, ...]) -> list[_Extent]:
+    if all(stream.frames and stream.duration and stream.start_time is not None for stream in streams):
+        return [_header_extent(stream) for stream in streams]
+    extents = {stream.index: _Extent() for stream in streams}
+    try:
+        for packet in container.demux(*streams):
+            # The demuxer ends with an empty packet for each stream.
+            if packet.size and packet.pts is not None:
+                extents[packet.stream_index].add(packet.pts, packet.duration or 0)
+    except FFmpegError as error:
+        raise InputError(f"{path}: is broken: {error.strerror}") from error
+    return list(extents.values())
+
+
+def _header_extent(stream: VideoStream) -> _Extent:
+    start, duration = stream.start_time or 0, stream.duration or 0
+    return _Extent(stream.frames, start, start + duration)
+
+
+def _stream_info(path: str | Path, index: int, extent: _Extent) -> StreamInfo:
+    with open_video(path) as (container, streams):
+        stream = pick_stream(path, streams, index)
+        frame = _first_frame(path, container, stream)
+        matrix = display_matrix(frame)
+        turn = orientation(matrix)
+        width, height = _shown_size(frame, turn)
+        start = extent.start_pts if extent.start_pts is not None else frame.pts or 0
+        return StreamInfo(
+            codec=stream.codec_context.codec.canonical_name,
+            pixel_format=frame.format.name,
+            width=width,
+            height=height,
+            coded_width=frame.width,
+            coded_height=frame.height,
+            rotation=turn.rotation,
+            is_mirrored=turn.is_mirrored,
+            display_matrix=matrix,
+            pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
+            frame_rate=stream.average_rate or stream.guessed_rate,
+            time_base=time_base_of(path, stream),
+            start_pts=start,
+            duration_pts=extent.end_pts - start,
+            num_frames=extent.num_frames,
+            colour=colour_tags(frame),
+        )
+
+
+def _first_frame(path: str | Path, container: InputContainer, stream: VideoStream) -> VideoFrame:
+    try:
+        frame = next(iter(container.decode(stream)), None)
+    except FFmpegError as error:
+        raise InputError(f"{path}: is broken: its first frame cannot be decoded ({error.strerror})") from error
+    if frame is None:
+        raise InputError(f"{path}: has no frame in it")
+    return frame
+
+
+def _shown_size(frame: VideoFrame, turn: Orientation) -> tuple[int, int]:
+    return (frame.height, frame.width) if turn.is_transposed else (frame.width, frame.height)

@@ -1,0 +1,219 @@
+"""Reading frames by exact time, whatever the file's frame rate does."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import math
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+from av import VideoFrame
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from videoldm.core.errors import InputError
+from videoldm.video.colour import to_rgb
+from videoldm.video.opening import open_video, pick_stream, time_base_of
+from videoldm.video.orientation import display_matrix, orientation
+from videoldm.video.pixels import from_uint8
+from videoldm.video.time import ExactTime, Timestamp, exact_seconds, frame_times, parse_rate
+
+# How far before the wanted time to look for a key frame, if the one that the index offers comes out too late.
+_SEEK_BACK_S = (0, 2, 10)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """A decoded frame, turned upright: `pixels` are RGB 0..255, shown from `time` on."""
+
+    pixels: UInt8[np.ndarray, "h w 3"]
+    time: Timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """What has to be known of a stream to tell which frame is shown when."""
+
+    time_base: Fraction
+    start_pts: int
+    frame_ticks: Fraction | None  # None if the file gives no rate
+
+    @property
+    def slack(self) -> int:
+        """By how many ticks a time stamp can lie off, because the container had to round it.
+
+        Matroska counts milliseconds: frames of 1/30 s are at 0, 33, 67 ms, so that a clip at 30 fps would miss the
+        third frame at 66.7 ms. Where frames last whole ticks, or just a few, time stamps count as exact.
+        """
+        is_rounded = self.frame_ticks is not None and self.frame_ticks.denominator != 1 and self.frame_ticks >= 4
+        return 1 if is_rounded else 0
+
+
+def read_frames(
+    path: str | Path, *, start: ExactTime | None = None, end: ExactTime | None = None, stream: int = 0
+) -> Iterator[Frame]:
+    """The frames with `start` <= time < `end` of video stream number `stream`, in the order they are shown.
+
+    Frames come upright (rotation and mirroring applied), in their stored size: pixels that are not square stay so.
+    Raises InputError if the file cannot be used, also when damage is found only after some frames.
+    """
+    clock = _clock(path, stream)
+    first = None if start is None else math.ceil(exact_seconds(start, name="start") / clock.time_base)
+    stop = math.inf if end is None else exact_seconds(end, name="end") / clock.time_base
+    for frame in _decode_from(path, stream, clock, first):
+        pts = _pts(path, frame)
+        if pts >= stop:
+            return
+        if first is None or pts >= first:
+            yield _finish(frame, clock)
+
+
+def frames_at(path: str | Path, times: Sequence[Fraction], *, stream: int = 0) -> list[Frame]:
+    """The frame being shown at each of `times` (ascending, exact seconds on the stream's clock).
+
+    That is the frame with the largest time stamp up to the wanted time, up to one tick later where the container
+    rounds its time stamps. Raises InputError for times before the first frame or at or after the end of the last.
+    """
+    if any(later < earlier for earlier, later in itertools.pairwise(times)):
+        raise InputError("times to read frames at should be in ascending order")
+    return _pick(path, [exact_seconds(time) for time in times], _clock(path, stream), stream) if times else []
+
+
+def read_clip(
+    path: str | Path, start: ExactTime | None, num_frames: int, fps: Fraction, *, stream: int = 0
+) -> Float[Tensor, "t c h w"]:
+    """`num_frames` frames at the exact rate `fps` from `start` on (None: the first frame), as pixels in [-1, 1].
+
+    Each is the frame being shown at its time (see `frames_at`), so the file's own rate does not matter.
+    """
+    if num_frames < 1:
+        raise InputError(f"num_frames is {num_frames}, it should be at least 1")
+    clock = _clock(path, stream)
+    begin = clock.start_pts * clock.time_base if start is None else exact_seconds(start, name="start")
+    frames = _pick(path, frame_times(begin, num_frames, parse_rate(fps)), clock, stream)
+    pixels = torch.from_numpy(np.stack([frame.pixels for frame in frames]))
+    return from_uint8(pixels.permute(0, 3, 1, 2).contiguous())
+
+
+def _pick(path: str | Path, times: Sequence[Fraction], clock: _Clock, stream: int) -> list[Frame]:
+    wanted = [time / clock.time_base for time in times]
+    picked: list[Frame] = []
+    shown: VideoFrame | None = None
+    for frame in _decode_from(path, stream, clock, math.floor(wanted[0])):
+        # The frame before this one is shown until this one comes.
+        until = _pts(path, frame) - clock.slack
+        _take(picked, shown, wanted, until, clock)
+        if len(picked) == len(wanted):
+            return picked
+        if shown is None and wanted[0] < until:
+            raise InputError(f"{path}: starts at {_seconds(until, clock)}, no frame at {_seconds(wanted[0], clock)}")
+        shown = frame
+    end = _end(path, shown, clock)
+    _take(picked, shown, wanted, end, clock)
+    if len(picked) < len(wanted):
+        missing = wanted[len(picked)]
+        raise InputError(
+            f"{path}: ends at {_seconds(end, clock)}, frame {len(picked) + 1} of {len(wanted)} is wanted at "
+            f"{_seconds(missing, clock)}"
+        )
+    return picked
+
+
+def _take(
+    picked: list[Frame], shown: VideoFrame | None, wanted: Sequence[Fraction], until: Fraction | int, clock: _Clock
+) -> None:
+    """Append `shown` to `picked` once for each further wanted time before `until`."""
+    num_times = bisect.bisect_left(wanted, until) - len(picked)
+    if shown is not None and num_times > 0:
+        picked.extend([_finish(shown, clock)] * num_times)
+
+
+def _end(path: str | Path, last: VideoFrame | None, clock: _Clock) -> Fraction:
+    if last is None:
+        raise InputError(f"{path}: has no frame that can be decoded")
+    duration = last.duration or clock.frame_ticks or 1
+    return _pts(path, last) + Fraction(duration)
+
+
+def _clock(path: str | Path, index: int) -> _Clock:
+    with open_video(path) as (_, streams):
+        stream = pick_stream(path, streams, index)
+        rate = stream.average_rate or stream.guessed_rate
+        time_base = time_base_of(path, stream)
+        ticks = None if not rate else 1 / (rate * time_base)
+        return _Clock(time_base, stream.start_time or 0, ticks)
+
+
+def _decode_from(path: str | Path, index: int, clock: _Clock, pts: int | None) -> Iterator[VideoFrame]:
+    """Decoded frames, beginning with one that is shown at or before `pts` if there is any.
+
+    A container's index knows when a key frame is decoded, not always when it is shown, and frames right after a key
+    frame may refer to frames before it; so the first frame that comes out decides whether the seek went far enough.
+    """
+    if pts is not None and pts > clock.start_pts:
+        for back_s in _SEEK_BACK_S:
+            frames = _decode(path, index, pts - math.ceil(back_s / clock.time_base))
+            first = next(frames, None)
+            if first is not None and _pts(path, first) <= pts:
+                yield first
+                yield from frames
+                return
+            frames.close()
+    yield from _decode(path, index, None)
+
+
+def _decode(path: str | Path, index: int, seek_pts: int | None) -> Generator[VideoFrame]:
+    with open_video(path) as (container, streams):
+        stream = pick_stream(path, streams, index)
+        stream.thread_type = "AUTO"
+        if seek_pts is not None:
+            try:
+                # The first frame tells which encoder made the file, and decoders work around the bugs of some: after
+                # a seek alone, 4:4:4 files of older x264 versions come out as garbage.
+                next(container.decode(stream), None)
+                container.seek(seek_pts, stream=stream)
+            except FFmpegError:
+                return  # not seekable to there: the caller goes further back, in the end to the start
+        yield from _undamaged(path, container, stream)
+
+
+def _undamaged(path: str | Path, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """The decoded frames; leaves out those at the start that refer to what was cut off before it."""
+    last: VideoFrame | None = None
+    try:
+        for frame in container.decode(stream):
+            if not frame.is_corrupt:
+                last = frame
+                yield frame
+            elif last is not None:
+                raise InputError(f"{path}: is broken after {_place(last, stream)}")
+    except FFmpegError as error:
+        place = "at its start" if last is None else f"after {_place(last, stream)}"
+        raise InputError(f"{path}: is broken {place} ({error.strerror})") from error
+
+
+def _place(frame: VideoFrame, stream: VideoStream) -> str:
+    return f"{float((frame.pts or 0) * (stream.time_base or 0)):.3f} s"
+
+
+def _finish(frame: VideoFrame, clock: _Clock) -> Frame:
+    upright = orientation(display_matrix(frame)).apply(to_rgb(frame))
+    return Frame(upright, Timestamp(frame.pts or 0, clock.time_base))
+
+
+def _pts(path: str | Path, frame: VideoFrame) -> int:
+    if frame.pts is None:
+        raise InputError(f"{path}: its frames carry no time, copy the stream into an mp4 or mkv file first")
+    return frame.pts
+
+
+def _seconds(ticks: Fraction | int, clock: _Clock) -> str:
+    return f"{float(ticks * clock.time_base):.3f} s"

@@ -1,0 +1,78 @@
+"""Exact time: ticks of a time base and rates are rational numbers, never float seconds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from videoldm.core.errors import InputError
+
+# 23.976, 29.97 and so on are how people write these rates; the true ones are n * 1000 / 1001.
+_NTSC_BASES = (24, 30, 48, 60, 120)
+_NTSC_TOLERANCE = Fraction(5, 1000)
+_MAX_RATE = 1000
+# Containers store a rate as two 32-bit numbers.
+_MAX_RATE_TERM = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Timestamp:
+    """A point on a stream's own clock: `pts` ticks of `time_base` seconds each."""
+
+    pts: int
+    time_base: Fraction
+
+    @property
+    def time(self) -> Fraction:
+        """The same point in exact seconds."""
+        return self.pts * self.time_base
+
+
+ExactTime = Timestamp | Fraction
+"""A point in time as callers give it: ticks of a time base, or exact seconds on the stream's clock."""
+
+
+def exact_seconds(time: ExactTime, *, name: str = "time") -> Fraction:
+    """`time` in exact seconds; a plain number is refused, as it could mean ticks, frames or rounded seconds."""
+    match time:
+        case Timestamp():
+            return time.time
+        case Fraction():
+            return time
+        case _:
+            raise InputError(f"{name} is {time!r}, it should be a Timestamp (ticks) or a Fraction (seconds)")
+
+
+def frame_times(start: Fraction, num_frames: int, fps: Fraction) -> list[Fraction]:
+    """The exact times of `num_frames` frames at rate `fps`, the first at `start`."""
+    return [start + index / fps for index in range(num_frames)]
+
+
+def parse_rate(value: Fraction | float | str, *, name: str = "fps") -> Fraction:
+    """`value` as an exact frame rate; raises InputError unless it is above 0 and at most 1000.
+
+    Decimals close to an NTSC rate are taken as it: 29.97 becomes 30000/1001. Texts may be ratios ("30000/1001").
+    """
+    rate = _to_fraction(value, name)
+    if not 0 < rate <= _MAX_RATE:
+        raise InputError(f"{name} is {value}, it should be above 0 and at most {_MAX_RATE}")
+    if rate.denominator != 1 and not isinstance(value, Fraction):
+        rate = next((ntsc for ntsc in _ntsc_rates() if abs(rate - ntsc) < _NTSC_TOLERANCE), rate)
+    if max(rate.numerator, rate.denominator) > _MAX_RATE_TERM:
+        raise InputError(f"{name} is {value}, it should be a ratio of whole numbers up to {_MAX_RATE_TERM}")
+    return rate
+
+
+def _ntsc_rates() -> list[Fraction]:
+    return [Fraction(base * 1000, 1001) for base in _NTSC_BASES]
+
+
+def _to_fraction(value: Fraction | float | str, name: str) -> Fraction:
+    if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
+        raise InputError(f"{name} is {value}, it should be a number above 0")
+    try:
+        # Through text, so that a float means the decimal that its author wrote.
+        return value if isinstance(value, Fraction) else Fraction(str(value))
+    except (ValueError, ZeroDivisionError):
+        raise InputError(f"{name} is {value!r}, it should be a number such as 24, 29.97 or 30000/1001") from None

@@ -1,0 +1,47 @@
+"""Shapes are checked at run time in every test; fixtures for data that lies outside."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+from jaxtyping import install_import_hook
+
+# Before the first import of videoldm, as the hook wraps functions while they are imported.
+install_import_hook("videoldm", "shape_checks.check_shapes")
+
+# The same examples in every run: a suite that fails now and then is soon ignored. No deadline: machines differ.
+hypothesis.settings.register_profile("videoldm", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("videoldm")
+
+
+def pytest_configure() -> None:
+    """Give each worker of pytest-xdist one thread; more would only fight over the cores."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _folder(variable: str, content: str) -> Path:
+    name = os.environ.get(variable)
+    if not name:
+        pytest.skip(f"{variable} is not set; it should name the folder of {content}")
+    path = Path(name)
+    assert path.is_dir(), f"{variable} is {name!r}, it should be the folder of {content}"
+    return path
+
+
+@pytest.fixture(scope="session")
+def reference_folder() -> Path:
+    """Outputs of the official code, as safetensors."""
+    return _folder("VIDEOLDM_REFERENCE", "reference outputs")
+
+
+@pytest.fixture(scope="session")
+def videos_folder() -> Path:
+    """A few real videos."""
+    return _folder("VIDEOLDM_VIDEOS", "real videos")

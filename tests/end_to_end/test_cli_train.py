@@ -1,0 +1,161 @@
+"""`videoldm train`: names, configurations, checks, and a run so small that it takes a moment."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from command_line import CommandLine
+
+from videoldm.checkpoints.native import load_autoencoder
+from videoldm.core.config import from_yaml, to_yaml
+from videoldm.models.autoencoder.config import AutoencoderConfig
+from videoldm.recipes.registry import RECIPES
+from videoldm.training.config import OptimizerConfig, TrainingConfig
+from videoldm.training.recipe import Recipe
+from videoldm.training.run import run
+from videoldm.training.stages.autoencoder import AutoencoderObjective
+from videoldm.training.stages.config import AutoencoderStage, WorldData
+
+WORLD = WorldData(num_clips=64, num_frames=2, height=16, width=16)
+TINY = Recipe(
+    name="tiny",
+    summary="an autoencoder of no use",
+    stage=AutoencoderStage(
+        model=AutoencoderConfig(channels=(4, 8), num_res_blocks=1, norm_groups=4, latent_channels=2),
+        data=WORLD,
+        validation=WORLD,
+    ),
+    training=TrainingConfig(
+        num_samples=4,
+        batch_size=2,
+        optimizer=OptimizerConfig(learning_rate=1e-3),
+        log_every_samples=2,
+        validate_every_samples=4,
+        checkpoint_every_samples=2,
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rendered clips, shared by the runs."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def test_recipes_are_named_as_they_call_themselves() -> None:
+    assert [function().name for function in RECIPES.values()] == list(RECIPES)
+
+
+def test_list(cli: CommandLine) -> None:
+    lines = cli.succeeds("train", "--list").splitlines()
+    assert [line.split()[0] for line in lines] == list(RECIPES)
+    assert "text to video" in lines[list(RECIPES).index("mini-video")]
+
+
+def test_printed_configuration_is_a_recipe(cli: CommandLine) -> None:
+    printed = cli.succeeds("train", "mini-image-to-video", "--print-config")
+    assert from_yaml(Recipe, printed) == RECIPES["mini-image-to-video"]()
+    changes = ["training.num_samples=96", "--stage.start.folder=elsewhere", "stage.model.sampling.schedule.kind=ays"]
+    changed = from_yaml(Recipe, cli.succeeds("train", "mini-video", *changes, "--print-config"))
+    assert (changed.training.num_samples, changed.stage.start.folder) == (96, "elsewhere")
+    assert changed.stage.model.sampling.schedule.kind == "ays"
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ((), "a recipe is missing: give one of mini-autoencoder, "),
+        (("mini-vidoe",), "'mini-vidoe' is neither a recipe nor a YAML file, did you mean mini-video"),
+        (("zzz",), "'zzz' is neither a recipe nor a YAML file, the recipes are mini-autoencoder, "),
+        (("none.yaml",), "none.yaml: cannot be read: No such file or directory"),
+        (("folder.yaml",), "folder.yaml: is a folder, it should be a YAML file"),
+        (("list.yaml",), "list.yaml: holds [1, 2], it should hold `key: value` lines"),
+        (("binary.yaml",), "binary.yaml: is no text, it should be a YAML file"),
+        (("mini-video", "training.batchsize=3"), "mini-video: training.batchsize is no known key, did you mean batch_"),
+        (("mini-video", "training.batch_size=x"), "mini-video: training.batch_size is 'x', should be a valid integer"),
+        (("mini-video", "training.batch_size=0"), "mini-video: training.batch_size is 0, should be greater than 0"),
+        (("mini-video", "training.optimizer.learning_rate=.nan"), "mini-video: training.optimizer.learning_rate"),
+        (("mini-video", "batch_size"), "mini-video: 'batch_size' should look like key.path=value"),
+        (("mini-video", "--lr", "3"), "train: --lr is no option, the options are --cache, --dry-run, "),
+        (("mini-video", "--print"), "train: --print is no option, did you mean --print-config?"),
+        (("mini-video",), "stage.autoencoder is 'runs/mini-autoencoder/export', there is no such folder: make it"),
+        (("mini-autoencoder",), "stage.pictures is 'runs/pictures', there is no such folder: make it first"),
+        (("mini-judge", "-o", "list.yaml"), "/list.yaml/config.yaml: cannot be written: a parent of it is a file"),
+        (("mini-judge", "--cache", "list.yaml"), "/list.yaml/config.yaml: cannot be written: a parent of it is a file"),
+    ],
+)
+def test_what_cannot_be_trained(cli: CommandLine, words: tuple[str, ...], line: str) -> None:
+    Path("folder.yaml").mkdir()
+    Path("list.yaml").write_text("[1, 2]")
+    Path("binary.yaml").write_bytes(b"\xff\xfe\x00")
+    message = cli.refuses("train", *words)
+    assert line in message
+    assert message.startswith(line) or line.startswith("/")
+
+
+def test_dry_run_leaves_no_trace(cli: CommandLine) -> None:
+    out = cli.succeeds("train", "mini-judge", "--dry-run")
+    assert out.splitlines()[1] == "65,536 samples in batches of 16 would be trained in runs/mini-judge"
+    assert cli.content() == {}
+
+
+def test_run_resume_and_another_configuration(cli: CommandLine, cache: Path) -> None:
+    Path("tiny.yaml").write_text(to_yaml(TINY))
+    words = ["tiny.yaml", "--cache", cache]
+    assert cli.succeeds("train", *words).splitlines()[-1] == "runs/tiny/export"
+    assert from_yaml(Recipe, Path("runs/tiny/config.yaml").read_text()) == TINY
+    autoencoder, config = load_autoencoder(Path("runs/tiny/export"))
+    assert config.channels == (4, 8)
+    assert all(bool(torch.isfinite(parameter).all()) for parameter in autoencoder.parameters())
+    weights = Path("runs/tiny/export/model.safetensors").read_bytes()
+
+    # The same command finds the run finished; its name may be another, its settings not.
+    cli.succeeds("train", *words, "summary=the same", "-o", "runs/tiny")
+    assert Path("runs/tiny/export/model.safetensors").read_bytes() == weights
+    line = cli.refuses("train", *words, "training.seed=1", "stage.data.height=8", "-o", "runs/tiny")
+    assert line.startswith("runs/tiny: holds a run with other settings (stage.data.height, training.seed), it should")
+    Path("runs/tiny/config.yaml").unlink()
+    line = cli.refuses("train", *words)
+    assert line == "runs/tiny: holds checkpoints but no config.yaml that tells of which recipe"
+
+
+def test_interrupted_run_ends_as_an_uninterrupted_one(
+    cli: CommandLine, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(TINY, Path("whole"), cache)
+    Path("tiny.yaml").write_text(to_yaml(TINY))
+    words = ["train", "tiny.yaml", "--cache", cache, "-o", "halves"]
+    real = AutoencoderObjective.losses
+
+    def interrupt(self: AutoencoderObjective, positions: range) -> object:
+        if positions[0] >= 2:
+            raise KeyboardInterrupt
+        return real(self, positions)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AutoencoderObjective, "losses", interrupt)
+        outcome = cli(*words)
+    assert (outcome.code, outcome.out) == (130, "")
+    assert outcome.err == "interrupted; the same command goes on from the last checkpoint\n"
+    assert not Path("halves/export").exists()
+    cli.succeeds(*words)
+    whole, halves = (Path(name, "export", "model.safetensors").read_bytes() for name in ("whole", "halves"))
+    assert whole == halves
+
+
+def test_diverged_run(cli: CommandLine, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = AutoencoderObjective.losses
+
+    def diverge(self: AutoencoderObjective, positions: range) -> object:
+        losses = real(self, positions)
+        losses.per_sample.mul_(math.nan)
+        return losses
+
+    monkeypatch.setattr(AutoencoderObjective, "losses", diverge)
+    Path("tiny.yaml").write_text(to_yaml(TINY))
+    outcome = cli("train", "tiny.yaml", "--cache", cache)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err == ("training stopped: gradient norm is nan after 0 samples; the weights were not changed\n")
+    assert json.loads(json.dumps(sorted(path.name for path in Path("runs/tiny").iterdir())))[0] == "config.yaml"

@@ -1,0 +1,78 @@
+"""A whole image-to-video run of the official code: Euler, v preconditioning, Karras levels, linear guidance."""
+
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from videoldm.checkpoints import sgm
+from videoldm.diffusion.conditioning import Conditioning
+from videoldm.diffusion.config import Euler, Guidance, Karras, LinearOverFrames, VPrediction
+from videoldm.diffusion.guidance import Guided, batched, one_by_one
+from videoldm.diffusion.noise import SeededNoise
+from videoldm.diffusion.preconditioning import Preconditioned
+from videoldm.diffusion.samplers.sample import sample
+from videoldm.diffusion.schedules import schedule_sigmas
+from videoldm.models.unet.config import UNetConfig
+from videoldm.models.unet.network import VideoUNet
+
+
+@pytest.fixture(scope="module")
+def reference(reference_folder):
+    with safe_open(reference_folder / "sampler_euler_linear.safetensors", "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (the file is no mapping)
+        return tensors, file.metadata()
+
+
+@pytest.fixture(scope="module")
+def denoise(reference):
+    tensors, metadata = reference
+    official = json.loads(metadata["config"])
+    width = official["model_channels"]
+    config = UNetConfig(
+        in_channels=4,
+        concat_channels=official["in_channels"] - 4,
+        out_channels=official["out_channels"],
+        channels=tuple(width * factor for factor in official["channel_mult"]),
+        num_res_blocks=official["num_res_blocks"],
+        attention_levels=tuple(2**i in official["attention_resolutions"] for i in range(len(official["channel_mult"]))),
+        head_channels=official["num_head_channels"],
+        transformer_depth=official["transformer_depth"],
+        context_dim=official["context_dim"],
+        vector_dim=official["adm_in_channels"],
+    )
+    network = VideoUNet(config)
+    weights = {key.removeprefix("weights."): value for key, value in tensors.items() if key.startswith("weights.")}
+    network.load_state_dict(sgm.unet(config).to_native(weights))
+    return Preconditioned(network.eval(), VPrediction())
+
+
+def test_levels(reference):
+    tensors, metadata = reference
+    sigmas = schedule_sigmas(Karras(), int(metadata["steps"]))
+    torch.testing.assert_close(sigmas[:-1], tensors["out.sigmas"], rtol=1e-5, atol=0)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("evaluate", [batched, one_by_one])
+def test_the_run_gives_the_official_latents(reference, denoise, evaluate):
+    tensors, metadata = reference
+    num_frames = int(metadata["num_frames"])
+    conditioning = Conditioning(
+        context=tensors["in.context"],
+        vector=tensors["in.vector"][:, None].expand(-1, num_frames, -1),
+        concat=tensors["in.cond_latent"][:, None].expand(-1, num_frames, -1, -1, -1),
+    )
+    scale = LinearOverFrames(min_scale=float(metadata["min_scale"]), max_scale=float(metadata["max_scale"]))
+    sigmas = schedule_sigmas(Karras(), int(metadata["steps"]))
+    latents = sample(
+        Euler(),
+        Guided(denoise, Guidance(scale=scale), evaluate=evaluate),
+        tensors["in.noise"][None] * (1 + sigmas[0] ** 2) ** 0.5,
+        sigmas,
+        conditioning,
+        noise=SeededNoise([0]),
+    )
+    expected = tensors["out.latents"]
+    assert (latents[0] - expected).abs().max() < 1e-4 * expected.abs().max()

@@ -1,0 +1,114 @@
+import pytest
+import torch
+from tiny_models import AUTOENCODER, IMAGE_UNET, UNET, randomise
+from torch import nn
+
+from videoldm.checkpoints import diffusers, sgm
+from videoldm.checkpoints.keymap import KeyMap, load, under
+from videoldm.core.errors import InputError
+from videoldm.models.autoencoder.config import TemporalDecoder
+from videoldm.models.autoencoder.network import Autoencoder
+from videoldm.models.unet.network import VideoUNet
+
+TEMPORAL_AUTOENCODER = AUTOENCODER.model_copy(update={"decoder": TemporalDecoder()})
+
+
+class Small(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(2, 3)
+        self.second = nn.ModuleDict({"inner": nn.Conv2d(3, 4, 1)})
+
+
+KEY_MAP = KeyMap({"first": "in.0", "second.inner": "out"}, pointwise=frozenset({"first"}), droppable=("logvar", "ema."))
+
+
+@pytest.fixture
+def foreign():
+    return KEY_MAP.to_foreign(randomise(Small()).state_dict())
+
+
+def test_names_and_shapes_of_the_foreign_layout(foreign):
+    shapes = {key: tuple(value.shape) for key, value in foreign.items()}
+    assert shapes == {"in.0.weight": (3, 2, 1, 1), "in.0.bias": (3,), "out.weight": (4, 3, 1, 1), "out.bias": (4,)}
+
+
+def test_load_takes_every_value(foreign):
+    module = Small()
+    assert load(module, foreign, KEY_MAP, source="file") == []
+    assert torch.equal(module.first.weight, foreign["in.0.weight"][..., 0, 0])
+    assert torch.equal(module.second["inner"].weight, foreign["out.weight"])
+
+
+def test_load_reports_what_it_dropped(foreign):
+    extra = {"ema.decay": torch.zeros(1), "logvar": torch.zeros(())}
+    assert load(Small(), foreign | extra, KEY_MAP, source="file") == ["ema.decay", "logvar"]
+
+
+def test_load_names_everything_that_does_not_fit(foreign):
+    module = Small()
+    before = {key: value.clone() for key, value in module.state_dict().items()}
+    del foreign["in.0.bias"]
+    foreign["out.weight"] = torch.zeros(4, 2, 1, 1)
+    foreign["other.weight"] = foreign["out.scale"] = torch.zeros(1)
+    with pytest.raises(InputError) as caught:
+        load(module, foreign, KEY_MAP, source="weights.safetensors")
+    assert str(caught.value) == (
+        "weights.safetensors: 1 missing (in.0.bias); 2 unexpected (other.weight, out.scale); "
+        "1 misshapen (out.weight is (4, 2, 1, 1) instead of (4, 3, 1, 1))"
+    )
+    assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
+
+
+def test_a_linear_layer_where_a_convolution_should_be_is_misshapen(foreign):
+    foreign["in.0.weight"] = foreign["in.0.weight"][..., 0, 0]
+    with pytest.raises(InputError, match=r"in.0.weight is \(3, 2\) instead of \(3, 2, 1, 1\)"):
+        load(Small(), foreign, KEY_MAP, source="file")
+
+
+def test_long_lists_are_cut():
+    with pytest.raises(InputError, match=r"^file: 20 missing \(0.weight, .* and 15 more\)$"):
+        names = {str(i): str(i) for i in range(10)}
+        load(nn.Sequential(*[nn.Linear(1, 1) for _ in range(10)]), {}, KeyMap(names), source="file")
+
+
+def test_a_module_without_memory_takes_the_tensors_themselves(foreign):
+    with torch.device("meta"):
+        module = Small()
+    load(module, {key: value.bfloat16() for key, value in foreign.items()}, KEY_MAP, source="file")
+    assert module.first.weight.dtype is torch.bfloat16
+    assert not module.first.weight.is_meta
+
+
+def test_two_modules_of_the_same_name_are_a_defect():
+    with pytest.raises(AssertionError, match="same foreign name"):
+        KeyMap({"first": "a", "second": "a"})
+
+
+def test_under_joins_paths():
+    names = {"x": "y", "": "z"}
+    assert under("ours", "theirs", names) == {"ours.x": "theirs.y", "ours": "theirs.z"}
+    assert under("", "theirs", names) == {"x": "theirs.y", "": "theirs.z"}
+    assert under("ours", "", {"merge": ""}) == {"ours.merge": ""}
+
+
+@pytest.mark.parametrize(
+    ("build", "config", "key_map"),
+    [
+        (VideoUNet, UNET, sgm.unet),
+        (VideoUNet, IMAGE_UNET, sgm.unet),
+        (VideoUNet, UNET.model_copy(update={"transformer_depth": 2, "num_res_blocks": 2}), sgm.unet),
+        (VideoUNet, UNET, diffusers.unet),
+        (Autoencoder, AUTOENCODER, sgm.autoencoder),
+        (Autoencoder, TEMPORAL_AUTOENCODER, sgm.autoencoder),
+        (Autoencoder, AUTOENCODER, diffusers.autoencoder),
+        (Autoencoder, TEMPORAL_AUTOENCODER, diffusers.autoencoder),
+    ],
+)
+def test_round_trip_is_bit_identical(build, config, key_map):
+    state = randomise(build(config)).state_dict()
+    foreign = key_map(config).to_foreign(state)
+    assert len(foreign) == len(state)
+    back = key_map(config).to_native(foreign)
+    assert back.keys() == state.keys()
+    assert all(torch.equal(back[key], value) for key, value in state.items())

@@ -1,0 +1,75 @@
+import pydantic
+import pytest
+import torch
+
+from videoldm.models.autoencoder.config import AutoencoderConfig
+from videoldm.models.autoencoder.network import Autoencoder
+from videoldm.models.presets import MINI, PRESETS, SVD, SVD_XT
+from videoldm.models.unet.config import UNetConfig
+from videoldm.models.unet.network import VideoUNet
+from videoldm.models.unet.surgery import is_temporal
+
+
+def sizes(network_type, config):
+    with torch.device("meta"):
+        return {name: parameter.numel() for name, parameter in network_type(config).named_parameters()}
+
+
+def test_svd_unet_has_the_published_number_of_parameters():
+    parameters = sizes(VideoUNet, SVD.unet)
+    temporal = {name: size for name, size in parameters.items() if is_temporal(name)}
+    mix_factors = {name: size for name, size in temporal.items() if name.endswith("mix_factor")}
+    assert sum(parameters.values()) == 1_524_623_082
+    assert sum(temporal.values()) - sum(mix_factors.values()) == 656_076_800
+    assert len(mix_factors) == sum(mix_factors.values()) == 38
+
+
+def test_image_part_of_svd_is_stable_diffusion_2_1():
+    # SVD reads four channels more and has a vector embedding of 2,624,000 parameters, SD 2.1 has neither.
+    base = SVD.unet.model_copy(update={"concat_channels": 0, "vector_dim": None})
+    parameters = sizes(VideoUNet, base)
+    assert sum(size for name, size in parameters.items() if not is_temporal(name)) == 865_910_724
+
+
+def test_svd_autoencoder_has_the_published_number_of_parameters():
+    parameters = sizes(Autoencoder, SVD.autoencoder)
+    assert sum(parameters.values()) == 97_742_847
+    assert sum(size for name, size in parameters.items() if name.startswith("decoder.")) == 63_579_183
+    assert sum(sizes(Autoencoder, AutoencoderConfig()).values()) == 83_653_863
+
+
+def test_presets():
+    assert (SVD.num_frames, SVD_XT.num_frames) == (14, 25)
+    assert SVD.unet == SVD_XT.unet
+    assert all(preset.unet.in_channels == preset.autoencoder.latent_channels for preset in PRESETS.values())
+    assert SVD.autoencoder.factor == MINI.autoencoder.factor == 8
+
+
+def test_mini_fits_the_package():
+    assert sum(sizes(VideoUNet, MINI.unet).values()) < 6_000_000
+    assert sum(sizes(Autoencoder, MINI.autoencoder).values()) < 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"attention_levels": (True, False)}, "one entry a level"),
+        ({"channels": (320, 640, 1280, 1290)}, "multiples of norm_groups = 32"),
+        ({"head_channels": 60}, "multiples of head_channels = 60 where attention is"),
+        ({"num_res_blocks": 0}, "greater than 0"),
+        ({"depth": 3}, "Extra inputs are not permitted"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(changes, message):
+    with pytest.raises(pydantic.ValidationError, match=message):
+        UNetConfig(**changes)
+
+
+def test_autoencoder_widths_must_divide_into_groups():
+    with pytest.raises(pydantic.ValidationError, match="multiples of norm_groups = 32"):
+        AutoencoderConfig(channels=(32, 48))
+
+
+@pytest.mark.parametrize("config", [SVD.unet, MINI.unet, SVD.autoencoder, MINI.autoencoder])
+def test_configurations_survive_json(config):
+    assert type(config).model_validate_json(config.model_dump_json()) == config

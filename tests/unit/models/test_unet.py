@@ -1,0 +1,181 @@
+import pytest
+import torch
+from tiny_models import IMAGE_UNET, UNET, numbers, randomise, relative_error, unet_inputs
+
+from videoldm.diffusion.conditioning import Conditioning
+from videoldm.models.unet.network import VideoUNet
+from videoldm.models.unet.surgery import is_temporal
+
+
+@pytest.fixture(scope="module")
+def unet():
+    return randomise(VideoUNet(UNET))
+
+
+@pytest.fixture(scope="module")
+def image_unet(unet):
+    image = VideoUNet(IMAGE_UNET).eval()
+    image.load_state_dict({key: value for key, value in unet.state_dict().items() if not is_temporal(key)})
+    return image
+
+
+def per_frame(network, x, c_noise, conditions):
+    """Outputs of a network that is given every frame as a clip of its own."""
+    outputs = []
+    for i in range(x.shape[1]):
+        frame = conditions.replace(vector=conditions.vector[:, i : i + 1], concat=conditions.concat[:, i : i + 1])
+        outputs.append(network(x[:, i : i + 1], c_noise, frame))
+    return torch.cat(outputs, dim=1)
+
+
+@pytest.mark.parametrize(
+    ("num_frames", "height", "width"), [(1, 8, 8), (3, 7, 5), (2, 1, 1), (5, 9, 4), (2, 6, 13), (1, 3, 2)]
+)
+@torch.no_grad()
+def test_any_number_of_frames_and_any_size_work(unet, num_frames, height, width):
+    x, c_noise, conditions = unet_inputs(UNET, num_frames=num_frames, height=height, width=width)
+    output = unet(x, c_noise, conditions)
+    assert output.shape == (2, num_frames, UNET.out_channels, height, width)
+    assert output.isfinite().all()
+    assert output.std() > 0.1
+
+
+@pytest.mark.parametrize("num_tokens", [1, 4])
+@torch.no_grad()
+def test_clips_of_a_batch_do_not_see_each_other(unet, num_tokens):
+    x, c_noise, conditions = unet_inputs(UNET, batch=3, num_tokens=num_tokens)
+    together = unet(x, c_noise, conditions)
+    alone = [unet(x[i : i + 1], c_noise[i : i + 1], conditions[i : i + 1]) for i in range(3)]
+    assert relative_error(together, torch.cat(alone)) < 1e-5
+
+
+@torch.no_grad()
+def test_frames_of_a_clip_see_each_other_in_the_video_model_only(unet, image_unet):
+    x, c_noise, conditions = unet_inputs(UNET)
+    changed = x.clone()
+    changed[:, 0] = numbers(*x[:, 0].shape, stream="other")
+    video = (unet(x, c_noise, conditions) - unet(changed, c_noise, conditions)).abs().amax(dim=(2, 3, 4))
+    image = (image_unet(x, c_noise, conditions) - image_unet(changed, c_noise, conditions)).abs().amax(dim=(2, 3, 4))
+    assert (video > 1e-2).all()
+    assert (image[:, 0] > 1e-2).all()
+    assert (image[:, 1:] == 0).all()
+
+
+def test_image_model_has_exactly_the_spatial_parameters(unet, image_unet):
+    spatial = {key: value.shape for key, value in unet.state_dict().items() if not is_temporal(key)}
+    assert {key: value.shape for key, value in image_unet.state_dict().items()} == spatial
+    assert len(spatial) < len(unet.state_dict())
+
+
+@torch.no_grad()
+def test_image_only_clips_are_what_the_image_model_makes_of_their_frames(unet, image_unet):
+    x, c_noise, conditions = unet_inputs(UNET)
+    only_second = conditions.replace(image_only=torch.tensor([[False] * 3, [True] * 3]))
+    mixed = unet(x, c_noise, only_second)
+    images = per_frame(image_unet, x, c_noise, conditions)
+    video = unet(x, c_noise, conditions)
+    assert relative_error(mixed[1], images[1]) < 1e-5
+    assert relative_error(mixed[0], video[0]) < 1e-5
+    assert relative_error(video[1], images[1]) > 1e-2
+
+
+@pytest.mark.parametrize("field", ["context", "temporal_context", "vector", "concat"])
+@torch.no_grad()
+def test_every_condition_has_an_effect(unet, field):
+    x, c_noise, conditions = unet_inputs(UNET)
+    old = conditions.temporal_tokens if field == "temporal_context" else getattr(conditions, field)
+    changed = conditions.replace(**{field: numbers(*old.shape, stream="other")})
+    assert relative_error(unet(x, c_noise, changed), unet(x, c_noise, conditions)) > 1e-3
+
+
+@torch.no_grad()
+def test_vectors_belong_to_frames(unet):
+    x, c_noise, conditions = unet_inputs(UNET)
+    image_only = conditions.replace(image_only=torch.ones(2, 3, dtype=torch.bool))
+    vector = conditions.vector.clone()
+    vector[:, 2] += 1
+    difference = (unet(x, c_noise, image_only.replace(vector=vector)) - unet(x, c_noise, image_only)).abs()
+    assert difference[:, :2].max() < 1e-5
+    assert difference[:, 2].max() > 1e-2
+
+
+def test_one_token_shortcut_changes_nothing(unet):
+    x, c_noise, conditions = unet_inputs(UNET, num_tokens=1)
+    with torch.no_grad():
+        short = unet(x, c_noise, conditions)
+    assert relative_error(short, unet(x, c_noise, conditions).detach()) < 1e-5
+
+
+def test_gradient_checkpointing_changes_nothing(unet):
+    inputs = unet_inputs(UNET)
+    checkpointed = VideoUNet(UNET.model_copy(update={"gradient_checkpointing": True}))
+    checkpointed.load_state_dict(unet.state_dict())
+    outputs = []
+    for network in (unet, checkpointed):
+        network.zero_grad()
+        output = network(*inputs)
+        output.square().mean().backward()
+        outputs.append(output.detach())
+    assert torch.equal(*outputs)
+    for ours, theirs in zip(unet.parameters(), checkpointed.parameters(), strict=True):
+        assert ours.grad is not None
+        assert torch.allclose(ours.grad, theirs.grad, atol=1e-7)
+
+
+@torch.no_grad()
+def test_16_bit_is_close_to_32_bit(unet):
+    inputs = unet_inputs(UNET)
+    exact = unet(*inputs)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert relative_error(unet(*inputs).float(), exact) < 0.1
+    half = VideoUNet(UNET).bfloat16()
+    half.load_state_dict(unet.state_dict())
+    x, c_noise, conditions = inputs
+    output = half(x.bfloat16(), c_noise, conditions.to(dtype=torch.bfloat16))
+    assert output.dtype is torch.bfloat16
+    assert relative_error(output.float(), exact) < 0.1
+
+
+def test_a_fresh_network_outputs_zero():
+    assert not VideoUNet(UNET)(*unet_inputs(UNET)).any()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"context": None}, r"context is missing, this model needs one of shape \(2, any, 12\)"),
+        ({"context": torch.zeros(2, 3, 13)}, r"context has shape \(2, 3, 13\), expected \(2, any, 12\)"),
+        ({"temporal_context": torch.zeros(2, 1, 13)}, "temporal_context has shape"),
+        ({"vector": None}, r"vector is missing, this model needs one of shape \(2, 3, 10\)"),
+        ({"vector": torch.zeros(2, 4, 10)}, r"vector has shape \(2, 4, 10\), expected \(2, 3, 10\)"),
+        ({"concat": None}, r"concat is missing, this model needs one of shape \(2, 3, 3, 8, 6\)"),
+        ({"concat": torch.zeros(2, 3, 3, 8, 7)}, r"concat has shape \(2, 3, 3, 8, 7\), expected \(2, 3, 3, 8, 6\)"),
+        ({"image_only": torch.zeros(2, 4, dtype=torch.bool)}, "image_only has shape"),
+    ],
+)
+def test_conditions_that_do_not_fit_are_named(unet, change, message):
+    x, c_noise, conditions = unet_inputs(UNET)
+    # As one field would contradict another, each wrong value comes without the others.
+    fields = {name: getattr(conditions, name) for name in ("context", "vector", "concat")} | change
+    unchecked = object.__new__(Conditioning)
+    for name in ("context", "temporal_context", "vector", "concat", "frame_mask", "image_only"):
+        object.__setattr__(unchecked, name, fields.get(name))
+    with pytest.raises(ValueError, match=message):
+        unet(x, c_noise, unchecked)
+
+
+def test_conditions_that_the_model_does_not_take_are_refused():
+    plain = UNET.model_copy(update={"concat_channels": 0, "vector_dim": None})
+    x, c_noise, conditions = unet_inputs(UNET)
+    network = VideoUNet(plain)
+    assert network(x, c_noise, Conditioning(context=conditions.context)).shape == x.shape
+    with pytest.raises(ValueError, match=r"vector of shape \(2, 3, 10\) is given, but this model takes none"):
+        network(x, c_noise, Conditioning(context=conditions.context, vector=conditions.vector))
+    with pytest.raises(ValueError, match="concat of shape"):
+        network(x, c_noise, Conditioning(context=conditions.context, concat=conditions.concat))
+
+
+def test_wrong_latents_are_named(unet):
+    x, c_noise, conditions = unet_inputs(UNET)
+    with pytest.raises(ValueError, match=r"x has shape \(2, 3, 3, 8, 6\), expected \(b, t, 4, h, w\)"):
+        unet(x[:, :, :3], c_noise, conditions)
