@@ -1,7 +1,7 @@
 """`videoldm train`: names, configurations, checks, and a run so small that it takes a moment."""
 
-import json
 import math
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -10,11 +10,14 @@ from command_line import CommandLine
 
 from videoldm.checkpoints.native import load_autoencoder
 from videoldm.core.config import from_yaml, to_yaml
+from videoldm.core.random import generator
+from videoldm.dataset.clips import ClipRecord, ClipShards, write_shard
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.recipes.registry import RECIPES
 from videoldm.training.config import OptimizerConfig, TrainingConfig
 from videoldm.training.recipe import Recipe
 from videoldm.training.run import run
+from videoldm.training.stages import autoencoder as autoencoder_stage
 from videoldm.training.stages.autoencoder import AutoencoderObjective
 from videoldm.training.stages.config import AutoencoderStage, WorldData
 
@@ -39,9 +42,18 @@ TINY = Recipe(
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Rendered clips, shared by the runs."""
-    return tmp_path_factory.mktemp("cache")
+def shard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips that are noise: rendering some would take longer than all tests here."""
+    path = tmp_path_factory.mktemp("clips") / "00000000.safetensors"
+    frames = torch.randint(256, (64, 2, 16, 16, 3), dtype=torch.uint8, generator=generator(0, "frames"))
+    record = ClipRecord(caption="noise", image_caption="noise", fps=Fraction(7), motion=0.1)
+    write_shard(path, frames, [record] * len(frames))
+    return path
+
+
+@pytest.fixture
+def noise_world(shard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(autoencoder_stage, "prepare_world", lambda data, cache: ClipShards([shard]))
 
 
 def test_recipes_are_named_as_they_call_themselves() -> None:
@@ -101,9 +113,9 @@ def test_dry_run_leaves_no_trace(cli: CommandLine) -> None:
     assert cli.content() == {}
 
 
-def test_run_resume_and_another_configuration(cli: CommandLine, cache: Path) -> None:
+def test_run_resume_and_another_configuration(cli: CommandLine, noise_world: None) -> None:
     Path("tiny.yaml").write_text(to_yaml(TINY))
-    words = ["tiny.yaml", "--cache", cache]
+    words = ["tiny.yaml"]
     assert cli.succeeds("train", *words).splitlines()[-1] == "runs/tiny/export"
     assert from_yaml(Recipe, Path("runs/tiny/config.yaml").read_text()) == TINY
     autoencoder, config = load_autoencoder(Path("runs/tiny/export"))
@@ -122,11 +134,11 @@ def test_run_resume_and_another_configuration(cli: CommandLine, cache: Path) -> 
 
 
 def test_interrupted_run_ends_as_an_uninterrupted_one(
-    cli: CommandLine, cache: Path, monkeypatch: pytest.MonkeyPatch
+    cli: CommandLine, noise_world: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(TINY, Path("whole"), cache)
+    run(TINY, Path("whole"), Path("cache"))
     Path("tiny.yaml").write_text(to_yaml(TINY))
-    words = ["train", "tiny.yaml", "--cache", cache, "-o", "halves"]
+    words = ["train", "tiny.yaml", "-o", "halves"]
     real = AutoencoderObjective.losses
 
     def interrupt(self: AutoencoderObjective, positions: range) -> object:
@@ -145,7 +157,7 @@ def test_interrupted_run_ends_as_an_uninterrupted_one(
     assert whole == halves
 
 
-def test_diverged_run(cli: CommandLine, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_diverged_run(cli: CommandLine, noise_world: None, monkeypatch: pytest.MonkeyPatch) -> None:
     real = AutoencoderObjective.losses
 
     def diverge(self: AutoencoderObjective, positions: range) -> object:
@@ -155,7 +167,7 @@ def test_diverged_run(cli: CommandLine, cache: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(AutoencoderObjective, "losses", diverge)
     Path("tiny.yaml").write_text(to_yaml(TINY))
-    outcome = cli("train", "tiny.yaml", "--cache", cache)
+    outcome = cli("train", "tiny.yaml")
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err == ("training stopped: gradient norm is nan after 0 samples; the weights were not changed\n")
-    assert json.loads(json.dumps(sorted(path.name for path in Path("runs/tiny").iterdir())))[0] == "config.yaml"
+    assert not Path("runs/tiny/export").exists()

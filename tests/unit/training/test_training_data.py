@@ -1,0 +1,81 @@
+"""Rendered clips and their latents: made once, extended without a redraw, told apart by what they depend on."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_model import AUTOENCODER
+from tiny_models import randomise
+
+from videoldm.core.errors import InputError
+from videoldm.dataset.clips import to_stored
+from videoldm.models.autoencoder.network import Autoencoder
+from videoldm.synthetic.captions import image_caption
+from videoldm.synthetic.render import render
+from videoldm.synthetic.scene import sample_scene
+from videoldm.training.latents import LatentCache
+from videoldm.training.pictures import PictureCrops
+from videoldm.training.stages.config import WorldData
+from videoldm.training.world import prepare_world
+
+DATA = WorldData(num_clips=64, num_frames=2, height=16, width=16)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cache")
+    prepare_world(DATA, folder)
+    return folder
+
+
+def test_clips_are_those_of_their_scenes(cache: Path) -> None:
+    clips = prepare_world(DATA, cache)
+    scene = sample_scene(DATA.seed, DATA.split, 37, DATA.options)
+    rendered = render([scene], num_frames=2, fps=DATA.rates[0], height=16, width=16)
+    assert torch.equal(clips.pixels_uint8(37), to_stored(rendered.pixels)[0])
+    record = clips.records[37]
+    assert record.image_caption == image_caption(scene)
+    assert record.fps == DATA.rates[0]
+    speed = rendered.motion[0].norm(dim=1).mean() * float(DATA.rates[0]) / 16
+    assert record.motion == pytest.approx(float(speed), rel=1e-5)
+
+
+def test_a_larger_set_begins_with_the_smaller_one(cache: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in cache.rglob("*.safetensors")}
+    larger = prepare_world(DATA.model_copy(update={"num_clips": 128}), cache)
+    assert len(larger) == 128
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    assert larger.records[100].fps == DATA.rates[1]
+
+
+def test_other_worlds_lie_elsewhere(cache: Path) -> None:
+    other = prepare_world(DATA.model_copy(update={"split": "test"}), cache)
+    assert other.folder != prepare_world(DATA, cache).folder
+
+
+def test_latents_are_drawn_from_the_posterior_by_position(cache: Path) -> None:
+    autoencoder = randomise(Autoencoder(AUTOENCODER)).eval()
+    clips = prepare_world(DATA, cache)
+    latents = LatentCache(clips, autoencoder, cache)
+    with torch.no_grad():
+        posterior = autoencoder.encode(clips.pixels(5)[None])
+    draws = torch.stack([latents.draw(5, 0, position) for position in range(400)])
+    deviation = (0.5 * posterior.log_variance[0]).exp()
+    error = (draws.mean(0) - posterior.mean[0]).abs() / deviation
+    assert float(error.max()) < 0.3
+    assert torch.equal(latents.draw(5, 0, 3), draws[3])
+    assert not torch.equal(draws[3], draws[4])
+
+
+def test_latents_of_another_encoder_are_encoded_anew(cache: Path) -> None:
+    clips = prepare_world(DATA, cache)
+    first = LatentCache(clips, randomise(Autoencoder(AUTOENCODER)).eval(), cache)
+    changed = randomise(Autoencoder(AUTOENCODER)).eval()
+    changed.encoder.conv_in.weight.data.mul_(1.5)
+    second = LatentCache(clips, changed, cache)
+    assert not torch.equal(first.draw(0, 0, 0), second.draw(0, 0, 0))
+
+
+def test_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no pictures"):
+        PictureCrops(str(tmp_path), size=(16, 16))
