@@ -168,7 +168,7 @@ def test_folder_of_bad_pictures_only(cli: CommandLine, tiny_model: Path, no_mode
         (("cat.png", "--device", "cuda:99"), "--device is 'cuda:99', on this machine it should be cpu"),
         (
             ("cat.png", "--num-frames", 9999, "--height", 16000, "--width", 16000),
-            "1 clips of 9999 frames of 16000x1600",
+            "1 x 9999 frames of 16000x16000 need at least",
         ),
         (
             ("cat.png", "--seed", 2**63 - 1, "--num-videos-per-prompt", 2),

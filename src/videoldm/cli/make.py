@@ -109,7 +109,8 @@ def sample(model: VideoModel, item: Item, requests: Sequence[Request]) -> Float[
     from videoldm.tasks.generate import generate
 
     first = requests[0]
-    with progress(f"Generating {Path(item.label).name}", first.sampling.num_inference_steps) as advance:
+    label = "Generating" if item.image is None else f"Generating {item.image.name}"
+    with progress(label, first.sampling.num_inference_steps) as advance:
         try:
             return generate(model, requests, on_step=lambda _: advance())
         except (MemoryError, RuntimeError) as error:

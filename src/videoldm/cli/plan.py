@@ -141,7 +141,7 @@ def check_memory(num_clips: int, num_frames: int, height: int, width: int) -> No
     needed = 2 * num_clips * num_frames * height * width * BYTES_PER_PIXEL
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > memory:
-        clips = f"{num_clips} clips of {num_frames} frames of {height}x{width}"
+        clips = f"{num_clips} x {num_frames} frames of {width}x{height}"
         raise InputError(
             f"{clips} need at least {needed / 1e9:.0f} GB, this machine has {memory / 1e9:.0f} GB: make fewer, shorter "
             f"or smaller ones"

@@ -46,16 +46,17 @@ def _key(clips: ClipShards, autoencoder: Autoencoder) -> str:
     digest = blake2b(str(clips.folder).encode(), digest_size=8)
     for name, tensor in autoencoder.encoder.state_dict().items():
         digest.update(name.encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
 @torch.no_grad()
 def _encode_part(clips: ClipShards, autoencoder: Autoencoder, start: int, path: Path) -> None:
+    device = next(autoencoder.parameters()).device
     mean, deviation = [], []
     for index in range(start, min(start + CLIPS_PER_PART, len(clips))):
-        posterior = autoencoder.encode(clips.pixels(index)[None])
-        mean.append(posterior.mean[0].half())
-        deviation.append((0.5 * posterior.log_variance[0]).exp().half())
+        posterior = autoencoder.encode(clips.pixels(index)[None].to(device))
+        mean.append(posterior.mean[0].half().cpu())
+        deviation.append((0.5 * posterior.log_variance[0]).exp().half().cpu())
     with atomic_file(path) as partial:
         save_file({"mean": torch.stack(mean).contiguous(), "deviation": torch.stack(deviation).contiguous()}, partial)

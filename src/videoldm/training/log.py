@@ -57,7 +57,7 @@ class Meter:
 
     def add_by_sigma(self, values: Tensor, sigma: Tensor) -> None:
         """Add per-sample losses to the bin of their noise level."""
-        bins = torch.bucketize(sigma, torch.tensor(SIGMA_BIN_EDGES, dtype=sigma.dtype))
+        bins = torch.bucketize(sigma, torch.tensor(SIGMA_BIN_EDGES, dtype=sigma.dtype, device=sigma.device))
         for index in bins.unique().tolist():
             self.add(f"loss_sigma/{_bin_name(index)}", values[bins == index])
 

@@ -60,8 +60,9 @@ def train(objective: Objective, config: TrainingConfig, folder: Path) -> None:
 def _backward(objective: Objective, config: TrainingConfig, samples_seen: int, meter: Meter) -> None:
     """Accumulate the gradient of the mean loss over the next `batch_size` samples."""
     micro_batch = config.batch_size // config.accumulation_steps
+    device = next(objective.module.parameters()).device
     for start in range(samples_seen, samples_seen + config.batch_size, micro_batch):
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
             losses = objective.losses(range(start, start + micro_batch))
         (losses.per_sample.sum() / config.batch_size).backward()
         meter.add("loss", losses.per_sample)

@@ -30,7 +30,7 @@ _OUTCOME = ("stage", "training")
 """The parts of a recipe that decide what comes out; its name and summary do not."""
 
 
-def run(recipe: Recipe, folder: Path, cache: Path) -> Path:
+def run(recipe: Recipe, folder: Path, cache: Path, *, device: str = "cpu") -> Path:
     """Train by `recipe` in `folder`, or go on with the run that is there; returns the folder of the exported weights.
 
     Rendered clips and latents are kept in `cache`. Raises InputError if `folder` holds another run or something that
@@ -42,29 +42,29 @@ def run(recipe: Recipe, folder: Path, cache: Path) -> Path:
 
     from videoldm.training.loop import train
 
-    train(build_objective(recipe.stage, recipe.training.seed, cache), recipe.training, folder)
+    train(build_objective(recipe.stage, recipe.training.seed, cache, device), recipe.training, folder)
     return folder / EXPORT
 
 
-def build_objective(stage: Stage, seed: int, cache: Path) -> Objective:
+def build_objective(stage: Stage, seed: int, cache: Path, device: str = "cpu") -> Objective:
     """The objective that a stage describes; renders and encodes its data if `cache` lacks them."""
     match stage:
         case AutoencoderStage():
             from videoldm.training.stages.autoencoder import AutoencoderObjective
 
-            return AutoencoderObjective(stage, seed=seed, cache=cache)
+            return AutoencoderObjective(stage, seed=seed, cache=cache, device=device)
         case EncodersStage():
             from videoldm.training.stages.encoders import EncodersObjective
 
-            return EncodersObjective(stage, seed=seed, cache=cache)
+            return EncodersObjective(stage, seed=seed, cache=cache, device=device)
         case JudgeStage():
             from videoldm.training.stages.judge import JudgeObjective
 
-            return JudgeObjective(stage, seed=seed, cache=cache)
+            return JudgeObjective(stage, seed=seed, cache=cache, device=device)
         case DiffusionStage():
             from videoldm.training.stages.diffusion import DiffusionObjective
 
-            return DiffusionObjective(stage, seed=seed, cache=cache)
+            return DiffusionObjective(stage, seed=seed, cache=cache, device=device)
         case _:
             assert_never(stage)
 

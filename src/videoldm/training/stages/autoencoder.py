@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from videoldm.checkpoints.native import save_component
 from videoldm.core.random import normal, python_random
-from videoldm.dataset.clips import ClipShards
 from videoldm.dataset.order import sample_index
 from videoldm.measures.psnr import psnr
 from videoldm.models.autoencoder.network import Autoencoder
@@ -25,10 +24,10 @@ NUM_VALIDATION_FRAMES = 64
 class AutoencoderObjective:
     """See `AutoencoderStage`."""
 
-    def __init__(self, stage: AutoencoderStage, *, seed: int, cache: Path) -> None:
-        self._stage, self._seed = stage, seed
+    def __init__(self, stage: AutoencoderStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
+        self._stage, self._seed, self._device = stage, seed, device
         torch.manual_seed(seed)
-        self.autoencoder = Autoencoder(stage.model)
+        self.autoencoder = Autoencoder(stage.model).to(device)
         self._clips = prepare_world(stage.data, cache)
         self._validation_clips = prepare_world(stage.validation, cache)
         self._pictures = PictureCrops(stage.pictures, size=(stage.data.height, stage.data.width))
@@ -40,11 +39,11 @@ class AutoencoderObjective:
 
     def losses(self, positions: Sequence[int]) -> Losses:
         """Per-frame reconstruction and divergence."""
-        pixels = torch.stack([self._frame(position) for position in positions])[:, None]
+        pixels = torch.stack([self._frame(position) for position in positions])[:, None].to(self._device)
         posterior = self.autoencoder.encode(pixels)
         mean, log_variance = posterior.mean.float(), posterior.log_variance.float()
         noise = torch.stack([normal(mean.shape[1:], self._seed, "posterior", position) for position in positions])
-        decoded = self.autoencoder.decode(mean + torch.exp(0.5 * log_variance) * noise).float()
+        decoded = self.autoencoder.decode(mean + torch.exp(0.5 * log_variance) * noise.to(mean)).float()
         error = decoded - pixels
         squared, absolute = _mean_per_sample(error.square()), _mean_per_sample(error.abs())
         divergence = _mean_per_sample(0.5 * (mean.square() + log_variance.exp() - 1 - log_variance))
@@ -53,22 +52,23 @@ class AutoencoderObjective:
 
     def validate(self, folder: Path) -> dict[str, float]:
         """PSNR over held-out frames, one from each clip; a picture of originals above reconstructions."""
-        pixels = torch.stack([_middle_frame(self._validation_clips, i) for i in range(self._num_validation)])[:, None]
-        decoded = self.autoencoder.decode(self.autoencoder.encode(pixels).mean)
+        pixels = self._validation_frames()
+        decoded = self.autoencoder(pixels)
         contact_sheet([pixels[:14, 0], decoded[:14, 0]], ["input", "decoded"]).save(folder / "frames.png")
         return {"psnr": float(psnr(decoded, pixels).mean())}
 
     def export(self, folder: Path) -> None:
         """Write the weights with the measured scaling factor: 1 / standard deviation of the latents."""
-        pixels = torch.stack([_middle_frame(self._validation_clips, i) for i in range(self._num_validation)])[:, None]
         with torch.no_grad():
-            deviation = float(self.autoencoder.eval().encode(pixels).mean.std())
+            deviation = float(self.autoencoder.eval().encode(self._validation_frames()).mean.std())
         config = self._stage.model.model_copy(update={"scaling_factor": round(1 / deviation, 5)})
         save_component(folder, self.autoencoder, config)
 
-    @property
-    def _num_validation(self) -> int:
-        return min(NUM_VALIDATION_FRAMES, len(self._validation_clips))
+    def _validation_frames(self) -> Float[Tensor, "b 1 c h w"]:
+        """The middle frame of each of the first validation clips."""
+        clips = self._validation_clips
+        indices = range(min(NUM_VALIDATION_FRAMES, len(clips)))
+        return torch.stack([clips.frame(i, clips.num_frames // 2) for i in indices])[:, None].to(self._device)
 
     def _frame(self, position: int) -> Float[Tensor, "c h w"]:
         choice = python_random(self._seed, "frame choice", position)
@@ -76,10 +76,6 @@ class AutoencoderObjective:
             return self._pictures.crop(choice)
         clip = sample_index(self._seed, position, len(self._clips))
         return self._clips.frame(clip, choice.randrange(self._clips.num_frames))
-
-
-def _middle_frame(clips: ClipShards, index: int) -> Float[Tensor, "c h w"]:
-    return clips.frame(index, clips.num_frames // 2)
 
 
 def _mean_per_sample(values: Tensor) -> Tensor:

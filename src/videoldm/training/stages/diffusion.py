@@ -38,13 +38,13 @@ NUM_VALIDATION_LOSSES = 64
 class DiffusionObjective:
     """See `DiffusionStage`."""
 
-    def __init__(self, stage: DiffusionStage, *, seed: int, cache: Path) -> None:
+    def __init__(self, stage: DiffusionStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
         self._stage, self._seed = stage, seed
         self._task = TASKS[stage.model.task]
         self._clips = prepare_world(stage.data, cache)
         self._validation_clips = prepare_world(stage.validation, cache)
         torch.manual_seed(seed)
-        self._model = _model(stage)
+        self._model = _model(stage, device)
         self._latents = LatentCache(self._clips, self._model.autoencoder, cache)
         self._validation_latents = LatentCache(self._validation_clips, self._model.autoencoder, cache)
 
@@ -78,14 +78,16 @@ class DiffusionObjective:
         self, clips: ClipShards, latents: LatentCache, indices: Sequence[int], keys: Sequence[SampleKey]
     ) -> Losses:
         x0 = torch.stack([self._frames(latents.draw(i, *key), key) for i, key in zip(indices, keys, strict=True)])
-        x0 = self._model.to_model_latents(x0)
+        x0 = self._model.to_model_latents(x0.to(self._model.device))
         conditioning = training_conditioning(
             self._task, self._model, _training_clips(clips, indices, keys), num_frames=x0.shape[1],
             dropout=self._stage.dropout,
         )  # fmt: skip
         sigma = draw_sigmas(self._stage.noise_levels, [generator(seed, "noise level", *at) for seed, *at in keys])
         noise = torch.stack([normal(tuple(x0.shape[1:]), seed, "noise", *at) for seed, *at in keys])
-        loss = denoising_loss(self._model.denoiser, x0, sigma, noise, conditioning, weighting=VWeighting())
+        loss = denoising_loss(
+            self._model.denoiser, x0, sigma.to(x0), noise.to(x0), conditioning, weighting=VWeighting()
+        )
         return Losses(per_sample=loss.float(), sigma=sigma)
 
     def _frames(self, latents: Float[Tensor, "t c h w"], key: SampleKey) -> Float[Tensor, "num_frames c h w"]:
@@ -113,15 +115,15 @@ def _training_clips(clips: ClipShards, indices: Sequence[int], keys: Sequence[Sa
     )
 
 
-def _model(stage: DiffusionStage) -> VideoModel:
+def _model(stage: DiffusionStage, device: str) -> VideoModel:
     encoders = Path(stage.encoders)
     autoencoder, _ = load_autoencoder(Path(stage.autoencoder))
     return VideoModel(
         config=stage.model,
-        unet=_start_unet(stage),
-        autoencoder=autoencoder.requires_grad_(False),
-        text=load_text_conditioner(encoders / "text_encoder"),
-        image=load_image_conditioner(encoders / "image_encoder"),
+        unet=_start_unet(stage).to(device),
+        autoencoder=autoencoder.requires_grad_(False).to(device),
+        text=load_text_conditioner(encoders / "text_encoder", device),
+        image=load_image_conditioner(encoders / "image_encoder", device),
     )
 
 

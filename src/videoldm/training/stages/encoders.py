@@ -35,8 +35,8 @@ class _Pair(nn.Module):
 class EncodersObjective:
     """See `EncodersStage`. The loss is one number for the batch, so batches are never accumulated."""
 
-    def __init__(self, stage: EncodersStage, *, seed: int, cache: Path) -> None:
-        self._seed = seed
+    def __init__(self, stage: EncodersStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
+        self._seed, self._device = seed, device
         self._clips = prepare_world(stage.data, cache)
         self._validation_clips = prepare_world(stage.validation, cache)
         self._tokenizer = train_tokenizer(
@@ -44,7 +44,7 @@ class EncodersObjective:
             vocab_size=stage.text.vocab_size,
             max_tokens=stage.text.max_tokens,
         )
-        self._pair = _Pair(stage, seed=seed)
+        self._pair = _Pair(stage, seed=seed).to(device)
         self._look = ImageConditioner(self._pair.image)
 
     @property
@@ -94,5 +94,5 @@ class EncodersObjective:
         tokens = self._tokenizer(
             texts, padding="max_length", truncation=True, max_length=self._pair.text.config.max_position_embeddings
         )
-        words = self._pair.text(input_ids=torch.tensor(tokens["input_ids"])).text_embeds
+        words = self._pair.text(input_ids=torch.tensor(tokens["input_ids"], device=self._device)).text_embeds
         return self._look(pixels)[:, 0].float(), words.float()

@@ -25,12 +25,12 @@ VALIDATION_BATCH = 16
 class JudgeObjective:
     """See `JudgeStage`. Clips are blurred, brightened and made noisy at random, as generated clips are not crisp."""
 
-    def __init__(self, stage: JudgeStage, *, seed: int, cache: Path) -> None:
-        self._stage, self._seed = stage, seed
+    def __init__(self, stage: JudgeStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
+        self._stage, self._seed, self._device = stage, seed, device
         self._clips = prepare_world(stage.data, cache)
         self._validation_clips = prepare_world(stage.validation, cache)
         torch.manual_seed(seed)
-        self.network = FeatureNetwork(stage.model)
+        self.network = FeatureNetwork(stage.model).to(device)
 
     @property
     def module(self) -> nn.Module:
@@ -43,7 +43,7 @@ class JudgeObjective:
         pixels = torch.stack(
             [self._augmented(self._clips.pixels(i), at) for i, at in zip(indices, positions, strict=True)]
         )
-        logits = self.network(pixels).logits
+        logits = self.network(pixels.to(self._device)).logits
         parts = {
             head: F.cross_entropy(values.float(), self._targets(self._clips, indices, head), reduction="none")
             for head, values in logits.items()
@@ -70,13 +70,13 @@ class JudgeObjective:
         correct = dict.fromkeys(self._stage.model.heads, 0)
         for start in range(0, len(clips), VALIDATION_BATCH):
             indices = range(start, min(start + VALIDATION_BATCH, len(clips)))
-            logits = self.network(torch.stack([clips.pixels(i) for i in indices])).logits
+            logits = self.network(torch.stack([clips.pixels(i) for i in indices]).to(self._device)).logits
             for head, values in logits.items():
                 correct[head] += int((values.argmax(dim=1) == self._targets(clips, indices, head)).sum())
         return {head: HeadAccuracy(num_correct=count, num_clips=len(clips)) for head, count in correct.items()}
 
     def _targets(self, clips: ClipShards, indices: Sequence[int], head: str) -> Tensor:
-        return torch.tensor([clips.records[i].labels[head] for i in indices])
+        return torch.tensor([clips.records[i].labels[head] for i in indices], device=self._device)
 
     def _augmented(self, pixels: Float[Tensor, "t c h w"], position: int) -> Float[Tensor, "t c h w"]:
         draws = generator(self._seed, "augmentation", position)

@@ -1,0 +1,53 @@
+"""Loss curves of the video stage from the image model and from random weights, at equal numbers of video samples.
+
+    videoldm train mini-video && videoldm train mini-video-from-scratch
+    python benchmarks/image_start.py runs/mini-video runs/mini-video-from-scratch
+
+Both runs must have the same settings but for their start. Prints the training loss (mean since the row before) and,
+where it was measured, the validation loss at fixed noise.
+"""
+
+import argparse
+import json
+from collections.abc import Collection
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+ROWS = 16
+
+
+def main() -> None:
+    """Print the curves side by side."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs=2, type=Path)
+    folders: list[Path] = parser.parse_args().runs
+    training = [curve(folder, "loss") for folder in folders]
+    validation = [curve(folder, "validation/loss") for folder in folders]
+    table = Table("samples", *[f"{folder.name}: {kind}" for folder in folders for kind in ("loss", "validation")])
+    for samples in thinned(sorted(training[0].keys() & training[1].keys()), keep=validation[0].keys()):
+        cells = [show(c.get(samples)) for pair in zip(training, validation, strict=True) for c in pair]
+        table.add_row(f"{samples:,}", *cells)
+    Console().print(table)
+
+
+def curve(folder: Path, name: str) -> dict[int, float]:
+    """The values called `name` by the number of samples."""
+    records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return {record["samples"]: record[name] for record in records if name in record}
+
+
+def thinned(samples: list[int], *, keep: Collection[int]) -> list[int]:
+    """About `ROWS` of the samples, and all that are to be kept."""
+    stride = max(1, len(samples) // ROWS)
+    return [number for index, number in enumerate(samples) if index % stride == 0 or number in keep]
+
+
+def show(value: float | None) -> str:
+    """A loss, or nothing."""
+    return "" if value is None else f"{value:.4f}"
+
+
+if __name__ == "__main__":
+    main()
