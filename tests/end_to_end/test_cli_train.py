@@ -90,7 +90,7 @@ def test_printed_configuration_is_a_recipe(cli: CommandLine) -> None:
         (("mini-video", "training.batch_size=0"), "mini-video: training.batch_size is 0, should be greater than 0"),
         (("mini-video", "training.optimizer.learning_rate=.nan"), "mini-video: training.optimizer.learning_rate"),
         (("mini-video", "batch_size"), "mini-video: 'batch_size' should look like key.path=value"),
-        (("mini-video", "--lr", "3"), "train: --lr is no option, the options are --cache, --dry-run, "),
+        (("mini-video", "--lr", "3"), "train: --lr is no option, the options are --cache, --device, --dry-run, "),
         (("mini-video", "--print"), "train: --print is no option, did you mean --print-config?"),
         (("mini-video",), "stage.autoencoder is 'runs/mini-autoencoder/export', there is no such folder: make it"),
         (("mini-autoencoder",), "stage.pictures is 'runs/pictures', there is no such folder: make it first"),

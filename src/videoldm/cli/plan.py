@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from videoldm.cli.device import find_device
 from videoldm.cli.generate_options import GenerateOptions
 from videoldm.cli.inputs import find_pictures
 from videoldm.cli.model_folder import find_model, size_factor, task_config
@@ -157,19 +158,3 @@ def check_contact_sheet(path: str | None, *, taken: Sequence[Path]) -> None:
     if Path(path).suffix.lower() != ".png":
         raise InputError(f"--contact-sheet is {path!r}, its name should end in .png")
     check_writable(path)
-
-
-def find_device(name: str | None) -> str:
-    """The device as torch calls it; raises InputError if there is none of that name."""
-    import torch
-
-    if name is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, index = name.partition(":")
-    if kind == "cpu" and not index:
-        return name
-    num_gpus = torch.cuda.device_count()
-    if kind == "cuda" and (index or "0").isdecimal() and int(index or "0") < num_gpus:
-        return name
-    gpus = "".join(f", cuda:{number}" for number in range(num_gpus))
-    raise InputError(f"--device is {name!r}, on this machine it should be cpu{gpus}")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from videoldm.cli.device import find_device
 from videoldm.cli.inputs import is_folder
 from videoldm.cli.options import OPTIONS, Verb, closest
 from videoldm.core.config import Config, apply_overrides, from_yaml, to_yaml
@@ -40,6 +41,8 @@ class TrainOptions(Config):
     """Folder of the run: its configuration, log, checkpoints and exported weights. Without it, runs/RECIPE."""
     cache: Annotated[str, tyro.conf.arg(metavar="FOLDER")] = str(RUNS / "cache")
     """Folder for rendered clips and encoded latents, shared by all runs."""
+    device: str | None = None
+    """cpu, cuda or cuda:NUMBER; without it, the GPU if there is one."""
     list_: Annotated[bool, tyro.conf.arg(name="list")] = False
     """List the recipes."""
     print_config: bool = False
@@ -59,7 +62,11 @@ def run(options: TrainOptions) -> None:
     if options.print_config:
         print(to_yaml(recipe), end="")
         return
-    train(recipe, Path(options.output or RUNS / recipe.name), Path(options.cache), is_dry=options.dry_run)
+    folder, cache = Path(options.output or RUNS / recipe.name), Path(options.cache)
+    if options.dry_run:
+        check_only(recipe, folder, cache)
+    else:
+        train(recipe, folder, cache, device=find_device(options.device))
 
 
 def find_recipe(name: str) -> Recipe:
@@ -81,18 +88,22 @@ def list_recipes() -> None:
         print(f"{name:<{width}}  {function().summary}")
 
 
-def train(recipe: Recipe, folder: Path, cache: Path, *, is_dry: bool) -> None:
-    """Run a recipe; raises InputError, FloatingPointError if it diverges, Interrupted with how to go on."""
-    from videoldm.training.run import check, run
+def check_only(recipe: Recipe, folder: Path, cache: Path) -> None:
+    """Say what would be trained; raises InputError for what would stop it."""
+    from videoldm.training.run import check
 
-    if is_dry:
-        check(recipe, folder, cache)
-        training = recipe.training
-        print(f"{recipe.name}: {recipe.summary}")
-        print(f"{training.num_samples:,} samples in batches of {training.batch_size} would be trained in {folder}")
-        return
+    check(recipe, folder, cache)
+    training = recipe.training
+    print(f"{recipe.name}: {recipe.summary}")
+    print(f"{training.num_samples:,} samples in batches of {training.batch_size} would be trained in {folder}")
+
+
+def train(recipe: Recipe, folder: Path, cache: Path, *, device: str) -> None:
+    """Run a recipe; raises InputError, FloatingPointError if it diverges, Interrupted with how to go on."""
+    from videoldm.training.run import run
+
     try:
-        export = run(recipe, folder, cache)
+        export = run(recipe, folder, cache, device=device)
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the same command goes on from the last checkpoint") from None
     print(export)

@@ -47,6 +47,7 @@ def atomic_file(path: str | Path) -> Generator[Path]:
                 yield partial
                 if not partial.exists() and target.parent.exists():
                     raise RuntimeError(f"{partial}: the block should have written this file")
+                partial.chmod(_usual_mode())  # some writers make files that only their owner can read
                 _sync(partial)
                 partial.replace(target)
                 _sync(target.parent)
@@ -239,6 +240,13 @@ def _partial_path(target: Path) -> Path:
     stem = target.stem.encode()[:150].decode(errors="ignore")
     suffix = target.suffix if len(target.suffix.encode()) <= 30 else ""
     return target.with_name(f".{stem}.partial-{_host()}-{os.getpid()}-{secrets.token_hex(4)}{suffix}")
+
+
+def _usual_mode() -> int:
+    """The permissions that a new file gets."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 def _host() -> str:

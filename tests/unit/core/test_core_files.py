@@ -58,7 +58,8 @@ def test_existing_file_is_replaced(tmp_path: Path) -> None:
 
 
 def test_file_gets_the_usual_permissions(tmp_path: Path) -> None:
-    write_text(tmp_path / "atomic", "x")
+    with atomic_file(tmp_path / "atomic") as partial:
+        partial.touch(mode=0o600)
     (tmp_path / "plain").write_text("x")
     assert stat.S_IMODE((tmp_path / "atomic").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
 

@@ -78,7 +78,7 @@ def test_noise_levels_of_training_follow_the_paper(tiny_model: Path) -> None:
     """ln sigma ~ N(-3, 0.5^2) (SVD, D.4), a level of its own for each clip."""
     clips = TrainingClips(
         samples=[(0, i) for i in range(4000)],
-        records=training_clips(1).records * 4000,
+        records=[training_clips(1).records[0]] * 4000,
         first_frames=torch.zeros(1, 3, SIZE, SIZE),
     )
     levels = torch.tensor(TASKS["image-to-video"].training_inputs(clips).noise_level).log()

@@ -26,7 +26,7 @@ class WorldData(Config):
     seed: int = 0
     split: Literal["train", "validation", "test"] = "train"
     num_clips: Annotated[int, Field(ge=CLIPS_PER_SHARD, multiple_of=CLIPS_PER_SHARD)]
-    num_frames: PositiveInt = 14
+    num_frames: Annotated[int, Field(ge=2)] = 14
     height: PositiveInt = 64
     width: PositiveInt = 64
     rates: tuple[Fraction, ...] = (Fraction(7), Fraction(6), Fraction(8), Fraction(7), Fraction(5), Fraction(10))
