@@ -74,13 +74,9 @@ def requests_of(item: Item, config: TaskModelConfig, options: GenerateOptions) -
 
 
 def load(plan: Plan) -> VideoModel:
-    """Load the model without transformers' own messages."""
-    from transformers.utils import logging
-
+    """The model of a plan."""
     from videoldm.tasks.model import load_model
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
     return load_model(plan.model, plan.config.task, device=plan.device)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
+from transformers.utils import logging
 
 from videoldm.assets.models import model_folder
 from videoldm.checkpoints.native import load_autoencoder, load_config, load_unet
@@ -88,13 +91,28 @@ def load_model(name: str, task: TaskName, *, device: str | torch.device = "cpu")
 
 def load_text_conditioner(folder: Path, device: str | torch.device = "cpu") -> TextConditioner:
     """Text model and tokenizer of a folder in transformers' layout."""
-    model = CLIPTextModel.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False)
+    with _quiet_transformers():
+        model = CLIPTextModel.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False)
     nn.Module.to(model, device)
     return TextConditioner(model, CLIPTokenizer.from_pretrained(folder))
 
 
 def load_image_conditioner(folder: Path, device: str | torch.device = "cpu") -> ImageConditioner:
     """Image model of a folder in transformers' layout."""
-    model = CLIPVisionModelWithProjection.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False)
+    with _quiet_transformers():
+        model = CLIPVisionModelWithProjection.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False)
     nn.Module.to(model, device)
     return ImageConditioner(model)
+
+
+@contextmanager
+def _quiet_transformers() -> Generator[None]:
+    """No progress bar, and no report that the text encoder's projection, which is not used here, was not loaded."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        logging.enable_progress_bar()

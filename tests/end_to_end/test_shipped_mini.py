@@ -1,0 +1,56 @@
+"""The model in the package: complete, small enough, and working by every way in."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from command_line import CommandLine
+
+from videoldm.assets.models import model_folder
+from videoldm.measures.features.store import load_feature_network
+from videoldm.synthetic.render import render
+from videoldm.synthetic.scene import sample_scene
+from videoldm.tasks.generate import generate
+from videoldm.tasks.model import load_model
+from videoldm.tasks.request import Choices
+from videoldm.video.read import read_frames
+
+PHOTOGRAPH = Path(__file__).parents[2] / "examples/cat.jpg"
+
+
+def test_weights_are_within_their_budget() -> None:
+    sizes = [path.stat().st_size for path in model_folder("mini").rglob("*.safetensors")]
+    assert len(sizes) == 6
+    assert max(sizes) < 12_000_000
+    assert sum(sizes) < 25_000_000
+
+
+def test_photograph_becomes_a_clip(cli: CommandLine) -> None:
+    cli.succeeds("generate", PHOTOGRAPH, "-o", "clip.mp4", "--num-inference-steps", 2)
+    frames = list(read_frames(cli.folder / "clip.mp4"))
+    assert len(frames) == 14
+    assert frames[0].pixels.shape == (64, 64, 3)
+
+
+def test_batch_of_four_seeds_equals_four_single_clips() -> None:
+    """Contract 4 on trained weights, per call of the denoiser's sampler step count 1."""
+    model = load_model("mini", "text-to-video")
+    requests = [
+        Choices(seed=seed, num_inference_steps=1, guidance_scale=1.0).request(
+            "mini", model.config, prompt="a red cube moves to the left"
+        )
+        for seed in (1, 2, 3, 4)
+    ]
+    together = generate(model, requests)
+    alone = torch.cat([generate(model, [request]) for request in requests])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
+
+
+def test_judge_states_and_keeps_its_accuracy() -> None:
+    """The stored accuracy is about that on scenes of the test split, which it was neither trained nor measured on."""
+    judge = load_feature_network(model_folder("mini") / "judge")
+    scenes = [sample_scene(0, "test", index) for index in range(32)]
+    seen = judge.judge(render(scenes).pixels)
+    right = sum(s["colour"] == scene.objects[0].colour for s, scene in zip(seen, scenes, strict=True))
+    assert judge.accuracy["colour"].fraction == pytest.approx(right / 32, abs=0.1)
+    assert "1024 rendered validation clips" in judge.measured_on
