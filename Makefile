@@ -49,8 +49,8 @@ format: install-dev
 	$(RUN) -m ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build dist outputs
-	find src tests examples -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build dist outputs/demo
+	find src tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # The files .venv/.* say that a step is done; a step is repeated when what it depends on has changed.
 $(VENV)/.python:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tiny_model import AUTOENCODER, IMAGE, TEXT, UNET, task_config
 
 from videoldm.conditioners.config import DropoutConfig
@@ -121,6 +122,8 @@ def test_video_model_starts_with_the_image_models_weights(runs: Path) -> None:
 def test_shipped_folder_is_16_bit_and_generates(runs: Path, tmp_path: Path) -> None:
     size = ship(runs, tmp_path / "model")
     assert 0 < size < 25_000_000
+    stored = [tensor for path in (tmp_path / "model").rglob("*.safetensors") for tensor in load_file(path).values()]
+    assert {tensor.dtype for tensor in stored if tensor.is_floating_point()} == {torch.float16}
     judge = load_feature_network(tmp_path / "model/judge")
     assert judge.accuracy["shape"].num_clips == 64
     model = load_model(str(tmp_path / "model"), "text-to-video")

@@ -1,5 +1,8 @@
 """The small model that ships with the package, one recipe a stage; each trains on two CPU cores within two hours."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from videoldm.conditioners.config import DropoutConfig, MicroConfig
 from videoldm.diffusion.config import Constant, Euler, Guidance, Karras, LinearOverFrames, LogNormal
 from videoldm.measures.features.config import FeatureNetworkConfig
@@ -24,6 +27,13 @@ from videoldm.training.stages.config import (
 
 TRAIN_CLIPS = WorldData(split="train", num_clips=4096)
 VALIDATION_CLIPS = WorldData(split="validation", num_clips=256)
+SIGNALS: Mapping[TaskName, Signals] = MappingProxyType(
+    {
+        "text-to-image": Signals(fps=1, motion_bucket=0, noise_level=0),
+        "text-to-video": Signals(fps=7, motion_bucket=80, noise_level=0),
+        "image-to-video": Signals(fps=7, motion_bucket=80, noise_level=0.02),
+    }
+)
 JUDGED_CLIPS = WorldData(split="validation", num_clips=1024)
 
 
@@ -163,8 +173,8 @@ def _task_model(task: TaskName, *, num_frames: int) -> TaskModelConfig:
         num_frames=num_frames,
         height=64,
         width=64,
-        micro=MicroConfig(embedding_dim=64, trained_fps=(5, 10)),
-        signals=Signals(fps=7, motion_bucket=127, noise_level=0.02 if by_image else 0.0),
+        micro=MicroConfig(embedding_dim=64, trained_fps=(1, 1) if task == "text-to-image" else (5, 10)),
+        signals=SIGNALS[task],
         sampling=SamplingConfig(
             num_inference_steps=25,
             schedule=Karras(sigma_min=0.01, sigma_max=80.0),

@@ -60,8 +60,8 @@ class Task(Protocol):
 def training_conditioning(
     task: Task, model: VideoModel, clips: TrainingClips, *, num_frames: int, dropout: DropoutConfig
 ) -> Conditioning:
-    """The conditioning of training clips, some of it dropped for guidance."""
-    with torch.no_grad():
+    """The conditioning of training clips, some of it dropped for guidance; in full precision, as in sampling."""
+    with torch.no_grad(), torch.autocast(model.device.type, enabled=False):
         conditioning = task.conditioning(model, task.training_inputs(clips), num_frames=num_frames)
         drops = draw_drops(dropout, clips.samples)
         return apply_drops(conditioning, drops, null_context=task.null_context(model))

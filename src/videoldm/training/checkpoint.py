@@ -3,6 +3,8 @@
 import re
 import shutil
 import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from torch import nn
 from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
 from torch.optim import Optimizer
 
-from videoldm.core.files import atomic_folder
+from videoldm.core.files import atomic_folder, remove_partials
 from videoldm.training.ema import Ema
 
 KEPT_CHECKPOINTS = 2
@@ -21,6 +23,7 @@ KEPT_CHECKPOINTS = 2
 def save_checkpoint(folder: Path, module: nn.Module, optimizer: Optimizer, ema: Ema, samples_seen: int) -> None:
     """Write `folder/<samples seen>`, whole or not at all, and delete all but the newest checkpoints."""
     folder.mkdir(parents=True, exist_ok=True)
+    remove_partials(folder)
     with atomic_folder(folder / f"{samples_seen:012d}") as target, _single_process():
         dcp.save(_state(module, optimizer, ema, samples_seen), checkpoint_id=target)
     for old in _checkpoints(folder)[:-KEPT_CHECKPOINTS]:
@@ -57,8 +60,9 @@ def _checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if re.fullmatch(r"\d{12}", path.name))
 
 
-def _single_process() -> warnings.catch_warnings:
+@contextmanager
+def _single_process() -> Generator[None]:
     """Silence the distributed package's remark that no process group exists: one process is what we run."""
-    context = warnings.catch_warnings()
-    warnings.filterwarnings("ignore", message=".*torch.distributed.*")
-    return context
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*torch.distributed.*")
+        yield

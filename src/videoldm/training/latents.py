@@ -43,7 +43,7 @@ class LatentCache:
 
 
 def _key(clips: ClipShards, autoencoder: Autoencoder) -> str:
-    digest = blake2b(str(clips.folder).encode(), digest_size=8)
+    digest = blake2b(clips.folder.name.encode(), digest_size=8)
     for name, tensor in autoencoder.encoder.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())

@@ -3,32 +3,39 @@
 import json
 import math
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from videoldm.core.errors import InputError
+from videoldm.core.files import write_text
 
 SIGMA_BIN_EDGES = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0)
 
 
 class RunLog:
-    """Appends records to `folder/log.jsonl` and to TensorBoard event files beside it."""
+    """Appends records to `folder/log.jsonl` and to TensorBoard event files beside it.
 
-    def __init__(self, folder: Path) -> None:
+    Records beyond `samples_seen`, from which the run goes on, are forgotten, so that no sample is logged twice.
+    """
+
+    def __init__(self, folder: Path, samples_seen: int) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ModuleNotFoundError:
             raise InputError("training needs the extra 'train': pip install 'videoldm[train]'") from None
         self._path = folder / "log.jsonl"
-        self._writer = SummaryWriter(str(folder / "tensorboard"))
-
-    def drop_after(self, samples_seen: int) -> None:
-        """Forget records beyond a checkpoint that the run restarts from, so that no sample is logged twice."""
+        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=samples_seen + 1)
         if self._path.exists():
             lines = self._path.read_text().splitlines()
-            kept = [line for line in lines if json.loads(line)["samples"] <= samples_seen]
-            self._path.write_text("".join(line + "\n" for line in kept))
+            write_text(self._path, "".join(line + "\n" for line in lines if _is_within(line, samples_seen)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
 
     def write(self, samples_seen: int, values: dict[str, float]) -> None:
         """Add one record; values that are not finite are written as null."""
@@ -37,10 +44,6 @@ class RunLog:
             file.write(json.dumps({"samples": samples_seen, **record}) + "\n")
         for name, value in values.items():
             self._writer.add_scalar(name, value, samples_seen)
-
-    def close(self) -> None:
-        """Flush and close the event file."""
-        self._writer.close()
 
 
 class Meter:
@@ -67,6 +70,14 @@ class Meter:
         self._sums.clear()
         self._counts.clear()
         return means
+
+
+def _is_within(line: str, samples_seen: int) -> bool:
+    """Whether a line of the log is whole and not beyond that number of samples."""
+    try:
+        return json.loads(line)["samples"] <= samples_seen
+    except ValueError:
+        return False
 
 
 def _bin_name(index: int) -> str:

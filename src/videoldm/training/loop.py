@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from videoldm.core.files import atomic_folder
 from videoldm.core.progress import progress
 from videoldm.training.checkpoint import load_checkpoint, save_checkpoint
 from videoldm.training.config import TrainingConfig
@@ -19,18 +20,16 @@ def train(objective: Objective, config: TrainingConfig, folder: Path) -> None:
     """Train `objective` to `config.num_samples`; the same call after an interruption resumes exactly.
 
     Writes checkpoints, log, validation pictures and, at the end, the averaged weights (`folder/export`).
-    Raises FloatingPointError before the optimizer moves when a loss or gradient is not finite.
+    Raises FloatingPointError before the optimizer moves when a gradient is not finite, as after a loss that is not.
     """
     folder.mkdir(parents=True, exist_ok=True)
     module = objective.module.train()
     optimizer = build_optimizer(module, config.optimizer)
     ema = Ema(module, decay=config.ema_decay)
     samples_seen = load_checkpoint(folder / "checkpoints", module, optimizer, ema)
-    log, meter = RunLog(folder), Meter()
-    log.drop_after(samples_seen)
-    last_log = time.monotonic()
+    meter, last_log = Meter(), time.monotonic()
 
-    with progress("Training", total=config.num_samples - samples_seen) as advance:
+    with RunLog(folder, samples_seen) as log, progress("Training", config.num_samples - samples_seen) as advance:
         while samples_seen < config.num_samples:
             rate = learning_rate(config, samples_seen)
             _backward(objective, config, samples_seen, meter)
@@ -52,9 +51,8 @@ def train(objective: Objective, config: TrainingConfig, folder: Path) -> None:
             if _due(samples_seen, config.checkpoint_every_samples, config):
                 save_checkpoint(folder / "checkpoints", module, optimizer, ema, samples_seen)
 
-    with ema.applied():
-        objective.export(folder / "export")
-    log.close()
+    with atomic_folder(folder / "export", replace=True) as export, ema.applied():
+        objective.export(export)
 
 
 def _backward(objective: Objective, config: TrainingConfig, samples_seen: int, meter: Meter) -> None:

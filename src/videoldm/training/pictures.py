@@ -1,5 +1,6 @@
 """Random crops of a folder of real pictures, held in memory."""
 
+import math
 import random
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from videoldm.dataset.clips import to_pixels
 from videoldm.video.picture import load_picture
 from videoldm.video.resize import resize
 
-SMALLEST_SHORT_SIDE = 72
+MARGIN = 1.125
+"""How much larger than a crop the short side of a shrunken picture stays at least."""
 
 
 class PictureCrops:
@@ -23,7 +25,8 @@ class PictureCrops:
         if folder and not paths:
             raise InputError(f"{folder} holds no pictures to crop")
         self._height, self._width = size
-        self._scales = [_shrunken(to_pixels(torch.from_numpy(load_picture(path)))) for path in paths]
+        smallest = math.ceil(MARGIN * max(size))
+        self._scales = [_shrunken(_loaded(path, smallest), smallest) for path in paths]
 
     def crop(self, choice: random.Random) -> Float[Tensor, "c h w"]:
         """One crop; its picture, scale, place and mirror image are drawn from `choice`."""
@@ -34,11 +37,19 @@ class PictureCrops:
         return crop.flip(-1) if choice.random() < 0.5 else crop
 
 
-def _shrunken(picture: Float[Tensor, "c h w"]) -> list[Float[Tensor, "c h w"]]:
+def _loaded(path: Path, smallest: int) -> Float[Tensor, "c h w"]:
+    picture = to_pixels(torch.from_numpy(load_picture(path)))
+    if min(picture.shape[1:]) < smallest:
+        height, width = picture.shape[1:]
+        raise InputError(f"{path} has {width}x{height} pixels, both sides should be at least {smallest}")
+    return picture
+
+
+def _shrunken(picture: Float[Tensor, "c h w"], smallest: int) -> list[Float[Tensor, "c h w"]]:
     """The picture at every half-octave between its own size and a short side just above the crop."""
     scales = []
     short_side = min(picture.shape[1:])
-    while short_side >= SMALLEST_SHORT_SIDE:
+    while short_side >= smallest:
         factor = short_side / min(picture.shape[1:])
         size = (round(picture.shape[1] * factor), round(picture.shape[2] * factor))
         scales.append(resize(picture, *size))

@@ -1,8 +1,12 @@
 """A run: what is trained and how; torch-free."""
 
+from typing import Self
+
+from pydantic import model_validator
+
 from videoldm.core.config import Config
 from videoldm.training.config import TrainingConfig
-from videoldm.training.stages.config import Stage
+from videoldm.training.stages.config import EncodersStage, Stage
 
 
 class Recipe(Config):
@@ -12,3 +16,9 @@ class Recipe(Config):
     summary: str
     stage: Stage
     training: TrainingConfig
+
+    @model_validator(mode="after")
+    def _batches_stay_whole(self) -> Self:
+        if isinstance(self.stage, EncodersStage) and self.training.accumulation_steps > 1:
+            raise ValueError("accumulation_steps must be 1: a contrastive loss compares the samples of a whole batch")
+        return self

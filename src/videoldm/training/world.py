@@ -20,6 +20,8 @@ from videoldm.synthetic.scene import sample_scene
 from videoldm.training.stages.config import CLIPS_PER_SHARD, WorldData
 
 RENDER_BATCH = 8
+WORLD_VERSION = 1
+"""To be raised when the renderer or the captions change, so that clips made before are not used."""
 
 
 def prepare_world(data: WorldData, cache: Path) -> ClipShards:
@@ -38,7 +40,8 @@ def prepare_world(data: WorldData, cache: Path) -> ClipShards:
 
 
 def _key(data: WorldData) -> str:
-    return blake2b(data.model_dump_json(exclude={"num_clips"}).encode(), digest_size=8).hexdigest()
+    description = f"{WORLD_VERSION} {data.model_dump_json(exclude={'num_clips'})}"
+    return blake2b(description.encode(), digest_size=8).hexdigest()
 
 
 def _shard_path(folder: Path, start: int) -> Path:

@@ -56,7 +56,7 @@ class ImageEncoderConfig(TransformerConfig):
 
 
 MINI_TEXT_ENCODER = TextEncoderConfig(
-    vocab_size=288, max_tokens=24, width=96, num_layers=3, num_heads=3, projection_dim=96
+    vocab_size=288, max_tokens=40, width=96, num_layers=3, num_heads=3, projection_dim=96
 )
 MINI_IMAGE_ENCODER = ImageEncoderConfig(
     image_size=64, patch_size=8, width=96, num_layers=3, num_heads=3, projection_dim=96

@@ -12,6 +12,7 @@ from videoldm.core.random import normal, python_random
 from videoldm.dataset.order import sample_index
 from videoldm.measures.psnr import psnr
 from videoldm.models.autoencoder.network import Autoencoder
+from videoldm.models.autoencoder.posterior import Posterior
 from videoldm.training.objective import Losses
 from videoldm.training.pictures import PictureCrops
 from videoldm.training.stages.config import AutoencoderStage
@@ -46,7 +47,7 @@ class AutoencoderObjective:
         decoded = self.autoencoder.decode(mean + torch.exp(0.5 * log_variance) * noise.to(mean)).float()
         error = decoded - pixels
         squared, absolute = _mean_per_sample(error.square()), _mean_per_sample(error.abs())
-        divergence = _mean_per_sample(0.5 * (mean.square() + log_variance.exp() - 1 - log_variance))
+        divergence = _mean_per_sample(Posterior(mean, log_variance).kl())
         loss = squared + 0.25 * absolute + self._stage.kl_weight * divergence
         return Losses(per_sample=loss, parts={"squared_error": squared, "divergence": divergence})
 

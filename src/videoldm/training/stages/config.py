@@ -1,13 +1,13 @@
 """The stages' configurations; torch-free, so that recipes print and validate without it."""
 
 from fractions import Fraction
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from videoldm.conditioners.config import DropoutConfig
 from videoldm.core.config import Config
-from videoldm.diffusion.config import LogNormal
+from videoldm.diffusion.config import NoiseLevels, VWeighting, Weighting
 from videoldm.measures.features.config import FeatureNetworkConfig
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.clip.config import ImageEncoderConfig, TextEncoderConfig
@@ -43,6 +43,12 @@ class AutoencoderStage(Config):
     pictures: str = ""
     picture_fraction: Fraction01 = 0.0
     kl_weight: Annotated[float, Field(ge=0)] = 1e-4
+
+    @model_validator(mode="after")
+    def _pictures_are_named(self) -> Self:
+        if self.picture_fraction and not self.pictures:
+            raise ValueError(f"picture_fraction is {self.picture_fraction}, but pictures names no folder")
+        return self
 
 
 class EncodersStage(Config):
@@ -97,10 +103,27 @@ class DiffusionStage(Config):
     encoders: str
     data: WorldData
     validation: WorldData
-    noise_levels: LogNormal
+    noise_levels: NoiseLevels
+    weighting: Weighting = VWeighting()
     dropout: DropoutConfig
     model: TaskModelConfig
     num_validation_clips: PositiveInt = 4
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        model = self.model
+        for data in (self.data, self.validation):
+            if data.num_frames < model.num_frames:
+                raise ValueError(
+                    f"{data.split} clips have {data.num_frames} frames, the model makes {model.num_frames}"
+                )
+            if (data.height, data.width) != (model.height, model.width):
+                raise ValueError(
+                    f"{data.split} clips are {data.height}x{data.width}, the model's {model.height}x{model.width}"
+                )
+        if self.unet.vector_dim != model.micro.vector_dim:
+            raise ValueError(f"unet.vector_dim is {self.unet.vector_dim}, model.micro gives {model.micro.vector_dim}")
+        return self
 
 
 Stage = Annotated[AutoencoderStage | EncodersStage | JudgeStage | DiffusionStage, Field(discriminator="kind")]

@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import assert_never
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from videoldm.checkpoints.native import load_autoencoder, load_unet, save_component
 from videoldm.conditioners.frames import SampleKey
+from videoldm.core.errors import InputError
 from videoldm.core.files import write_json
 from videoldm.core.random import generator, normal
 from videoldm.dataset.clips import ClipShards
 from videoldm.dataset.order import sample_index
-from videoldm.diffusion.config import VWeighting
 from videoldm.diffusion.loss import denoising_loss
 from videoldm.diffusion.noise_levels import draw_sigmas
 from videoldm.models.unet.network import VideoUNet
@@ -62,8 +61,11 @@ class DiffusionObjective:
     def validate(self, folder: Path) -> dict[str, float]:
         """The loss of held-out clips at fixed noise, and some sampled clips."""
         count = min(NUM_VALIDATION_LOSSES, len(self._validation_clips))
+        stride = len(self._validation_clips) // count  # over all shards, as each has a rate of its own
         losses = [
-            self._losses(self._validation_clips, self._validation_latents, [i], [(self._seed + 1, i)]).per_sample
+            self._losses(
+                self._validation_clips, self._validation_latents, [i * stride], [(self._seed + 1, i)]
+            ).per_sample
             for i in range(count)
         ]
         self._sample(folder)
@@ -77,41 +79,52 @@ class DiffusionObjective:
     def _losses(
         self, clips: ClipShards, latents: LatentCache, indices: Sequence[int], keys: Sequence[SampleKey]
     ) -> Losses:
-        x0 = torch.stack([self._frames(latents.draw(i, *key), key) for i, key in zip(indices, keys, strict=True)])
-        x0 = self._model.to_model_latents(x0.to(self._model.device))
+        num_frames = self._stage.model.num_frames
+        starts = [_first_frame(clips.num_frames - num_frames, key) for key in keys]
+        windows = [
+            latents.draw(index, *key)[start : start + num_frames]
+            for index, key, start in zip(indices, keys, starts, strict=True)
+        ]
+        x0 = self._model.to_model_latents(torch.stack(windows).to(self._model.device))
         conditioning = training_conditioning(
-            self._task, self._model, _training_clips(clips, indices, keys), num_frames=x0.shape[1],
+            self._task,
+            self._model,
+            _training_clips(clips, indices, keys, starts),
+            num_frames=num_frames,
             dropout=self._stage.dropout,
-        )  # fmt: skip
+        )
         sigma = draw_sigmas(self._stage.noise_levels, [generator(seed, "noise level", *at) for seed, *at in keys])
         noise = torch.stack([normal(tuple(x0.shape[1:]), seed, "noise", *at) for seed, *at in keys])
         loss = denoising_loss(
-            self._model.denoiser, x0, sigma.to(x0), noise.to(x0), conditioning, weighting=VWeighting()
+            self._model.denoiser, x0, sigma.to(x0), noise.to(x0), conditioning, weighting=self._stage.weighting
         )
         return Losses(per_sample=loss.float(), sigma=sigma)
 
-    def _frames(self, latents: Float[Tensor, "t c h w"], key: SampleKey) -> Float[Tensor, "num_frames c h w"]:
-        """As many successive frames as the model makes, from a place of the sample's own."""
-        seed, *position = key
-        last_start = len(latents) - self._stage.model.num_frames
-        start = int(torch.randint(last_start + 1, (), generator=generator(seed, "first frame", *position)))
-        return latents[start : start + self._stage.model.num_frames]
-
     def _sample(self, folder: Path) -> None:
         indices = range(self._stage.num_validation_clips)
-        clips = _training_clips(self._validation_clips, indices, [(self._seed, i) for i in indices])
-        pixels = sample_clips(self._model, self._task.training_inputs(clips))
-        captions = [record.caption for record in clips.records]
-        contact_sheet(list(pixels), captions).save(folder / "clips.png")
+        keys = [(self._seed + i,) for i in indices]
+        clips = _training_clips(self._validation_clips, indices, keys, starts=[0] * len(indices))
+        inputs = self._task.training_inputs(clips)
+        pixels = sample_clips(self._model, inputs)
+        labels = inputs.prompts or [record.caption for record in clips.records]
+        contact_sheet(list(pixels), labels).save(folder / "clips.png")
         for index, clip in zip(indices, pixels, strict=True):
             write_video(folder / f"{index:03d}.mp4", clip, fps=clips.records[index].fps, metadata=None)
 
 
-def _training_clips(clips: ClipShards, indices: Sequence[int], keys: Sequence[SampleKey]) -> TrainingClips:
+def _first_frame(last_start: int, key: SampleKey) -> int:
+    """Where in a clip that is longer than the model's a sample begins."""
+    seed, *position = key
+    return int(torch.randint(last_start + 1, (), generator=generator(seed, "first frame", *position)))
+
+
+def _training_clips(
+    clips: ClipShards, indices: Sequence[int], keys: Sequence[SampleKey], starts: Sequence[int]
+) -> TrainingClips:
     return TrainingClips(
         samples=keys,
         records=[clips.records[i] for i in indices],
-        first_frames=torch.stack([clips.frame(i, 0) for i in indices]),
+        first_frames=torch.stack([clips.frame(i, start) for i, start in zip(indices, starts, strict=True)]),
     )
 
 
@@ -120,11 +133,23 @@ def _model(stage: DiffusionStage, device: str) -> VideoModel:
     autoencoder, _ = load_autoencoder(Path(stage.autoencoder))
     return VideoModel(
         config=stage.model,
-        unet=_start_unet(stage).to(device),
+        unet=_checked(_start_unet(stage), stage).to(device),
         autoencoder=autoencoder.requires_grad_(False).to(device),
         text=load_text_conditioner(encoders / "text_encoder", device),
         image=load_image_conditioner(encoders / "image_encoder", device),
     )
+
+
+def _checked(unet: VideoUNet, stage: DiffusionStage) -> VideoUNet:
+    """Refuse a start from weights that are not those of the UNet that the stage describes."""
+    there, wanted = unet.config.model_dump(), stage.unet.model_dump()
+    differing = [key for key in wanted if there[key] != wanted[key]]
+    if differing:
+        raise InputError(
+            f"stage.unet has {', '.join(f'{key}={wanted[key]}' for key in differing)}, but the weights of "
+            f"stage.start have {', '.join(f'{key}={there[key]}' for key in differing)}"
+        )
+    return unet
 
 
 def _start_unet(stage: DiffusionStage) -> VideoUNet:

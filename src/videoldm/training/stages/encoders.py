@@ -62,7 +62,8 @@ class EncodersObjective:
             record = self._clips.records[clip]
             texts.append(choice.choice((record.caption, record.image_caption)))
         images, words = self._embed(torch.stack(frames), texts)
-        loss = contrastive_loss(images, words, self._pair.logit_scale.clamp(max=MAX_LOGIT_SCALE))
+        with torch.autocast(images.device.type, enabled=False):  # cosines in 16 bits are too coarse to be told apart
+            loss = contrastive_loss(images, words, self._pair.logit_scale.clamp(max=MAX_LOGIT_SCALE))
         return Losses(per_sample=loss.expand(len(positions)))
 
     def validate(self, folder: Path) -> dict[str, float]:
