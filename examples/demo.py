@@ -50,7 +50,7 @@ def held_out_scene() -> Path:
 
 def described(request: Request) -> str:
     """What the clip was made from."""
-    return request.prompt or f"from {request.image}"
+    return request.prompt or f"from {Path(request.image or '').name}"
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ def _halve(path: Path) -> None:
     """Store floating-point tensors as float16."""
     tensors = {name: t.to(torch.float16) if t.is_floating_point() else t for name, t in load_file(path).items()}
     save_file({name: t.contiguous() for name, t in tensors.items()}, path, metadata={"format": "pt"})
+    path.chmod(0o644)  # the writer makes files that only their owner can read
 
 
 if __name__ == "__main__":

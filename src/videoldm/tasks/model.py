@@ -91,6 +91,7 @@ def load_model(name: str, task: TaskName, *, device: str | torch.device = "cpu")
 
 def load_text_conditioner(folder: Path, device: str | torch.device = "cpu") -> TextConditioner:
     """Text model and tokenizer of a folder in transformers' layout."""
+    _check_component(folder, "config.json", "model.safetensors", "tokenizer.json")
     with _quiet_transformers():
         model = CLIPTextModel.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False)
     nn.Module.to(model, device)
@@ -99,10 +100,18 @@ def load_text_conditioner(folder: Path, device: str | torch.device = "cpu") -> T
 
 def load_image_conditioner(folder: Path, device: str | torch.device = "cpu") -> ImageConditioner:
     """Image model of a folder in transformers' layout."""
+    _check_component(folder, "config.json", "model.safetensors")
     with _quiet_transformers():
         model = CLIPVisionModelWithProjection.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False)
     nn.Module.to(model, device)
     return ImageConditioner(model)
+
+
+def _check_component(folder: Path, *names: str) -> None:
+    """Refuse an incomplete folder, whose path transformers would take for the name of a model on a hub."""
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise InputError(f"{folder}: has no {', '.join(missing)}, it should be the folder of an encoder")
 
 
 @contextmanager

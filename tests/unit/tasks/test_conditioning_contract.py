@@ -1,5 +1,6 @@
 """Training and sampling build the same conditions, and a clip does not depend on its batch."""
 
+import shutil
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 from tiny_model import NUM_FRAMES, SIZE
 
 from videoldm.conditioners.config import DropoutConfig
+from videoldm.core.errors import InputError
 from videoldm.core.random import normal
 from videoldm.dataset.clips import ClipRecord
 from videoldm.diffusion.conditioning import FIELDS, Conditioning
@@ -72,6 +74,13 @@ def test_training_and_sampling_see_the_same_conditions(tiny_model: Path, task: T
     other = replace(asked, samples=[(6, 2)], prompts=[CAPTIONS[1]] if not by_image else ())
     with torch.no_grad(), pytest.raises(AssertionError):
         assert_bit_equal(trained, TASKS[task].conditioning(model, other, num_frames=NUM_FRAMES))
+
+
+def test_incomplete_model_is_refused_by_name(tiny_model: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_model, tmp_path / "model")
+    (tmp_path / "model/text_encoder/tokenizer.json").unlink()
+    with pytest.raises(InputError, match=r"text_encoder: has no tokenizer\.json"):
+        load_model(str(tmp_path / "model"), "text-to-video")
 
 
 def test_noise_levels_of_training_follow_the_paper(tiny_model: Path) -> None:
