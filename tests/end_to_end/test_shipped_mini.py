@@ -1,5 +1,6 @@
 """The model in the package: complete, small enough, and working by every way in."""
 
+import runpy
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,16 @@ def test_photograph_becomes_a_clip(cli: CommandLine) -> None:
     frames = list(read_frames(cli.folder / "clip.mp4"))
     assert len(frames) == 14
     assert frames[0].pixels.shape == (64, 64, 3)
+
+
+def test_demo_makes_three_clips_and_a_sheet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(PHOTOGRAPH.with_name("demo.py")))["main"](num_inference_steps=1)
+    made = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert [Path(name).name for name in made] == ["photograph.mp4", "scene.mp4", "sentence.mp4", "contact_sheet.png"]
+    assert all((tmp_path / name).stat().st_size > 0 for name in made)
 
 
 def test_batch_of_four_seeds_equals_four_single_clips() -> None:

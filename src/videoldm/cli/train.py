@@ -63,10 +63,11 @@ def run(options: TrainOptions) -> None:
         print(to_yaml(recipe), end="")
         return
     folder, cache = Path(options.output or RUNS / recipe.name), Path(options.cache)
+    device = find_device(options.device)
     if options.dry_run:
         check_only(recipe, folder, cache)
     else:
-        train(recipe, folder, cache, device=find_device(options.device))
+        train(recipe, folder, cache, device=device)
 
 
 def find_recipe(name: str) -> Recipe:

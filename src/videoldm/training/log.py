@@ -8,7 +8,6 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from videoldm.core.errors import InputError
 from videoldm.core.files import write_text
 
 SIGMA_BIN_EDGES = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0)
@@ -21,10 +20,8 @@ class RunLog:
     """
 
     def __init__(self, folder: Path, samples_seen: int) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ModuleNotFoundError:
-            raise InputError("training needs the extra 'train': pip install 'videoldm[train]'") from None
+        from torch.utils.tensorboard import SummaryWriter
+
         self._path = folder / "log.jsonl"
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=samples_seen + 1)
         if self._path.exists():

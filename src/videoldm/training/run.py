@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
@@ -71,6 +72,8 @@ def build_objective(stage: Stage, seed: int, cache: Path, device: str = "cpu") -
 
 def check(recipe: Recipe, folder: Path, cache: Path) -> None:
     """Find out before anything is rendered what would stop the run; raises InputError."""
+    if importlib.util.find_spec("tensorboard") is None:
+        raise InputError("training needs the extra 'train': run make install-dev, or pip install -e '.[train]'")
     check_folder(recipe, folder)
     for key, place in inputs_of(recipe.stage).items():
         if not place.is_dir():
