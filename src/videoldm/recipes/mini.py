@@ -50,7 +50,7 @@ def mini_autoencoder() -> Recipe:
             picture_fraction=0.15,
             kl_weight=1e-5,
         ),
-        training=_training(num_samples=81_920, batch_size=8, learning_rate=1e-3),
+        training=_training(num_samples=262_144, batch_size=8, learning_rate=1e-3),
     )
 
 
@@ -91,7 +91,7 @@ def mini_image() -> Recipe:
         unet=MINI.unet.model_copy(update={"temporal": NoTemporalLayers()}),
         start=FromScratch(),
         noise_levels=LogNormal(p_mean=-0.4, p_std=1.4),
-        training=_training(num_samples=262_144, batch_size=64, learning_rate=2e-3),
+        training=_training(num_samples=524_288, batch_size=64, learning_rate=2e-3),
     )
 
 
