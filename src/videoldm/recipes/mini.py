@@ -27,6 +27,7 @@ from videoldm.training.stages.config import (
 
 TRAIN_CLIPS = WorldData(split="train", num_clips=4096)
 VALIDATION_CLIPS = WorldData(split="validation", num_clips=256)
+JUDGED_CLIPS = WorldData(split="validation", num_clips=1024)
 SIGNALS: Mapping[TaskName, Signals] = MappingProxyType(
     {
         "text-to-image": Signals(fps=1, motion_bucket=0, noise_level=0),
@@ -34,7 +35,6 @@ SIGNALS: Mapping[TaskName, Signals] = MappingProxyType(
         "image-to-video": Signals(fps=7, motion_bucket=80, noise_level=0.02),
     }
 )
-JUDGED_CLIPS = WorldData(split="validation", num_clips=1024)
 
 
 def mini_autoencoder() -> Recipe:

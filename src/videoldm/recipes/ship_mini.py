@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from videoldm.core.errors import InputError
-from videoldm.core.files import atomic_folder
+from videoldm.core.files import atomic_file, atomic_folder
 
 PARTS = {
     "autoencoder": "mini-autoencoder/export",
@@ -48,8 +48,8 @@ def ship(runs: Path, target: Path) -> int:
 def _halve(path: Path) -> None:
     """Store floating-point tensors as float16."""
     tensors = {name: t.to(torch.float16) if t.is_floating_point() else t for name, t in load_file(path).items()}
-    save_file({name: t.contiguous() for name, t in tensors.items()}, path, metadata={"format": "pt"})
-    path.chmod(0o644)  # the writer makes files that only their owner can read
+    with atomic_file(path) as partial:
+        save_file({name: t.contiguous() for name, t in tensors.items()}, partial, metadata={"format": "pt"})
 
 
 if __name__ == "__main__":

@@ -75,11 +75,7 @@ def load_model(name: str, task: TaskName, *, device: str | torch.device = "cpu")
         able = sorted(path.parent.name for path in folder.glob("*/model.json"))
         raise InputError(f"model {name} cannot do {task}; it can do {', '.join(able) or 'nothing'}")
     config = load_config(folder / task, TaskModelConfig, name="model.json")
-    text, image = None, None
-    if task == "image-to-video":
-        image = load_image_conditioner(folder / "image_encoder", device)
-    else:
-        text = load_text_conditioner(folder / "text_encoder", device)
+    text, image = load_conditioners(folder, task, device)
     return VideoModel(
         config=config,
         unet=load_unet(folder / task / "unet")[0].to(device),
@@ -87,6 +83,15 @@ def load_model(name: str, task: TaskName, *, device: str | torch.device = "cpu")
         text=text,
         image=image,
     )
+
+
+def load_conditioners(
+    folder: Path, task: TaskName, device: str | torch.device = "cpu"
+) -> tuple[TextConditioner | None, ImageConditioner | None]:
+    """Of the encoders in `folder`, the one that the task uses; the other is None."""
+    if task == "image-to-video":
+        return None, load_image_conditioner(folder / "image_encoder", device)
+    return load_text_conditioner(folder / "text_encoder", device), None
 
 
 def load_text_conditioner(folder: Path, device: str | torch.device = "cpu") -> TextConditioner:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -12,6 +12,7 @@ from videoldm.core.config import Config
 from videoldm.core.errors import InputError
 from videoldm.diffusion.config import Constant, Guidance, LinearOverFrames
 from videoldm.tasks.config import SamplingConfig, TaskModelConfig, TaskName
+from videoldm.video.config import FitMode
 from videoldm.video.hashing import file_hash
 
 
@@ -36,7 +37,6 @@ Frames = Annotated[int, Field(ge=1, le=10_000)]
 Side = Annotated[int, Field(ge=1, le=16_384)]
 Steps = Annotated[int, Field(ge=1, le=10_000)]
 MotionBucket = Annotated[NonNegative, BeforeValidator(_bucket)]
-FitMode = Literal["crop", "pad", "stretch"]
 
 
 class Request(Config):

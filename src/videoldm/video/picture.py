@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -18,10 +17,9 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from torch import Tensor
 
 from videoldm.core.errors import InputError
+from videoldm.video.config import FitMode
 from videoldm.video.input_file import existing_file
 from videoldm.video.pixels import from_uint8
-
-FitMode = Literal["crop", "pad", "stretch"]
 
 # No formats that start other programs (EPS) or that only look like pictures.
 # A camera's MPO file is opened as JPEG.

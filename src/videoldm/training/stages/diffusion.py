@@ -20,7 +20,7 @@ from videoldm.diffusion.loss import denoising_loss
 from videoldm.diffusion.noise_levels import draw_sigmas
 from videoldm.models.unet.network import VideoUNet
 from videoldm.models.unet.surgery import extend_concat_channels, insert_temporal_layers
-from videoldm.tasks.model import VideoModel, load_image_conditioner, load_text_conditioner
+from videoldm.tasks.model import VideoModel, load_conditioners
 from videoldm.tasks.registry import TASKS
 from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import TrainingClips, training_conditioning
@@ -129,14 +129,14 @@ def _training_clips(
 
 
 def _model(stage: DiffusionStage, device: str) -> VideoModel:
-    encoders = Path(stage.encoders)
+    text, image = load_conditioners(Path(stage.encoders), stage.model.task, device)
     autoencoder, _ = load_autoencoder(Path(stage.autoencoder))
     return VideoModel(
         config=stage.model,
         unet=_checked(_start_unet(stage), stage).to(device),
         autoencoder=autoencoder.requires_grad_(False).to(device),
-        text=load_text_conditioner(encoders / "text_encoder", device),
-        image=load_image_conditioner(encoders / "image_encoder", device),
+        text=text,
+        image=image,
     )
 
 

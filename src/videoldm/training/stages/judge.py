@@ -83,7 +83,7 @@ class JudgeObjective:
         """A few frames of a clip, successive or every second one: motion shows as well, at a fraction of the cost."""
         pixels, choice = self._clips.pixels(index), python_random(self._seed, "window", position)
         count = min(WINDOW_FRAMES, len(pixels))
-        stride = choice.randint(1, max(1, min(2, (len(pixels) - 1) // max(1, count - 1))))
+        stride = choice.choice([stride for stride in (1, 2) if stride * (count - 1) < len(pixels)])
         start = choice.randint(0, len(pixels) - 1 - stride * (count - 1))
         return pixels[start : start + stride * (count - 1) + 1 : stride]
 
