@@ -9,11 +9,17 @@ where it was measured, the validation loss at fixed noise.
 
 import argparse
 import json
-from collections.abc import Collection
+import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+
+from videoldm.core.config import from_yaml
+from videoldm.training.recipe import Recipe
+from videoldm.training.run import CONFIG_FILE
+from videoldm.training.stages.config import DiffusionStage, FromScratch
 
 ROWS = 16
 
@@ -23,6 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs=2, type=Path)
     folders: list[Path] = parser.parse_args().runs
+    check_comparable(folders)
     training = [curve(folder, "loss") for folder in folders]
     validation = [curve(folder, "validation/loss") for folder in folders]
     table = Table("samples", *[f"{folder.name}: {kind}" for folder in folders for kind in ("loss", "validation")])
@@ -30,6 +37,18 @@ def main() -> None:
         cells = [show(c.get(samples)) for pair in zip(training, validation, strict=True) for c in pair]
         table.add_row(f"{samples:,}", *cells)
     Console().print(table)
+
+
+def check_comparable(folders: Sequence[Path]) -> None:
+    """Stop if the runs differ in more than where they start from."""
+    settings: list[Recipe] = []
+    for folder in folders:
+        recipe = from_yaml(Recipe, (folder / CONFIG_FILE).read_text(), source=str(folder / CONFIG_FILE))
+        assert isinstance(recipe.stage, DiffusionStage), f"{folder} is no run of a diffusion stage"
+        stage = recipe.stage.model_copy(update={"start": FromScratch()})
+        settings.append(recipe.model_copy(update={"name": "", "summary": "", "stage": stage}))
+    if settings[0] != settings[1]:
+        sys.exit(f"{folders[0]} and {folders[1]} differ in more than their start, so their curves say nothing")
 
 
 def curve(folder: Path, name: str) -> dict[int, float]:

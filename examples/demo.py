@@ -6,7 +6,7 @@ from pathlib import Path
 from videoldm.core.progress import progress
 from videoldm.synthetic.render import render_pixels
 from videoldm.synthetic.scene import scene_from
-from videoldm.tasks.generate import generate, settings
+from videoldm.tasks.generate import make_clips
 from videoldm.tasks.model import load_model
 from videoldm.tasks.request import Choices, Request
 from videoldm.video.contact_sheet import contact_sheet
@@ -32,11 +32,12 @@ def main(num_inference_steps: int | None = None) -> None:
     for name, (model, request) in jobs.items():
         start = time.monotonic()
         with progress(f"Generating {name}", request.sampling.num_inference_steps) as advance:
-            clips[name] = generate(model, [request], on_step=lambda _: advance())[0]
-        write_video(OUT / f"{name}.mp4", clips[name], request.output_fps, settings(request))
+            [clips[name]] = make_clips(model, [request], on_step=lambda _: advance())
+        clips[name].save(OUT / f"{name}.mp4")
         print(f"{OUT / name}.mp4  ({described(request)}; {time.monotonic() - start:.1f} s)")
     sheet = OUT / "contact_sheet.png"
-    contact_sheet(list(clips.values()), [described(request) for _, request in jobs.values()]).save(sheet)
+    made = clips.values()
+    contact_sheet([clip.pixels for clip in made], [described(clip.request) for clip in made]).save(sheet)
     print(sheet)
 
 

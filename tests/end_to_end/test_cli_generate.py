@@ -2,6 +2,8 @@
 
 import errno
 import json
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -13,12 +15,13 @@ from odd_pictures import noise, write_bad, write_good, write_one
 from PIL import Image
 from tiny_model import NUM_FRAMES, SIZE, STEPS
 
+from videoldm.cli.plan import MAX_BATCH
 from videoldm.core.errors import InputError
 from videoldm.tasks import generate as generate_module
 from videoldm.tasks import model as model_module
 from videoldm.tasks.config import TaskName
 from videoldm.tasks.generate import generate
-from videoldm.tasks.model import load_model
+from videoldm.tasks.model import VideoModel, load_model
 from videoldm.tasks.request import Choices, Request
 from videoldm.video.metadata import read_metadata
 from videoldm.video.probe import probe
@@ -161,7 +164,7 @@ def test_folder_of_bad_pictures_only(cli: CommandLine, tiny_model: Path, no_mode
         (("cat.png", "-o", "x.avi"), "x.avi: unknown ending '.avi'"),
         (("cat.png", "-o", "cat.png/x.mp4"), "/cat.png/x.mp4: cannot be written: a parent of it is a file"),
         (("cat.png", "-o", "x.mp4", "--num-videos-per-prompt", 2), "x.mp4: is the name of one file, several clips"),
-        (("cat.png", "-o", "x.gif", "--output-fps", 60), "fps is 60, a .gif can have at most 50"),
+        (("cat.png", "-o", "x.gif", "--output-fps", 60), "a .gif can have at most 50 frames a second, not 60"),
         (("cat.png", "--contact-sheet", "x.jpg"), "--contact-sheet is 'x.jpg', its name should end in .png"),
         (("cat.png", "--contact-sheet", "cat.png"), "--contact-sheet is 'cat.png', which is an input or an output"),
         (("cat.png", "--device", "tpu"), "--device is 'tpu', on this machine it should be cpu"),
@@ -213,7 +216,7 @@ def test_settings_that_do_not_fit(cli: CommandLine, tiny_model: Path, cat: Path)
     cli.succeeds("generate", cat, "--model", tiny_model, "-o", "a.webp", *FEW)
     Image.fromarray(noise(9, 9)).save("other.png")
     line = cli.refuses("generate", "other.png", "--from", "a.webp", "-o", "b.webp")
-    assert line == "other.png: is not the picture that a.webp was made from, its content differs"
+    assert line == "other.png: is not the picture that the settings were made with, its content differs"
     settings = json.loads(Path("a.webp.json").read_text())
     settings["videoldm"]["versions"] |= {"torch": "1.0", "not_here": "1.0"}
     Path("old.json").write_text(json.dumps(settings))
@@ -228,6 +231,44 @@ def test_settings_that_do_not_fit(cli: CommandLine, tiny_model: Path, cat: Path)
     Path("bad.json").write_text(json.dumps(settings))
     line = cli.refuses("generate", "--from", "bad.json", "-o", "b.webp")
     assert line == "bad.json: num_frames is 0, should be greater than or equal to 1"
+
+
+def test_other_weights_cannot_repeat_a_clip(cli: CommandLine, tiny_model: Path) -> None:
+    shutil.copytree(tiny_model, "mine")
+    cli.succeeds("generate", "--prompt", "a cube", "--model", "mine", "-o", "a.mkv", *FEW)
+    weights = Path("mine/text-to-video/unet/model.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    line = cli.refuses("generate", "--from", "a.mkv", "-o", "b.mkv")
+    assert line.startswith("a.mkv was made by other weights than model mine has now: give the folder of the model")
+    cli.succeeds("generate", "--from", "a.mkv", "--model", tiny_model, "-o", "b.mkv")
+    assert np.array_equal(frames(Path("a.mkv")), frames(Path("b.mkv")))
+
+
+def test_names_that_other_programs_use(cli: CommandLine, tiny_model: Path, cat: Path) -> None:
+    theirs = ("--input-image", cat, "--steps", 1, "--video-frames", 2, "--cond-aug", 0.1, "--frames_per_second", 9)
+    cli.succeeds("generate", *theirs, "--model", tiny_model, "-o", "a.mkv")
+    stored = read_metadata("a.mkv")
+    assert stored is not None
+    request = Request.model_validate(stored["request"])
+    assert (request.image, request.sampling.num_inference_steps, request.num_frames) == ("cat.png", 1, 2)
+    assert (request.noise_aug_strength, request.fps) == (0.1, 9)
+    assert "--num-frames is given twice" in cli.refuses("generate", cat, "--num-frames", 3, "--video-frames", 2)
+
+
+def test_many_clips_are_made_in_batches(cli: CommandLine, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    def counted(model: VideoModel, requests: Sequence[Request], **kwargs: object) -> torch.Tensor:
+        sizes.append(len(requests))
+        assert len(list(Path("clips").glob("*.mkv"))) == 0 or len(sizes) > 1
+        return generate(model, requests)
+
+    monkeypatch.setattr(generate_module, "generate", counted)
+    count = MAX_BATCH + 1
+    options = ("--num-videos-per-prompt", count, "--model", tiny_model, "-o", "clips/")
+    out = cli.succeeds("generate", "--prompt", "a cube", *options, *FEW)
+    assert sizes == [MAX_BATCH, 1]
+    assert f"{count} clips in " in out
 
 
 # What goes wrong later.

@@ -1,7 +1,13 @@
 """All stages in their order, tiny: each trains, exports and feeds the next; the result is shipped and generates."""
 
-from collections.abc import Callable
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +16,7 @@ from tiny_model import AUTOENCODER, IMAGE, TEXT, UNET, task_config
 
 from videoldm.conditioners.config import DropoutConfig
 from videoldm.core.config import from_yaml, to_yaml
+from videoldm.core.errors import InputError
 from videoldm.diffusion.config import LogNormal
 from videoldm.measures.features.config import FeatureNetworkConfig
 from videoldm.measures.features.store import load_feature_network
@@ -20,8 +27,9 @@ from videoldm.tasks.generate import generate
 from videoldm.tasks.model import load_model
 from videoldm.tasks.request import Choices
 from videoldm.training.config import OptimizerConfig, TrainingConfig
+from videoldm.training.objective import Losses
 from videoldm.training.recipe import Recipe
-from videoldm.training.run import run
+from videoldm.training.run import build_objective, run
 from videoldm.training.stages.config import (
     AutoencoderStage,
     DiffusionStage,
@@ -34,10 +42,12 @@ from videoldm.training.stages.config import (
     Start,
     WorldData,
 )
+from videoldm.training.stages.diffusion import DiffusionObjective, _first_frame
 
 HEADS = {"shape": SHAPES, "colour": tuple(COLOURS), "motion": OBJECT_MOTIONS, "camera": CAMERA_MOTIONS}
 DATA = WorldData(num_clips=64, num_frames=3, height=16, width=16)
 VALIDATION = DATA.model_copy(update={"split": "validation"})
+LONG_TEXT = TEXT.model_copy(update={"max_tokens": 64})  # whole captions
 BOTH = {"data": DATA, "validation": VALIDATION}
 
 
@@ -47,7 +57,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     stages: dict[str, Callable[[], Stage]] = {
         "mini-autoencoder": lambda: AutoencoderStage(model=AUTOENCODER, **BOTH),
-        "mini-encoders": lambda: EncodersStage(text=TEXT, image=IMAGE, **BOTH),
+        "mini-encoders": lambda: EncodersStage(text=LONG_TEXT, image=IMAGE, **BOTH),
         "mini-judge": lambda: JudgeStage(model=FeatureNetworkConfig(heads=HEADS, frame_px=16, widths=(8,)), **BOTH),
         "mini-image": lambda: diffusion(folder, "text-to-image", FromScratch()),
         "mini-video": lambda: diffusion(
@@ -110,7 +120,6 @@ def test_every_stage_logs_validates_and_exports(runs: Path) -> None:
 
 def test_video_model_starts_with_the_image_models_weights(runs: Path) -> None:
     from videoldm.checkpoints.native import load_unet
-    from videoldm.training.stages.diffusion import DiffusionObjective
 
     start = FromImageModel(folder=str(runs / "mini-image/export"))
     fresh = DiffusionObjective(diffusion(runs, "text-to-video", start), seed=0, cache=runs / "cache")
@@ -131,6 +140,82 @@ def test_shipped_folder_is_16_bit_and_generates(runs: Path, tmp_path: Path) -> N
     clip = generate(model, [request])
     assert clip.shape == (1, 3, 3, 16, 16)
     assert bool(clip.isfinite().all())
+
+
+@pytest.mark.parametrize("name", ["mini-autoencoder", "mini-encoders", "mini-judge", "mini-image-to-video"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_interrupted_stage_resumes_exactly(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, precision: str
+) -> None:
+    recipe = from_yaml(Recipe, (runs / name / "config.yaml").read_text())
+    changes = {"precision": precision, "checkpoint_every_samples": 4}
+    recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update=changes)})
+    whole = run(recipe, tmp_path / "whole", runs / "cache")
+    objective = type(build_objective(recipe.stage, 0, runs / "cache"))
+    losses = objective.losses
+
+    def interrupted(self: Any, positions: Sequence[int]) -> Losses:
+        if positions[0] >= 4:
+            raise KeyboardInterrupt
+        return losses(self, positions)
+
+    monkeypatch.setattr(objective, "losses", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe, tmp_path / "parts", runs / "cache")
+    monkeypatch.undo()
+    resumed = run(recipe, tmp_path / "parts", runs / "cache")
+    for path in whole.rglob("*.safetensors"):
+        again = load_file(resumed / path.relative_to(whole))
+        assert all(torch.equal(again[key], value) for key, value in load_file(path).items()), path
+    if precision == "float32" and name != "mini-judge":  # the judge is exported in 16 bits
+        other = load_file(next((runs / name / "export").rglob("*.safetensors")))
+        same = load_file(next(whole.rglob("*.safetensors")))
+        assert all(torch.equal(same[key], value) for key, value in other.items())
+
+
+def test_killed_run_resumes_exactly(runs: Path, tmp_path: Path) -> None:
+    """A real SIGKILL, wherever in the run it falls."""
+    recipe = from_yaml(Recipe, (runs / "mini-judge/config.yaml").read_text())
+    changes = {"num_samples": 400, "checkpoint_every_samples": 4, "validate_every_samples": 400}
+    recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update=changes)})
+    (tmp_path / "judge.yaml").write_text(to_yaml(recipe))
+    words = ["train", str(tmp_path / "judge.yaml"), "-o", str(tmp_path / "run"), "--cache", str(runs / "cache")]
+    process = subprocess.Popen([sys.executable, "-m", "videoldm.cli.main", *words], stderr=subprocess.DEVNULL)
+    try:
+        while process.poll() is None and len(list((tmp_path / "run/checkpoints").glob("0*"))) < 2:
+            time.sleep(0.01)
+    finally:
+        process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "run/export").exists()
+    subprocess.run([sys.executable, "-m", "videoldm.cli.main", *words], check=True, capture_output=True)
+    whole = run(recipe, tmp_path / "whole", runs / "cache")
+    for name in ("model.safetensors", "config.json"):
+        assert (tmp_path / "run/export" / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_run_whose_inputs_changed_is_not_continued(runs: Path, tmp_path: Path) -> None:
+    recipe = from_yaml(Recipe, (runs / "mini-image/config.yaml").read_text())
+    shutil.copytree(runs / "mini-encoders/export", tmp_path / "encoders")
+    assert isinstance(recipe.stage, DiffusionStage)
+    stage = recipe.stage.model_copy(update={"encoders": str(tmp_path / "encoders")})
+    recipe = recipe.model_copy(update={"stage": stage})
+    run(recipe, tmp_path / "run", runs / "cache")
+    weights = tmp_path / "encoders/text_encoder/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(InputError, match=r"its run began with other files in .*/encoders \(stage.encoders\)"):
+        run(recipe, tmp_path / "run", runs / "cache")
+
+
+def test_clips_longer_than_the_model_give_windows(runs: Path) -> None:
+    stage = diffusion(runs, "image-to-video", FromVideoModel(folder=str(runs / "mini-video/export")))
+    longer = stage.model_copy(update={"data": DATA.model_copy(update={"num_frames": 7})})
+    objective = DiffusionObjective(longer, seed=0, cache=runs / "cache")
+    starts = {_first_frame(7 - 3, (0, position)) for position in range(40)}
+    assert starts == {0, 1, 2, 3, 4}
+    losses = objective.losses(range(4)).per_sample
+    assert losses.shape == (4,)
+    assert bool(losses.isfinite().all())
 
 
 def test_running_again_changes_nothing(runs: Path) -> None:

@@ -72,7 +72,7 @@ def test_the_run_gives_the_official_latents(reference, denoise, evaluate):
         tensors["in.noise"][None] * (1 + sigmas[0] ** 2) ** 0.5,
         sigmas,
         conditioning,
-        noise=SeededNoise([0]),
+        noise=SeededNoise([(0,)]),
     )
     expected = tensors["out.latents"]
     assert (latents[0] - expected).abs().max() < 1e-4 * expected.abs().max()

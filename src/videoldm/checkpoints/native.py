@@ -7,9 +7,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from videoldm.checkpoints.keymap import KeyMap, load
-from videoldm.core.config import Config, validate
+from videoldm.core.config import Config, read_config
 from videoldm.core.errors import InputError
-from videoldm.core.files import atomic_file, read_json, write_json
+from videoldm.core.files import atomic_file, write_json
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.unet.config import UNetConfig
@@ -27,12 +27,12 @@ def save_component(folder: Path, module: nn.Module, config: Config) -> None:
         save_file(weights, temporary)
 
 
-def load_config(folder: Path, config_type: type[C], *, name: str = "config.json") -> C:
+def load_config(folder: Path, config_type: type[C]) -> C:
     """The configuration of the component in `folder`."""
-    path = folder / name
+    path = folder / "config.json"
     if not path.is_file():
-        raise InputError(f"{folder} is not a component folder: it has no {name}")
-    return validate(config_type, read_json(path), source=str(path))
+        raise InputError(f"{folder} is not a component folder: it has no {path.name}")
+    return read_config(path, config_type)
 
 
 def load_weights(folder: Path, module: nn.Module) -> None:

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from videoldm.cli.model_folder import (
+from safetensors import SafetensorError, safe_open
+
+from videoldm.core.config import read_config
+from videoldm.core.errors import InputError
+from videoldm.core.files import read_mapping
+from videoldm.tasks.config import TaskModelConfig
+from videoldm.tasks.folder import (
+    COMPONENT_FILE,
+    SHARED_COMPONENTS,
     TASK_FILE,
-    Component,
-    component,
     find_model,
-    read_config,
     size_factor,
     task_config,
     tasks_of,
 )
-from videoldm.tasks.config import TaskModelConfig
 
-SHARED_COMPONENTS = ("autoencoder", "text_encoder", "image_encoder")
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """A folder with weights: how many numbers they hold, what they take on disk, and what its config.json says."""
+
+    num_parameters: int
+    num_bytes: int
+    config: Mapping[str, Any]
 
 
 def describe_model(name: str) -> dict[str, Any]:
@@ -56,3 +70,24 @@ def describe_component(folder: Path) -> dict[str, Any]:
 
 def _values(part: Component) -> dict[str, Any]:
     return {"parameters": part.num_parameters, "bytes": part.num_bytes, "config": dict(part.config)}
+
+
+def component(folder: Path) -> Component:
+    """Count the weights in `folder` by their headers alone."""
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise InputError(f"{folder}: has no weights, it should hold a .safetensors file")
+    return Component(
+        num_parameters=sum(_count(file) for file in files),
+        num_bytes=sum(file.stat().st_size for file in files),
+        config=read_mapping(folder / COMPONENT_FILE),
+    )
+
+
+def _count(path: Path) -> int:
+    try:
+        with safe_open(path, framework="np") as file:
+            names = cast("list[str]", file.keys())
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: is cut off or broken ({error})") from None

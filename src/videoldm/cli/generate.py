@@ -22,7 +22,8 @@ examples:
   videoldm generate --prompt "a red cube moves to the left" --num-videos-per-prompt 4
   videoldm generate --from clip.mp4 -o again.mp4
 
-Where the default is None, the model has its own.
+An option whose default is None is left to the model, unless it says otherwise. The names that the scripts of Stability,
+ComfyUI, Replicate and NVIDIA use for the same options, such as --steps or --cond-aug, work as well.
 """
 
 
@@ -46,12 +47,10 @@ def run(options: GenerateOptions) -> None:
 def report(results: Results, *, as_json: bool, seconds: float) -> None:
     """Print where the clips lie, or everything as one JSON object."""
     if as_json:
-        from videoldm.tasks.generate import settings
-
         summary = {
             "files": [str(path) for path in results.paths],
             "seeds": [request.seed for request in results.requests],
-            "settings": [settings(request) for request in results.requests],
+            "settings": results.settings,
             "failures": dict(results.failures),
             "seconds": round(seconds, 3),
         }
@@ -63,4 +62,33 @@ def report(results: Results, *, as_json: bool, seconds: float) -> None:
     print(f"{len(results.paths)} clip{'s' if len(results.paths) > 1 else ''} in {seconds:.1f} s")
 
 
-VERB = Verb(name="generate", options=GenerateOptions, run=run, description=DESCRIPTION, positional=("image",))
+ALIASES = {
+    "--input": "--image",
+    "--input-image": "--image",
+    "--input-path": "--image",
+    "--init-image": "--image",
+    "--video-frames": "--num-frames",
+    "--video-length": "--num-frames",
+    "--steps": "--num-inference-steps",
+    "--num-steps": "--num-inference-steps",
+    "--denoising-steps": "--num-inference-steps",
+    "--frames-per-second": "--fps",
+    "--motion-bucket": "--motion-bucket-id",
+    "--cond-aug": "--noise-aug-strength",
+    "--augmentation-level": "--noise-aug-strength",
+    "--cfg": "--guidance-scale",
+    "--min-cfg": "--min-guidance-scale",
+    "--min-scale": "--min-guidance-scale",
+    "--max-scale": "--max-guidance-scale",
+}
+"""What the scripts of Stability, ComfyUI, Replicate and NVIDIA call the same options; `fps_id` is not here, as it is
+one less than the rate."""
+
+VERB = Verb(
+    name="generate",
+    options=GenerateOptions,
+    run=run,
+    description=DESCRIPTION,
+    positional=("image",),
+    aliases=ALIASES,
+)

@@ -6,7 +6,7 @@ import tyro
 from pydantic import Field
 
 from videoldm.cli.options import OPTIONS
-from videoldm.tasks.request import Choices
+from videoldm.tasks.request import Choices, MotionBucket
 
 
 class GenerateOptions(Choices):
@@ -23,6 +23,8 @@ class GenerateOptions(Choices):
     output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
     """Name of the clip: .mp4, .mkv (lossless), .gif, .webp, or no ending for a folder of PNG frames. For several clips,
     the folder to put them in. Without it, outputs/NAME-SEED.mp4."""
+    motion_bucket_id: Annotated[MotionBucket | None, tyro.conf.arg(metavar="low|medium|high|NUMBER")] = None
+    """How much should move; numbers are usually up to 255."""
     num_videos_per_prompt: Annotated[int, Field(ge=1, le=1000)] = 1
     """How many clips of each picture or prompt; they take seed, seed + 1 and so on."""
     from_: Annotated[str | None, tyro.conf.arg(name="from", metavar="CLIP")] = None

@@ -14,11 +14,11 @@ from videoldm.assets.models import model_folder
 from videoldm.cli.describe_media import describe_file, describe_frames
 from videoldm.cli.describe_model import describe_component, describe_model, describe_task
 from videoldm.cli.inputs import is_folder
-from videoldm.cli.model_folder import COMPONENT_FILE, TASK_FILE
 from videoldm.cli.options import OPTIONS, Verb
 from videoldm.cli.tables import show
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError
+from videoldm.tasks.folder import COMPONENT_FILE, TASK_FILE
 
 DESCRIPTION = """Tell what a model or a video is: sizes, defaults, and the settings that made it.
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from videoldm.cli.generate_options import GenerateOptions
-from videoldm.cli.plan import Item, Plan
+from videoldm.cli.plan import MAX_BATCH, Item, Plan
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file
 from videoldm.core.progress import progress
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
+    from videoldm.diffusion.samplers.steps import OnStep
+    from videoldm.tasks.generate import Clip
     from videoldm.tasks.model import VideoModel
 
 SHEET_COLUMNS = 8
@@ -31,9 +33,19 @@ class Results:
 
     paths: list[Path] = field(default_factory=list[Path])
     requests: list[Request] = field(default_factory=list[Request])
+    settings: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """What is stored with each clip."""
     failures: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     rows: list[Tensor] = field(default_factory=list["Tensor"])
     """Some frames of each clip, for the contact sheet."""
+
+    def add(self, path: Path, clip: Clip, *, keep_frames: bool) -> None:
+        """List a clip that has been written."""
+        self.paths.append(path)
+        self.requests.append(clip.request)
+        self.settings.append(clip.settings)
+        if keep_frames:
+            self.rows.append(spread_frames(clip.pixels))
 
 
 def make_all(plan: Plan, options: GenerateOptions, results: Results) -> None:
@@ -51,7 +63,7 @@ def make_all(plan: Plan, options: GenerateOptions, results: Results) -> None:
             else:
                 model = model or load(plan)
                 try:
-                    make_clips(model, item, requests, results, keep_frames=options.contact_sheet is not None)
+                    make_item(model, item, requests, results, keep_frames=options.contact_sheet is not None)
                 except InputError as error:
                     if not results.paths:
                         raise
@@ -80,40 +92,39 @@ def load(plan: Plan) -> VideoModel:
     return load_model(plan.model, plan.config.task, device=plan.device)
 
 
-def make_clips(
+def make_item(
     model: VideoModel, item: Item, requests: Sequence[Request], results: Results, *, keep_frames: bool
 ) -> None:
-    """Generate the clips of one item in one batch and write them."""
+    """Generate the clips of one item, some at a time, and write each batch before the next begins."""
+    label = "Generating" if item.image is None else f"Generating {item.image.name}"
+    starts = range(0, len(requests), MAX_BATCH)
+    with progress(label, len(starts) * requests[0].sampling.num_inference_steps) as advance:
+        for start in starts:
+            clips = sample(model, requests[start : start + MAX_BATCH], on_step=lambda _: advance())
+            for clip, path in zip(clips, item.paths[start:], strict=False):
+                clip.save(path)
+                results.add(path, clip, keep_frames=keep_frames)
+
+
+def sample(model: VideoModel, requests: Sequence[Request], *, on_step: OnStep) -> Sequence[Clip]:
+    """Some clips; raises InputError if memory does not suffice."""
+    from videoldm.tasks.generate import make_clips
+
+    try:
+        return make_clips(model, requests, on_step=on_step)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        first = requests[0]
+        size = f"{first.num_frames} frames of {first.width}x{first.height}"
+        raise InputError(f"memory is too small for {len(requests)} x {size}: ask for fewer or smaller") from error
+
+
+def spread_frames(clip: Float[Tensor, "t 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    """The frames of a clip that its row of the contact sheet shows."""
     import torch
 
-    from videoldm.tasks.generate import settings
-    from videoldm.video.time import parse_rate
-    from videoldm.video.write import write_video
-
-    clips = sample(model, item, requests)
-    for clip, request, path in zip(clips, requests, item.paths, strict=True):
-        write_video(path, clip, parse_rate(request.output_fps), settings(request))
-        results.paths.append(path)
-        results.requests.append(request)
-        if keep_frames:
-            columns = torch.linspace(0, len(clip) - 1, min(len(clip), SHEET_COLUMNS))
-            results.rows.append(clip[columns.round().long()])
-
-
-def sample(model: VideoModel, item: Item, requests: Sequence[Request]) -> Float[Tensor, "b t 3 h w"]:
-    """The pixels of the clips, with a progress bar over the steps; raises InputError if memory does not suffice."""
-    from videoldm.tasks.generate import generate
-
-    first = requests[0]
-    label = "Generating" if item.image is None else f"Generating {item.image.name}"
-    with progress(label, first.sampling.num_inference_steps) as advance:
-        try:
-            return generate(model, requests, on_step=lambda _: advance())
-        except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
-                raise
-            size = f"{first.num_frames} frames of {first.width}x{first.height}"
-            raise InputError(f"memory is too small for {len(requests)} x {size}: ask for fewer or smaller") from error
+    return clip[torch.linspace(0, len(clip) - 1, min(len(clip), SHEET_COLUMNS)).round().long()]
 
 
 def draw_contact_sheet(path: Path, results: Results) -> None:

@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from pydantic import ConfigDict
@@ -38,7 +38,8 @@ class Verb(Generic[O]):
     """A verb: how its words are read, explained and carried out.
 
     Every field of `options` is an option with one value, or a flag if it is a bool. Words without an option go to the
-    `positional` fields in their order, those left over to the field `rest`.
+    `positional` fields in their order, those left over to the field `rest`. `aliases` are other names of options, as
+    users of other programs type them.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Verb(Generic[O]):
     description: str
     positional: Sequence[str] = ()
     rest: str | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __call__(self, words: Sequence[str]) -> None:
         """Do what `words`, the command line after the verb, say; raises InputError for words that mean nothing."""
@@ -58,11 +60,13 @@ class Verb(Generic[O]):
     def read(self, words: Sequence[str]) -> O:
         """The options that `words` give; raises InputError with one line for each thing that is wrong."""
         values, others = self._split(words)
-        for field in self.positional:
+        for name in self.positional:
+            if option_name(name) in values:
+                continue
             if others:
-                values[option_name(field)] = others.pop(0)
-            elif self.options.model_fields[field].is_required():
-                raise InputError(f"{self.name}: the {field} is missing, see videoldm {self.name} --help")
+                values[option_name(name)] = others.pop(0)
+            elif self.options.model_fields[name].is_required():
+                raise InputError(f"{self.name}: the {name} is missing, see videoldm {self.name} --help")
         if self.rest is not None:
             values[option_name(self.rest)] = others
         elif others:
@@ -99,10 +103,11 @@ class Verb(Generic[O]):
             else:
                 typed, sign, value = word.partition("=")
                 name = SHORT_NAMES.get(typed, typed.replace("_", "-"))
+                name = self.aliases.get(name, name)
                 if name not in is_flag:
                     raise InputError(f"{self.name}: {typed} is no option, {_suggestion(name, list(is_flag))}")
                 if name in values:
-                    raise InputError(f"{self.name}: {typed} is given twice")
+                    raise InputError(f"{self.name}: {name} is given twice")
                 values[name] = self._value(typed, value if sign else None, remaining, is_flag=is_flag[name])
         return values, others
 
@@ -118,9 +123,8 @@ class Verb(Generic[O]):
         return value
 
     def _is_flag_by_option(self) -> Mapping[str, bool]:
-        fields = self.options.model_fields
-        apart = {*self.positional, self.rest}
-        return {option_name(name): field.annotation is bool for name, field in fields.items() if name not in apart}
+        fields = self.options.model_fields.items()
+        return {option_name(name): info.annotation is bool for name, info in fields if name != self.rest}
 
     def _with_option_names(self, text: str) -> str:
         """`text` with the names of fields, as rules about several fields use them, spelled as they are typed."""

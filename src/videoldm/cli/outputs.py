@@ -54,9 +54,7 @@ def check_outputs(paths: Sequence[Path], *, inputs: Sequence[Path], num_frames: 
     for path in paths:
         if path.resolve() in given:
             raise InputError(f"{path}: is the input, give the output another name")
-        check_output(path, parse_rate(output_fps, name="--output-fps"))
-        if path.suffix.lower() == ".png" and num_frames != 1:
-            raise InputError(f"{path}: a .png holds one frame, not {num_frames}: give a name without ending (a folder)")
+        check_output(path, parse_rate(output_fps, name="--output-fps"), num_frames=num_frames)
         if path.suffix:
             check_writable(path)
         elif os.path.lexists(path) and not is_folder(path):

@@ -13,19 +13,20 @@ from pathlib import Path
 from videoldm.cli.device import find_device
 from videoldm.cli.generate_options import GenerateOptions
 from videoldm.cli.inputs import find_pictures
-from videoldm.cli.model_folder import find_model, size_factor, task_config
 from videoldm.cli.options import option_name
 from videoldm.cli.outputs import check_outputs, output_paths, slug, stems_of
 from videoldm.core.config import validate
 from videoldm.core.errors import InputError
 from videoldm.core.files import check_writable
 from videoldm.tasks.config import TaskModelConfig
-from videoldm.tasks.request import MAX_SEED, Request, check_size
-from videoldm.video.hashing import file_hash
+from videoldm.tasks.folder import content_hash, find_model, size_factor, task_config
+from videoldm.tasks.request import MAX_SEED, Request, check_picture, check_size
 
-BESIDE_FROM = frozenset({"from_", "image", "output", "device", "json_", "contact_sheet"})
+BESIDE_FROM = frozenset({"from_", "image", "model", "output", "device", "json_", "contact_sheet"})
 """What may be said when the settings come from an earlier clip."""
 BYTES_PER_PIXEL = 3 * 4
+MAX_BATCH = 4
+"""Clips of one picture or prompt that are sampled together; more gain little speed and take more memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,7 @@ def plan_new(options: GenerateOptions) -> Plan:
     if image is None and "resize" in options.model_fields_set:
         warnings.warn("--resize has no effect without a picture", stacklevel=1)
     num_frames = options.num_frames or config.num_frames
-    check_memory(options.num_videos_per_prompt, num_frames, height, width)
+    check_memory(min(options.num_videos_per_prompt, MAX_BATCH), num_frames, height, width)
 
     seeds = [options.seed + index for index in range(options.num_videos_per_prompt)]
     if seeds[-1] > MAX_SEED:
@@ -96,7 +97,9 @@ def plan_repetition(options: GenerateOptions) -> Plan:
     others = sorted(options.model_fields_set - BESIDE_FROM)
     if others:
         raise InputError(f"{option_name(others[0])} cannot be changed beside --from, which repeats a clip exactly")
-    request = stored_request(options.from_, options.image)
+    device = find_device(options.device)
+    model = options.model if "model" in options.model_fields_set else None
+    request = stored_request(options.from_, image=options.image, model=model, device=device.split(":")[0])
     folder = find_model(request.model)
     config = task_config(request.model, folder, request.task)
     check_memory(1, request.num_frames, request.height, request.width)
@@ -106,27 +109,40 @@ def plan_repetition(options: GenerateOptions) -> Plan:
     check_outputs([path], inputs=inputs, num_frames=request.num_frames, output_fps=request.output_fps)
     check_contact_sheet(options.contact_sheet, taken=[path, *inputs])
     item = Item(label=options.from_, paths=[path], requests=[request])
-    return Plan(items=[item], model=request.model, config=config, device=find_device(options.device))
+    return Plan(items=[item], model=request.model, config=config, device=device)
 
 
-def stored_request(source: str, image: str | None) -> Request:
-    """The request of an earlier clip, its picture taken from `image` if that is given."""
+def stored_request(source: str, *, image: str | None, model: str | None, device: str) -> Request:
+    """The request of an earlier clip, its picture and model taken from elsewhere if that is given."""
     from videoldm.video.metadata import read_metadata
 
     stored = read_metadata(source)
     if stored is None or not isinstance(stored.get("request"), dict):
         raise InputError(f"{source}: holds no settings, it should be a clip that videoldm made or the .json beside it")
     request = validate(Request, stored["request"], source=source)
+    if model is not None:
+        request = request.model_copy(update={"model": model})
     if image is not None:
         if request.image is None:
             raise InputError(f"{source} was made from a prompt, so no picture goes with it: leave out {image}")
         request = request.model_copy(update={"image": image})
     elif request.image is not None and not Path(request.image).exists():
         raise InputError(f"{source} was made from {request.image}, which is not here: give the picture beside --from")
-    if request.image is not None and file_hash(request.image) != request.image_hash:
-        raise InputError(f"{request.image}: is not the picture that {source} was made from, its content differs")
+    check_picture(request)
+    check_weights(request, stored.get("model_hash"), source)
     warn_of_versions(stored.get("versions", {}))
+    if stored.get("device", device) != device:
+        warnings.warn(f"made on {stored['device']}, this is {device}: pixels may differ a little", stacklevel=1)
     return request
+
+
+def check_weights(request: Request, made_by: str | None, source: str) -> None:
+    """Refuse to repeat a clip with other weights than made it."""
+    if made_by not in (None, content_hash(find_model(request.model), request.task)):
+        raise InputError(
+            f"{source} was made by other weights than model {request.model} has now: give the folder of the model that "
+            f"made it with --model"
+        )
 
 
 def warn_of_versions(stored: Mapping[str, str]) -> None:

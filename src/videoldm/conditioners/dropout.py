@@ -10,8 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from videoldm.conditioners.config import DropoutConfig
-from videoldm.conditioners.frames import SampleKey
-from videoldm.core.random import generator
+from videoldm.core.random import SampleKey, generator
 from videoldm.diffusion.conditioning import Conditioning
 
 DROPOUT = "condition dropout"

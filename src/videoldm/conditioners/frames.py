@@ -10,12 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from videoldm.core.errors import InputError
-from videoldm.core.random import normal
+from videoldm.core.random import SampleKey, normal
 
 AUGMENTATION = "augmentation"
-
-SampleKey = tuple[int, ...]
-"""Which sample it is, for its random streams: its seed, and in training its position in the run after that."""
 
 
 class LatentDistribution(Protocol):

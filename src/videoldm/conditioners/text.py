@@ -69,7 +69,7 @@ class TextConditioner:
                 start = rows["offset_mapping"][row][rows["special_tokens_mask"][row].index(0)][0]
                 words_cut[prompt] = _words_from(prompts[prompt], start)
         if words_cut:
-            cut = ", ".join(repr(words) for words in words_cut.values())
+            cut = ", ".join(repr(words) for words in dict.fromkeys(words_cut.values()))
             warnings.warn(f"prompt longer than {self.max_tokens - 2} tokens, not used: {cut}", stacklevel=2)
         return torch.tensor([rows["input_ids"][first_rows[prompt]] for prompt in range(len(prompts))])
 

@@ -7,6 +7,7 @@ import math
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pydantic
@@ -15,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from videoldm.core import yaml_text
 from videoldm.core.errors import InputError
+from videoldm.core.files import read_mapping
 
 C = TypeVar("C", bound="Config")
 
@@ -50,6 +52,11 @@ def from_yaml(config_type: type[C], text: str, *, source: str = "config") -> C:
     if not isinstance(data, dict):
         raise InputError(f"{source}: holds {_show(data)}, it should hold `key: value` lines")
     return validate(config_type, data, source=source)
+
+
+def read_config(path: Path, config_type: type[C]) -> C:
+    """The config in a JSON file; unknown keys and wrong values are InputErrors that name the file."""
+    return validate(config_type, read_mapping(path), source=str(path))
 
 
 def validate(config_type: type[C], data: Mapping[str, Any], *, source: str = "config") -> C:

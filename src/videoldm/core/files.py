@@ -13,7 +13,7 @@ import socket
 import stat
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from videoldm.core.errors import InputError
 
@@ -127,6 +127,14 @@ def read_json(path: str | Path) -> Any:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValueError as error:
         raise InputError(f"{path}: holds no valid JSON: {error}") from None
+
+
+def read_mapping(path: str | Path) -> dict[str, Any]:
+    """The object in a JSON file; raises InputError if there is none."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: holds a {type(value).__name__}, it should hold an object with named values")
+    return cast("dict[str, Any]", value)
 
 
 def _resolve(path: str | Path) -> Path:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+SampleKey = tuple[int, ...]
+"""A sample's seed, then its position where one seed has many samples, as in training."""
+
 _ENGINE_WORDS = 624
 _ENGINE_HEADER_BYTES = 24
 _ENGINE_STATE_BYTES = 5056

@@ -9,15 +9,17 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from videoldm.core.random import generator, normal
+from videoldm.core.random import SampleKey, generator, normal
 
 
-def start_noise(seeds: Sequence[int], shape: tuple[int, int, int, int], sigma_max: float) -> Float[Tensor, "b t c h w"]:
-    """Noise from which sampling starts, one clip of `shape` (t, c, h, w) a seed (float32, on the CPU).
+def start_noise(
+    samples: Sequence[SampleKey], shape: tuple[int, int, int, int], sigma_max: float
+) -> Float[Tensor, "b t c h w"]:
+    """Noise from which sampling starts, one clip of `shape` (t, c, h, w) a sample (float32, on the CPU).
 
     Its deviation is sqrt(1 + sigma_max^2), that of data with unit variance and noise of `sigma_max`.
     """
-    drawn = torch.stack([normal(shape, seed, "start noise") for seed in seeds])
+    drawn = torch.stack([normal(shape, seed, "start noise", *position) for seed, *position in samples])
     return drawn * (1 + sigma_max**2) ** 0.5
 
 
@@ -31,15 +33,15 @@ class NoiseSource(Protocol):
 
 
 class SeededNoise:
-    """The noise source in which each sample of the batch has its own seed."""
+    """The noise source in which each sample of the batch has its own stream."""
 
-    def __init__(self, seeds: Sequence[int]) -> None:
-        self._generators = [generator(seed, "sampler") for seed in seeds]
+    def __init__(self, samples: Sequence[SampleKey]) -> None:
+        self._generators = [generator(seed, "sampler", *position) for seed, *position in samples]
 
     def __call__(self, like: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t c h w"]:
-        """Draw the next noise of every sample; `like` must hold as many samples as there are seeds."""
+        """Draw the next noise of every sample; `like` must hold as many samples as there are streams."""
         if len(like) != len(self._generators):
-            raise ValueError(f"noise: {len(like)} samples asked from {len(self._generators)} seeds")
+            raise ValueError(f"noise: {len(like)} samples asked from {len(self._generators)} streams")
         return gaussian(self._generators, tuple(like.shape[1:])).to(like)
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file, atomic_folder
+from videoldm.training.run import CONFIG_FILE
 
 PARTS = {
     "autoencoder": "mini-autoencoder/export",
@@ -25,17 +26,23 @@ PARTS = {
 }
 """Part of the model folder -> where a run left it."""
 
+RECIPE_FILE = "recipe.yaml"
+"""What `videoldm train` takes to make the part anew."""
 MAX_FILE_BYTES, MAX_BYTES = 12_000_000, 25_000_000
 
 
 def ship(runs: Path, target: Path) -> int:
-    """Write the model folder and return its size in bytes; raises InputError if a part is missing or too large."""
+    """Write the model folder, with the recipe of each part, and return its size in bytes.
+
+    Raises InputError if a part is missing or too large.
+    """
     missing = [place for place in PARTS.values() if not (runs / place).is_dir()]
     if missing:
         raise InputError(f"{runs}: lacks {', '.join(missing)}; run the recipes that export them first")
     with atomic_folder(target, replace=True) as folder:
         for part, place in PARTS.items():
             shutil.copytree(runs / place, folder / part)
+            shutil.copyfile(runs / Path(place).parts[0] / CONFIG_FILE, folder / part / RECIPE_FILE)
         for path in folder.rglob("*.safetensors"):
             _halve(path)
         sizes = {path: path.stat().st_size for path in folder.rglob("*") if path.is_file()}
@@ -52,5 +59,15 @@ def _halve(path: Path) -> None:
         save_file({name: t.contiguous() for name, t in tensors.items()}, partial, metadata={"format": "pt"})
 
 
+def main() -> None:
+    """Ship from the folder of runs to the model's folder."""
+    if len(sys.argv) != 3:
+        sys.exit("usage: python -m videoldm.recipes.ship_mini RUNS MODEL_FOLDER")
+    try:
+        print(f"{ship(Path(sys.argv[1]), Path(sys.argv[2])) / 1e6:.1f} MB")
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
 if __name__ == "__main__":
-    print(f"{ship(Path(sys.argv[1]), Path(sys.argv[2])) / 1e6:.1f} MB")
+    main()

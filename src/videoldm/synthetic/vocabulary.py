@@ -49,3 +49,9 @@ SKY_TONES: tuple[Rgb, ...] = (
     (0.56, 0.56, 0.60),
 )
 """Pale sky colours at the horizon, display RGB in [0, 1]."""
+
+
+def mirrored(name: str) -> str:
+    """The word for what `name` looks like in a mirror: left for right, and as it is for all else."""
+    words = name.split("_")
+    return "_".join({"left": "right", "right": "left"}.get(word, word) for word in words)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,15 +13,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from videoldm.conditioners.micro import Signals, constant, warn_if_untrained
+from videoldm.core.config import validate
 from videoldm.core.errors import InputError
 from videoldm.diffusion.samplers.steps import OnStep, ignore
 from videoldm.tasks.model import VideoModel
-from videoldm.tasks.request import Request, check_size
+from videoldm.tasks.request import Choices, Request, check_picture, check_size
 from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs
-from videoldm.video.hashing import file_hash
 from videoldm.video.picture import fit_picture, load_picture
+from videoldm.video.time import parse_rate
+from videoldm.video.write import write_video
 
+PACKAGES = ("videoldm", "torch", "transformers", "numpy", "pillow", "av")
+"""Whose versions can change the pixels of a clip."""
 BATCHED = ("num_frames", "height", "width", "sampling")
 """What the requests of one batch must share."""
 
@@ -56,10 +62,43 @@ def generate(model: VideoModel, requests: Sequence[Request], *, on_step: OnStep 
     )
 
 
-def settings(request: Request) -> dict[str, Any]:
-    """What is stored with a clip: the request and the versions that made it."""
-    versions = {package: version(package) for package in ("videoldm", "torch", "transformers")}
-    return {"request": request.model_dump(mode="json"), "versions": versions}
+@dataclass(frozen=True)
+class Clip:
+    """A finished clip: its pixels in [-1, 1] and everything that made it."""
+
+    pixels: Float[Tensor, "t 3 h w"]
+    request: Request
+    settings: dict[str, Any]
+
+    def save(self, path: str | Path) -> None:
+        """Write it with its settings, as `write_video` does, to play at the rate that was asked for."""
+        write_video(path, self.pixels, parse_rate(self.request.output_fps), self.settings)
+
+
+def make_clip(model: VideoModel, *, image: str | Path | None = None, prompt: str | None = None, **choices: Any) -> Clip:
+    """One clip from a picture or a sentence; `choices` are the fields of `Choices`, such as seed and num_frames.
+
+    Raises InputError for choices that are unknown or out of range and for pictures that cannot be read.
+    """
+    chosen = validate(Choices, choices, source="make_clip")
+    request = chosen.request(model.name, model.config, image=None if image is None else Path(image), prompt=prompt)
+    return make_clips(model, [request])[0]
+
+
+def make_clips(model: VideoModel, requests: Sequence[Request], *, on_step: OnStep = ignore) -> list[Clip]:
+    """A clip for each request; see `generate`."""
+    pixels = generate(model, requests, on_step=on_step)
+    return [Clip(one, request, settings(request, model)) for one, request in zip(pixels, requests, strict=True)]
+
+
+def settings(request: Request, model: VideoModel) -> dict[str, Any]:
+    """What is stored with a clip: the request, and the weights, the device and the versions that made it."""
+    return {
+        "request": request.model_dump(mode="json"),
+        "model_hash": model.content_hash,
+        "device": model.device.type,
+        "versions": {package: version(package) for package in PACKAGES},
+    }
 
 
 def _pictures(requests: Sequence[Request]) -> Float[Tensor, "b 3 h w"] | None:
@@ -69,6 +108,5 @@ def _pictures(requests: Sequence[Request]) -> Float[Tensor, "b 3 h w"] | None:
 
 def _picture(request: Request) -> Float[Tensor, "3 h w"]:
     assert request.image is not None
-    if request.image_hash is not None and file_hash(request.image) != request.image_hash:
-        raise InputError(f"{request.image} is not the picture that the settings were made with: its content differs")
+    check_picture(request)
     return fit_picture(load_picture(request.image), request.height, request.width, request.resize)

@@ -12,8 +12,7 @@ from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 from transformers.utils import logging
 
-from videoldm.assets.models import model_folder
-from videoldm.checkpoints.native import load_autoencoder, load_config, load_unet
+from videoldm.checkpoints.native import load_autoencoder, load_unet
 from videoldm.conditioners.image import ImageConditioner
 from videoldm.conditioners.text import TextConditioner
 from videoldm.core.errors import InputError
@@ -22,17 +21,22 @@ from videoldm.diffusion.preconditioning import Preconditioned
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.config import TaskModelConfig, TaskName
+from videoldm.tasks.folder import content_hash, encoder_of, find_model, task_config
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoModel:
     """All that one task needs; a conditioner that the task does not use is None."""
 
+    name: str
+    """As it was loaded, which is how the settings of its clips name it."""
     config: TaskModelConfig
     unet: VideoUNet
     autoencoder: Autoencoder
     text: TextConditioner | None = None
     image: ImageConditioner | None = None
+    content_hash: str | None = None
+    """Of the files that the model was loaded from; None for a model under training."""
 
     @property
     def device(self) -> torch.device:
@@ -70,18 +74,17 @@ def load_model(name: str, task: TaskName, *, device: str | torch.device = "cpu")
 
     Raises InputError if there is no such model or it cannot do the task.
     """
-    folder = model_folder(name)
-    if not (folder / task).is_dir():
-        able = sorted(path.parent.name for path in folder.glob("*/model.json"))
-        raise InputError(f"model {name} cannot do {task}; it can do {', '.join(able) or 'nothing'}")
-    config = load_config(folder / task, TaskModelConfig, name="model.json")
+    folder = find_model(name)
+    config = task_config(name, folder, task)
     text, image = load_conditioners(folder, task, device)
     return VideoModel(
+        name=name,
         config=config,
         unet=load_unet(folder / task / "unet")[0].to(device),
         autoencoder=load_autoencoder(folder / "autoencoder")[0].to(device),
         text=text,
         image=image,
+        content_hash=content_hash(folder, task),
     )
 
 
@@ -89,9 +92,10 @@ def load_conditioners(
     folder: Path, task: TaskName, device: str | torch.device = "cpu"
 ) -> tuple[TextConditioner | None, ImageConditioner | None]:
     """Of the encoders in `folder`, the one that the task uses; the other is None."""
-    if task == "image-to-video":
-        return None, load_image_conditioner(folder / "image_encoder", device)
-    return load_text_conditioner(folder / "text_encoder", device), None
+    encoder = folder / encoder_of(task)
+    if encoder.name == "image_encoder":
+        return None, load_image_conditioner(encoder, device)
+    return load_text_conditioner(encoder, device), None
 
 
 def load_text_conditioner(folder: Path, device: str | torch.device = "cpu") -> TextConditioner:

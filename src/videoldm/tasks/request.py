@@ -155,6 +155,12 @@ def check_size(height: int, width: int, *, factor: int) -> None:
             raise InputError(f"{name} is {value}, it should be a multiple of {factor}, for example {nearest}")
 
 
+def check_picture(request: Request) -> None:
+    """Refuse a picture that has changed since the request was made."""
+    if request.image is not None and request.image_hash not in (None, file_hash(request.image)):
+        raise InputError(f"{request.image}: is not the picture that the settings were made with, its content differs")
+
+
 def _ends(guidance: Guidance) -> tuple[float, float]:
     scale = guidance.scale
     return (scale.scale, scale.scale) if isinstance(scale, Constant) else (scale.min_scale, scale.max_scale)

@@ -61,9 +61,8 @@ def sample_latents(
     conditioning = task.conditioning(model, inputs, num_frames=num_frames)
     denoise = Guided(model.denoiser, sampling.guidance, drop=unconditional(task, model))
     sigmas = schedule_sigmas(sampling.schedule, sampling.num_inference_steps)
-    seeds = [key[0] for key in inputs.samples]
     shape = (num_frames, model.unet.config.in_channels, height // factor, width // factor)
-    noise = start_noise(seeds, shape, float(sigmas[0])).to(model.device)
+    noise = start_noise(inputs.samples, shape, float(sigmas[0])).to(model.device)
     return sample(
-        sampling.sampler, denoise, noise, sigmas, conditioning, noise=SeededNoise(seeds), on_step=on_step
+        sampling.sampler, denoise, noise, sigmas, conditioning, noise=SeededNoise(inputs.samples), on_step=on_step
     )  # fmt: skip

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from videoldm.conditioners.config import DropoutConfig
 from videoldm.conditioners.dropout import apply_drops, draw_drops
-from videoldm.conditioners.frames import SampleKey
 from videoldm.conditioners.micro import constant, micro_vector
+from videoldm.core.random import SampleKey
 from videoldm.dataset.clips import ClipRecord
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.diffusion.guidance import Drop, drop_image, use_context

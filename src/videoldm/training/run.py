@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from videoldm.core.config import from_yaml, to_yaml
 from videoldm.core.errors import InputError
-from videoldm.core.files import check_writable, write_text
+from videoldm.core.files import check_writable, read_mapping, write_json, write_text
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.config import (
     AutoencoderStage,
@@ -20,11 +20,13 @@ from videoldm.training.stages.config import (
     JudgeStage,
     Stage,
 )
+from videoldm.video.hashing import files_hash
 
 if TYPE_CHECKING:
     from videoldm.training.objective import Objective
 
 CONFIG_FILE = "config.yaml"
+INPUTS_FILE = "inputs.json"
 CHECKPOINTS = "checkpoints"
 EXPORT = "export"
 _OUTCOME = ("stage", "training")
@@ -39,6 +41,7 @@ def run(recipe: Recipe, folder: Path, cache: Path, *, device: str = "cpu") -> Pa
     """
     check(recipe, folder, cache)
     if not (folder / CONFIG_FILE).exists():
+        write_json(folder / INPUTS_FILE, input_hashes(recipe.stage))
         write_text(folder / CONFIG_FILE, to_yaml(recipe))
 
     from videoldm.training.loop import train
@@ -78,9 +81,9 @@ def check(recipe: Recipe, folder: Path, cache: Path) -> None:
     for key, place in inputs_of(recipe.stage).items():
         if not place.is_dir():
             raise InputError(
-                f"{key} is {str(place)!r}, there is no such folder: make it first (another recipe may export it), or "
-                f"give {key}=FOLDER"
+                f"{key} is {str(place)!r}, there is no such folder: {_how_to_make(place)}, or give {key}=FOLDER"
             )
+    check_inputs(recipe.stage, folder)
     check_writable(folder / CONFIG_FILE)
     check_writable(cache / CONFIG_FILE)
 
@@ -97,8 +100,27 @@ def check_folder(recipe: Recipe, folder: Path) -> None:
     if keys:
         listed = ", ".join(keys[:5]) + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")
         raise InputError(
-            f"{folder}: holds a run with other settings ({listed}), it should be the folder of a new run or of this one"
+            f"{folder}: holds a run with other settings ({listed}), it should be the folder of a new run or of this "
+            f"one: give another with -o"
         )
+
+
+def check_inputs(stage: Stage, folder: Path) -> None:
+    """Refuse to go on with a run whose inputs have changed since it began."""
+    if not (folder / INPUTS_FILE).exists():
+        return
+    began_with = read_mapping(folder / INPUTS_FILE)
+    for key, content in input_hashes(stage).items():
+        if began_with.get(key) != content:
+            raise InputError(
+                f"{folder}: its run began with other files in {inputs_of(stage)[key]} ({key}): bring them back, or "
+                f"start a new run with -o"
+            )
+
+
+def input_hashes(stage: Stage) -> dict[str, str]:
+    """What identifies the content of the folders that a stage reads."""
+    return {key: files_hash(place) for key, place in inputs_of(stage).items()}
 
 
 def inputs_of(stage: Stage) -> dict[str, Path]:
@@ -115,6 +137,13 @@ def inputs_of(stage: Stage) -> dict[str, Path]:
             return folders
         case _:
             assert_never(stage)
+
+
+def _how_to_make(place: Path) -> str:
+    """Runs export into runs/RECIPE/export; what else a stage reads are pictures."""
+    if place.name == EXPORT:
+        return f"make it first with videoldm train {place.parent.name}"
+    return f"make it first with python examples/collect_pictures.py {place}"
 
 
 def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -24,7 +24,9 @@ _FRAME_NAME = "frame_{:05d}.png"
 def check_gif_rate(fps: Fraction) -> None:
     """Raises InputError for more frames a second than a GIF can show."""
     if fps > _MAX_GIF_RATE:
-        raise InputError(f"fps is {fps}, a .gif can have at most {_MAX_GIF_RATE}: give a lower rate or another ending")
+        raise InputError(
+            f"a .gif can have at most {_MAX_GIF_RATE} frames a second, not {fps}: give a lower rate or another ending"
+        )
 
 
 def encode_gif(path: Path, pictures: UInt8[np.ndarray, "t h w 3"], fps: Fraction, comment: str | None) -> None:

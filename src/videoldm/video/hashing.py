@@ -1,8 +1,9 @@
-"""The content hash that names a source file."""
+"""Content hashes, which name source files and tell whether inputs have changed."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -13,3 +14,10 @@ def file_hash(path: str | Path) -> str:
     """The BLAKE2b-160 hash of the file's bytes, 40 hexadecimal digits; raises InputError if it cannot be read."""
     with existing_file(path, kind="a file").open("rb") as file:
         return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=20)).hexdigest()
+
+
+def files_hash(folder: Path, parts: Iterable[str] = (".",)) -> str:
+    """The hash over names and bytes of all files below some `parts` of a folder, 40 hexadecimal digits."""
+    files = sorted({path for part in parts for path in (folder / part).rglob("*") if path.is_file()})
+    lines = "".join(f"{path.relative_to(folder).as_posix()} {file_hash(path)}\n" for path in files)
+    return hashlib.blake2b(lines.encode(), digest_size=20).hexdigest()

@@ -6,7 +6,6 @@ import io
 import struct
 import warnings
 import zlib
-from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -90,17 +89,6 @@ def fit_picture(
         case _:
             raise InputError(f"mode is {mode!r}, it should be crop, pad or stretch")
     return from_uint8(torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous())
-
-
-def nearest_size(aspect: Fraction | float, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """Of the (height, width) `sizes`, the one whose aspect (width / height) is nearest to `aspect` by ratio.
-
-    The first of equally near ones.
-    """
-    if not 0 < aspect < float("inf") or not sizes:
-        raise InputError(f"aspect is {aspect} for {len(sizes)} sizes, it should be above 0 for at least one size")
-    wanted = Fraction(aspect)
-    return min(sizes, key=lambda size: max(ratio := Fraction(size[1], size[0]) / wanted, 1 / ratio))
 
 
 def _upright(image: Image.Image) -> Image.Image:

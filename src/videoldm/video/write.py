@@ -35,7 +35,7 @@ _ENCODERS: dict[str, _Encoder] = {
 def write_video(
     path: str | Path,
     pixels: Float[Tensor, "t c h w"] | UInt8[Tensor, "t c h w"],
-    fps: Fraction,
+    fps: Fraction | float,
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a clip, pixels in [-1, 1] (clamped) or uint8 0..255, to play at `fps` frames a second.
@@ -46,12 +46,10 @@ def write_video(
     Atomic; raises InputError for an unknown ending, a rate that the format cannot have, pixels that are not finite, or
     a place that cannot be written to.
     """
-    check_output(path, fps)
     pictures = _pictures(pixels)
+    check_output(path, fps, num_frames=len(pictures))
     rate, suffix = parse_rate(fps), Path(path).suffix.lower()
     text = None if metadata is None else pack(metadata)
-    if suffix == ".png" and len(pictures) != 1:
-        raise InputError(f"{path}: a .png holds one frame, not {len(pictures)}: give a name without ending (a folder)")
     if not suffix:
         write_png_folder(path, pictures, text)
     else:
@@ -60,8 +58,8 @@ def write_video(
     write_sidecar(path, metadata)
 
 
-def check_output(path: str | Path, fps: Fraction) -> None:
-    """Find out before the work starts whether `write_video` knows the ending and can use the rate; else InputError."""
+def check_output(path: str | Path, fps: Fraction | float, *, num_frames: int) -> None:
+    """Find out before the work starts whether `write_video` could write such a clip there; raises InputError if not."""
     rate, suffix = parse_rate(fps), Path(path).suffix.lower()
     if suffix and suffix not in _ENCODERS:
         raise InputError(
@@ -70,6 +68,8 @@ def check_output(path: str | Path, fps: Fraction) -> None:
         )
     if suffix == ".gif":
         check_gif_rate(rate)
+    if suffix == ".png" and num_frames != 1:
+        raise InputError(f"{path}: a .png holds one frame, not {num_frames}: give a name without ending (a folder)")
 
 
 def _pictures(pixels: Tensor) -> Pictures:

@@ -248,8 +248,9 @@ def test_old_folder_returns_when_the_second_rename_fails(tmp_path: Path, monkeyp
 # Kills
 
 _SLOW_WRITER = """
-import sys, time
+import signal, sys, time
 from videoldm.core.files import atomic_file, atomic_folder
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may have been started to ignore it
 with atomic_folder(sys.argv[1] + "/out", replace=True) as folder, atomic_file(sys.argv[1] + "/a.txt") as partial:
     (folder / "new").write_text("half")
     with partial.open("w") as stream:

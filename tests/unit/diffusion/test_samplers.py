@@ -50,8 +50,9 @@ class Toy:
 
 def generate(sampler, seeds, *, sigmas, on_step=lambda step: None):
     conditioning = Conditioning(context=torch.stack([torch.full((1, 8), 0.01 * seed) for seed in seeds]))
-    x = start_noise(seeds, SHAPE, sigmas[0].item())
-    return sample(sampler, Toy(), x, sigmas, conditioning, noise=SeededNoise(seeds), on_step=on_step)
+    samples = [(seed,) for seed in seeds]
+    x = start_noise(samples, SHAPE, sigmas[0].item())
+    return sample(sampler, Toy(), x, sigmas, conditioning, noise=SeededNoise(samples), on_step=on_step)
 
 
 @each_sampler
@@ -109,7 +110,7 @@ def test_network_calls_of_six_steps(sampler, calls):
     toy = Toy()
     sigmas = schedule_sigmas(Karras(), 6)
     conditioning = Conditioning(context=torch.zeros(1, 1, 8))
-    sample(sampler, toy, start_noise([0], SHAPE, 700.0), sigmas, conditioning, noise=SeededNoise([0]))
+    sample(sampler, toy, start_noise([(0,)], SHAPE, 700.0), sigmas, conditioning, noise=SeededNoise([(0,)]))
     assert toy.calls == calls
 
 
@@ -150,7 +151,7 @@ def test_churn_adds_the_variance_between_its_two_levels():
         x,
         sigmas,
         conditioning,
-        noise=SeededNoise([1]),
+        noise=SeededNoise([(1,)]),
         on_step=steps.append,
     )
     assert steps[0].sigma == pytest.approx(2.6)
@@ -171,6 +172,6 @@ def test_latents_keep_their_dtype_while_sigma_stays_precise():
         return 0.5 * x
 
     x = torch.ones(1, 2, 4, 3, 3, dtype=torch.bfloat16)
-    result = sample(Heun(), denoise, x, schedule_sigmas(Karras(), 3), Conditioning(), noise=SeededNoise([0]))
+    result = sample(Heun(), denoise, x, schedule_sigmas(Karras(), 3), Conditioning(), noise=SeededNoise([(0,)]))
     assert result.dtype == torch.bfloat16
     assert set(dtypes) == {(torch.bfloat16, torch.float32)}

@@ -55,10 +55,12 @@ def assert_bit_equal(left: Conditioning, right: Conditioning) -> None:
 
 
 @pytest.mark.parametrize("task", VIDEO_TASKS)
-def test_training_and_sampling_see_the_same_conditions(tiny_model: Path, task: TaskName) -> None:
-    """Contract 2: same pixels, noise level and stream give the same bits."""
+@pytest.mark.parametrize("is_16_bit", [False, True])
+def test_training_and_sampling_see_the_same_conditions(tiny_model: Path, task: TaskName, *, is_16_bit: bool) -> None:
+    """Contract 2: same pixels, noise level and stream give the same bits, whatever the precision of training."""
     model, clips = load_model(str(tiny_model), task), one(training_clips(), 2)
-    trained = training_conditioning(TASKS[task], model, clips, num_frames=NUM_FRAMES, dropout=NEVER)
+    with torch.autocast("cpu", torch.bfloat16, enabled=is_16_bit):
+        trained = training_conditioning(TASKS[task], model, clips, num_frames=NUM_FRAMES, dropout=NEVER)
     by_image = task == "image-to-video"
     asked = Inputs(
         samples=clips.samples,

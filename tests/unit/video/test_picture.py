@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageCms, ImageOps
 
 from videoldm.core.errors import InputError
-from videoldm.video.picture import fit_picture, load_picture, nearest_size
+from videoldm.video.picture import fit_picture, load_picture
 from videoldm.video.pixels import from_uint8
 from videoldm.video.resize import resize
 
@@ -280,18 +280,3 @@ def test_stretch_shows_all_of_it():
 def test_impossible_fit(size, mode):
     with pytest.raises(InputError, match=r"size is|mode is 'zoom', it should be crop, pad or stretch"):
         fit_picture(_picture(), size[0], size[1], mode)
-
-
-def test_nearest_size():
-    sizes = [(576, 1024), (64, 64), (1024, 576)]
-    assert nearest_size(Fraction(16, 9), sizes) == (576, 1024)
-    assert nearest_size(1.2, sizes) == (64, 64)
-    assert nearest_size(0.6, sizes) == (1024, 576)
-    assert nearest_size(1e-9, sizes) == (1024, 576)
-    # By ratio: 4:1 is as far from 2:1 as 1:1 is; the first wins.
-    assert nearest_size(2, [(1, 4), (1, 1)]) == (1, 4)
-    assert nearest_size(2, [(1, 1), (1, 4)]) == (1, 1)
-    assert nearest_size(1, [(288, 512), (576, 1024)]) == (288, 512)
-    for aspect, choice in ((0, sizes), (-1, sizes), (float("nan"), sizes), (float("inf"), sizes), (1, [])):
-        with pytest.raises(InputError, match="aspect is"):
-            nearest_size(aspect, choice)

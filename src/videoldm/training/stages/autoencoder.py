@@ -20,6 +20,8 @@ from videoldm.training.world import prepare_world
 from videoldm.video.contact_sheet import contact_sheet
 
 NUM_VALIDATION_FRAMES = 64
+SMALLEST_ERROR = 1e-5
+"""Keeps the logarithm finite; of pixels in [-1, 1] it is 56 dB."""
 
 
 class AutoencoderObjective:
@@ -46,9 +48,9 @@ class AutoencoderObjective:
         noise = torch.stack([normal(mean.shape[1:], self._seed, "posterior", position) for position in positions])
         decoded = self.autoencoder.decode(mean + torch.exp(0.5 * log_variance) * noise.to(mean)).float()
         error = decoded - pixels
-        squared, absolute = _mean_per_sample(error.square()), _mean_per_sample(error.abs())
+        squared = _mean_per_sample(error.square())
         divergence = _mean_per_sample(Posterior(mean, log_variance).kl())
-        loss = squared + 0.25 * absolute + self._stage.kl_weight * divergence
+        loss = torch.log(squared + SMALLEST_ERROR) + self._stage.kl_weight * divergence
         return Losses(per_sample=loss, parts={"squared_error": squared, "divergence": divergence})
 
     def validate(self, folder: Path) -> dict[str, float]:

@@ -34,7 +34,11 @@ class WorldData(Config):
 
 
 class AutoencoderStage(Config):
-    """Reconstruction (squared plus absolute error) and a light pull of the posterior to a standard normal."""
+    """Reconstruction and a light pull of the posterior to a standard normal.
+
+    The loss of a frame is the logarithm of its squared error, PSNR but for the unit, so that easy frames count as much
+    as hard ones; `kl_weight` is to be seen against that.
+    """
 
     kind: Literal["autoencoder"] = "autoencoder"
     model: AutoencoderConfig
@@ -42,7 +46,7 @@ class AutoencoderStage(Config):
     validation: WorldData
     pictures: str = ""
     picture_fraction: Fraction01 = 0.0
-    kl_weight: Annotated[float, Field(ge=0)] = 1e-4
+    kl_weight: Annotated[float, Field(ge=0)] = 1e-3
 
     @model_validator(mode="after")
     def _pictures_are_named(self) -> Self:
@@ -68,6 +72,7 @@ class JudgeStage(Config):
     model: FeatureNetworkConfig
     data: WorldData
     validation: WorldData
+    label_smoothing: Fraction01 = 0.02
 
 
 class FromScratch(Config):

@@ -10,10 +10,9 @@ import torch
 from torch import nn
 
 from videoldm.checkpoints.native import load_autoencoder, load_unet, save_component
-from videoldm.conditioners.frames import SampleKey
 from videoldm.core.errors import InputError
 from videoldm.core.files import write_json
-from videoldm.core.random import generator, normal
+from videoldm.core.random import SampleKey, generator, normal
 from videoldm.dataset.clips import ClipShards
 from videoldm.dataset.order import sample_index
 from videoldm.diffusion.loss import denoising_loss
@@ -132,6 +131,7 @@ def _model(stage: DiffusionStage, device: str) -> VideoModel:
     text, image = load_conditioners(Path(stage.encoders), stage.model.task, device)
     autoencoder, _ = load_autoencoder(Path(stage.autoencoder))
     return VideoModel(
+        name="under training",
         config=stage.model,
         unet=_checked(_start_unet(stage), stage).to(device),
         autoencoder=autoencoder.requires_grad_(False).to(device),

@@ -1,10 +1,10 @@
-"""Training the text and the image encoder to agree on which caption belongs to which frame."""
+"""Training the text and the image encoder to agree on which caption belongs to which frame or clip."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from videoldm.conditioners.image import ImageConditioner
@@ -23,13 +23,28 @@ NUM_VALIDATION_PAIRS = 128
 
 
 class _Pair(nn.Module):
-    """Both encoders and the logarithm of the factor on their cosines."""
+    """Both encoders, the logarithm of the factor on their cosines, and what makes a clip of three frames.
+
+    A clip is its middle frame plus a linear map of what changes from its first frame to its last: that, and not one
+    frame, is what words about motion can be compared with. The map is thrown away after training.
+    """
 
     def __init__(self, stage: EncodersStage, *, seed: int) -> None:
         super().__init__()
         self.text = build_projected_text_encoder(stage.text, seed=seed)
         self.image = build_image_encoder(stage.image, seed=seed)
+        self.change = nn.Linear(stage.image.projection_dim, stage.image.projection_dim, bias=False)
         self.logit_scale = nn.Parameter(torch.tensor(INITIAL_LOGIT_SCALE))
+        self._look = ImageConditioner(self.image)
+
+    def look(self, frames: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
+        """Embeddings of frames."""
+        return self._look(frames)[:, 0]
+
+    def watch(self, clips: Float[Tensor, "b 3 c h w"]) -> Float[Tensor, "b d"]:
+        """Embeddings of clips."""
+        first, middle, last = self.look(clips.flatten(0, 1)).unflatten(0, clips.shape[:2]).unbind(1)
+        return middle + self.change(last - first)
 
 
 class EncodersObjective:
@@ -44,8 +59,8 @@ class EncodersObjective:
             vocab_size=stage.text.vocab_size,
             max_tokens=stage.text.max_tokens,
         )
+        torch.manual_seed(seed)
         self._pair = _Pair(stage, seed=seed).to(device)
-        self._look = ImageConditioner(self._pair.image)
 
     @property
     def module(self) -> nn.Module:
@@ -53,29 +68,36 @@ class EncodersObjective:
         return self._pair
 
     def losses(self, positions: Sequence[int]) -> Losses:
-        """The contrastive loss of the batch, the same number for each of its samples."""
-        frames, texts = [], []
-        for position in positions:
-            choice = python_random(self._seed, "pair", position)
-            clip = sample_index(self._seed, position, len(self._clips))
-            frames.append(self._frame(self._clips, clip, choice.random()))
-            record = self._clips.records[clip]
-            texts.append(choice.choice((record.caption, record.image_caption)))
-        images, words = self._embed(torch.stack(frames), texts)
+        """The contrastive loss of the batch, the same number for each of its samples.
+
+        Half of the batch are frames with captions of what is seen, half clips with captions that also tell the motion.
+        """
+        half = len(positions) // 2
+        frames = [self._drawn(position) for position in positions[:half]]
+        clips = [self._drawn(position) for position in positions[half:]]
+        seen = [self._frame(self._clips, index, place) for index, place in frames]
+        watched = [torch.stack([self._frame(self._clips, i, place) for place in (0, 0.5, 1)]) for i, _ in clips]
+        records = self._clips.records
+        texts = [records[i].image_caption for i, _ in frames] + [records[i].caption for i, _ in clips]
+        parts = [self._pair.look(torch.stack(seen))] if seen else []
+        images = torch.cat([*parts, self._pair.watch(torch.stack(watched))]).float()
+        words = self._words(texts)
         with torch.autocast(images.device.type, enabled=False):  # cosines in 16 bits are too coarse to be told apart
-            loss = contrastive_loss(images, words, self._pair.logit_scale.clamp(max=MAX_LOGIT_SCALE))
+            scale = self._pair.logit_scale.clamp(max=MAX_LOGIT_SCALE)
+            loss = contrastive_loss(images, words, scale, ignored=_equal(texts).to(images.device))
         return Losses(per_sample=loss.expand(len(positions)))
 
     def validate(self, folder: Path) -> dict[str, float]:
-        """How often, of `NUM_VALIDATION_PAIRS` held-out captions, the frame's own or an equal one is nearest."""
+        """How often, of `NUM_VALIDATION_PAIRS` held-out captions, one's own is nearest to a frame or clip."""
         clips = self._validation_clips
         indices = range(min(NUM_VALIDATION_PAIRS, len(clips)))
-        texts = [clips.records[i].image_caption for i in indices]
-        images, words = self._embed(torch.stack([self._frame(clips, i, 0.5) for i in indices]), texts)
-        nearest = (nn.functional.normalize(images, dim=-1) @ nn.functional.normalize(words, dim=-1).T).argmax(1)
-        hits = [texts[i] == texts[j] for i, j in enumerate(nearest.tolist())]
-        result = {"retrieval": sum(hits) / len(hits)}
-        write_json(folder / "retrieval.json", result | {"num_pairs": len(hits)})
+        frames = torch.stack([torch.stack([self._frame(clips, i, place) for place in (0, 0.5, 1)]) for i in indices])
+        records = [clips.records[i] for i in indices]
+        result = {
+            "frame_retrieval": self._retrieval(self._pair.look(frames[:, 1]), [one.image_caption for one in records]),
+            "clip_retrieval": self._retrieval(self._pair.watch(frames), [one.caption for one in records]),
+        }
+        write_json(folder / "retrieval.json", result | {"num_pairs": len(indices)})
         return result
 
     def export(self, folder: Path) -> None:
@@ -89,11 +111,23 @@ class EncodersObjective:
         num_frames = clips.num_frames
         return clips.frame(index, min(int(place * num_frames), num_frames - 1))
 
-    def _embed(
-        self, pixels: Float[Tensor, "b c h w"], texts: list[str]
-    ) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b d"]]:
-        tokens = self._tokenizer(
-            texts, padding="max_length", truncation=True, max_length=self._pair.text.config.max_position_embeddings
-        )
-        words = self._pair.text(input_ids=torch.tensor(tokens["input_ids"], device=self._device)).text_embeds
-        return self._look(pixels)[:, 0].float(), words.float()
+    def _drawn(self, position: int) -> tuple[int, float]:
+        """Which clip a sample is of, and which moment of it if one frame is wanted."""
+        clip = sample_index(self._seed, position, len(self._clips))
+        return clip, python_random(self._seed, "moment", position).random()
+
+    def _words(self, texts: list[str]) -> Float[Tensor, "b d"]:
+        max_tokens = self._pair.text.config.max_position_embeddings
+        rows = self._tokenizer(texts, padding="max_length", truncation=True, max_length=max_tokens)
+        return self._pair.text(input_ids=torch.tensor(rows["input_ids"], device=self._device)).text_embeds.float()
+
+    def _retrieval(self, images: Float[Tensor, "b d"], texts: list[str]) -> float:
+        """The share of pictures whose nearest text is theirs or reads the same."""
+        cosines = nn.functional.normalize(images, dim=-1) @ nn.functional.normalize(self._words(texts), dim=-1).T
+        hits = [texts[i] == texts[j] for i, j in enumerate(cosines.argmax(1).tolist())]
+        return sum(hits) / len(hits)
+
+
+def _equal(texts: Sequence[str]) -> Bool[Tensor, "b b"]:
+    """Which other samples have the same text, so that it is no mistake to take theirs."""
+    return torch.tensor([[i != j and left == right for j, right in enumerate(texts)] for i, left in enumerate(texts)])

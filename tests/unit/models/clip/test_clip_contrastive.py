@@ -48,5 +48,11 @@ def test_matching_pairs_cost_less_than_mixed_up_ones_and_chance_costs_log_b() ->
     embeds, scale = torch.eye(4), torch.tensor(INITIAL_LOGIT_SCALE)
     assert contrastive_loss(embeds, embeds, scale) < 1e-4
     assert contrastive_loss(embeds, embeds.roll(1, 0), scale) > 10
+    # Two samples that read the same: taking one for the other is no mistake.
+    twins = torch.eye(3)[[0, 0, 1, 2]]
+    ignored = torch.zeros(4, 4, dtype=torch.bool)
+    ignored[0, 1] = ignored[1, 0] = True
+    assert contrastive_loss(twins, twins, scale) > 0.3
+    assert contrastive_loss(twins, twins, scale, ignored=ignored) < 1e-4
     same = torch.ones(4, 4)
     assert contrastive_loss(same, same, scale).item() == pytest.approx(math.log(4), abs=1e-5)
