@@ -25,13 +25,15 @@ from videoldm.core.progress import progress
 from videoldm.core.random import python_random
 from videoldm.measures.features.network import FeatureNetwork
 from videoldm.measures.features.store import load_feature_network
+from videoldm.measures.frechet import frechet_distance
 from videoldm.measures.motion import mean_motion, video_motion
+from videoldm.measures.perceptual import perceptual_distance
 from videoldm.measures.psnr import psnr
 from videoldm.measures.warping import estimated_warping_error
 from videoldm.synthetic.captions import caption
 from videoldm.synthetic.config import WorldOptions
 from videoldm.synthetic.elements import Scene
-from videoldm.synthetic.render import render
+from videoldm.synthetic.render import render, render_pixels
 from videoldm.synthetic.scene import sample_scene, scene_from
 from videoldm.synthetic.vocabulary import COLOURS, OBJECT_MOTIONS, SHAPES
 from videoldm.tasks.model import VideoModel, load_model
@@ -39,6 +41,7 @@ from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs
 
 FPS = Fraction(7)
+NUM_FRAMES = 14
 SEED = 2024
 BATCH = 4
 EVERY_PROMPT = list(product(SHAPES, COLOURS, [motion for motion in OBJECT_MOTIONS if motion != "still"]))
@@ -63,13 +66,12 @@ def main() -> None:
     arguments = parser.parse_args()
     start = time.monotonic()
     judge = load_feature_network(model_folder(arguments.model) / "judge")
-    scenes = [sample_scene(SEED, "test", index, WorldOptions()) for index in range(arguments.scenes)]
     by_image = load_model(arguments.model, "image-to-video")
-    rendered = render(scenes, num_frames=by_image.config.num_frames, fps=FPS)
+    rendered = render(test_scenes(0, arguments.scenes), num_frames=NUM_FRAMES, fps=FPS)
     clips, told_motion = rendered.pixels, mean_motion(rendered.motion, FPS).tolist()
     rows = [
         *autoencoder_rows(by_image, clips),
-        *image_to_video_rows(by_image, clips, told_motion),
+        *image_to_video_rows(by_image, judge, clips, told_motion),
         *text_to_video_rows(load_model(arguments.model, "text-to-video"), judge, arguments.prompts),
         *judge_rows(judge),
     ]
@@ -78,6 +80,16 @@ def main() -> None:
         table.add_row(row.what, str(row.count), row.bar, row.figure)
     Console().print(table)
     print(f"{time.monotonic() - start:.0f} s on {torch.get_num_threads()} threads, torch {torch.__version__}")
+
+
+def test_scenes(first: int, count: int) -> list[Scene]:
+    """Scenes that training never saw."""
+    return [sample_scene(SEED, "test", index, WorldOptions()) for index in range(first, first + count)]
+
+
+def true_clips(first: int, count: int) -> Float[Tensor, "b t c h w"]:
+    """The rendered clips of such scenes."""
+    return render_pixels(test_scenes(first, count), num_frames=NUM_FRAMES, fps=FPS)
 
 
 def autoencoder_rows(model: VideoModel, clips: Float[Tensor, "b t c h w"]) -> Iterator[Row]:
@@ -90,9 +102,9 @@ def autoencoder_rows(model: VideoModel, clips: Float[Tensor, "b t c h w"]) -> It
 
 
 def image_to_video_rows(
-    model: VideoModel, clips: Float[Tensor, "b t c h w"], told_motion: Sequence[float]
+    model: VideoModel, judge: FeatureNetwork, clips: Float[Tensor, "b t c h w"], told_motion: Sequence[float]
 ) -> Iterator[Row]:
-    """Fidelity to the picture, and motion (by estimated flow) beside that of the true clips.
+    """Fidelity to the picture, and motion (by estimated flow) and features beside those of the true clips.
 
     Once each clip is told its true motion, once all get the model's default.
     """
@@ -109,6 +121,21 @@ def image_to_video_rows(
         yield Row(f"{what}: first frame PSNR to the input", count, ">= 24 dB", f"{first:.2f} dB")
         yield Row(f"{what}: motion, of the true clips'", count, "0.5 to 2", f"{motion / true:.2f} (true {true:.4f})")
         yield consistency_row(what, videos)
+        yield from feature_rows(what, judge, videos, clips)
+    yield consistency_row("true clips", clips)
+    yield from feature_rows("true clips of other scenes", judge, true_clips(len(clips), len(clips)), clips)
+
+
+@torch.no_grad()
+def feature_rows(
+    what: str, judge: FeatureNetwork, videos: Float[Tensor, "b t c h w"], clips: Float[Tensor, "b t c h w"]
+) -> Iterator[Row]:
+    """Distances to the true clips in the judge's features: of the whole set, and clip by clip."""
+    ours, true = judge(videos), judge(clips)
+    frechet = frechet_distance(ours.embedding, true.embedding)
+    perceptual = float(perceptual_distance(ours.maps, true.maps).mean())
+    yield Row(f"{what}: Frechet distance to the true clips", len(videos), "stated", f"{frechet:.2f}")
+    yield Row(f"{what}: perceptual distance to the true clips", len(videos), "stated", f"{perceptual:.4f}")
 
 
 def videos_of_pictures(
@@ -151,7 +178,11 @@ def text_to_video_rows(model: VideoModel, judge: FeatureNetwork, count: int) -> 
             advance(len(part))
     for head, bar in (("colour", 90), ("shape", 80), ("motion", 75)):
         yield Row(f"text to video: {head} right", count, f">= {bar} %", f"{100 * right[head] / count:.0f} %")
-    yield consistency_row("text to video", torch.cat(made))
+    videos, true = torch.cat(made), render_pixels(scenes, num_frames=NUM_FRAMES, fps=FPS)
+    of_true = float(video_motion(videos, FPS).mean() / video_motion(true, FPS).mean())
+    yield Row("text to video: motion, of clips rendered from the same words", count, "stated", f"{of_true:.2f}")
+    yield consistency_row("text to video", videos)
+    yield consistency_row("clips rendered from the same words", true)
 
 
 def prompt_scenes(count: int) -> Iterator[Scene]:

@@ -13,6 +13,7 @@ import torch
 from command_line import CommandLine
 from odd_pictures import noise, write_bad, write_good, write_one
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from tiny_model import NUM_FRAMES, SIZE, STEPS
 
 from videoldm.cli.plan import MAX_BATCH
@@ -230,7 +231,7 @@ def test_settings_that_do_not_fit(cli: CommandLine, tiny_model: Path, cat: Path)
     settings["videoldm"]["request"]["num_frames"] = 0
     Path("bad.json").write_text(json.dumps(settings))
     line = cli.refuses("generate", "--from", "bad.json", "-o", "b.webp")
-    assert line == "bad.json: num_frames is 0, should be greater than or equal to 1"
+    assert line == "bad.json: request.num_frames is 0, should be greater than or equal to 1"
 
 
 def test_other_weights_cannot_repeat_a_clip(cli: CommandLine, tiny_model: Path) -> None:
@@ -241,6 +242,44 @@ def test_other_weights_cannot_repeat_a_clip(cli: CommandLine, tiny_model: Path) 
     line = cli.refuses("generate", "--from", "a.mkv", "-o", "b.mkv")
     assert line.startswith("a.mkv was made by other weights than model mine has now: give the folder of the model")
     cli.succeeds("generate", "--from", "a.mkv", "--model", tiny_model, "-o", "b.mkv")
+    assert np.array_equal(frames(Path("a.mkv")), frames(Path("b.mkv")))
+
+
+@pytest.mark.parametrize("part", ["text-to-video/unet", "text_encoder", "autoencoder"])
+def test_broken_weights_are_told(cli: CommandLine, tiny_model: Path, part: str) -> None:
+    shutil.copytree(tiny_model, "mine")
+    weights = Path("mine", part, "model.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-100])
+    line = cli.refuses("generate", "--prompt", "a cube", "--model", "mine", *FEW)
+    assert line.startswith(f"mine/{part}/model.safetensors: cannot be read as safetensors")
+    weights.unlink()
+    assert f"mine/{part}" in cli.refuses("generate", "--prompt", "a cube", "--model", "mine", *FEW)
+
+
+def test_gap_in_an_encoder_is_told(cli: CommandLine, tiny_model: Path) -> None:
+    """transformers would fill it with random numbers."""
+    shutil.copytree(tiny_model, "mine")
+    path = Path("mine/text_encoder/model.safetensors")
+    tensors = load_file(path)
+    del tensors[next(name for name in tensors if name.endswith("fc1.weight"))]
+    save_file(tensors, path, metadata={"format": "pt"})
+    line = cli.refuses("generate", "--prompt", "a cube", "--model", "mine", *FEW)
+    assert line.startswith("mine/text_encoder: its weights lack ")
+    assert "fc1.weight" in line
+
+
+def test_model_in_the_folder_one_is_in(
+    cli: CommandLine, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny_model)
+    cli.succeeds("generate", "--prompt", "a cube", "--model", ".", "-o", tmp_path / "a.mkv", *FEW)
+
+
+def test_noise_strength_has_no_effect_on_a_sentence(cli: CommandLine, tiny_model: Path) -> None:
+    words = ("generate", "--prompt", "a cube", "--model", tiny_model, *FEW)
+    outcome = cli(*words, "--noise-aug-strength", 0.5, "-o", "a.mkv")
+    assert "warning: --noise-aug-strength has no effect without a picture" in outcome.err
+    cli.succeeds(*words, "-o", "b.mkv")
     assert np.array_equal(frames(Path("a.mkv")), frames(Path("b.mkv")))
 
 

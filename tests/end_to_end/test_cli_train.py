@@ -109,7 +109,8 @@ def test_what_cannot_be_trained(cli: CommandLine, words: tuple[str, ...], line: 
 
 def test_dry_run_leaves_no_trace(cli: CommandLine) -> None:
     out = cli.succeeds("train", "mini-judge", "--dry-run")
-    assert out.splitlines()[1] == "65,536 samples in batches of 16 would be trained in runs/mini-judge"
+    count = RECIPES["mini-judge"]().training.num_samples
+    assert out.splitlines()[1] == f"{count:,} samples in batches of 16 would be trained in runs/mini-judge"
     assert cli.content() == {}
 
 

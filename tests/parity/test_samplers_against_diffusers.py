@@ -1,5 +1,7 @@
 """Levels and whole sampling runs against diffusers' schedulers, with the same small function as the network."""
 
+import itertools
+
 import pytest
 import torch
 from diffusers import (
@@ -93,8 +95,11 @@ def test_discrete_levels():
     torch.testing.assert_close(discrete_sigmas().float(), ((1 - alphas_bar) / alphas_bar).sqrt(), rtol=1e-4, atol=0)
 
 
-@pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
-@pytest.mark.parametrize("num_steps", [4, 10])
+@pytest.mark.parametrize(
+    ("spacing", "num_steps"),
+    # Where 999 is no multiple of steps - 1, their "linspace" falls between levels, ours takes the nearest.
+    [*itertools.product(["leading", "trailing"], [4, 7, 10, 30, 77]), ("linspace", 4), ("linspace", 10)],
+)
 def test_discrete_spacings_are_theirs(spacing, num_steps):
     scheduler = EulerDiscreteScheduler(**STABLE_DIFFUSION, timestep_spacing=spacing, steps_offset=1)
     scheduler.set_timesteps(num_steps)

@@ -16,7 +16,7 @@ from videoldm.models.clip.config import ImageEncoderConfig, TextEncoderConfig
 from videoldm.models.clip.tokenizer import train_tokenizer
 from videoldm.models.unet.config import UNetConfig
 from videoldm.models.unet.network import VideoUNet
-from videoldm.tasks.config import SamplingConfig, Signals, TaskModelConfig
+from videoldm.tasks.config import SamplingConfig, SignalDefaults, TaskModelConfig
 
 WIDTH = 16
 NUM_FRAMES, SIZE, STEPS = 3, 16, 2
@@ -48,7 +48,7 @@ def task_config(task):
         height=SIZE,
         width=SIZE,
         micro=MicroConfig(embedding_dim=8, trained_fps=(5, 10)),
-        signals=Signals(),
+        signals=SignalDefaults(),
         sampling=SamplingConfig(
             num_inference_steps=STEPS, schedule=Karras(sigma_min=0.1, sigma_max=5.0), guidance=Guidance(scale=scale)
         ),

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import TypeVar
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from videoldm.checkpoints.keymap import KeyMap, load
 from videoldm.core.config import Config, read_config
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file, write_json
+from videoldm.core.tensors import read_tensors
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.unet.config import UNetConfig
@@ -38,10 +39,8 @@ def load_config(folder: Path, config_type: type[C]) -> C:
 def load_weights(folder: Path, module: nn.Module) -> None:
     """Fill `module` from `folder`, in the module's dtype; every key must fit."""
     path = folder / "model.safetensors"
-    if not path.is_file():
-        raise InputError(f"{folder} has no model.safetensors")
     paths = {key.rpartition(".")[0] for key in module.state_dict()}
-    load(module, load_file(path), KeyMap({path: path for path in paths}), source=str(path))
+    load(module, read_tensors(path), KeyMap({path: path for path in paths}), source=str(path))
 
 
 def load_autoencoder(folder: Path) -> tuple[Autoencoder, AutoencoderConfig]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from videoldm.cli.inputs import PICTURE_ENDINGS
 from videoldm.core.errors import InputError
-from videoldm.video.input_file import existing_file
+from videoldm.core.input_file import existing_file
 
 WITH_SETTINGS = (".gif", ".webp", ".png", ".json")
 SURE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")

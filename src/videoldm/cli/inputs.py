@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from videoldm.core.errors import InputError
-from videoldm.video.input_file import existing_file
+from videoldm.core.input_file import existing_file
 
 # A .heic cannot be read, which its user should be told.
 PICTURE_ENDINGS = frozenset({

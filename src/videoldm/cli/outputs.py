@@ -26,7 +26,8 @@ def slug(text: str) -> str:
 def stems_of(paths: Sequence[Path]) -> list[str]:
     """A name for the clips of each picture: its own without the ending, unless that is another's too."""
     counts = Counter(path.stem for path in paths)
-    return [path.stem if counts[path.stem] == 1 else path.name.replace(".", "-") for path in paths]
+    stems = [path.stem if counts[path.stem] == 1 else path.name.replace(".", "-") for path in paths]
+    return stems if len(set(stems)) == len(stems) else [path.name for path in paths]
 
 
 def output_paths(output: str | None, names: Sequence[Sequence[str]]) -> list[list[Path]]:

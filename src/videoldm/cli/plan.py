@@ -20,7 +20,7 @@ from videoldm.core.errors import InputError
 from videoldm.core.files import check_writable
 from videoldm.tasks.config import TaskModelConfig
 from videoldm.tasks.folder import content_hash, find_model, size_factor, task_config
-from videoldm.tasks.request import MAX_SEED, Request, check_picture, check_size
+from videoldm.tasks.request import MAX_SEED, Request, Settings, check_picture, check_size
 
 BESIDE_FROM = frozenset({"from_", "image", "model", "output", "device", "json_", "contact_sheet"})
 """What may be said when the settings come from an earlier clip."""
@@ -69,8 +69,9 @@ def plan_new(options: GenerateOptions) -> Plan:
         check_size(height, width, factor=size_factor(folder))
     except InputError as error:
         raise InputError(f"--{error}") from None
-    if image is None and "resize" in options.model_fields_set:
-        warnings.warn("--resize has no effect without a picture", stacklevel=1)
+    for field in ("resize", "noise_aug_strength"):
+        if image is None and field in options.model_fields_set:
+            warnings.warn(f"{option_name(field)} has no effect without a picture", stacklevel=1)
     num_frames = options.num_frames or config.num_frames
     check_memory(min(options.num_videos_per_prompt, MAX_BATCH), num_frames, height, width)
 
@@ -119,7 +120,8 @@ def stored_request(source: str, *, image: str | None, model: str | None, device:
     stored = read_metadata(source)
     if stored is None or not isinstance(stored.get("request"), dict):
         raise InputError(f"{source}: holds no settings, it should be a clip that videoldm made or the .json beside it")
-    request = validate(Request, stored["request"], source=source)
+    settings = validate(Settings, stored, source=source)
+    request = settings.request
     if model is not None:
         request = request.model_copy(update={"model": model})
     if image is not None:
@@ -129,10 +131,10 @@ def stored_request(source: str, *, image: str | None, model: str | None, device:
     elif request.image is not None and not Path(request.image).exists():
         raise InputError(f"{source} was made from {request.image}, which is not here: give the picture beside --from")
     check_picture(request)
-    check_weights(request, stored.get("model_hash"), source)
-    warn_of_versions(stored.get("versions", {}))
-    if stored.get("device", device) != device:
-        warnings.warn(f"made on {stored['device']}, this is {device}: pixels may differ a little", stacklevel=1)
+    check_weights(request, settings.model_hash, source)
+    warn_of_versions(settings.versions)
+    if settings.device != device:
+        warnings.warn(f"made on {settings.device}, this is {device}: pixels may differ a little", stacklevel=1)
     return request
 
 

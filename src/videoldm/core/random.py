@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,6 +49,19 @@ def normal(
 
     drawn = torch.randn(shape, generator=generator(seed, stream, *position), dtype=torch.float32)
     return drawn.to(dtype or torch.float32)
+
+
+@contextmanager
+def seeded_initialisation(seed: int, stream: str) -> Generator[None]:
+    """Within the context new modules take their weights from a stream of ours; torch's own state comes back after it.
+
+    Modules initialise themselves from torch's global generator, which nothing else here touches.
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.random.set_rng_state(generator(seed, stream).get_state())
+        yield
 
 
 def python_random(seed: int, stream: str, *position: int) -> random.Random:

@@ -167,8 +167,9 @@ Spacing = Literal["leading", "trailing", "linspace"]
 class SDDiscrete(Config):
     """A selection of Stable Diffusion's thousand levels.
 
-    spacing: "leading" takes every (1000 / steps)-th level from level 1 on, so it never sees the noisiest one;
-    "trailing" the same from the noisiest level down; "linspace" spreads the steps over all levels, both ends included.
+    spacing: "leading" takes every (1000 // steps)-th level from level 1 on, so it never sees the noisiest ones (at 30
+    steps it starts at level 958); "trailing" every (1000 / steps)-th from the noisiest level down; "linspace" spreads
+    the steps over all levels, both ends included.
     """
 
     kind: Literal["sd_discrete"] = "sd_discrete"

@@ -109,7 +109,11 @@ def scales_at(guidance: Guidance, sigma: Float[Tensor, " b"], num_frames: int) -
 
 
 def frame_scales(scale: FrameScale, num_frames: int) -> Float[Tensor, " t"]:
-    """The scale of each frame of a clip (float32, on the CPU); a clip of one frame gets the first frame's."""
+    """The scale of each frame of a clip (float32, on the CPU).
+
+    A clip of one frame gets the first frame's scale, under a trapezoid the plateau's, as it is all plateau when it is
+    shorter than 1 / edge.
+    """
     match scale:
         case Constant():
             return torch.full((num_frames,), scale.scale)

@@ -54,7 +54,7 @@ def _sd_discrete(num_steps: int, spacing: Spacing) -> Float[Tensor, " steps"]:
     stride = NUM_LEVELS / num_steps
     match spacing:
         case "leading":
-            indices = 1 + (falling * stride).long()
+            indices = 1 + falling.long() * (NUM_LEVELS // num_steps)
         case "trailing":
             indices = ((falling + 1) * stride).round().long() - 1
         case "linspace":

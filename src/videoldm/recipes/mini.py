@@ -10,7 +10,7 @@ from videoldm.models.clip.config import MINI_IMAGE_ENCODER, MINI_TEXT_ENCODER
 from videoldm.models.presets import MINI
 from videoldm.models.unet.config import NoTemporalLayers, UNetConfig
 from videoldm.synthetic.vocabulary import CAMERA_MOTIONS, COLOURS, OBJECT_MOTIONS, SHAPES
-from videoldm.tasks.config import SamplingConfig, Signals, TaskModelConfig, TaskName
+from videoldm.tasks.config import SamplingConfig, SignalDefaults, TaskModelConfig, TaskName
 from videoldm.training.config import CosineRate, OptimizerConfig, TrainingConfig
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.config import (
@@ -29,11 +29,11 @@ TRAIN_CLIPS = WorldData(split="train", num_clips=4096)
 VALIDATION_CLIPS = WorldData(split="validation", num_clips=256)
 JUDGED_CLIPS = WorldData(split="validation", num_clips=1024)
 # Half of the clips whose object moves under a still camera have a bucket below 46, half of all clips one below 57.
-SIGNALS: Mapping[TaskName, Signals] = MappingProxyType(
+SIGNALS: Mapping[TaskName, SignalDefaults] = MappingProxyType(
     {
-        "text-to-image": Signals(fps=1, motion_bucket=0, noise_level=0),
-        "text-to-video": Signals(fps=7, motion_bucket=48, noise_level=0),
-        "image-to-video": Signals(fps=7, motion_bucket=56, noise_level=0.02),
+        "text-to-image": SignalDefaults(fps=1, motion_bucket=0, noise_level=0),
+        "text-to-video": SignalDefaults(fps=7, motion_bucket=48, noise_level=0),
+        "image-to-video": SignalDefaults(fps=7, motion_bucket=56, noise_level=0.02),
     }
 )
 
@@ -103,8 +103,8 @@ def mini_video() -> Recipe:
         model=_task_model("text-to-video", num_frames=MINI.num_frames),
         unet=MINI.unet,
         start=FromImageModel(folder="runs/mini-image/export"),
-        noise_levels=LogNormal(p_mean=0.0, p_std=1.4),
-        training=_training(num_samples=28_672, batch_size=8, learning_rate=1e-3, validate_every_samples=4_096),
+        noise_levels=LogNormal(p_mean=1.2, p_std=1.7),
+        training=_training(num_samples=24_576, batch_size=8, learning_rate=1e-3, validate_every_samples=4_096),
     )
 
 
@@ -130,8 +130,8 @@ def mini_image_to_video() -> Recipe:
         model=_task_model("image-to-video", num_frames=MINI.num_frames),
         unet=MINI.unet.model_copy(update={"concat_channels": MINI.unet.in_channels}),
         start=FromVideoModel(folder="runs/mini-video/export"),
-        noise_levels=LogNormal(p_mean=0.3, p_std=1.5),
-        training=_training(num_samples=16_384, batch_size=8, learning_rate=8e-4, validate_every_samples=4_096),
+        noise_levels=LogNormal(p_mean=1.0, p_std=1.6),
+        training=_training(num_samples=12_288, batch_size=8, learning_rate=8e-4, validate_every_samples=4_096),
     )
 
 
@@ -177,7 +177,7 @@ def _task_model(task: TaskName, *, num_frames: int) -> TaskModelConfig:
         signals=SIGNALS[task],
         sampling=SamplingConfig(
             num_inference_steps=25,
-            schedule=Karras(sigma_min=0.01, sigma_max=80.0),
+            schedule=Karras(sigma_min=0.02, sigma_max=200.0),
             sampler=Euler(),
             guidance=Guidance(scale=scale),
         ),

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file, atomic_folder
+from videoldm.tasks.folder import RECIPE_FILE
 from videoldm.training.run import CONFIG_FILE
 
 PARTS = {
@@ -26,8 +27,6 @@ PARTS = {
 }
 """Part of the model folder -> where a run left it."""
 
-RECIPE_FILE = "recipe.yaml"
-"""What `videoldm train` takes to make the part anew."""
 MAX_FILE_BYTES, MAX_BYTES = 12_000_000, 25_000_000
 
 

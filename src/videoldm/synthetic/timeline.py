@@ -133,7 +133,8 @@ def plan_long_video(seed: int, index: int = 0, options: LongVideoOptions | None 
         scene_index = index * 1_000_003 + number
         shots.append(_shot(draw, sample_scene(seed, options.split, scene_index, options.world), start, last, options))
         if number + 1 < options.num_shots:
-            transition, start = _transition(draw, last, options)
+            earliest = transitions[-1].span.last_frame + 2 if transitions else 1
+            transition, start = _transition(draw, last, options, earliest=earliest)
             transitions.append(transition)
             shots[-1] = dataclasses.replace(shots[-1], span=Span(shots[-1].span.first_frame, _last_seen(transition)))
     clear = _clear_spans(shots, transitions)
@@ -160,8 +161,11 @@ def _shot(draw: random.Random, scene: Scene, first: int, last: int, options: Lon
     return Shot(Span(first, last), scene, is_static)
 
 
-def _transition(draw: random.Random, last: int, options: LongVideoOptions) -> tuple[Transition, int]:
-    """The transition at the end of a shot that would last to frame `last`, and the next shot's first frame."""
+def _transition(draw: random.Random, last: int, options: LongVideoOptions, *, earliest: int) -> tuple[Transition, int]:
+    """The transition at the end of a shot that would last to frame `last`, and the next shot's first frame.
+
+    It begins at frame `earliest` at the earliest, so that it cannot meet the transition before it.
+    """
     kind = draw.choices(list(options.transitions), list(options.transitions.values()))[0]
     length_s = draw.uniform(*(options.flash_s if kind == "flash" else options.transition_s))
     length = max(1, round(length_s * options.fps))
@@ -169,10 +173,10 @@ def _transition(draw: random.Random, last: int, options: LongVideoOptions) -> tu
         case "cut":
             return Transition(kind, Span(last + 1, last + 1), last + 1), last + 1
         case "dissolve":
-            first = last + 1 - length
-            return Transition(kind, Span(first, last), first + math.ceil((length - 1) / 2)), first
+            first = max(last + 1 - length, earliest)
+            return Transition(kind, Span(first, last), first + math.ceil((last - first) / 2)), first
         case "fade" | "flash":
-            half = max(1, length // 2)
+            half = min(max(1, length // 2), last + 1 - earliest)
             return Transition(kind, Span(last + 1 - half, last + 1 + half), last + 1), last + 1
 
 

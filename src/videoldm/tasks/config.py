@@ -20,7 +20,7 @@ class SamplingConfig(Config):
     guidance: Guidance
 
 
-class Signals(Config):
+class SignalDefaults(Config):
     """What the model is told about the clip it should make, where the user does not say."""
 
     fps: PositiveFloat = 7
@@ -37,5 +37,5 @@ class TaskModelConfig(Config):
     width: PositiveInt
     preconditioning: Preconditioning = VPrediction()
     micro: MicroConfig = SVD_MICRO
-    signals: Signals = Signals()
+    signals: SignalDefaults = SignalDefaults()
     sampling: SamplingConfig

@@ -12,12 +12,14 @@ from typing import cast, get_args
 from videoldm.assets.models import model_folder
 from videoldm.core.config import read_config
 from videoldm.core.errors import InputError
+from videoldm.core.hashing import files_hash
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.tasks.config import TaskModelConfig, TaskName
-from videoldm.video.hashing import files_hash
 
 TASK_FILE = "model.json"
 COMPONENT_FILE = "config.json"
+RECIPE_FILE = "recipe.yaml"
+"""How a part was trained; nothing reads it but people and `videoldm train`."""
 SHARED_COMPONENTS = ("autoencoder", "text_encoder", "image_encoder", "judge")
 
 
@@ -54,4 +56,5 @@ def size_factor(folder: Path) -> int:
 
 def content_hash(folder: Path, task: TaskName) -> str:
     """A hash over the names and bytes of all files that one task of the model reads, 40 hexadecimal digits."""
-    return files_hash(folder, parts=("autoencoder", encoder_of(task), f"{task}/unet"))
+    parts = [folder / "autoencoder", folder / encoder_of(task), folder / task]
+    return files_hash(folder, [path for part in parts for path in part.rglob("*") if path.name != RECIPE_FILE])

@@ -17,7 +17,7 @@ from videoldm.core.config import validate
 from videoldm.core.errors import InputError
 from videoldm.diffusion.samplers.steps import OnStep, ignore
 from videoldm.tasks.model import VideoModel
-from videoldm.tasks.request import Choices, Request, check_picture, check_size
+from videoldm.tasks.request import Choices, Request, Settings, check_picture, check_size
 from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs
 from videoldm.video.picture import fit_picture, load_picture
@@ -92,13 +92,13 @@ def make_clips(model: VideoModel, requests: Sequence[Request], *, on_step: OnSte
 
 
 def settings(request: Request, model: VideoModel) -> dict[str, Any]:
-    """What is stored with a clip: the request, and the weights, the device and the versions that made it."""
-    return {
-        "request": request.model_dump(mode="json"),
-        "model_hash": model.content_hash,
-        "device": model.device.type,
-        "versions": {package: version(package) for package in PACKAGES},
-    }
+    """`Settings` as plain JSON values."""
+    return Settings(
+        request=request,
+        model_hash=model.content_hash,
+        device=model.device.type,
+        versions={package: version(package) for package in PACKAGES},
+    ).model_dump(mode="json")
 
 
 def _pictures(requests: Sequence[Request]) -> Float[Tensor, "b 3 h w"] | None:

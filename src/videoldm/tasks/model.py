@@ -6,22 +6,26 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
-from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
+from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection, PreTrainedModel
 from transformers.utils import logging
 
 from videoldm.checkpoints.native import load_autoencoder, load_unet
 from videoldm.conditioners.image import ImageConditioner
 from videoldm.conditioners.text import TextConditioner
 from videoldm.core.errors import InputError
+from videoldm.core.tensors import read_tensors
 from videoldm.diffusion.denoiser import Denoiser
 from videoldm.diffusion.preconditioning import Preconditioned
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.config import TaskModelConfig, TaskName
 from videoldm.tasks.folder import content_hash, encoder_of, find_model, task_config
+
+M = TypeVar("M", bound=PreTrainedModel)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +105,7 @@ def load_conditioners(
 def load_text_conditioner(folder: Path, device: str | torch.device = "cpu") -> TextConditioner:
     """Text model and tokenizer of a folder in transformers' layout."""
     _check_component(folder, "config.json", "model.safetensors", "tokenizer.json")
-    with _quiet_transformers():
-        model = CLIPTextModel.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False)
+    model = _pretrained(CLIPTextModel, folder)
     nn.Module.to(model, device)
     return TextConditioner(model, CLIPTokenizer.from_pretrained(folder))
 
@@ -110,10 +113,24 @@ def load_text_conditioner(folder: Path, device: str | torch.device = "cpu") -> T
 def load_image_conditioner(folder: Path, device: str | torch.device = "cpu") -> ImageConditioner:
     """Image model of a folder in transformers' layout."""
     _check_component(folder, "config.json", "model.safetensors")
-    with _quiet_transformers():
-        model = CLIPVisionModelWithProjection.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False)
+    model = _pretrained(CLIPVisionModelWithProjection, folder)
     nn.Module.to(model, device)
     return ImageConditioner(model)
+
+
+def _pretrained(network: type[M], folder: Path) -> M:
+    """The encoder in `folder`, frozen; every weight must be there, as transformers would fill gaps with noise.
+
+    What is left over is not looked at: a text encoder may have the projection of its training.
+    """
+    read_tensors(folder / "model.safetensors")  # a broken file is told as one
+    with _quiet_transformers():
+        loaded: Any = network.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    model, report = loaded
+    gaps = sorted([*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
+    if gaps:
+        raise InputError(f"{folder}: its weights lack {', '.join(gaps[:3])} ({len(gaps)} in all) or have other shapes")
+    return model.eval().requires_grad_(False)
 
 
 def _check_component(folder: Path, *names: str) -> None:

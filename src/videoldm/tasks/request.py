@@ -8,12 +8,12 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from videoldm.conditioners.motion import bucket_of
-from videoldm.core.config import Config
+from videoldm.core.config import Config, validate
 from videoldm.core.errors import InputError
+from videoldm.core.hashing import file_hash
 from videoldm.diffusion.config import Constant, Guidance, LinearOverFrames
 from videoldm.tasks.config import SamplingConfig, TaskModelConfig, TaskName
 from videoldm.video.config import FitMode
-from videoldm.video.hashing import file_hash
 
 
 def _bucket(value: object) -> object:
@@ -64,7 +64,18 @@ class Request(Config):
             raise ValueError(f"image is {self.image!r}, which does not fit the task {self.task}")
         if (self.prompt is None) == (self.task != "image-to-video"):
             raise ValueError(f"prompt is {self.prompt!r}, which does not fit the task {self.task}")
+        if self.prompt is not None and not self.prompt.strip():
+            raise ValueError(f"prompt is {self.prompt!r}, it should say what the clip shows")
         return self
+
+
+class Settings(Config):
+    """What is stored with a clip: its request, and the weights, the device and the versions that made it."""
+
+    request: Request
+    model_hash: str | None = None
+    device: str = "cpu"
+    versions: dict[str, str] = Field(default_factory=dict)
 
 
 class Choices(Config):
@@ -77,11 +88,11 @@ class Choices(Config):
     num_frames: Frames | None = None
     """Length of the clip."""
     height: Side | None = None
-    """Height in pixels, a multiple of 8."""
+    """Height in pixels, a multiple of what videoldm info calls size_multiple (8 for mini and SVD)."""
     width: Side | None = None
-    """Width in pixels, a multiple of 8."""
+    """Width in pixels, likewise."""
     fps: Fps | None = None
-    """Frame rate that the model is told; it changes the motion from frame to frame."""
+    """Frames per second that the model is told (the rate itself: one is subtracted inside, as SVD was trained)."""
     motion_bucket_id: MotionBucket | None = None
     """How much should move: low, medium, high or a number, usually up to 255."""
     noise_aug_strength: NonNegative | None = None
@@ -110,26 +121,28 @@ class Choices(Config):
     ) -> Request:
         """These choices completed by the defaults of a model.
 
-        Raises InputError if the picture cannot be read.
+        Raises InputError if the picture cannot be read or what is given does not fit the model's task.
         """
         fps = self.fps or config.signals.fps
-        return Request(
-            model=model,
-            task=config.task,
-            image=None if image is None else str(image),
-            image_hash=None if image is None else file_hash(image),
-            prompt=prompt,
-            resize=self.resize,
-            seed=self.seed,
-            num_frames=self.num_frames or config.num_frames,
-            height=self.height or config.height,
-            width=self.width or config.width,
-            fps=fps,
-            motion_bucket_id=_either(self.motion_bucket_id, config.signals.motion_bucket),
-            noise_aug_strength=_either(self.noise_aug_strength, config.signals.noise_level),
-            sampling=self._sampling(config.sampling),
-            output_fps=self.output_fps or fps,
-        )
+        strength = None if image is None else self.noise_aug_strength
+        values = {
+            "model": model,
+            "task": config.task,
+            "image": None if image is None else str(image),
+            "image_hash": None if image is None else file_hash(image),
+            "prompt": prompt,
+            "resize": self.resize,
+            "seed": self.seed,
+            "num_frames": self.num_frames or config.num_frames,
+            "height": self.height or config.height,
+            "width": self.width or config.width,
+            "fps": fps,
+            "motion_bucket_id": _either(self.motion_bucket_id, config.signals.motion_bucket),
+            "noise_aug_strength": _either(strength, config.signals.noise_level),
+            "sampling": self._sampling(config.sampling),
+            "output_fps": self.output_fps or fps,
+        }
+        return validate(Request, values, source="request")
 
     def _sampling(self, default: SamplingConfig) -> SamplingConfig:
         steps = self.num_inference_steps or default.num_inference_steps

@@ -20,13 +20,16 @@ class CosineRate(Config):
     final_fraction: Annotated[float, Field(ge=0, le=1)] = 0.05
 
 
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
 class OptimizerConfig(Config):
     """AdamW with a linear warm-up counted in samples."""
 
-    learning_rate: PositiveFloat
-    betas: tuple[float, float] = (0.9, 0.99)
-    epsilon: PositiveFloat = 1e-8
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    betas: tuple[Beta, Beta] = (0.9, 0.99)
+    epsilon: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-8
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     warmup_samples: Annotated[int, Field(ge=0)] = 0
     decay: Annotated[ConstantRate | CosineRate, Field(discriminator="kind")] = ConstantRate()
 

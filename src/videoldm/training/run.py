@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from videoldm.core.config import from_yaml, to_yaml
 from videoldm.core.errors import InputError
 from videoldm.core.files import check_writable, read_mapping, write_json, write_text
+from videoldm.core.hashing import files_hash
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.config import (
     AutoencoderStage,
@@ -20,7 +21,6 @@ from videoldm.training.stages.config import (
     JudgeStage,
     Stage,
 )
-from videoldm.video.hashing import files_hash
 
 if TYPE_CHECKING:
     from videoldm.training.objective import Objective
@@ -120,7 +120,7 @@ def check_inputs(stage: Stage, folder: Path) -> None:
 
 def input_hashes(stage: Stage) -> dict[str, str]:
     """What identifies the content of the folders that a stage reads."""
-    return {key: files_hash(place) for key, place in inputs_of(stage).items()}
+    return {key: files_hash(place, place.rglob("*")) for key, place in inputs_of(stage).items()}
 
 
 def inputs_of(stage: Stage) -> dict[str, Path]:

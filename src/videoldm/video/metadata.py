@@ -11,7 +11,7 @@ from PIL import Image
 
 from videoldm.core.errors import InputError
 from videoldm.core.files import read_json, write_text
-from videoldm.video.input_file import existing_file
+from videoldm.core.input_file import existing_file
 from videoldm.video.opening import open_video
 
 KEY = "videoldm"

@@ -15,7 +15,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from videoldm.core.errors import InputError
-from videoldm.video.input_file import existing_file
+from videoldm.core.input_file import existing_file
 
 _KIND = "a video file"
 # Real video files only: other demuxers of FFmpeg take texts and pictures for videos, or fetch what a playlist names.

@@ -16,8 +16,8 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from torch import Tensor
 
 from videoldm.core.errors import InputError
+from videoldm.core.input_file import existing_file
 from videoldm.video.config import FitMode
-from videoldm.video.input_file import existing_file
 from videoldm.video.pixels import from_uint8
 
 # No formats that start other programs (EPS) or that only look like pictures.

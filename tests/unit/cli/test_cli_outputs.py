@@ -32,6 +32,7 @@ def test_slug(text: str, expected: str) -> None:
 
 def test_stems_are_different() -> None:
     assert stems_of([Path("x/a.jpg"), Path("x/a.png"), Path("x/b.png")]) == ["a-jpg", "a-png", "b"]
+    assert stems_of([Path("a.jpg"), Path("a.png"), Path("a-jpg.webp")]) == ["a.jpg", "a.png", "a-jpg.webp"]
 
 
 def test_without_output_clips_go_to_the_usual_folder() -> None:

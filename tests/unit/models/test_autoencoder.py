@@ -74,7 +74,7 @@ def test_a_fresh_temporal_decoder_does_what_the_plain_one_does(plain):
 def test_every_parameter_gets_a_gradient(temporal):
     temporal.zero_grad()
     posterior = temporal.encode(numbers(1, 2, 3, 8, 8))
-    pixels = temporal.decode(posterior.sample(generator(0, "latents")))
+    pixels = temporal.decode(posterior.draw(torch.randn(posterior.mean.shape, generator=generator(0, "latents"))))
     (pixels.square().mean() + posterior.kl().mean()).backward()
     assert all(parameter.grad.isfinite().all() for parameter in temporal.parameters())
     assert all(parameter.grad.any() for name, parameter in temporal.named_parameters() if "to_k.bias" not in name)
@@ -83,10 +83,11 @@ def test_every_parameter_gets_a_gradient(temporal):
 def test_posterior_samples_have_its_moments():
     mean, log_variance = torch.full((1, 1, 1, 200, 200), 3.0), torch.full((1, 1, 1, 200, 200), -1.4)
     posterior = Posterior(mean, log_variance)
-    sample = posterior.sample(generator(3, "latents"))
+    noise = torch.randn(mean.shape, generator=generator(3, "latents"))
+    sample = posterior.draw(noise)
     assert sample.mean().item() == pytest.approx(3, abs=0.02)
     assert sample.var().log().item() == pytest.approx(-1.4, abs=0.04)
-    assert torch.equal(sample, posterior.sample(generator(3, "latents")))
+    assert torch.equal(posterior.draw(torch.zeros_like(noise)), mean)
     assert posterior.mode() is mean
 
 

@@ -173,6 +173,8 @@ def test_conditions_that_the_model_does_not_take_are_refused():
         network(x, c_noise, Conditioning(context=conditions.context, vector=conditions.vector))
     with pytest.raises(ValueError, match="concat of shape"):
         network(x, c_noise, Conditioning(context=conditions.context, concat=conditions.concat))
+    with pytest.raises(ValueError, match="frame_mask of shape"):
+        network(x, c_noise, Conditioning(context=conditions.context, frame_mask=torch.ones(2, 3)))
 
 
 def test_wrong_latents_are_named(unet):

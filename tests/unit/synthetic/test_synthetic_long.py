@@ -87,7 +87,8 @@ def test_fades_are_black_in_the_middle_and_start_and_end_where_recorded():
         assert (np.diff(level[: middle - first + 2]) < 0).all()
         assert (np.diff(level[middle - first + 1 :]) > 0).all()
         # Beyond both ends the static shots stand as they are.
-        assert np.array_equal(frames[first - 1], frames[record.shots[number].span.first_frame]) or number > 0
+        clear = record.transitions[number - 1].span.last_frame + 1 if number else 0
+        assert np.array_equal(frames[first - 1], frames[clear])
         assert np.array_equal(frames[last + 1], frames[last + 2])
 
 
@@ -155,3 +156,21 @@ def test_wrong_options_are_refused():
         LongVideoOptions(transition_s=(0.5, 5.0))
     with pytest.raises(ValidationError, match="transitions"):
         LongVideoOptions(transitions={"cut": 0.0})
+
+
+def test_transitions_never_meet():
+    """Each shot stands alone for a frame at least, also where transitions are as long as shots allow."""
+    options = LongVideoOptions(
+        fps=Fraction(10),
+        shortest_shot_s=1.6,
+        longest_shot_s=1.7,
+        transition_s=(0.9, 0.96),
+        transitions={"dissolve": 1.0, "fade": 1.0},
+        num_shots=8,
+    )
+    for index in range(50):
+        record = plan_long_video(0, index, options)
+        spans = [transition.span for transition in record.transitions]
+        for earlier, later in itertools.pairwise(spans):
+            assert earlier.last_frame + 1 < later.first_frame
+            assert later.first_frame <= later.last_frame

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import safetensors
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from videoldm.core.config import validate
+from videoldm.core.config import read_config
 from videoldm.core.errors import InputError
-from videoldm.core.files import atomic_file, read_json, write_json
+from videoldm.core.files import atomic_file, write_json
+from videoldm.core.tensors import read_tensors
 from videoldm.measures.features.config import FeatureNetworkCard
 from videoldm.measures.features.network import FeatureNetwork
 
@@ -29,13 +29,10 @@ def save_feature_network(folder: Path, network: FeatureNetwork, *, weights_dtype
 
 def load_feature_network(folder: Path) -> FeatureNetwork:
     """The network in `folder`, in float32, on the CPU, in evaluation mode and without gradients."""
-    card = validate(FeatureNetworkCard, read_json(folder / CARD_NAME), source=str(folder / CARD_NAME))
+    card = read_config(folder / CARD_NAME, FeatureNetworkCard)
     network = FeatureNetwork(card.network, accuracy=card.accuracy, measured_on=card.measured_on)
     path = folder / WEIGHTS_NAME
-    try:
-        stored = load_file(path)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise InputError(f"{path}: cannot be read as safetensors: {error}") from None
+    stored = read_tensors(path)
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     if {name: tuple(value.shape) for name, value in stored.items()} != expected:
         raise InputError(f"{path}: its tensors do not fit {CARD_NAME} beside it")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -26,9 +25,8 @@ class Posterior:
         """Return the most likely latents."""
         return self.mean
 
-    def sample(self, generator: torch.Generator) -> Float[Tensor, "b t c h w"]:
-        """Draw latents with noise from a CPU generator, so that the draw does not depend on the device."""
-        noise = torch.randn(self.mean.shape, generator=generator).to(self.mean)
+    def draw(self, noise: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t c h w"]:
+        """The latents that standard normal noise stands for."""
         return self.mean + (0.5 * self.log_variance).exp() * noise
 
     def kl(self) -> Float[Tensor, "b t c h w"]:

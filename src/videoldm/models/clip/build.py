@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
-
-import torch
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
@@ -14,25 +10,25 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
-from videoldm.core.random import generator
+from videoldm.core.random import seeded_initialisation
 from videoldm.models.clip.config import MLP_RATIO, ImageEncoderConfig, TextEncoderConfig
 
 
 def build_text_encoder(config: TextEncoderConfig, *, seed: int = 0) -> CLIPTextModel:
     """The text encoder whose hidden states condition a UNet."""
-    with _seeded(seed, "text encoder"):
+    with seeded_initialisation(seed, "text encoder"):
         return CLIPTextModel(text_config(config))
 
 
 def build_projected_text_encoder(config: TextEncoderConfig, *, seed: int = 0) -> CLIPTextModelWithProjection:
     """The text encoder plus the projection of its end token, for contrastive training."""
-    with _seeded(seed, "text encoder"):
+    with seeded_initialisation(seed, "text encoder"):
         return CLIPTextModelWithProjection(text_config(config))
 
 
 def build_image_encoder(config: ImageEncoderConfig, *, seed: int = 0) -> CLIPVisionModelWithProjection:
     """The image encoder with the projection of its class token."""
-    with _seeded(seed, "image encoder"):
+    with seeded_initialisation(seed, "image encoder"):
         return CLIPVisionModelWithProjection(image_config(config))
 
 
@@ -65,11 +61,3 @@ def image_config(config: ImageEncoderConfig) -> CLIPVisionConfig:
         patch_size=config.patch_size,
         hidden_act=config.activation,
     )
-
-
-@contextmanager
-def _seeded(seed: int, stream: str) -> Generator[None, None, None]:
-    # transformers initialises from the global generator, so it gets a state of our own and its old one back.
-    with torch.random.fork_rng(devices=[]):
-        torch.random.set_rng_state(generator(seed, stream).get_state())
-        yield

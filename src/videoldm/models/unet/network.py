@@ -86,6 +86,7 @@ class VideoUNet(nn.Module):
         _check_shape("vector", conditioning.vector, (b, t, config.vector_dim) if config.vector_dim else None)
         concat = (b, t, config.concat_channels, h, w) if config.concat_channels else None
         _check_shape("concat", conditioning.concat, concat)
+        _check_shape("frame_mask", conditioning.frame_mask, None)
         if conditioning.image_only is not None:
             _check_shape("image_only", conditioning.image_only, (b, t))
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from videoldm.checkpoints.native import save_component
-from videoldm.core.random import normal, python_random
+from videoldm.core.random import normal, python_random, seeded_initialisation
 from videoldm.dataset.order import sample_index
 from videoldm.measures.psnr import psnr
 from videoldm.models.autoencoder.network import Autoencoder
@@ -29,8 +29,8 @@ class AutoencoderObjective:
 
     def __init__(self, stage: AutoencoderStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
         self._stage, self._seed, self._device = stage, seed, device
-        torch.manual_seed(seed)
-        self.autoencoder = Autoencoder(stage.model).to(device)
+        with seeded_initialisation(seed, "autoencoder weights"):
+            self.autoencoder = Autoencoder(stage.model).to(device)
         self._clips = prepare_world(stage.data, cache)
         self._validation_clips = prepare_world(stage.validation, cache)
         self._pictures = PictureCrops(stage.pictures, size=(stage.data.height, stage.data.width))
@@ -44,12 +44,13 @@ class AutoencoderObjective:
         """Per-frame reconstruction and divergence."""
         pixels = torch.stack([self._frame(position) for position in positions])[:, None].to(self._device)
         posterior = self.autoencoder.encode(pixels)
-        mean, log_variance = posterior.mean.float(), posterior.log_variance.float()
-        noise = torch.stack([normal(mean.shape[1:], self._seed, "posterior", position) for position in positions])
-        decoded = self.autoencoder.decode(mean + torch.exp(0.5 * log_variance) * noise.to(mean)).float()
+        posterior = Posterior(posterior.mean.float(), posterior.log_variance.float())
+        shape = tuple(posterior.mean.shape[1:])
+        noise = torch.stack([normal(shape, self._seed, "posterior", position) for position in positions])
+        decoded = self.autoencoder.decode(posterior.draw(noise.to(pixels))).float()
         error = decoded - pixels
         squared = _mean_per_sample(error.square())
-        divergence = _mean_per_sample(Posterior(mean, log_variance).kl())
+        divergence = _mean_per_sample(posterior.kl())
         loss = torch.log(squared + SMALLEST_ERROR) + self._stage.kl_weight * divergence
         return Losses(per_sample=loss, parts={"squared_error": squared, "divergence": divergence})
 

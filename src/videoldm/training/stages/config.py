@@ -17,6 +17,7 @@ from videoldm.tasks.config import TaskModelConfig
 
 CLIPS_PER_SHARD = 64
 
+Rate = Annotated[Fraction, Field(gt=0)]
 Fraction01 = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -29,8 +30,14 @@ class WorldData(Config):
     num_frames: Annotated[int, Field(ge=2)] = 14
     height: PositiveInt = 64
     width: PositiveInt = 64
-    rates: tuple[Fraction, ...] = (Fraction(7), Fraction(6), Fraction(8), Fraction(7), Fraction(5), Fraction(10))
+    rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = tuple(map(Fraction, (7, 6, 8, 7, 5, 10)))
     options: WorldOptions = WorldOptions()
+
+    @model_validator(mode="after")
+    def _needs_no_pictures(self) -> Self:
+        if self.options.grounds.get("photo"):
+            raise ValueError("options.grounds holds photo, but training renders without pictures: give it no weight")
+        return self
 
 
 class AutoencoderStage(Config):
@@ -126,6 +133,10 @@ class DiffusionStage(Config):
                 raise ValueError(
                     f"{data.split} clips are {data.height}x{data.width}, the model's {model.height}x{model.width}"
                 )
+        if self.num_validation_clips > self.validation.num_clips:
+            raise ValueError(
+                f"num_validation_clips is {self.num_validation_clips}, validation has {self.validation.num_clips} clips"
+            )
         if self.unet.vector_dim != model.micro.vector_dim:
             raise ValueError(f"unet.vector_dim is {self.unet.vector_dim}, model.micro gives {model.micro.vector_dim}")
         return self

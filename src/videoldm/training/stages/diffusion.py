@@ -12,7 +12,7 @@ from torch import nn
 from videoldm.checkpoints.native import load_autoencoder, load_unet, save_component
 from videoldm.core.errors import InputError
 from videoldm.core.files import write_json
-from videoldm.core.random import SampleKey, generator, normal
+from videoldm.core.random import SampleKey, generator, normal, seeded_initialisation
 from videoldm.dataset.clips import ClipShards
 from videoldm.dataset.order import sample_index
 from videoldm.diffusion.loss import denoising_loss
@@ -41,8 +41,8 @@ class DiffusionObjective:
         self._task = TASKS[stage.model.task]
         self._clips = prepare_world(stage.data, cache)
         self._validation_clips = prepare_world(stage.validation, cache)
-        torch.manual_seed(seed)
-        self._model = _model(stage, device)
+        with seeded_initialisation(seed, "unet weights"):
+            self._model = _model(stage, device)
         self._latents = LatentCache(self._clips, self._model.autoencoder, cache)
         self._validation_latents = LatentCache(self._validation_clips, self._model.autoencoder, cache)
 

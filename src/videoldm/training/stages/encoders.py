@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from videoldm.conditioners.image import ImageConditioner
 from videoldm.core.files import write_json
-from videoldm.core.random import python_random
+from videoldm.core.random import python_random, seeded_initialisation
 from videoldm.dataset.clips import ClipShards
 from videoldm.dataset.order import sample_index
 from videoldm.models.clip.build import build_image_encoder, build_projected_text_encoder
@@ -59,8 +59,8 @@ class EncodersObjective:
             vocab_size=stage.text.vocab_size,
             max_tokens=stage.text.max_tokens,
         )
-        torch.manual_seed(seed)
-        self._pair = _Pair(stage, seed=seed).to(device)
+        with seeded_initialisation(seed, "encoder weights"):
+            self._pair = _Pair(stage, seed=seed).to(device)
 
     @property
     def module(self) -> nn.Module:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from videoldm.core.files import write_json
-from videoldm.core.random import generator, python_random
+from videoldm.core.random import generator, python_random, seeded_initialisation
 from videoldm.dataset.clips import ClipShards
 from videoldm.dataset.order import sample_index
 from videoldm.measures.features.config import HeadAccuracy
@@ -32,8 +32,8 @@ class JudgeObjective:
         self._stage, self._seed, self._device = stage, seed, device
         self._clips = prepare_world(stage.data, cache)
         self._validation_clips = prepare_world(stage.validation, cache)
-        torch.manual_seed(seed)
-        self.network = FeatureNetwork(stage.model).to(device)
+        with seeded_initialisation(seed, "judge weights"):
+            self.network = FeatureNetwork(stage.model).to(device)
         self._mirrored = {
             head: [classes.index(mirrored(name)) for name in classes] for head, classes in stage.model.heads.items()
         }

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from videoldm.video.input_file import existing_file
+from videoldm.core.input_file import existing_file
 
 
 def file_hash(path: str | Path) -> str:
@@ -16,8 +16,8 @@ def file_hash(path: str | Path) -> str:
         return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=20)).hexdigest()
 
 
-def files_hash(folder: Path, parts: Iterable[str] = (".",)) -> str:
-    """The hash over names and bytes of all files below some `parts` of a folder, 40 hexadecimal digits."""
-    files = sorted({path for part in parts for path in (folder / part).rglob("*") if path.is_file()})
+def files_hash(folder: Path, paths: Iterable[Path]) -> str:
+    """The hash over names within `folder` and bytes of those `paths` that are files, 40 hexadecimal digits."""
+    files = sorted(path for path in paths if path.is_file())
     lines = "".join(f"{path.relative_to(folder).as_posix()} {file_hash(path)}\n" for path in files)
     return hashlib.blake2b(lines.encode(), digest_size=20).hexdigest()
