@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import av
 import numpy as np
@@ -18,6 +19,7 @@ from tiny_model import NUM_FRAMES, SIZE, STEPS
 
 from videoldm.cli.plan import MAX_BATCH
 from videoldm.core.errors import InputError
+from videoldm.diffusion.config import SamplerName, ScheduleName
 from videoldm.tasks import generate as generate_module
 from videoldm.tasks import model as model_module
 from videoldm.tasks.config import TaskName
@@ -281,6 +283,30 @@ def test_noise_strength_has_no_effect_on_a_sentence(cli: CommandLine, tiny_model
     assert "warning: --noise-aug-strength has no effect without a picture" in outcome.err
     cli.succeeds(*words, "-o", "b.mkv")
     assert np.array_equal(frames(Path("a.mkv")), frames(Path("b.mkv")))
+
+
+@pytest.mark.parametrize("sampler", get_args(SamplerName))
+def test_every_sampler_can_be_chosen(cli: CommandLine, tiny_model: Path, sampler: SamplerName) -> None:
+    words = ("--prompt", "a cube", "--model", tiny_model, "--num-inference-steps", 2, "--num-frames", 1)
+    cli.succeeds("generate", *words, "--sampler", sampler, "-o", "a.mkv")
+    stored = read_metadata("a.mkv")
+    assert stored is not None
+    assert Request.model_validate(stored["request"]).sampling.sampler.kind == sampler
+
+
+@pytest.mark.parametrize("schedule", get_args(ScheduleName))
+def test_every_schedule_can_be_chosen(cli: CommandLine, tiny_model: Path, schedule: ScheduleName) -> None:
+    words = ("--prompt", "a cube", "--model", tiny_model, "--num-inference-steps", 2, "--num-frames", 1)
+    cli.succeeds("generate", *words, "--schedule", schedule, "-o", "a.mkv")
+    stored = read_metadata("a.mkv")
+    assert stored is not None
+    chosen = Request.model_validate(stored["request"]).sampling.schedule
+    assert chosen.kind == schedule
+    assert schedule not in ("karras", "exponential") or (chosen.sigma_min, chosen.sigma_max) == (0.1, 5.0)
+    line = cli.refuses("generate", *words, "--schedule", "linear")
+    assert line.startswith(
+        "generate: --schedule is 'linear', should be 'karras', 'exponential', 'sd_discrete' or 'ays'"
+    )
 
 
 def test_names_that_other_programs_use(cli: CommandLine, tiny_model: Path, cat: Path) -> None:

@@ -183,6 +183,22 @@ class AlignYourSteps(Config):
 
 
 Schedule = Annotated[Karras | Exponential | SDDiscrete | AlignYourSteps, Field(discriminator="kind")]
+ScheduleName = Literal["karras", "exponential", "sd_discrete", "ays"]
+
+
+def schedule_named(name: ScheduleName, *, like: Schedule) -> Schedule:
+    """The schedule of that name, over the noise levels of `like` if both have a range."""
+    if like.kind == name:
+        return like
+    match name:
+        case "karras" | "exponential":
+            kind = Karras if name == "karras" else Exponential
+            ends = {"sigma_min": like.sigma_min, "sigma_max": like.sigma_max} if isinstance(like, _SigmaRange) else {}
+            return kind(**ends)
+        case "sd_discrete":
+            return SDDiscrete()
+        case "ays":
+            return AlignYourSteps()
 
 
 # Samplers.
@@ -240,6 +256,17 @@ class EulerAncestral(Config):
 
 
 Sampler = Annotated[Euler | Heun | DPMPP2M | DPMPPSDE | DDIM | EulerAncestral, Field(discriminator="kind")]
+SamplerName = Literal["euler", "heun", "dpmpp_2m", "dpmpp_sde", "ddim", "euler_ancestral"]
+SAMPLERS: Mapping[SamplerName, type[Config]] = MappingProxyType(
+    {
+        "euler": Euler,
+        "heun": Heun,
+        "dpmpp_2m": DPMPP2M,
+        "dpmpp_sde": DPMPPSDE,
+        "ddim": DDIM,
+        "euler_ancestral": EulerAncestral,
+    }
+)
 
 
 # Guidance: how far to go from the unconditional towards the conditional prediction.

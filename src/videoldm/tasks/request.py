@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -11,7 +11,15 @@ from videoldm.conditioners.motion import bucket_of
 from videoldm.core.config import Config, validate
 from videoldm.core.errors import InputError
 from videoldm.core.hashing import file_hash
-from videoldm.diffusion.config import Constant, Guidance, LinearOverFrames
+from videoldm.diffusion.config import (
+    SAMPLERS,
+    Constant,
+    Guidance,
+    LinearOverFrames,
+    SamplerName,
+    ScheduleName,
+    schedule_named,
+)
 from videoldm.tasks.config import SamplingConfig, TaskModelConfig, TaskName
 from videoldm.video.config import FitMode
 
@@ -99,6 +107,10 @@ class Choices(Config):
     """Noise added to the picture; more of it lets the clip move away from the picture."""
     num_inference_steps: Steps | None = None
     """Steps of the sampler; more are slower and finer."""
+    sampler: SamplerName | None = None
+    """How the noise is taken away step by step."""
+    schedule: ScheduleName | None = None
+    """At which noise levels the steps lie; ays is made for 10 steps of SVD."""
     guidance_scale: Finite | None = None
     """How closely to follow the prompt or picture, the same for all frames; 1 is no guidance."""
     min_guidance_scale: Finite | None = None
@@ -145,8 +157,14 @@ class Choices(Config):
         return validate(Request, values, source="request")
 
     def _sampling(self, default: SamplingConfig) -> SamplingConfig:
-        steps = self.num_inference_steps or default.num_inference_steps
-        return default.model_copy(update={"num_inference_steps": steps, "guidance": self._guidance(default.guidance)})
+        changes: dict[str, Any] = {"guidance": self._guidance(default.guidance)}
+        if self.num_inference_steps is not None:
+            changes["num_inference_steps"] = self.num_inference_steps
+        if self.sampler is not None and self.sampler != default.sampler.kind:
+            changes["sampler"] = SAMPLERS[self.sampler]()
+        if self.schedule is not None:
+            changes["schedule"] = schedule_named(self.schedule, like=default.schedule)
+        return default.model_copy(update=changes)
 
     def _guidance(self, default: Guidance) -> Guidance:
         """One scale for all frames, or two between which the scale rises linearly from the first to the last."""
