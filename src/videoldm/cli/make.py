@@ -17,7 +17,6 @@ from videoldm.tasks.config import TaskModelConfig
 from videoldm.tasks.request import Request
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
     from torch import Tensor
 
     from videoldm.diffusion.samplers.steps import OnStep
@@ -45,7 +44,9 @@ class Results:
         self.requests.append(clip.request)
         self.settings.append(clip.settings)
         if keep_frames:
-            self.rows.append(spread_frames(clip.pixels))
+            from videoldm.video.contact_sheet import spread_frames
+
+            self.rows.append(clip.pixels[spread_frames(len(clip.pixels), SHEET_COLUMNS)])
 
 
 def make_all(plan: Plan, options: GenerateOptions, results: Results) -> None:
@@ -118,13 +119,6 @@ def sample(model: VideoModel, requests: Sequence[Request], *, on_step: OnStep) -
         first = requests[0]
         size = f"{first.num_frames} frames of {first.width}x{first.height}"
         raise InputError(f"memory is too small for {len(requests)} x {size}: ask for fewer or smaller") from error
-
-
-def spread_frames(clip: Float[Tensor, "t 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-    """The frames of a clip that its row of the contact sheet shows."""
-    import torch
-
-    return clip[torch.linspace(0, len(clip) - 1, min(len(clip), SHEET_COLUMNS)).round().long()]
 
 
 def draw_contact_sheet(path: Path, results: Results) -> None:

@@ -186,15 +186,21 @@ Schedule = Annotated[Karras | Exponential | SDDiscrete | AlignYourSteps, Field(d
 ScheduleName = Literal["karras", "exponential", "sd_discrete", "ays"]
 
 
+def _range_of(schedule: Schedule) -> dict[str, float]:
+    if isinstance(schedule, _SigmaRange):
+        return {"sigma_min": schedule.sigma_min, "sigma_max": schedule.sigma_max}
+    return {}
+
+
 def schedule_named(name: ScheduleName, *, like: Schedule) -> Schedule:
     """The schedule of that name, over the noise levels of `like` if both have a range."""
     if like.kind == name:
         return like
     match name:
-        case "karras" | "exponential":
-            kind = Karras if name == "karras" else Exponential
-            ends = {"sigma_min": like.sigma_min, "sigma_max": like.sigma_max} if isinstance(like, _SigmaRange) else {}
-            return kind(**ends)
+        case "karras":
+            return Karras.model_validate(_range_of(like))
+        case "exponential":
+            return Exponential.model_validate(_range_of(like))
         case "sd_discrete":
             return SDDiscrete()
         case "ays":

@@ -39,10 +39,6 @@ class Vector(NamedTuple):
         """The Euclidean length."""
         return torch.sqrt(self.dot(self))
 
-    def unit(self) -> Vector:
-        """The same direction at length 1."""
-        return self.times(1.0 / self.length())
-
     def at(self, index: Tensor) -> Vector:
         """Index all three tensors alike."""
         return Vector(self.x[index], self.y[index], self.z[index])

@@ -44,7 +44,7 @@ def contact_sheet(
 
 
 def _row(clip: Float[Tensor, "t c h w"], label: str, num_columns: int) -> Image.Image:
-    samples = to_uint8(clip[_spread(clip.shape[0], num_columns)].detach().cpu()).permute(0, 2, 3, 1).numpy()
+    samples = to_uint8(clip[spread_frames(clip.shape[0], num_columns)].detach().cpu()).permute(0, 2, 3, 1).numpy()
     tiles = [_tile(Image.fromarray(frame)) for frame in samples]
     width, height = tiles[0].size
     row = Image.new("RGB", (_GAP_PX + len(tiles) * (width + _GAP_PX), _LABEL_PX + height + _GAP_PX), _PAPER)
@@ -54,7 +54,7 @@ def _row(clip: Float[Tensor, "t c h w"], label: str, num_columns: int) -> Image.
     return row
 
 
-def _spread(num_frames: int, num_columns: int) -> list[int]:
+def spread_frames(num_frames: int, num_columns: int) -> list[int]:
     """Indices of up to `num_columns` frames from the first to the last."""
     positions = np.linspace(0, num_frames - 1, min(num_frames, num_columns))
     return [round(float(position)) for position in positions]

@@ -59,11 +59,6 @@ class VideoInfo:
         """The first video stream."""
         return self.streams[0]
 
-    @property
-    def has_audio(self) -> bool:
-        """Whether there is at least one audio stream."""
-        return self.num_audio_streams > 0
-
 
 @dataclass(slots=True)
 class _Extent:
