@@ -22,7 +22,7 @@ from videoldm.core.errors import InputError
 from videoldm.diffusion.config import SamplerName, ScheduleName
 from videoldm.tasks import generate as generate_module
 from videoldm.tasks import model as model_module
-from videoldm.tasks.config import TaskName
+from videoldm.tasks.config import SamplingConfig, TaskName
 from videoldm.tasks.generate import generate
 from videoldm.tasks.model import VideoModel, load_model
 from videoldm.tasks.request import Choices, Request
@@ -285,28 +285,30 @@ def test_noise_strength_has_no_effect_on_a_sentence(cli: CommandLine, tiny_model
     assert np.array_equal(frames(Path("a.mkv")), frames(Path("b.mkv")))
 
 
-@pytest.mark.parametrize("sampler", get_args(SamplerName))
-def test_every_sampler_can_be_chosen(cli: CommandLine, tiny_model: Path, sampler: SamplerName) -> None:
-    words = ("--prompt", "a cube", "--model", tiny_model, "--num-inference-steps", 2, "--num-frames", 1)
-    cli.succeeds("generate", *words, "--sampler", sampler, "-o", "a.mkv")
+def sampling_with(cli: CommandLine, model: Path, *choice: object) -> SamplingConfig:
+    """How a clip made with these options was sampled, by its own settings."""
+    words = ("--prompt", "a cube", "--model", model, "--num-inference-steps", 2, "--num-frames", 1)
+    cli.succeeds("generate", *words, *choice, "-o", "a.mkv")
     stored = read_metadata("a.mkv")
     assert stored is not None
-    assert Request.model_validate(stored["request"]).sampling.sampler.kind == sampler
+    return Request.model_validate(stored["request"]).sampling
 
 
-@pytest.mark.parametrize("schedule", get_args(ScheduleName))
-def test_every_schedule_can_be_chosen(cli: CommandLine, tiny_model: Path, schedule: ScheduleName) -> None:
-    words = ("--prompt", "a cube", "--model", tiny_model, "--num-inference-steps", 2, "--num-frames", 1)
-    cli.succeeds("generate", *words, "--schedule", schedule, "-o", "a.mkv")
-    stored = read_metadata("a.mkv")
-    assert stored is not None
-    chosen = Request.model_validate(stored["request"]).sampling.schedule
-    assert chosen.kind == schedule
-    assert schedule not in ("karras", "exponential") or (chosen.sigma_min, chosen.sigma_max) == (0.1, 5.0)
-    line = cli.refuses("generate", *words, "--schedule", "linear")
-    assert line.startswith(
-        "generate: --schedule is 'linear', should be 'karras', 'exponential', 'sd_discrete' or 'ays'"
-    )
+@pytest.mark.parametrize("name", get_args(SamplerName))
+def test_every_sampler_can_be_chosen(cli: CommandLine, tiny_model: Path, name: SamplerName) -> None:
+    assert sampling_with(cli, tiny_model, "--sampler", name).sampler.kind == name
+
+
+@pytest.mark.parametrize("name", get_args(ScheduleName))
+def test_every_schedule_can_be_chosen(cli: CommandLine, tiny_model: Path, name: ScheduleName) -> None:
+    chosen = sampling_with(cli, tiny_model, "--schedule", name).schedule
+    assert chosen.kind == name
+    assert name not in ("karras", "exponential") or (chosen.sigma_min, chosen.sigma_max) == (0.1, 5.0)
+
+
+def test_unknown_schedule_is_told(cli: CommandLine, tiny_model: Path) -> None:
+    line = cli.refuses("generate", "--prompt", "a cube", "--model", tiny_model, "--schedule", "linear")
+    assert line.startswith("generate: --schedule is 'linear', should be 'karras', 'exponential', ")
 
 
 def test_names_that_other_programs_use(cli: CommandLine, tiny_model: Path, cat: Path) -> None:
