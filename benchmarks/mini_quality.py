@@ -23,7 +23,7 @@ from videoldm.assets.models import model_folder
 from videoldm.conditioners.motion import bucket_of_motion
 from videoldm.core.progress import progress
 from videoldm.core.random import python_random
-from videoldm.measures.features.network import FeatureNetwork
+from videoldm.measures.features.network import FeatureNetwork, VideoFeatures
 from videoldm.measures.features.store import load_feature_network
 from videoldm.measures.frechet import frechet_distance
 from videoldm.measures.motion import mean_motion, video_motion
@@ -87,11 +87,6 @@ def test_scenes(first: int, count: int) -> list[Scene]:
     return [sample_scene(SEED, "test", index, WorldOptions()) for index in range(first, first + count)]
 
 
-def true_clips(first: int, count: int) -> Float[Tensor, "b t c h w"]:
-    """The rendered clips of such scenes."""
-    return render_pixels(test_scenes(first, count), num_frames=NUM_FRAMES, fps=FPS)
-
-
 def autoencoder_rows(model: VideoModel, clips: Float[Tensor, "b t c h w"]) -> Iterator[Row]:
     """Reconstruction of one frame of each clip."""
     middle = clips.shape[1] // 2
@@ -108,7 +103,7 @@ def image_to_video_rows(
 
     Once each clip is told its true motion, once all get the model's default.
     """
-    true = float(video_motion(clips, FPS).mean())
+    true, features = float(video_motion(clips, FPS).mean()), features_of(judge, clips)
     default = model.config.signals.motion_bucket
     told = {
         "told its own": [bucket_of_motion(motion) for motion in told_motion],
@@ -121,21 +116,25 @@ def image_to_video_rows(
         yield Row(f"{what}: first frame PSNR to the input", count, ">= 24 dB", f"{first:.2f} dB")
         yield Row(f"{what}: motion, of the true clips'", count, "0.5 to 2", f"{motion / true:.2f} (true {true:.4f})")
         yield consistency_row(what, videos)
-        yield from feature_rows(what, judge, videos, clips)
+        yield from feature_rows(what, features_of(judge, videos), features)
     yield consistency_row("true clips", clips)
-    yield from feature_rows("true clips of other scenes", judge, true_clips(len(clips), len(clips)), clips)
+    others = render_pixels(test_scenes(len(clips), len(clips)), num_frames=NUM_FRAMES, fps=FPS)
+    yield from feature_rows("true clips of other scenes", features_of(judge, others), features)
 
 
 @torch.no_grad()
-def feature_rows(
-    what: str, judge: FeatureNetwork, videos: Float[Tensor, "b t c h w"], clips: Float[Tensor, "b t c h w"]
-) -> Iterator[Row]:
+def features_of(judge: FeatureNetwork, videos: Float[Tensor, "b t c h w"]) -> VideoFeatures:
+    """What the judge makes of clips."""
+    return judge(videos)
+
+
+def feature_rows(what: str, ours: VideoFeatures, true: VideoFeatures) -> Iterator[Row]:
     """Distances to the true clips in the judge's features: of the whole set, and clip by clip."""
-    ours, true = judge(videos), judge(clips)
     frechet = frechet_distance(ours.embedding, true.embedding)
     perceptual = float(perceptual_distance(ours.maps, true.maps).mean())
-    yield Row(f"{what}: Frechet distance to the true clips", len(videos), "stated", f"{frechet:.2f}")
-    yield Row(f"{what}: perceptual distance to the true clips", len(videos), "stated", f"{perceptual:.4f}")
+    count = len(ours.embedding)
+    yield Row(f"{what}: Frechet distance to the true clips", count, "stated", f"{frechet:.2f}")
+    yield Row(f"{what}: perceptual distance to the true clips", count, "stated", f"{perceptual:.4f}")
 
 
 def videos_of_pictures(

@@ -1,5 +1,7 @@
 """Reading safetensors files."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -13,7 +15,14 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a file, on the CPU; raises InputError if it is missing, cut off or something else."""
     if not path.is_file():
         raise InputError(f"{path}: does not exist, it should hold weights as safetensors")
-    try:
+    with reading_tensors(path):
         return load_file(path)
+
+
+@contextmanager
+def reading_tensors(path: Path) -> Generator[None]:
+    """Tell of a file that is cut off or something else as InputError, whoever reads it within the context."""
+    try:
+        yield
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: cannot be read as safetensors: {error}") from None

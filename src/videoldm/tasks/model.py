@@ -17,7 +17,7 @@ from videoldm.checkpoints.native import load_autoencoder, load_unet
 from videoldm.conditioners.image import ImageConditioner
 from videoldm.conditioners.text import TextConditioner
 from videoldm.core.errors import InputError
-from videoldm.core.tensors import read_tensors
+from videoldm.core.tensors import reading_tensors
 from videoldm.diffusion.denoiser import Denoiser
 from videoldm.diffusion.preconditioning import Preconditioned
 from videoldm.models.autoencoder.network import Autoencoder
@@ -123,8 +123,7 @@ def _pretrained(network: type[M], folder: Path) -> M:
 
     What is left over is not looked at: a text encoder may have the projection of its training.
     """
-    read_tensors(folder / "model.safetensors")  # a broken file is told as one
-    with _quiet_transformers():
+    with _quiet_transformers(), reading_tensors(folder / "model.safetensors"):
         loaded: Any = network.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
     model, report = loaded
     gaps = sorted([*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
