@@ -42,7 +42,7 @@ mini: install-dev
 	for recipe in autoencoder encoders judge image video image-to-video; do \
 		$(VENV)/bin/videoldm train mini-$$recipe || exit; \
 	done
-	$(RUN) -m videoldm.recipes.ship_mini runs src/videoldm/assets/mini
+	$(RUN) -m videoldm.training.ship runs src/videoldm/assets/mini
 
 format: install-dev
 	$(RUN) -m ruff format .

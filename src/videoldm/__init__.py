@@ -1,3 +1,3 @@
-"""Latent video diffusion: curate data, train models, generate videos, measure results."""
+"""Latent video diffusion: train models, generate videos, measure results."""
 
 __version__ = "0.1.0"

@@ -3,7 +3,6 @@
 import errno
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -15,16 +14,15 @@ from command_line import CommandLine
 from odd_pictures import noise, write_bad, write_good, write_one
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from tiny_model import NUM_FRAMES, SIZE, STEPS
+from tiny_model_folder import NUM_FRAMES, SIZE, STEPS
 
-from videoldm.cli.plan import MAX_BATCH
 from videoldm.core.errors import InputError
 from videoldm.diffusion.config import SamplerName, ScheduleName
 from videoldm.tasks import generate as generate_module
 from videoldm.tasks import model as model_module
 from videoldm.tasks.config import SamplingConfig, TaskName
 from videoldm.tasks.generate import generate
-from videoldm.tasks.model import VideoModel, load_model
+from videoldm.tasks.model import load_model
 from videoldm.tasks.request import Choices, Request
 from videoldm.video.metadata import read_metadata
 from videoldm.video.probe import probe
@@ -79,7 +77,8 @@ def test_prompt_to_videos_as_json_with_a_contact_sheet(cli: CommandLine, tiny_mo
     assert summary["files"] == ["outputs/a-red-cube-7.mp4", "outputs/a-red-cube-8.mp4"]
     assert summary["seeds"] == [7, 8]
     assert [settings["request"]["seed"] for settings in summary["settings"]] == [7, 8]
-    assert summary["settings"][0]["request"]["motion_bucket_id"] == 200
+    assert summary["settings"][0]["request"]["motion_bucket_id"] == 150  # the model's own "high"
+    assert summary["settings"][0]["request"]["noise_aug_strength"] == 0
     assert summary["failures"] == {}
     assert summary["seconds"] > 0
     assert all(Path(name).is_file() for name in summary["files"])
@@ -174,7 +173,7 @@ def test_folder_of_bad_pictures_only(cli: CommandLine, tiny_model: Path, no_mode
         (("cat.png", "--device", "cuda:99"), "--device is 'cuda:99', on this machine it should be cpu"),
         (
             ("cat.png", "--num-frames", 9999, "--height", 16000, "--width", 16000),
-            "1 x 9999 frames of 16000x16000 need at least",
+            "9999 frames of 16000x16000 need at least",
         ),
         (
             ("cat.png", "--seed", 2**63 - 1, "--num-videos-per-prompt", 2),
@@ -270,6 +269,14 @@ def test_gap_in_an_encoder_is_told(cli: CommandLine, tiny_model: Path) -> None:
     assert "fc1.weight" in line
 
 
+def test_what_is_left_over_in_an_encoder_is_told(cli: CommandLine, tiny_model: Path) -> None:
+    shutil.copytree(tiny_model, "mine")
+    path = Path("mine/text_encoder/model.safetensors")
+    save_file(load_file(path) | {"adapter.weight": torch.zeros(2)}, path, metadata={"format": "pt"})
+    line = cli.refuses("generate", "--prompt", "a cube", "--model", "mine", *FEW)
+    assert line == "mine/text_encoder: its weights hold adapter.weight (1 in all), which no CLIPTextModel has"
+
+
 def test_model_in_the_folder_one_is_in(
     cli: CommandLine, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -322,20 +329,13 @@ def test_names_that_other_programs_use(cli: CommandLine, tiny_model: Path, cat: 
     assert "--num-frames is given twice" in cli.refuses("generate", cat, "--num-frames", 3, "--video-frames", 2)
 
 
-def test_many_clips_are_made_in_batches(cli: CommandLine, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes: list[int] = []
-
-    def counted(model: VideoModel, requests: Sequence[Request], **kwargs: object) -> torch.Tensor:
-        sizes.append(len(requests))
-        assert len(list(Path("clips").glob("*.mkv"))) == 0 or len(sizes) > 1
-        return generate(model, requests)
-
-    monkeypatch.setattr(generate_module, "generate", counted)
-    count = MAX_BATCH + 1
-    options = ("--num-videos-per-prompt", count, "--model", tiny_model, "-o", "clips/")
-    out = cli.succeeds("generate", "--prompt", "a cube", *options, *FEW)
-    assert sizes == [MAX_BATCH, 1]
-    assert f"{count} clips in " in out
+def test_each_of_several_clips_can_be_repeated(cli: CommandLine, tiny_model: Path) -> None:
+    """Sampled together they would differ in the last bits from what repeating one alone gives."""
+    options = ("--num-videos-per-prompt", 3, "--model", tiny_model, "-o", "clips/", *FEW)
+    assert "3 clips in " in cli.succeeds("generate", "--prompt", "a cube", *options)
+    for clip in sorted(Path("clips").glob("*.mp4")):
+        cli.succeeds("generate", "--from", clip, "-o", "again.mp4")
+        assert Path("again.mp4").read_bytes() == clip.read_bytes()
 
 
 # What goes wrong later.
@@ -371,11 +371,29 @@ def test_failure_that_is_not_the_pictures_ends_a_folder(
     assert outcome.code == 1
     assert outcome.err.splitlines() == [
         "2 of 3 items failed:",
-        "  in/b.png: memory is too small for 1 x 1 frames of 16x16: ask for fewer or smaller",
+        "  in/b.png: memory is too small for 1 frames of 16x16: ask for fewer or smaller ones",
         "  in/c.png: not tried after that",
     ]
     assert outcome.out.startswith("out/a-23.mp4")
     assert calls == ["in/a.png", "in/b.png"]
+
+
+def test_failure_after_bad_pictures_lists_both(
+    cli: CommandLine, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("in").mkdir()
+    Path("in/a.png").write_text("no picture")
+    write_one(cli.folder / "in" / "b.png")
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(generate_module, "generate", fail)
+    outcome = cli("generate", "in", "--model", tiny_model, "-o", "out", *FEW)
+    assert (outcome.code, outcome.out) == (2, "")
+    first, second = outcome.err.splitlines()
+    assert first.startswith("error: in/a.png: ")
+    assert second == "in/b.png: memory is too small for 1 frames of 16x16: ask for fewer or smaller ones"
 
 
 def test_interrupt_keeps_what_is_done(cli: CommandLine, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import torch
 from command_line import CommandLine
 from odd_pictures import write_bad, write_one
 from safetensors.torch import load_file
-from tiny_model import NUM_FRAMES, SIZE
+from tiny_model_folder import NUM_FRAMES, SIZE
 
 from videoldm.video.write import write_video
 

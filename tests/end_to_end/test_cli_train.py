@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from command_line import CommandLine
+from filelock import FileLock
 
 from videoldm.checkpoints.native import load_autoencoder
 from videoldm.core.config import from_yaml, to_yaml
@@ -107,6 +108,30 @@ def test_what_cannot_be_trained(cli: CommandLine, words: tuple[str, ...], line: 
     assert message.startswith(line) or line.startswith("/")
 
 
+@pytest.mark.parametrize(
+    ("recipe", "changes", "line"),
+    [
+        ("mini-image", ["stage.unet.channels=[]", "stage.unet.attention_levels=[]"], "stage.unet.channels is []"),
+        ("mini-autoencoder", ["stage.model.channels=[]"], "stage.model.channels is []"),
+        ("mini-video", ["stage.unet.temporal.kernel=2"], "stage.unet.temporal.kernel is 2, should be odd"),
+        ("mini-video", ["stage.unet.concat_channels=32"], "image-to-video alone joins a picture's latent"),
+        ("mini-image-to-video", ["stage.unet.concat_channels=0"], "unet.concat_channels is 0, image-to-video alone"),
+        ("mini-judge", ["stage.model.heads.size=[small, large]"], "model.heads has size: small, large, the labels"),
+        ("mini-judge", ["stage.model.heads.motion=[left, still]"], "model.heads has motion: left, still, the labels"),
+        ("mini-judge", ["stage.data.options.grounds.plain=.nan"], "stage.data.options.grounds.plain"),
+        ("mini-judge", ["stage.data.options.grounds.plain=.inf"], "stage.data.options.grounds.plain"),
+        ("mini-judge", ["stage.data.options.grounds.plain=-1"], "stage.data.options.grounds.plain"),
+        (
+            "mini-video",
+            ["stage.panned_pictures={folder: x, num_clips: 64}"],
+            "panned_pictures have no captions, which text-to-video needs: leave them out",
+        ),
+    ],
+)
+def test_values_that_no_stage_can_use(cli: CommandLine, recipe: str, changes: list[str], line: str) -> None:
+    assert line in cli.refuses("train", recipe, *changes)
+
+
 def test_dry_run_leaves_no_trace(cli: CommandLine) -> None:
     out = cli.succeeds("train", "mini-judge", "--dry-run")
     count = RECIPES["mini-judge"]().training.num_samples
@@ -131,7 +156,26 @@ def test_run_resume_and_another_configuration(cli: CommandLine, noise_world: Non
     assert line.startswith("runs/tiny: holds a run with other settings (stage.data.height, training.seed), it should")
     Path("runs/tiny/config.yaml").unlink()
     line = cli.refuses("train", *words)
-    assert line == "runs/tiny: holds checkpoints but no config.yaml that tells of which recipe"
+    assert line == "runs/tiny: holds a run but no config.yaml that tells of which recipe"
+
+
+def test_run_that_never_began_does_not_keep_its_folder(cli: CommandLine, noise_world: None) -> None:
+    Path("tiny.yaml").write_text(to_yaml(TINY))
+    Path("pictures").mkdir()
+    wrong = ("stage.pictures=pictures", "stage.picture_fraction=0.5")
+    outcome = cli("train", "tiny.yaml", *wrong)
+    assert (outcome.code, outcome.err) == (2, "error: pictures holds no pictures\n")
+    cli.succeeds("train", "tiny.yaml")
+    assert from_yaml(Recipe, Path("runs/tiny/config.yaml").read_text()) == TINY
+
+
+def test_two_runs_in_one_folder(cli: CommandLine, noise_world: None) -> None:
+    Path("tiny.yaml").write_text(to_yaml(TINY))
+    Path("runs/tiny").mkdir(parents=True)
+    with FileLock("runs/tiny/lock"):
+        line = cli.refuses("train", "tiny.yaml")
+    assert line == "runs/tiny: another process trains there; wait for it, or give another folder with -o"
+    cli.succeeds("train", "tiny.yaml")
 
 
 def test_interrupted_run_ends_as_an_uninterrupted_one(

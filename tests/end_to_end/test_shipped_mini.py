@@ -8,15 +8,22 @@ import torch
 from command_line import CommandLine
 
 from videoldm.assets.models import model_folder
+from videoldm.core.config import from_yaml
 from videoldm.measures.features.store import load_feature_network
+from videoldm.synthetic.labels import labels
 from videoldm.synthetic.render import render
 from videoldm.synthetic.scene import sample_scene
+from videoldm.synthetic.vocabulary import LABELS
 from videoldm.tasks.generate import generate
 from videoldm.tasks.model import load_model
 from videoldm.tasks.request import Choices
+from videoldm.training.recipe import Recipe
+from videoldm.training.ship import PARTS
+from videoldm.video.picture import load_picture
 from videoldm.video.read import read_frames
 
-PHOTOGRAPH = Path(__file__).parents[2] / "examples/cat.jpg"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PHOTOGRAPH = EXAMPLES / "cat.jpg"
 
 
 def test_weights_are_within_their_budget() -> None:
@@ -57,11 +64,27 @@ def test_batch_of_four_seeds_equals_four_single_clips() -> None:
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
 
 
+def test_pictures_to_train_on_are_collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["collect_pictures.py", str(tmp_path / "new/pictures")])
+    runpy.run_path(str(EXAMPLES / "collect_pictures.py"), run_name="__main__")
+    pictures = list((tmp_path / "new/pictures").iterdir())
+    assert len(pictures) == 8
+    assert all(min(load_picture(path).shape[:2]) > 64 for path in pictures)
+
+
 def test_judge_states_and_keeps_its_accuracy() -> None:
     """The stored accuracy is about that on scenes of the test split, which it was neither trained nor measured on."""
     judge = load_feature_network(model_folder("mini") / "judge")
     scenes = [sample_scene(0, "test", index) for index in range(32)]
     seen = judge.judge(render(scenes).pixels)
-    right = sum(s["colour"] == scene.objects[0].colour for s, scene in zip(seen, scenes, strict=True))
-    assert judge.accuracy["colour"].fraction == pytest.approx(right / 32, abs=0.1)
-    assert str(judge.accuracy["colour"].num_clips) in judge.measured_on
+    for head, classes in LABELS.items():
+        right = sum(s[head] == classes[getattr(labels(scene), head)] for s, scene in zip(seen, scenes, strict=True))
+        assert judge.accuracy[head].fraction == pytest.approx(right / 32, abs=0.1)
+        assert f"{judge.accuracy[head].num_clips} rendered" in judge.measured_on
+
+
+def test_recipe_beside_each_part_can_be_trained() -> None:
+    recipes = sorted(model_folder("mini").rglob("recipe.yaml"))
+    assert {from_yaml(Recipe, path.read_text()).name for path in recipes} == {
+        place.split("/", maxsplit=1)[0] for place in PARTS.values()
+    }

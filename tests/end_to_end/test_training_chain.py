@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
-from tiny_model import AUTOENCODER, IMAGE, TEXT, UNET, task_config
+from tiny_model_folder import AUTOENCODER, IMAGE, TEXT, UNET, task_config
 
 from videoldm.conditioners.config import DropoutConfig
 from videoldm.core.config import from_yaml, to_yaml
@@ -21,8 +22,7 @@ from videoldm.diffusion.config import LogNormal
 from videoldm.measures.features.config import FeatureNetworkConfig
 from videoldm.measures.features.store import load_feature_network
 from videoldm.models.unet.config import NoTemporalLayers
-from videoldm.recipes.ship_mini import PARTS, ship
-from videoldm.synthetic.vocabulary import CAMERA_MOTIONS, COLOURS, OBJECT_MOTIONS, SHAPES
+from videoldm.synthetic.vocabulary import LABELS
 from videoldm.tasks.generate import generate
 from videoldm.tasks.model import load_model
 from videoldm.tasks.request import Choices
@@ -30,6 +30,7 @@ from videoldm.training.config import OptimizerConfig, TrainingConfig
 from videoldm.training.objective import Losses
 from videoldm.training.recipe import Recipe
 from videoldm.training.run import build_objective, run
+from videoldm.training.ship import PARTS, ship
 from videoldm.training.stages.config import (
     AutoencoderStage,
     DiffusionStage,
@@ -38,13 +39,13 @@ from videoldm.training.stages.config import (
     FromScratch,
     FromVideoModel,
     JudgeStage,
+    PannedPictures,
     Stage,
     Start,
     WorldData,
 )
 from videoldm.training.stages.diffusion import DiffusionObjective, _first_frame
 
-HEADS = {"shape": SHAPES, "colour": tuple(COLOURS), "motion": OBJECT_MOTIONS, "camera": CAMERA_MOTIONS}
 DATA = WorldData(num_clips=64, num_frames=3, height=16, width=16)
 VALIDATION = DATA.model_copy(update={"split": "validation"})
 LONG_TEXT = TEXT.model_copy(update={"max_tokens": 64})  # whole captions
@@ -54,18 +55,19 @@ BOTH = {"data": DATA, "validation": VALIDATION}
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of runs after all stages."""
-    folder = tmp_path_factory.mktemp("runs")
+    folder, pictures = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("pictures")
+    Image.effect_noise((32, 32), 80).save(pictures / "noise.png")
     stages: dict[str, Callable[[], Stage]] = {
         "mini-autoencoder": lambda: AutoencoderStage(model=AUTOENCODER, **BOTH),
         "mini-encoders": lambda: EncodersStage(text=LONG_TEXT, image=IMAGE, **BOTH),
-        "mini-judge": lambda: JudgeStage(model=FeatureNetworkConfig(heads=HEADS, frame_px=16, widths=(8,)), **BOTH),
+        "mini-judge": lambda: JudgeStage(model=FeatureNetworkConfig(heads=LABELS, frame_px=16, widths=(8,)), **BOTH),
         "mini-image": lambda: diffusion(folder, "text-to-image", FromScratch()),
         "mini-video": lambda: diffusion(
             folder, "text-to-video", FromImageModel(folder=str(folder / "mini-image/export"))
         ),
         "mini-image-to-video": lambda: diffusion(
             folder, "image-to-video", FromVideoModel(folder=str(folder / "mini-video/export"))
-        ),
+        ).model_copy(update={"panned_pictures": PannedPictures(folder=str(pictures), num_clips=64)}),
     }
     for name, stage in stages.items():
         recipe = Recipe(name=name, summary="tiny", stage=stage(), training=training())
@@ -205,6 +207,15 @@ def test_run_whose_inputs_changed_is_not_continued(runs: Path, tmp_path: Path) -
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
     with pytest.raises(InputError, match=r"its run began with other files in .*/encoders \(stage.encoders\)"):
         run(recipe, tmp_path / "run", runs / "cache")
+
+
+@pytest.mark.parametrize("key", ["in_channels", "out_channels", "context_dim"])
+def test_unet_that_does_not_fit_is_refused_before_anything_is_rendered(runs: Path, tmp_path: Path, key: str) -> None:
+    stage = diffusion(runs, "text-to-video", FromScratch())
+    wrong = stage.model_copy(update={"unet": UNET.model_copy(update={key: 3})})
+    with pytest.raises(InputError, match=f"stage.unet.{key} is 3, stage.autoencoder and stage.encoders need "):
+        DiffusionObjective(wrong, seed=0, cache=tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
 
 
 def test_clips_longer_than_the_model_give_windows(runs: Path) -> None:

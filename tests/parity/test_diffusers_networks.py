@@ -3,7 +3,7 @@
 import diffusers
 import pytest
 import torch
-from tiny_models import numbers, randomise, relative_error
+from tiny_networks import numbers, randomise, relative_error
 
 from videoldm.checkpoints import diffusers as layout
 from videoldm.checkpoints.keymap import load

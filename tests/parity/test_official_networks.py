@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_models import official_unet_config, read_reference, relative_error
+from tiny_networks import official_unet_config, read_reference, relative_error
 
 from videoldm.checkpoints import sgm
 from videoldm.checkpoints.keymap import load

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videoldm.cli.generate_options import GenerateOptions
-from videoldm.cli.plan import MAX_BATCH, Item, Plan
+from videoldm.cli.plan import Item, Plan
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file
 from videoldm.core.progress import progress
@@ -66,7 +66,7 @@ def make_all(plan: Plan, options: GenerateOptions, results: Results) -> None:
                 try:
                     make_item(model, item, requests, results, keep_frames=options.contact_sheet is not None)
                 except InputError as error:
-                    if not results.paths:
+                    if not (results.paths or results.failures):
                         raise
                     results.failures.append((item.label, str(error)))
                     results.failures += [(left.label, "not tried after that") for left in plan.items[index + 1 :]]
@@ -96,29 +96,29 @@ def load(plan: Plan) -> VideoModel:
 def make_item(
     model: VideoModel, item: Item, requests: Sequence[Request], results: Results, *, keep_frames: bool
 ) -> None:
-    """Generate the clips of one item, some at a time, and write each batch before the next begins."""
+    """Generate the clips of one item and write each before the next begins.
+
+    They are sampled one by one: together they would round differently, and `--from` could not repeat them bit by bit.
+    """
     label = "Generating" if item.image is None else f"Generating {item.image.name}"
-    starts = range(0, len(requests), MAX_BATCH)
-    with progress(label, len(starts) * requests[0].sampling.num_inference_steps) as advance:
-        for start in starts:
-            clips = sample(model, requests[start : start + MAX_BATCH], on_step=lambda _: advance())
-            for clip, path in zip(clips, item.paths[start:], strict=False):
-                clip.save(path)
-                results.add(path, clip, keep_frames=keep_frames)
+    with progress(label, len(requests) * requests[0].sampling.num_inference_steps) as advance:
+        for request, path in zip(requests, item.paths, strict=True):
+            clip = sample(model, request, on_step=lambda _: advance())
+            clip.save(path)
+            results.add(path, clip, keep_frames=keep_frames)
 
 
-def sample(model: VideoModel, requests: Sequence[Request], *, on_step: OnStep) -> Sequence[Clip]:
-    """Some clips; raises InputError if memory does not suffice."""
+def sample(model: VideoModel, request: Request, *, on_step: OnStep) -> Clip:
+    """A clip; raises InputError if memory does not suffice."""
     from videoldm.tasks.generate import make_clips
 
     try:
-        return make_clips(model, requests, on_step=on_step)
+        return make_clips(model, [request], on_step=on_step)[0]
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        first = requests[0]
-        size = f"{first.num_frames} frames of {first.width}x{first.height}"
-        raise InputError(f"memory is too small for {len(requests)} x {size}: ask for fewer or smaller") from error
+        size = f"{request.num_frames} frames of {request.width}x{request.height}"
+        raise InputError(f"memory is too small for {size}: ask for fewer or smaller ones") from error
 
 
 def draw_contact_sheet(path: Path, results: Results) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from videoldm.cli.device import find_device
@@ -15,18 +13,16 @@ from videoldm.cli.generate_options import GenerateOptions
 from videoldm.cli.inputs import find_pictures
 from videoldm.cli.options import option_name
 from videoldm.cli.outputs import check_outputs, output_paths, slug, stems_of
-from videoldm.core.config import validate
 from videoldm.core.errors import InputError
 from videoldm.core.files import check_writable
 from videoldm.tasks.config import TaskModelConfig
-from videoldm.tasks.folder import content_hash, find_model, size_factor, task_config
-from videoldm.tasks.request import MAX_SEED, Request, Settings, check_picture, check_size
+from videoldm.tasks.folder import find_model, size_factor, task_config
+from videoldm.tasks.repeat import stored_request
+from videoldm.tasks.request import MAX_SEED, Request, check_size
 
 BESIDE_FROM = frozenset({"from_", "image", "model", "output", "device", "json_", "contact_sheet"})
 """What may be said when the settings come from an earlier clip."""
 BYTES_PER_PIXEL = 3 * 4
-MAX_BATCH = 4
-"""Clips of one picture or prompt that are sampled together; more gain little speed and take more memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +69,7 @@ def plan_new(options: GenerateOptions) -> Plan:
         if image is None and field in options.model_fields_set:
             warnings.warn(f"{option_name(field)} has no effect without a picture", stacklevel=1)
     num_frames = options.num_frames or config.num_frames
-    check_memory(min(options.num_videos_per_prompt, MAX_BATCH), num_frames, height, width)
+    check_memory(num_frames, height, width)
 
     seeds = [options.seed + index for index in range(options.num_videos_per_prompt)]
     if seeds[-1] > MAX_SEED:
@@ -103,7 +99,7 @@ def plan_repetition(options: GenerateOptions) -> Plan:
     request = stored_request(options.from_, image=options.image, model=model, device=device.split(":")[0])
     folder = find_model(request.model)
     config = task_config(request.model, folder, request.task)
-    check_memory(1, request.num_frames, request.height, request.width)
+    check_memory(request.num_frames, request.height, request.width)
     stem = Path(options.from_.removesuffix(".json")).stem
     [[path]] = output_paths(options.output, [[f"{stem}-again.mp4"]])
     inputs = [Path(options.from_), *([Path(request.image)] if request.image else [])]
@@ -113,57 +109,14 @@ def plan_repetition(options: GenerateOptions) -> Plan:
     return Plan(items=[item], model=request.model, config=config, device=device)
 
 
-def stored_request(source: str, *, image: str | None, model: str | None, device: str) -> Request:
-    """The request of an earlier clip, its picture and model taken from elsewhere if that is given."""
-    from videoldm.video.metadata import read_metadata
-
-    stored = read_metadata(source)
-    if stored is None or not isinstance(stored.get("request"), dict):
-        raise InputError(f"{source}: holds no settings, it should be a clip that videoldm made or the .json beside it")
-    settings = validate(Settings, stored, source=source)
-    request = settings.request
-    if model is not None:
-        request = request.model_copy(update={"model": model})
-    if image is not None:
-        if request.image is None:
-            raise InputError(f"{source} was made from a prompt, so no picture goes with it: leave out {image}")
-        request = request.model_copy(update={"image": image})
-    elif request.image is not None and not Path(request.image).exists():
-        raise InputError(f"{source} was made from {request.image}, which is not here: give the picture beside --from")
-    check_picture(request)
-    check_weights(request, settings.model_hash, source)
-    warn_of_versions(settings.versions)
-    if settings.device != device:
-        warnings.warn(f"made on {settings.device}, this is {device}: pixels may differ a little", stacklevel=1)
-    return request
-
-
-def check_weights(request: Request, made_by: str | None, source: str) -> None:
-    """Refuse to repeat a clip with other weights than made it."""
-    if made_by not in (None, content_hash(find_model(request.model), request.task)):
-        raise InputError(
-            f"{source} was made by other weights than model {request.model} has now: give the folder of the model that "
-            f"made it with --model"
-        )
-
-
-def warn_of_versions(stored: Mapping[str, str]) -> None:
-    """Say so if the clip comes from other versions, which may round differently."""
-    for package, old in stored.items():
-        with suppress(PackageNotFoundError):
-            if old != version(package):
-                warnings.warn(f"made with {package} {old}, this is {version(package)}", stacklevel=1)
-
-
-def check_memory(num_clips: int, num_frames: int, height: int, width: int) -> None:
+def check_memory(num_frames: int, height: int, width: int) -> None:
     """Refuse what cannot be done: the finished pixels alone, twice, are more than the whole memory."""
-    needed = 2 * num_clips * num_frames * height * width * BYTES_PER_PIXEL
+    needed = 2 * num_frames * height * width * BYTES_PER_PIXEL
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > memory:
-        clips = f"{num_clips} x {num_frames} frames of {width}x{height}"
         raise InputError(
-            f"{clips} need at least {needed / 1e9:.0f} GB, this machine has {memory / 1e9:.0f} GB: make fewer, shorter "
-            f"or smaller ones"
+            f"{num_frames} frames of {width}x{height} need at least {needed / 1e9:.0f} GB, this machine has "
+            f"{memory / 1e9:.0f} GB: make fewer or smaller ones"
         )
 
 

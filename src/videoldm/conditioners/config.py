@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 import pydantic
 from pydantic import Field
 
 from videoldm.core.config import Config
+from videoldm.core.numbers import NonNegative, Share
 
 MicroSignal = Literal["fps", "motion_bucket", "noise_level"]
+MotionLevel = Literal["low", "medium", "high"]
 MICRO_ORDER: tuple[MicroSignal, ...] = ("fps", "motion_bucket", "noise_level")
-
-Rate = Annotated[float, Field(ge=0, le=1)]
 
 
 class LastLayer(Config):
@@ -36,6 +36,14 @@ class TextConditionerConfig(Config):
 LAST_LAYER = TextConditionerConfig()
 
 
+class MotionLevels(Config):
+    """The motion buckets that words stand for; "medium" is the default of the released SVD."""
+
+    low: NonNegative = 40
+    medium: NonNegative = 127
+    high: NonNegative = 200
+
+
 class MicroConfig(Config):
     """Which signals enter the vector and how wide each one's embedding is.
 
@@ -46,6 +54,7 @@ class MicroConfig(Config):
     embedding_dim: int = Field(default=256, ge=2, multiple_of=2)
     trained_fps: tuple[float, float] = (6, 31)
     trained_max_motion_bucket: float = 255
+    motion_levels: MotionLevels = MotionLevels()
 
     @pydantic.model_validator(mode="after")
     def _signals_are_in_order(self) -> Self:
@@ -69,6 +78,6 @@ class DropoutConfig(Config):
     `joint` drops the context and the given frames together, as guidance does in sampling; the other two drop one alone.
     """
 
-    joint: Rate = 0.0
-    context: Rate = 0.0
-    concat: Rate = 0.0
+    joint: Share = 0.0
+    context: Share = 0.0
+    concat: Share = 0.0

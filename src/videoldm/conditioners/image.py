@@ -22,6 +22,11 @@ class ImageConditioner:
     def __init__(self, model: CLIPVisionModelWithProjection) -> None:
         self.model = model
 
+    @property
+    def context_dim(self) -> int:
+        """Width of the context."""
+        return self.model.config.projection_dim
+
     def __call__(self, pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 d"]:
         """Encode pixels in [-1, 1] of any size."""
         size = self.model.config.image_size

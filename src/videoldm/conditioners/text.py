@@ -36,6 +36,11 @@ class TextConditioner:
         self.config = config
 
     @property
+    def context_dim(self) -> int:
+        """Width of the context."""
+        return self.model.config.hidden_size
+
+    @property
     def max_tokens(self) -> int:
         """Length of the context, start and end token included."""
         return self.model.config.max_position_embeddings

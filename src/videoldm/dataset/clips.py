@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float, UInt8
-from pydantic import Field
+from pydantic import Field, ValidationError
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -17,6 +17,7 @@ from torch import Tensor
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file
+from videoldm.core.tensors import reading_tensors
 from videoldm.video.pixels import from_uint8, to_uint8
 
 
@@ -37,10 +38,10 @@ class ClipShards:
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = list(paths)
+        self.paths = list(paths)
         self.records: list[ClipRecord] = []
         self._ends: list[int] = []
-        for path in self._paths:
+        for path in self.paths:
             self.records += _read_records(path.with_suffix(".jsonl"))
             self._ends.append((self._ends[-1] if self._ends else 0) + int(_slice(path).get_shape()[0]))
             if self._ends[-1] != len(self.records):
@@ -60,14 +61,9 @@ class ClipShards:
         return pixels[row, frame]
 
     @property
-    def folder(self) -> Path:
-        """Where the shards lie."""
-        return self._paths[0].parent
-
-    @property
     def num_frames(self) -> int:
         """Length of every clip."""
-        return int(_slice(self._paths[0]).get_shape()[1])
+        return int(_slice(self.paths[0]).get_shape()[1])
 
     def frame(self, index: int, frame: int) -> Float[Tensor, "c h w"]:
         """One frame of the clip in [-1, 1]."""
@@ -79,7 +75,7 @@ class ClipShards:
 
     def _locate(self, index: int) -> tuple[Any, int]:
         shard = bisect_right(self._ends, index)
-        return _slice(self._paths[shard]), index - (self._ends[shard - 1] if shard else 0)
+        return _slice(self.paths[shard]), index - (self._ends[shard - 1] if shard else 0)
 
 
 def to_pixels(frames: UInt8[Tensor, "*t h w 3"]) -> Float[Tensor, "*t 3 h w"]:
@@ -104,10 +100,14 @@ def write_shard(path: Path, frames: UInt8[Tensor, "n t h w 3"], records: Sequenc
 def _read_records(path: Path) -> list[ClipRecord]:
     if not path.is_file():
         raise InputError(f"{path} is missing: every shard of clips has its records beside it")
-    return [ClipRecord.model_validate_json(line) for line in path.read_text().splitlines()]
+    try:
+        return [ClipRecord.model_validate_json(line) for line in path.read_text().splitlines()]
+    except ValidationError as error:
+        raise InputError(f"{path}: is no list of clips: {error.errors()[0]['msg']}") from None
 
 
 @lru_cache(maxsize=1024)
 def _slice(path: Path) -> Any:
     """The shard's pixels, mapped; one open file a shard."""
-    return safe_open(path, framework="pt").__enter__().get_slice("pixels")
+    with reading_tensors(path):
+        return safe_open(path, framework="pt").__enter__().get_slice("pixels")

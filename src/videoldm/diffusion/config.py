@@ -13,11 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from videoldm.core.config import Config
-
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
+from videoldm.core.numbers import Finite, NonNegative, Positive, Share
 
 # Preconditioning: how a denoiser is made from a network.
 
@@ -202,7 +198,7 @@ def schedule_named(name: ScheduleName, *, like: Schedule) -> Schedule:
         case "exponential":
             return Exponential.model_validate(_range_of(like))
         case "sd_discrete":
-            return SDDiscrete()
+            return SDDiscrete(spacing="trailing")
         case "ays":
             return AlignYourSteps()
 
@@ -258,7 +254,7 @@ class EulerAncestral(Config):
     """Euler steps with fresh noise after each; `eta` from 0 (none) to 1 (as much as the reverse process has)."""
 
     kind: Literal["euler_ancestral"] = "euler_ancestral"
-    eta: Annotated[float, Field(ge=0, le=1)] = 1.0
+    eta: Share = 1.0
 
 
 Sampler = Annotated[Euler | Heun | DPMPP2M | DPMPPSDE | DDIM | EulerAncestral, Field(discriminator="kind")]

@@ -32,19 +32,10 @@ def denoising_loss(
     *,
     weighting: Weighting,
     distance: Distance = SQUARED,
-    frame_weights: Float[Tensor, "b t"] | None = None,
 ) -> Float[Tensor, " b"]:
-    """Weighted distance between x0 and its prediction from x0 + sigma noise, one value a clip.
-
-    frame_weights: how much each frame counts in its clip's mean, at least one above 0 in each clip; None: all the same.
-    """
+    """Weighted distance between x0 and its prediction from x0 + sigma noise, one value a clip."""
     denoised = denoise(x0 + over_clip(sigma) * noise, sigma, conditioning)
-    per_frame = _distance(distance, denoised, x0).mean(dim=(2, 3, 4))
-    if frame_weights is None:
-        per_clip = per_frame.mean(dim=1)
-    else:
-        per_clip = (frame_weights * per_frame).sum(dim=1) / frame_weights.sum(dim=1)
-    return loss_weight(weighting, sigma) * per_clip
+    return loss_weight(weighting, sigma) * _distance(distance, denoised, x0).mean(dim=(1, 2, 3, 4))
 
 
 def loss_weight(weighting: Weighting, sigma: Float[Tensor, " b"]) -> Float[Tensor, " b"]:

@@ -48,15 +48,3 @@ class SeededNoise:
 def gaussian(generators: Sequence[Generator], shape: tuple[int, ...]) -> Float[Tensor, "b ..."]:
     """Standard normal noise, one draw of `shape` from each generator (float32, on the CPU)."""
     return torch.stack([torch.randn(shape, generator=generator) for generator in generators])
-
-
-def offset_noise(
-    generators: Sequence[Generator], shape: tuple[int, int, int, int], *, strength: float
-) -> Float[Tensor, "b t c h w"]:
-    """Training noise that also shifts each channel of a clip (t, c, h, w) as a whole, `strength` times a normal draw.
-
-    It teaches the network to move a clip's mean brightness, which discrete schedules leave in the noisiest level
-    (used by SVD's ablation models, E.2.1).
-    """
-    noise = gaussian(generators, shape)
-    return noise + strength * gaussian(generators, (1, shape[1], 1, 1))

@@ -20,7 +20,8 @@ AYS_SIGMAS = (700.0, 54.5, 15.886, 7.977, 4.248, 1.789, 0.981, 0.403, 0.173, 0.0
 def schedule_sigmas(schedule: Schedule, num_steps: int) -> Float[Tensor, " levels"]:
     """The levels of `num_steps` steps and a 0 at the end (`num_steps` + 1 values, float32, on the CPU).
 
-    A single step starts from the schedule's highest level. Raises InputError for a number of steps out of range.
+    A single step starts from the schedule's highest level, unless its spacing is "leading". Raises InputError for a
+    number of steps out of range.
     """
     if num_steps < 1:
         raise InputError(f"steps: {num_steps} is too few, give 1 or more")

@@ -20,7 +20,7 @@ _MAD_TO_SIGMA = 1.4826
 
 
 @dataclass(frozen=True, kw_only=True)
-class CameraMotion:
+class CameraFit:
     """The camera's motion from each frame to the next, per second, as it would move the whole picture."""
 
     pan_x: Float[Tensor, "*batch t"]
@@ -43,7 +43,7 @@ def fit_camera(
     *,
     weight: Float[Tensor, "*batch t h w"] | None = None,
     config: CameraFitConfig | None = None,
-) -> CameraMotion:
+) -> CameraFit:
     """Robust fit of a similarity (pan, zoom, roll) to each flow map, estimated or true, at `fps` maps per second.
 
     Iteratively reweighted least squares: absolute deviations first, which tolerate objects over less than half of the
@@ -70,7 +70,7 @@ def fit_camera(
     def shaped(values: Tensor) -> Tensor:
         return values.float().reshape(batch)
 
-    return CameraMotion(
+    return CameraFit(
         pan_x=shaped(-shift_x * to_short_sides),
         pan_y=shaped(-shift_y * to_short_sides),
         zoom=shaped(torch.log(torch.hypot(1 + scale, turn)) * float(fps)),
@@ -86,12 +86,12 @@ def video_camera(
     *,
     flow_config: FarnebackConfig | None = None,
     config: CameraFitConfig | None = None,
-) -> CameraMotion:
+) -> CameraFit:
     """`fit_camera` to the `visible_flow` of a video with pixels in [-1, 1] and at least two frames."""
     return fit_camera(visible_flow(video, flow_config), fps, config=config)
 
 
-def classify_camera(motion: CameraMotion, thresholds: CameraThresholds | None = None) -> list[CameraClass]:
+def classify_camera(motion: CameraFit, thresholds: CameraThresholds | None = None) -> list[CameraClass]:
     """One class a clip, from the mean over its frames; a single clip gives a list of one.
 
     "static" when every value is below its threshold, else the name of the value furthest above its own; "other"

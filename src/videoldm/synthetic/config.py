@@ -3,6 +3,7 @@
 from pydantic import Field, model_validator
 
 from videoldm.core.config import Config
+from videoldm.core.numbers import NonNegative, Share
 from videoldm.synthetic.vocabulary import CAMERA_MOTIONS, GROUNDS, CameraMotion, Ground
 
 
@@ -21,21 +22,21 @@ class WorldOptions(Config):
     `grounds` are relative weights; "photo" needs pictures at render time, so its weight is 0 unless asked for.
     """
 
-    second_object: float = Field(default=0.15, ge=0.0, le=1.0)
-    moving_object: float = Field(default=0.75, ge=0.0, le=1.0)
-    moving_object_under_moving_camera: float = Field(default=0.5, ge=0.0, le=1.0)
-    static_camera: float = Field(default=0.65, ge=0.0, le=1.0)
-    spinning_object: float = Field(default=0.15, ge=0.0, le=1.0)
-    tilted_spin: float = Field(default=0.3, ge=0.0, le=1.0)
+    second_object: Share = 0.15
+    moving_object: Share = 0.75
+    moving_object_under_moving_camera: Share = 0.5
+    static_camera: Share = 0.65
+    spinning_object: Share = 0.15
+    tilted_spin: Share = 0.3
     contact_shadow: bool = True
-    grounds: dict[Ground, float] = Field(default_factory=_all_but_photo)
-    cameras: dict[CameraMotion, float] = Field(default_factory=_all_but_static)
+    grounds: dict[Ground, NonNegative] = Field(default_factory=_all_but_photo)
+    cameras: dict[CameraMotion, NonNegative] = Field(default_factory=_all_but_static)
 
     @model_validator(mode="after")
     def _weights_are_usable(self) -> "WorldOptions":
         for name, weights in (("grounds", self.grounds), ("cameras", self.cameras)):
-            if min(weights.values(), default=0.0) < 0 or sum(weights.values()) <= 0:
-                raise ValueError(f"{name} is {weights}, its weights should be >= 0 and not all 0")
+            if sum(weights.values()) <= 0:
+                raise ValueError(f"{name} is {weights}, not all of its weights should be 0")
         is_plain_only = all(weight == 0 for ground, weight in self.grounds.items() if ground != "plain")
         if is_plain_only and self.static_camera < 1:
             raise ValueError("grounds has only plain, a moving camera (static_camera below 1) needs a patterned one")

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from videoldm.synthetic.elements import Scene
-from videoldm.synthetic.vocabulary import CAMERA_MOTIONS, COLOURS, OBJECT_MOTIONS, SHAPES
+from videoldm.synthetic.vocabulary import LABELS
 
 
 @dataclass(frozen=True)
 class SceneLabels:
-    """Indices into SHAPES, COLOURS, OBJECT_MOTIONS and CAMERA_MOTIONS, for the scene's first object."""
+    """Indices into the classes of LABELS, for the scene's first object."""
 
     shape: int
     colour: int
@@ -20,8 +20,8 @@ def labels(scene: Scene) -> SceneLabels:
     """The class indices of `scene`."""
     body = scene.objects[0]
     return SceneLabels(
-        shape=SHAPES.index(body.shape),
-        colour=list(COLOURS).index(body.colour),
-        motion=OBJECT_MOTIONS.index(body.motion),
-        camera=CAMERA_MOTIONS.index(scene.camera.motion),
+        shape=LABELS["shape"].index(body.shape),
+        colour=LABELS["colour"].index(body.colour),
+        motion=LABELS["motion"].index(body.motion),
+        camera=LABELS["camera"].index(scene.camera.motion),
     )

@@ -31,6 +31,14 @@ COLOURS: dict[Colour, Rgb] = {
 }
 """Base colour of each colour word, display RGB in [0, 1]."""
 
+LABELS: dict[str, tuple[str, ...]] = {
+    "shape": SHAPES,
+    "colour": tuple(COLOURS),
+    "motion": OBJECT_MOTIONS,
+    "camera": CAMERA_MOTIONS,
+}
+"""What a judge network can name, each with its classes in the order of their indices."""
+
 GROUND_TONES: tuple[Rgb, ...] = (
     (0.50, 0.49, 0.47),
     (0.42, 0.36, 0.30),

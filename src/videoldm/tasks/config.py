@@ -1,11 +1,12 @@
 """What a video model needs beside its weights; torch-free."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 
 from videoldm.conditioners.config import SVD_MICRO, MicroConfig
 from videoldm.core.config import Config
+from videoldm.core.numbers import NonNegative
 from videoldm.diffusion.config import Euler, Guidance, Preconditioning, Sampler, Schedule, VPrediction
 
 TaskName = Literal["text-to-image", "text-to-video", "image-to-video"]
@@ -24,8 +25,8 @@ class SignalDefaults(Config):
     """What the model is told about the clip it should make, where the user does not say."""
 
     fps: PositiveFloat = 7
-    motion_bucket: Annotated[float, Field(ge=0)] = 127
-    noise_level: Annotated[float, Field(ge=0)] = 0.02
+    motion_bucket: NonNegative = 127
+    noise_level: NonNegative = 0.02
 
 
 class TaskModelConfig(Config):

@@ -26,6 +26,8 @@ from videoldm.tasks.config import TaskModelConfig, TaskName
 from videoldm.tasks.folder import content_hash, encoder_of, find_model, task_config
 
 M = TypeVar("M", bound=PreTrainedModel)
+DROPPABLE = frozenset({"text_projection.weight"})
+"""Weights of an encoder that its conditioner does not use: contrastive training needs the projection of texts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,16 +121,19 @@ def load_image_conditioner(folder: Path, device: str | torch.device = "cpu") -> 
 
 
 def _pretrained(network: type[M], folder: Path) -> M:
-    """The encoder in `folder`, frozen; every weight must be there, as transformers would fill gaps with noise.
-
-    What is left over is not looked at: a text encoder may have the projection of its training.
-    """
+    """The encoder in `folder`, frozen; its weights must fit exactly, as transformers would fill gaps with noise."""
     with _quiet_transformers(), reading_tensors(folder / "model.safetensors"):
         loaded: Any = network.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
     model, report = loaded
     gaps = sorted([*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
     if gaps:
         raise InputError(f"{folder}: its weights lack {', '.join(gaps[:3])} ({len(gaps)} in all) or have other shapes")
+    left_over = sorted(set(report["unexpected_keys"]) - DROPPABLE)
+    if left_over:
+        raise InputError(
+            f"{folder}: its weights hold {', '.join(left_over[:3])} ({len(left_over)} in all), which no "
+            f"{network.__name__} has"
+        )
     return model.eval().requires_grad_(False)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 
-from videoldm.conditioners.motion import bucket_of
+from videoldm.conditioners.config import MotionLevel
 from videoldm.core.config import Config, validate
 from videoldm.core.errors import InputError
 from videoldm.core.hashing import file_hash
+from videoldm.core.numbers import Finite, NonNegative
 from videoldm.diffusion.config import (
     SAMPLERS,
     Constant,
@@ -24,18 +25,16 @@ from videoldm.tasks.config import SamplingConfig, TaskModelConfig, TaskName
 from videoldm.video.config import FitMode
 
 
-def _bucket(value: object) -> object:
-    """Names of amounts of motion as their buckets."""
-    if not isinstance(value, str):
+def _level_or_number(value: object) -> object:
+    """A name of an amount of motion as it is, anything else as a number."""
+    if value in get_args(MotionLevel):
         return value
     try:
-        return bucket_of(value)
-    except InputError:
-        raise ValueError("should be low, medium, high or a number >= 0") from None
+        return TypeAdapter(NonNegative).validate_python(value)
+    except ValidationError:
+        raise ValueError(f"should be {', '.join(get_args(MotionLevel))} or a number >= 0") from None
 
 
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fps = Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)]
 PlaybackRate = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 MAX_SEED = 2**63 - 1
@@ -44,7 +43,7 @@ Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Frames = Annotated[int, Field(ge=1, le=10_000)]
 Side = Annotated[int, Field(ge=1, le=16_384)]
 Steps = Annotated[int, Field(ge=1, le=10_000)]
-MotionBucket = Annotated[NonNegative, BeforeValidator(_bucket)]
+MotionBucket = Annotated[MotionLevel | float, BeforeValidator(_level_or_number)]
 
 
 class Request(Config):
@@ -136,7 +135,6 @@ class Choices(Config):
         Raises InputError if the picture cannot be read or what is given does not fit the model's task.
         """
         fps = self.fps or config.signals.fps
-        strength = None if image is None else self.noise_aug_strength
         values = {
             "model": model,
             "task": config.task,
@@ -149,12 +147,22 @@ class Choices(Config):
             "height": self.height or config.height,
             "width": self.width or config.width,
             "fps": fps,
-            "motion_bucket_id": _either(self.motion_bucket_id, config.signals.motion_bucket),
-            "noise_aug_strength": _either(strength, config.signals.noise_level),
+            "motion_bucket_id": self._motion_bucket(config),
+            # Without a picture there is nothing to add noise to, and training says so too.
+            "noise_aug_strength": 0 if image is None else _either(self.noise_aug_strength, config.signals.noise_level),
             "sampling": self._sampling(config.sampling),
             "output_fps": self.output_fps or fps,
         }
         return validate(Request, values, source="request")
+
+    def _motion_bucket(self, config: TaskModelConfig) -> float:
+        match self.motion_bucket_id:
+            case None:
+                return config.signals.motion_bucket
+            case str(level):
+                return getattr(config.micro.motion_levels, level)
+            case bucket:
+                return bucket
 
     def _sampling(self, default: SamplingConfig) -> SamplingConfig:
         changes: dict[str, Any] = {"guidance": self._guidance(default.guidance)}

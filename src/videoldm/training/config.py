@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from videoldm.core.config import Config
+from videoldm.core.numbers import NonNegative, Positive, Share
 
 
 class ConstantRate(Config):
@@ -17,7 +18,7 @@ class CosineRate(Config):
     """Learning rate falls along half a cosine to `final_fraction` of its peak at the last sample."""
 
     kind: Literal["cosine"] = "cosine"
-    final_fraction: Annotated[float, Field(ge=0, le=1)] = 0.05
+    final_fraction: Share = 0.05
 
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
@@ -26,11 +27,11 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 class OptimizerConfig(Config):
     """AdamW with a linear warm-up counted in samples."""
 
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    learning_rate: Positive
     betas: tuple[Beta, Beta] = (0.9, 0.99)
-    epsilon: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-8
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    warmup_samples: Annotated[int, Field(ge=0)] = 0
+    epsilon: Positive = 1e-8
+    weight_decay: NonNegative = 0.0
+    warmup_samples: NonNegativeInt = 0
     decay: Annotated[ConstantRate | CosineRate, Field(discriminator="kind")] = ConstantRate()
 
 
@@ -42,7 +43,7 @@ class TrainingConfig(Config):
     batch_size: PositiveInt
     accumulation_steps: PositiveInt = 1
     optimizer: OptimizerConfig
-    gradient_clip: PositiveFloat = 1.0
+    gradient_clip: Positive = 1.0
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
     precision: Literal["float32", "bfloat16"] = "float32"
     log_every_samples: PositiveInt = 1024

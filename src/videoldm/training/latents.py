@@ -7,32 +7,30 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from videoldm.core.files import atomic_file
 from videoldm.core.progress import progress
 from videoldm.core.random import normal
+from videoldm.core.tensors import read_tensors
 from videoldm.dataset.clips import ClipShards
 from videoldm.models.autoencoder.network import Autoencoder
 
-CLIPS_PER_PART = 64
-
 
 class LatentCache:
-    """Raw latents of clips in memory, kept in a folder whose name is a hash of the clips and the encoder's weights."""
+    """Raw latents of clips in memory; each shard's are kept in a file named by the shard and the encoder's weights."""
 
     def __init__(self, clips: ClipShards, autoencoder: Autoencoder, cache: Path) -> None:
-        folder = cache / f"latents-{_key(clips, autoencoder)}"
+        folder = cache / f"latents-{_weights_hash(autoencoder)}"
         folder.mkdir(parents=True, exist_ok=True)
-        parts = range(0, len(clips), CLIPS_PER_PART)
-        with progress("Encoding clips", total=len(parts)) as advance:
-            for start in parts:
-                path = folder / f"{start:08d}.safetensors"
+        paths = [folder / f"{shard.parent.name}-{shard.name}" for shard in clips.paths]
+        with progress("Encoding clips", total=len(paths)) as advance:
+            for shard, path in zip(clips.paths, paths, strict=True):
                 if not path.exists():
-                    _encode_part(clips, autoencoder, start, path)
+                    _encode(ClipShards([shard]), autoencoder, path)
                 advance(1)
-        stored = [load_file(folder / f"{start:08d}.safetensors") for start in parts]
+        stored = [read_tensors(path) for path in paths]
         self._mean = torch.cat([part["mean"] for part in stored])
         self._deviation = torch.cat([part["deviation"] for part in stored])
 
@@ -42,8 +40,8 @@ class LatentCache:
         return self._mean[index].float() + self._deviation[index].float() * noise
 
 
-def _key(clips: ClipShards, autoencoder: Autoencoder) -> str:
-    digest = blake2b(clips.folder.name.encode(), digest_size=8)
+def _weights_hash(autoencoder: Autoencoder) -> str:
+    digest = blake2b(digest_size=8)
     for name, tensor in autoencoder.encoder.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
@@ -51,10 +49,10 @@ def _key(clips: ClipShards, autoencoder: Autoencoder) -> str:
 
 
 @torch.no_grad()
-def _encode_part(clips: ClipShards, autoencoder: Autoencoder, start: int, path: Path) -> None:
+def _encode(clips: ClipShards, autoencoder: Autoencoder, path: Path) -> None:
     device = next(autoencoder.parameters()).device
     mean, deviation = [], []
-    for index in range(start, min(start + CLIPS_PER_PART, len(clips))):
+    for index in range(len(clips)):
         posterior = autoencoder.encode(clips.pixels(index)[None].to(device))
         mean.append(posterior.mean[0].half().cpu())
         deviation.append((0.5 * posterior.log_variance[0]).exp().half().cpu())

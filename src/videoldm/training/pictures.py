@@ -1,4 +1,4 @@
-"""Random crops of a folder of real pictures, held in memory."""
+"""A folder of real pictures at several scales, held in memory, and random crops of them."""
 
 import math
 import random
@@ -17,16 +17,16 @@ MARGIN = 1.125
 """How much larger than a crop the short side of a shrunken picture stays at least."""
 
 
+PictureScales = list[list[Tensor]]
+"""Of each picture its versions, c x h x w in [-1, 1], largest first."""
+
+
 class PictureCrops:
     """Crops at random scales between the whole picture and about its native resolution."""
 
     def __init__(self, folder: str, *, size: tuple[int, int]) -> None:
-        paths = sorted(path for path in Path(folder).iterdir() if path.is_file()) if folder else []
-        if folder and not paths:
-            raise InputError(f"{folder} holds no pictures to crop")
         self._height, self._width = size
-        smallest = math.ceil(MARGIN * max(size))
-        self._scales = [_shrunken(_loaded(path, smallest), smallest) for path in paths]
+        self._scales = picture_scales(Path(folder), math.ceil(MARGIN * max(size))) if folder else []
 
     def crop(self, choice: random.Random) -> Float[Tensor, "c h w"]:
         """One crop; its picture, scale, place and mirror image are drawn from `choice`."""
@@ -35,6 +35,17 @@ class PictureCrops:
         left = choice.randint(0, picture.shape[2] - self._width)
         crop = picture[:, top : top + self._height, left : left + self._width]
         return crop.flip(-1) if choice.random() < 0.5 else crop
+
+
+def picture_scales(folder: Path, smallest: int) -> PictureScales:
+    """Each picture of `folder` at every half-octave between its own size and a short side of about `smallest` pixels.
+
+    Raises InputError if there are none or one of them is smaller.
+    """
+    paths = sorted(path for path in folder.iterdir() if path.is_file())
+    if not paths:
+        raise InputError(f"{folder} holds no pictures")
+    return [_shrunken(_loaded(path, smallest), smallest) for path in paths]
 
 
 def _loaded(path: Path, smallest: int) -> Float[Tensor, "c h w"]:
@@ -46,7 +57,6 @@ def _loaded(path: Path, smallest: int) -> Float[Tensor, "c h w"]:
 
 
 def _shrunken(picture: Float[Tensor, "c h w"], smallest: int) -> list[Float[Tensor, "c h w"]]:
-    """The picture at every half-octave between its own size and a short side just above the crop."""
     scales = []
     short_side = min(picture.shape[1:])
     while short_side >= smallest:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
+
+from filelock import FileLock, Timeout
 
 from videoldm.core.config import from_yaml, to_yaml
 from videoldm.core.errors import InputError
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 CONFIG_FILE = "config.yaml"
 INPUTS_FILE = "inputs.json"
+LOCK_FILE = "lock"
 CHECKPOINTS = "checkpoints"
 EXPORT = "export"
 _OUTCOME = ("stage", "training")
@@ -40,14 +44,29 @@ def run(recipe: Recipe, folder: Path, cache: Path, *, device: str = "cpu") -> Pa
     the recipe reads is missing; FloatingPointError as the loop does.
     """
     check(recipe, folder, cache)
-    if not (folder / CONFIG_FILE).exists():
-        write_json(folder / INPUTS_FILE, input_hashes(recipe.stage))
-        write_text(folder / CONFIG_FILE, to_yaml(recipe))
+    with _alone_in(folder):
+        check_folder(recipe, folder)  # another process may have begun meanwhile
+        if not has_begun(folder):
+            write_json(folder / INPUTS_FILE, input_hashes(recipe.stage))
+            write_text(folder / CONFIG_FILE, to_yaml(recipe))
 
-    from videoldm.training.loop import train
+        from videoldm.training.loop import train
 
-    train(build_objective(recipe.stage, recipe.training.seed, cache, device), recipe.training, folder)
+        train(build_objective(recipe.stage, recipe.training.seed, cache, device), recipe.training, folder)
     return folder / EXPORT
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Generator[None]:
+    """Two processes that train in one folder would overwrite each other's checkpoints; a killed one leaves no lock."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / LOCK_FILE, blocking=False):
+            yield
+    except Timeout:
+        raise InputError(
+            f"{folder}: another process trains there; wait for it, or give another folder with -o"
+        ) from None
 
 
 def build_objective(stage: Stage, seed: int, cache: Path, device: str = "cpu") -> Objective:
@@ -88,13 +107,18 @@ def check(recipe: Recipe, folder: Path, cache: Path) -> None:
     check_writable(cache / CONFIG_FILE)
 
 
+def has_begun(folder: Path) -> bool:
+    """Whether a run has left anything in `folder` that another must not overwrite."""
+    return any((folder / name).exists() for name in (CHECKPOINTS, EXPORT))
+
+
 def check_folder(recipe: Recipe, folder: Path) -> None:
     """Refuse a folder with the run of another recipe, naming the keys that differ."""
+    if not has_begun(folder):
+        return
     path = folder / CONFIG_FILE
     if not path.exists():
-        if (folder / CHECKPOINTS).exists():
-            raise InputError(f"{folder}: holds checkpoints but no {CONFIG_FILE} that tells of which recipe")
-        return
+        raise InputError(f"{folder}: holds a run but no {CONFIG_FILE} that tells of which recipe")
     there = from_yaml(Recipe, path.read_text(encoding="utf-8"), source=str(path))
     keys = list(_differences(recipe.model_dump(include=set(_OUTCOME)), there.model_dump(include=set(_OUTCOME))))
     if keys:
@@ -107,7 +131,7 @@ def check_folder(recipe: Recipe, folder: Path) -> None:
 
 def check_inputs(stage: Stage, folder: Path) -> None:
     """Refuse to go on with a run whose inputs have changed since it began."""
-    if not (folder / INPUTS_FILE).exists():
+    if not (has_begun(folder) and (folder / INPUTS_FILE).exists()):
         return
     began_with = read_mapping(folder / INPUTS_FILE)
     for key, content in input_hashes(stage).items():
@@ -130,8 +154,10 @@ def inputs_of(stage: Stage) -> dict[str, Path]:
             return {"stage.pictures": Path(pictures)} if pictures else {}
         case EncodersStage() | JudgeStage():
             return {}
-        case DiffusionStage(autoencoder=autoencoder, encoders=encoders, start=start):
+        case DiffusionStage(autoencoder=autoencoder, encoders=encoders, start=start, panned_pictures=pictures):
             folders = {"stage.autoencoder": Path(autoencoder), "stage.encoders": Path(encoders)}
+            if pictures:
+                folders["stage.panned_pictures.folder"] = Path(pictures.folder)
             if isinstance(start, FromImageModel | FromVideoModel):
                 folders["stage.start.folder"] = Path(start.folder)
             return folders

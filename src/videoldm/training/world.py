@@ -2,13 +2,13 @@
 
 from dataclasses import asdict
 from fractions import Fraction
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from videoldm.core.progress import progress
 from videoldm.core.random import python_random
 from videoldm.dataset.clips import ClipRecord, ClipShards, to_stored, write_shard
 from videoldm.measures.motion import mean_motion
@@ -17,6 +17,7 @@ from videoldm.synthetic.elements import Scene
 from videoldm.synthetic.labels import labels
 from videoldm.synthetic.render import render
 from videoldm.synthetic.scene import sample_scene
+from videoldm.training.shards import made_once
 from videoldm.training.stages.config import CLIPS_PER_SHARD, WorldData
 
 RENDER_BATCH = 8
@@ -25,18 +26,9 @@ WORLD_VERSION = 1
 
 
 def prepare_world(data: WorldData, cache: Path) -> ClipShards:
-    """Render the clips that `cache` lacks and open them; a larger set of the same world begins with the smaller one."""
+    """Render the clips that `cache` lacks and open them."""
     folder = cache / f"world-{_key(data)}"
-    folder.mkdir(parents=True, exist_ok=True)
-    shards = range(0, data.num_clips, CLIPS_PER_SHARD)
-    paths = [_shard_path(folder, start) for start in shards]
-    missing = [start for start, path in zip(shards, paths, strict=True) if not path.exists()]
-    if missing:
-        with progress(f"Rendering {data.split} clips", total=len(missing)) as advance:
-            for start in missing:
-                _render_shard(data, folder, start)
-                advance(1)
-    return ClipShards(paths)
+    return made_once(folder, data.num_clips, f"Rendering {data.split} clips", partial(_render_shard, data))
 
 
 def _key(data: WorldData) -> str:
@@ -44,11 +36,7 @@ def _key(data: WorldData) -> str:
     return blake2b(description.encode(), digest_size=8).hexdigest()
 
 
-def _shard_path(folder: Path, start: int) -> Path:
-    return folder / f"{start:08d}.safetensors"
-
-
-def _render_shard(data: WorldData, folder: Path, start: int) -> None:
+def _render_shard(data: WorldData, start: int, path: Path) -> None:
     indices = range(start, start + CLIPS_PER_SHARD)
     fps = data.rates[start // CLIPS_PER_SHARD % len(data.rates)]
     frames, records = [], []
@@ -59,7 +47,7 @@ def _render_shard(data: WorldData, folder: Path, start: int) -> None:
         clips = render(scenes, num_frames=data.num_frames, fps=fps, height=data.height, width=data.width)
         frames.append(to_stored(clips.pixels))
         records += [_record(data, scene, first + i, fps, clips.motion[i]) for i, scene in enumerate(scenes)]
-    write_shard(_shard_path(folder, start), torch.cat(frames), records)
+    write_shard(path, torch.cat(frames), records)
 
 
 def _record(data: WorldData, scene: Scene, index: int, fps: Fraction, motion: Tensor) -> ClipRecord:

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tiny_models import AUTOENCODER, IMAGE_UNET, UNET, randomise
+from tiny_networks import AUTOENCODER, IMAGE_UNET, UNET, randomise
 from torch import nn
 
 from videoldm.checkpoints import diffusers, sgm

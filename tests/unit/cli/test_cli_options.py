@@ -53,7 +53,7 @@ def test_words_left_over() -> None:
 
 
 def test_motion_by_name() -> None:
-    assert VERB.read(["--motion-bucket-id", "low"]).motion_bucket_id == 40
+    assert VERB.read(["--motion-bucket-id", "low"]).motion_bucket_id == "low"
     assert VERB.read(["--motion-bucket-id", "99.5"]).motion_bucket_id == 99.5
 
 

@@ -55,3 +55,19 @@ def test_records_must_fit_the_clips(paths: list[Path]) -> None:
     lines.write_text(lines.read_text().splitlines()[0] + "\n")
     with pytest.raises(InputError, match="2 clips up to here, but 1 records"):
         ClipShards(paths)
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+def test_damaged_shards_are_named(paths: list[Path], damage: str) -> None:
+    content = paths[1].read_bytes()
+    paths[1].unlink()
+    if damage == "cut":
+        paths[1].write_bytes(content[:-9])
+    with pytest.raises(InputError, match=r"b\.safetensors: cannot be read as safetensors"):
+        ClipShards(paths)
+
+
+def test_damaged_records_are_named(paths: list[Path]) -> None:
+    paths[0].with_suffix(".jsonl").write_text('{"caption": "half a li\n')
+    with pytest.raises(InputError, match=r"a\.jsonl: is no list of clips"):
+        ClipShards(paths)

@@ -57,22 +57,6 @@ def test_the_absolute_distance():
     torch.testing.assert_close(loss, torch.full((3,), 0.5, dtype=torch.float64))
 
 
-def test_frame_weights_choose_the_frames_that_count():
-    x0, noise, _ = tensors()
-    error_of_frame = torch.tensor([0.0, 1.0, 2.0, 3.0], dtype=torch.float64).view(1, 4, 1, 1, 1)
-    frame_weights = torch.tensor([[1.0, 0, 0, 0], [0, 2.0, 0, 2.0], [1.0, 1.0, 1.0, 1.0]], dtype=torch.float64)
-    loss = denoising_loss(
-        lambda x, sigma, conditioning: x0 + error_of_frame,
-        x0,
-        SIGMA,
-        noise,
-        Conditioning(),
-        weighting=UnitWeighting(),
-        frame_weights=frame_weights,
-    )
-    torch.testing.assert_close(loss, torch.tensor([0.0, 5.0, 3.5], dtype=torch.float64))
-
-
 def test_a_clip_s_loss_does_not_depend_on_its_batch():
     x0, noise, _ = tensors()
 

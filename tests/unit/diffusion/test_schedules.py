@@ -75,6 +75,10 @@ def test_one_step_starts_at_the_top(schedule):
     assert last == 0
 
 
+def test_one_leading_step_starts_at_the_bottom():
+    assert float(schedule_sigmas(SDDiscrete(spacing="leading"), 1)[0]) == pytest.approx(float(discrete_sigmas()[1]))
+
+
 @pytest.mark.parametrize(("schedule", "num_steps"), [(Karras(), 0), (AlignYourSteps(), -3), (SDDiscrete(), 1000)])
 def test_a_number_of_steps_out_of_range_is_named(schedule, num_steps):
     with pytest.raises(InputError, match=f"steps: {num_steps} is too"):

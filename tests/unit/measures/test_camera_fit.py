@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from videoldm.core.errors import InputError
-from videoldm.measures.camera import CameraMotion, classify_camera, fit_camera, video_camera
+from videoldm.measures.camera import CameraFit, classify_camera, fit_camera, video_camera
 
 FPS = Fraction(10)
 
@@ -22,7 +22,7 @@ def _flow(*, dx: float = 0.0, dy: float = 0.0, scale: float = 1.0, turn: float =
     return torch.stack([to_x - x, to_y - y])[None]
 
 
-def _check(motion: CameraMotion, *, pan_x: float, pan_y: float, zoom: float, rotation: float, tolerance: float) -> None:
+def _check(motion: CameraFit, *, pan_x: float, pan_y: float, zoom: float, rotation: float, tolerance: float) -> None:
     expected = {"pan_x": pan_x, "pan_y": pan_y, "zoom": zoom, "rotation": rotation}
     for name, value in expected.items():
         assert getattr(motion, name).mean().item() == pytest.approx(value, abs=tolerance), name

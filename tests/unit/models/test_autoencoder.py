@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tiny_models import AUTOENCODER, numbers, randomise, relative_error
+from tiny_networks import AUTOENCODER, numbers, randomise, relative_error
 
 from videoldm.core.errors import InputError
 from videoldm.core.random import generator

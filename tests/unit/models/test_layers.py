@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tiny_models import numbers, randomise, relative_error
+from tiny_networks import numbers, randomise, relative_error
 from torch import nn
 from torch.nn import functional as F
 

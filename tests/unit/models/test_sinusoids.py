@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from tiny_models import numbers
+from tiny_networks import numbers
 
 from videoldm.models.unet.embeddings import sinusoids
 

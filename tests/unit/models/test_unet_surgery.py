@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tiny_models import IMAGE_UNET, UNET, numbers, randomise, relative_error, unet_inputs
+from tiny_networks import IMAGE_UNET, UNET, numbers, randomise, relative_error, unet_inputs
 
 from videoldm.models.unet.config import TemporalLayers
 from videoldm.models.unet.network import VideoUNet

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_model import NUM_FRAMES, SIZE
+from tiny_model_folder import NUM_FRAMES, SIZE
 
 from videoldm.conditioners.config import DropoutConfig
 from videoldm.core.errors import InputError

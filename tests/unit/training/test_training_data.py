@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_model import AUTOENCODER
-from tiny_models import randomise
+from tiny_model_folder import AUTOENCODER
+from tiny_networks import randomise
 
 from videoldm.core.errors import InputError
 from videoldm.dataset.clips import to_stored
@@ -50,7 +50,7 @@ def test_a_larger_set_begins_with_the_smaller_one(cache: Path) -> None:
 
 def test_other_worlds_lie_elsewhere(cache: Path) -> None:
     other = prepare_world(DATA.model_copy(update={"split": "test"}), cache)
-    assert other.folder != prepare_world(DATA, cache).folder
+    assert other.paths[0].parent != prepare_world(DATA, cache).paths[0].parent
 
 
 def test_latents_are_drawn_from_the_posterior_by_position(cache: Path) -> None:

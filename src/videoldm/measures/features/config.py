@@ -1,6 +1,6 @@
 """Configuration and stored facts of the feature network; imports no torch."""
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from videoldm.core.config import Config
 
@@ -14,7 +14,7 @@ class FeatureNetworkConfig(Config):
     heads: dict[str, tuple[str, ...]]
     frame_px: int = Field(default=64, ge=16)
     """Frames are resized to squares of this side."""
-    widths: tuple[int, ...] = (32, 64, 80)
+    widths: tuple[PositiveInt, ...] = (32, 64, 80)
     """Channels of each level; the first works at a quarter of the frame's side, each further one at half the side."""
     num_blocks: int = Field(default=1, ge=1)
     """Residual blocks a level."""

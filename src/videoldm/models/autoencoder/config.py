@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from videoldm.core.config import Config
+from videoldm.core.numbers import OddInt
 
 
 class PlainDecoder(Config):
@@ -17,7 +18,7 @@ class TemporalDecoder(Config):
     """The frames of a clip are decoded together, which removes flicker (SVD's decoder)."""
 
     kind: Literal["temporal"] = "temporal"
-    kernel: PositiveInt = 3
+    kernel: OddInt = 3
     norm_eps: PositiveFloat = 1e-5
     merge_init: float = 0.0
 
@@ -32,7 +33,7 @@ class AutoencoderConfig(Config):
     patch_size: PositiveInt = 1
     """Squares of this side become channels before the encoder and unfold after the decoder; Stable Diffusion has 1."""
     latent_channels: PositiveInt = 4
-    channels: tuple[PositiveInt, ...] = (128, 256, 512, 512)
+    channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (128, 256, 512, 512)
     """Width of each level, finest first; each but the last halves the picture."""
     num_res_blocks: PositiveInt = 2
     """Residual blocks of each encoder level; decoder levels have one more."""

@@ -6,6 +6,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from pydantic.types import NonNegativeInt
 
 from videoldm.core.config import Config
+from videoldm.core.numbers import OddInt
 
 Place = Literal["down_with_attention", "down", "middle", "up", "out"]
 
@@ -50,7 +51,7 @@ class TemporalLayers(Config):
     """A temporal convolution in every residual block and temporal attention in every transformer."""
 
     kind: Literal["layers"] = "layers"
-    kernel: PositiveInt = 3
+    kernel: OddInt = 3
     frame_embedding_period: PositiveFloat = 10_000.0
     """Longest period, in frames over 2 pi, of the sinusoids that tell a frame its index."""
     merge_init: float = 0.5
@@ -68,7 +69,7 @@ class UNetConfig(Config):
     concat_channels: NonNegativeInt = 0
     """Channels of the conditioning that is joined to the noisy latents."""
     out_channels: PositiveInt = 4
-    channels: tuple[PositiveInt, ...] = (320, 640, 1280, 1280)
+    channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (320, 640, 1280, 1280)
     """Width of each level, finest first; each but the last halves the latents."""
     num_res_blocks: PositiveInt = 2
     """Residual blocks of each down level; up levels have one more."""

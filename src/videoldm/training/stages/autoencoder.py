@@ -31,9 +31,9 @@ class AutoencoderObjective:
         self._stage, self._seed, self._device = stage, seed, device
         with seeded_initialisation(seed, "autoencoder weights"):
             self.autoencoder = Autoencoder(stage.model).to(device)
+        self._pictures = PictureCrops(stage.pictures, size=(stage.data.height, stage.data.width))
         self._clips = prepare_world(stage.data, cache)
         self._validation_clips = prepare_world(stage.validation, cache)
-        self._pictures = PictureCrops(stage.pictures, size=(stage.data.height, stage.data.width))
 
     @property
     def module(self) -> nn.Module:

@@ -7,18 +7,19 @@ from pydantic import Field, PositiveInt, model_validator
 
 from videoldm.conditioners.config import DropoutConfig
 from videoldm.core.config import Config
-from videoldm.diffusion.config import NoiseLevels, VWeighting, Weighting
+from videoldm.core.numbers import NonNegative, Share
+from videoldm.diffusion.config import SQUARED, Distance, NoiseLevels, VWeighting, Weighting
 from videoldm.measures.features.config import FeatureNetworkConfig
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.clip.config import ImageEncoderConfig, TextEncoderConfig
 from videoldm.models.unet.config import UNetConfig
 from videoldm.synthetic.config import WorldOptions
+from videoldm.synthetic.vocabulary import LABELS
 from videoldm.tasks.config import TaskModelConfig
 
 CLIPS_PER_SHARD = 64
 
 Rate = Annotated[Fraction, Field(gt=0)]
-Fraction01 = Annotated[float, Field(ge=0, le=1)]
 
 
 class WorldData(Config):
@@ -40,6 +41,13 @@ class WorldData(Config):
         return self
 
 
+class PannedPictures(Config):
+    """Clips of a camera that pans and zooms over the pictures of a folder; they have no captions."""
+
+    folder: str
+    num_clips: Annotated[int, Field(ge=CLIPS_PER_SHARD, multiple_of=CLIPS_PER_SHARD)]
+
+
 class AutoencoderStage(Config):
     """Reconstruction and a light pull of the posterior to a standard normal.
 
@@ -52,8 +60,8 @@ class AutoencoderStage(Config):
     data: WorldData
     validation: WorldData
     pictures: str = ""
-    picture_fraction: Fraction01 = 0.0
-    kl_weight: Annotated[float, Field(ge=0)] = 1e-3
+    picture_fraction: Share = 0.0
+    kl_weight: NonNegative = 1e-3
 
     @model_validator(mode="after")
     def _pictures_are_named(self) -> Self:
@@ -79,7 +87,15 @@ class JudgeStage(Config):
     model: FeatureNetworkConfig
     data: WorldData
     validation: WorldData
-    label_smoothing: Fraction01 = 0.02
+    label_smoothing: Share = 0.02
+
+    @model_validator(mode="after")
+    def _heads_are_labels_of_the_world(self) -> Self:
+        for head, names in self.model.heads.items():
+            if names != LABELS.get(head):
+                known = "; ".join(f"{label}: {', '.join(classes)}" for label, classes in LABELS.items())
+                raise ValueError(f"model.heads has {head}: {', '.join(names)}, the labels of the world are {known}")
+        return self
 
 
 class FromScratch(Config):
@@ -114,9 +130,12 @@ class DiffusionStage(Config):
     autoencoder: str
     encoders: str
     data: WorldData
+    panned_pictures: PannedPictures | None = None
+    """Clips among those of `data`; only for image-to-video, which needs no captions."""
     validation: WorldData
     noise_levels: NoiseLevels
     weighting: Weighting = VWeighting()
+    distance: Distance = SQUARED
     dropout: DropoutConfig
     model: TaskModelConfig
     num_validation_clips: PositiveInt = 4
@@ -124,6 +143,8 @@ class DiffusionStage(Config):
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         model = self.model
+        if self.panned_pictures and model.task != "image-to-video":
+            raise ValueError(f"panned_pictures have no captions, which {model.task} needs: leave them out")
         for data in (self.data, self.validation):
             if data.num_frames < model.num_frames:
                 raise ValueError(
@@ -133,6 +154,10 @@ class DiffusionStage(Config):
                 raise ValueError(
                     f"{data.split} clips are {data.height}x{data.width}, the model's {model.height}x{model.width}"
                 )
+        if bool(self.unet.concat_channels) != (model.task == "image-to-video"):
+            raise ValueError(
+                f"unet.concat_channels is {self.unet.concat_channels}, image-to-video alone joins a picture's latent"
+            )
         if self.num_validation_clips > self.validation.num_clips:
             raise ValueError(
                 f"num_validation_clips is {self.num_validation_clips}, validation has {self.validation.num_clips} clips"

@@ -25,6 +25,7 @@ from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import TrainingClips, training_conditioning
 from videoldm.training.latents import LatentCache
 from videoldm.training.objective import Losses
+from videoldm.training.panned_pictures import prepare_panned_pictures
 from videoldm.training.stages.config import DiffusionStage, FromImageModel, FromScratch, FromVideoModel
 from videoldm.training.world import prepare_world
 from videoldm.video.contact_sheet import contact_sheet
@@ -39,10 +40,10 @@ class DiffusionObjective:
     def __init__(self, stage: DiffusionStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
         self._stage, self._seed = stage, seed
         self._task = TASKS[stage.model.task]
-        self._clips = prepare_world(stage.data, cache)
-        self._validation_clips = prepare_world(stage.validation, cache)
         with seeded_initialisation(seed, "unet weights"):
             self._model = _model(stage, device)
+        self._clips = _training_set(stage, cache)
+        self._validation_clips = prepare_world(stage.validation, cache)
         self._latents = LatentCache(self._clips, self._model.autoencoder, cache)
         self._validation_latents = LatentCache(self._validation_clips, self._model.autoencoder, cache)
 
@@ -95,7 +96,13 @@ class DiffusionObjective:
         sigma = draw_sigmas(self._stage.noise_levels, [generator(seed, "noise level", *at) for seed, *at in keys])
         noise = torch.stack([normal(tuple(x0.shape[1:]), seed, "noise", *at) for seed, *at in keys])
         loss = denoising_loss(
-            self._model.denoiser, x0, sigma.to(x0), noise.to(x0), conditioning, weighting=self._stage.weighting
+            self._model.denoiser,
+            x0,
+            sigma.to(x0),
+            noise.to(x0),
+            conditioning,
+            weighting=self._stage.weighting,
+            distance=self._stage.distance,
         )
         return Losses(per_sample=loss.float(), sigma=sigma)
 
@@ -109,6 +116,13 @@ class DiffusionObjective:
         contact_sheet(list(pixels), labels).save(folder / "clips.png")
         for index, clip in zip(indices, pixels, strict=True):
             write_video(folder / f"{index:03d}.mp4", clip, fps=clips.records[index].fps, metadata=None)
+
+
+def _training_set(stage: DiffusionStage, cache: Path) -> ClipShards:
+    world = prepare_world(stage.data, cache)
+    if stage.panned_pictures is None:
+        return world
+    return ClipShards(world.paths + prepare_panned_pictures(stage.panned_pictures, stage.data, cache).paths)
 
 
 def _first_frame(last_start: int, key: SampleKey) -> int:
@@ -129,7 +143,8 @@ def _training_clips(
 
 def _model(stage: DiffusionStage, device: str) -> VideoModel:
     text, image = load_conditioners(Path(stage.encoders), stage.model.task, device)
-    autoencoder, _ = load_autoencoder(Path(stage.autoencoder))
+    autoencoder, config = load_autoencoder(Path(stage.autoencoder))
+    _check_widths(stage, config.latent_channels, [part.context_dim for part in (text, image) if part is not None])
     return VideoModel(
         name="under training",
         config=stage.model,
@@ -138,6 +153,19 @@ def _model(stage: DiffusionStage, device: str) -> VideoModel:
         text=text,
         image=image,
     )
+
+
+def _check_widths(stage: DiffusionStage, latent_channels: int, context_dims: Sequence[int]) -> None:
+    """Refuse a UNet that takes other latents or another context than the parts that it works with give."""
+    wanted = [("in_channels", latent_channels), ("out_channels", latent_channels)]
+    if stage.unet.concat_channels:
+        wanted.append(("concat_channels", latent_channels))
+    wanted += [("context_dim", dim) for dim in context_dims]
+    for key, value in wanted:
+        if getattr(stage.unet, key) != value:
+            raise InputError(
+                f"stage.unet.{key} is {getattr(stage.unet, key)}, stage.autoencoder and stage.encoders need {value}"
+            )
 
 
 def _checked(unet: VideoUNet, stage: DiffusionStage) -> VideoUNet:

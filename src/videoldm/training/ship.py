@@ -1,6 +1,6 @@
 """Gather what the mini recipes exported into one model folder, in 16 bits.
 
-python -m videoldm.recipes.ship_mini runs src/videoldm/assets/mini
+python -m videoldm.training.ship runs src/videoldm/assets/mini
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _halve(path: Path) -> None:
 def main() -> None:
     """Ship from the folder of runs to the model's folder."""
     if len(sys.argv) != 3:
-        sys.exit("usage: python -m videoldm.recipes.ship_mini RUNS MODEL_FOLDER")
+        sys.exit("usage: python -m videoldm.training.ship RUNS MODEL_FOLDER")
     try:
         print(f"{ship(Path(sys.argv[1]), Path(sys.argv[2])) / 1e6:.1f} MB")
     except InputError as error:

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from tiny_models import randomise
+from tiny_networks import randomise
 
 from videoldm.checkpoints.native import save_component
-from videoldm.conditioners.config import MicroConfig
+from videoldm.conditioners.config import MicroConfig, MotionLevels
 from videoldm.core.files import write_json
 from videoldm.diffusion.config import Constant, Guidance, Karras, LinearOverFrames
 from videoldm.models.autoencoder.config import AutoencoderConfig
@@ -47,7 +47,7 @@ def task_config(task):
         num_frames=NUM_FRAMES,
         height=SIZE,
         width=SIZE,
-        micro=MicroConfig(embedding_dim=8, trained_fps=(5, 10)),
+        micro=MicroConfig(embedding_dim=8, trained_fps=(5, 10), motion_levels=MotionLevels(high=150)),
         signals=SignalDefaults(),
         sampling=SamplingConfig(
             num_inference_steps=STEPS, schedule=Karras(sigma_min=0.1, sigma_max=5.0), guidance=Guidance(scale=scale)
