@@ -10,15 +10,16 @@ RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --disable-pip-version-check install --constraint constraints.txt
 TORCH = $(shell sed -n 's/^torch==/&/p' constraints.txt)
 
-.PHONY: help demo install install-dev test check mini format clean
+.PHONY: help demo install install-dev test check mini image-start format clean
 
 help:
-	@echo "make demo     generate three short videos with the model that is in the package"
-	@echo "make test     run all tests"
-	@echo "make check    lint, types and import layers"
-	@echo "make mini     train the shipped model anew (hours)"
-	@echo "make format   format the code and fix what can be fixed"
-	@echo "make clean    remove the environment, caches and the demo's results"
+	@echo "make demo         generate three short videos with the model that is in the package"
+	@echo "make test         run all tests"
+	@echo "make check        lint, types and import layers"
+	@echo "make mini         train the shipped model anew (hours)"
+	@echo "make image-start  short video stages from the image model and from random weights"
+	@echo "make format       format the code and fix what can be fixed"
+	@echo "make clean        remove the environment, caches and the demo's results"
 
 demo: install
 	$(RUN) examples/demo.py
@@ -43,6 +44,14 @@ mini: install-dev
 		$(VENV)/bin/videoldm train mini-$$recipe || exit; \
 	done
 	$(RUN) -m videoldm.training.ship runs src/videoldm/assets/mini
+
+# After the stages of `make mini` up to the image model: loss curves of two short video stages, from it and from random.
+SHORT := training.num_samples=3072 training.log_every_samples=256 training.validate_every_samples=512 \
+	training.checkpoint_every_samples=3072 stage.num_validation_clips=1
+image-start: install-dev
+	$(VENV)/bin/videoldm train mini-video $(SHORT) -o runs/short-mini-video
+	$(VENV)/bin/videoldm train mini-video-from-scratch $(SHORT) -o runs/short-mini-video-from-scratch
+	$(RUN) benchmarks/image_start.py runs/short-mini-video runs/short-mini-video-from-scratch
 
 format: install-dev
 	$(RUN) -m ruff format .

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from videoldm.core.config import from_yaml
+from videoldm.training.layout import CONFIG_FILE, LOG_FILE
 from videoldm.training.recipe import Recipe
-from videoldm.training.run import CONFIG_FILE
 from videoldm.training.stages.config import DiffusionStage, FromScratch
 
 ROWS = 16
@@ -53,7 +53,7 @@ def check_comparable(folders: Sequence[Path]) -> None:
 
 def curve(folder: Path, name: str) -> dict[int, float]:
     """The values called `name` by the number of samples."""
-    records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    records = [json.loads(line) for line in (folder / LOG_FILE).read_text().splitlines()]
     return {record["samples"]: record[name] for record in records if name in record}
 
 

@@ -1,4 +1,4 @@
-"""Copy free pictures that come with scikit-image into a folder, for the autoencoder's training.
+"""Copy free pictures that come with scikit-image into a folder, for the training of mini.
 
     python examples/collect_pictures.py runs/pictures
 

@@ -3,8 +3,9 @@
 import errno
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import av
 import numpy as np
@@ -20,10 +21,10 @@ from videoldm.core.errors import InputError
 from videoldm.diffusion.config import SamplerName, ScheduleName
 from videoldm.tasks import generate as generate_module
 from videoldm.tasks import model as model_module
-from videoldm.tasks.config import SamplingConfig, TaskName
-from videoldm.tasks.generate import generate
-from videoldm.tasks.model import load_model
-from videoldm.tasks.request import Choices, Request
+from videoldm.tasks.config import SamplingConfig
+from videoldm.tasks.generate import generate, make_clip
+from videoldm.tasks.model import VideoModel, load_model
+from videoldm.tasks.request import Request
 from videoldm.video.metadata import read_metadata
 from videoldm.video.probe import probe
 from videoldm.video.read import read_frames
@@ -115,24 +116,9 @@ def test_repeating_a_clip_gives_the_same_frames(cli: CommandLine, tiny_model: Pa
     assert Path("outputs/third-again.mp4").is_file()
 
 
-@pytest.mark.parametrize("task", ["text-to-video", "image-to-video"])
-def test_batches_lengths_and_sizes(tiny_model: Path, cat: Path, tmp_path: Path, task: TaskName) -> None:
-    model = load_model(str(tiny_model), task)
-    given = {"prompt": "a red cube"} if task == "text-to-video" else {"image": tmp_path / cat}
-
-    def requests(*seeds: int, **choices: int) -> list[Request]:
-        return [Choices(seed=seed, **choices).request(str(tiny_model), model.config, **given) for seed in seeds]
-
-    batch = generate(model, requests(3, 4, 5, 6))
-    singles = torch.cat([generate(model, requests(seed)) for seed in (3, 4, 5, 6)])
-    assert (batch - singles).abs().max() < 1e-5
-    assert (batch[0] - batch[1]).abs().max() > 1e-2
-    # Lengths and sizes that the model was not trained on, not square, and with odd numbers of latents.
-    for num_frames, height, width in ((1, 16, 16), (5, 8, 24), (2, 40, 16)):
-        clips = generate(model, requests(3, 4, num_frames=num_frames, height=height, width=width))
-        assert clips.shape == (2, num_frames, 3, height, width)
+def test_size_that_no_latent_has_is_refused_from_python(tiny_model: Path) -> None:
     with pytest.raises(InputError, match="width is 12, it should be a multiple of 8, for example 16"):
-        generate(model, requests(3, width=12))
+        make_clip(load_model(str(tiny_model), "text-to-video"), prompt="a red cube", width=12)
 
 
 # What is refused, before a model is loaded.
@@ -310,6 +296,7 @@ def test_every_sampler_can_be_chosen(cli: CommandLine, tiny_model: Path, name: S
 def test_every_schedule_can_be_chosen(cli: CommandLine, tiny_model: Path, name: ScheduleName) -> None:
     chosen = sampling_with(cli, tiny_model, "--schedule", name).schedule
     assert chosen.kind == name
+    assert chosen.kind != "sd_discrete" or chosen.spacing == "trailing"  # sampling starts at the noisiest level
     assert name not in ("karras", "exponential") or (chosen.sigma_min, chosen.sigma_max) == (0.1, 5.0)
 
 
@@ -329,13 +316,29 @@ def test_names_that_other_programs_use(cli: CommandLine, tiny_model: Path, cat: 
     assert "--num-frames is given twice" in cli.refuses("generate", cat, "--num-frames", 3, "--video-frames", 2)
 
 
-def test_each_of_several_clips_can_be_repeated(cli: CommandLine, tiny_model: Path) -> None:
+def test_each_of_several_clips_can_be_repeated(
+    cli: CommandLine, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Sampled together they would differ in the last bits from what repeating one alone gives."""
+    together: list[int] = []
+
+    def counted(model: VideoModel, requests: Sequence[Request], **kwargs: Any) -> torch.Tensor:
+        together.append(len(requests))
+        return generate(model, requests, **kwargs)
+
+    monkeypatch.setattr(generate_module, "generate", counted)
     options = ("--num-videos-per-prompt", 3, "--model", tiny_model, "-o", "clips/", *FEW)
     assert "3 clips in " in cli.succeeds("generate", "--prompt", "a cube", *options)
     for clip in sorted(Path("clips").glob("*.mp4")):
         cli.succeeds("generate", "--from", clip, "-o", "again.mp4")
         assert Path("again.mp4").read_bytes() == clip.read_bytes()
+    assert together == [1] * 6
+
+
+def test_size_that_is_not_square(cli: CommandLine, tiny_model: Path, cat: Path) -> None:
+    size = ("--height", 16, "--width", 24, "--num-frames", 2)
+    cli.succeeds("generate", cat, "--model", tiny_model, *size, "-o", "wide.mkv")
+    assert frames(Path("wide.mkv")).shape == (2, 16, 24, 3)
 
 
 # What goes wrong later.

@@ -218,6 +218,15 @@ def test_unet_that_does_not_fit_is_refused_before_anything_is_rendered(runs: Pat
     assert not (tmp_path / "cache").exists()
 
 
+def test_missing_pictures_are_told_before_anything_is_rendered(runs: Path, tmp_path: Path) -> None:
+    stage = diffusion(runs, "image-to-video", FromVideoModel(folder=str(runs / "mini-video/export")))
+    (tmp_path / "empty").mkdir()
+    wrong = stage.model_copy(update={"panned_pictures": PannedPictures(folder=str(tmp_path / "empty"), num_clips=64)})
+    with pytest.raises(InputError, match="empty holds no pictures"):
+        DiffusionObjective(wrong, seed=0, cache=tmp_path / "cache")
+    assert not list((tmp_path / "cache").glob("world-*"))
+
+
 def test_clips_longer_than_the_model_give_windows(runs: Path) -> None:
     stage = diffusion(runs, "image-to-video", FromVideoModel(folder=str(runs / "mini-video/export")))
     longer = stage.model_copy(update={"data": DATA.model_copy(update={"num_frames": 7})})

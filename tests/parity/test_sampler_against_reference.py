@@ -1,10 +1,8 @@
 """A whole image-to-video run of the official code: Euler, v preconditioning, Karras levels, linear guidance."""
 
-import json
-
 import pytest
 import torch
-from safetensors import safe_open
+from tiny_networks import official_unet_config, read_reference
 
 from videoldm.checkpoints import sgm
 from videoldm.diffusion.conditioning import Conditioning
@@ -14,34 +12,18 @@ from videoldm.diffusion.noise import SeededNoise
 from videoldm.diffusion.preconditioning import Preconditioned
 from videoldm.diffusion.samplers.sample import sample
 from videoldm.diffusion.schedules import schedule_sigmas
-from videoldm.models.unet.config import UNetConfig
 from videoldm.models.unet.network import VideoUNet
 
 
 @pytest.fixture(scope="module")
 def reference(reference_folder):
-    with safe_open(reference_folder / "sampler_euler_linear.safetensors", "pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (the file is no mapping)
-        return tensors, file.metadata()
+    return read_reference(reference_folder / "sampler_euler_linear.safetensors")
 
 
 @pytest.fixture(scope="module")
 def denoise(reference):
     tensors, metadata = reference
-    official = json.loads(metadata["config"])
-    width = official["model_channels"]
-    config = UNetConfig(
-        in_channels=4,
-        concat_channels=official["in_channels"] - 4,
-        out_channels=official["out_channels"],
-        channels=tuple(width * factor for factor in official["channel_mult"]),
-        num_res_blocks=official["num_res_blocks"],
-        attention_levels=tuple(2**i in official["attention_resolutions"] for i in range(len(official["channel_mult"]))),
-        head_channels=official["num_head_channels"],
-        transformer_depth=official["transformer_depth"],
-        context_dim=official["context_dim"],
-        vector_dim=official["adm_in_channels"],
-    )
+    config = official_unet_config(metadata["config"])
     network = VideoUNet(config)
     weights = {key.removeprefix("weights."): value for key, value in tensors.items() if key.startswith("weights.")}
     network.load_state_dict(sgm.unet(config).to_native(weights))

@@ -30,16 +30,10 @@ class Config(pydantic.BaseModel):
     def _refuse_nan(self) -> Config:
         for name in type(self).model_fields:
             value = getattr(self, name)
-            for item in _items(value):
+            for item in value if isinstance(value, tuple) else (value,):
                 if isinstance(item, float) and math.isnan(item):
                     raise ValueError(f"{name} is NaN, it should be a number")
         return self
-
-
-def _items(value: object) -> Iterable[object]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, tuple) else (value,)
 
 
 def to_yaml(config: Config) -> str:

@@ -121,7 +121,7 @@ def load_image_conditioner(folder: Path, device: str | torch.device = "cpu") -> 
 
 
 def _pretrained(network: type[M], folder: Path) -> M:
-    """The encoder in `folder`, frozen; its weights must fit exactly, as transformers would fill gaps with noise."""
+    """The encoder in `folder`, frozen; its weights must be complete, as transformers would fill gaps with noise."""
     with _quiet_transformers(), reading_tensors(folder / "model.safetensors"):
         loaded: Any = network.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
     model, report = loaded

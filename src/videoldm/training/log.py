@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from videoldm.core.files import write_text
+from videoldm.training.layout import LOG_FILE
 
 SIGMA_BIN_EDGES = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0)
 
@@ -22,7 +23,7 @@ class RunLog:
     def __init__(self, folder: Path, samples_seen: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._path = folder / "log.jsonl"
+        self._path = folder / LOG_FILE
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=samples_seen + 1)
         if self._path.exists():
             lines = self._path.read_text().splitlines()

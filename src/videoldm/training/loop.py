@@ -11,6 +11,7 @@ from videoldm.core.progress import progress
 from videoldm.training.checkpoint import load_checkpoint, save_checkpoint
 from videoldm.training.config import TrainingConfig
 from videoldm.training.ema import Ema
+from videoldm.training.layout import CHECKPOINTS, EXPORT, VALIDATION
 from videoldm.training.log import Meter, RunLog
 from videoldm.training.objective import Objective
 from videoldm.training.optimizer import build_optimizer, learning_rate
@@ -26,7 +27,7 @@ def train(objective: Objective, config: TrainingConfig, folder: Path) -> None:
     module = objective.module.train()
     optimizer = build_optimizer(module, config.optimizer)
     ema = Ema(module, decay=config.ema_decay)
-    samples_seen = load_checkpoint(folder / "checkpoints", module, optimizer, ema)
+    samples_seen = load_checkpoint(folder / CHECKPOINTS, module, optimizer, ema)
     meter, last_log = Meter(), time.monotonic()
 
     with RunLog(folder, samples_seen) as log, progress("Training", config.num_samples - samples_seen) as advance:
@@ -47,11 +48,11 @@ def train(objective: Objective, config: TrainingConfig, folder: Path) -> None:
                 speed = {"gradient_norm": gradient_norm, "learning_rate": rate, "seconds": seconds}
                 log.write(samples_seen, meter.read() | speed)
             if _due(samples_seen, config.validate_every_samples, config):
-                log.write(samples_seen, _validate(objective, ema, folder / "validation" / f"{samples_seen:012d}"))
+                log.write(samples_seen, _validate(objective, ema, folder / VALIDATION / f"{samples_seen:012d}"))
             if _due(samples_seen, config.checkpoint_every_samples, config):
-                save_checkpoint(folder / "checkpoints", module, optimizer, ema, samples_seen)
+                save_checkpoint(folder / CHECKPOINTS, module, optimizer, ema, samples_seen)
 
-    with atomic_folder(folder / "export", replace=True) as export, ema.applied():
+    with atomic_folder(folder / EXPORT, replace=True) as export, ema.applied():
         objective.export(export)
 
 

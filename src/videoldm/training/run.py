@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from videoldm.core.config import from_yaml, to_yaml
 from videoldm.core.errors import InputError
 from videoldm.core.files import check_writable, read_mapping, write_json, write_text
 from videoldm.core.hashing import files_hash
+from videoldm.training.layout import CHECKPOINTS, CONFIG_FILE, EXPORT, INPUTS_FILE, LOCK_FILE, VALIDATION
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.config import (
     AutoencoderStage,
@@ -28,11 +30,6 @@ from videoldm.training.stages.config import (
 if TYPE_CHECKING:
     from videoldm.training.objective import Objective
 
-CONFIG_FILE = "config.yaml"
-INPUTS_FILE = "inputs.json"
-LOCK_FILE = "lock"
-CHECKPOINTS = "checkpoints"
-EXPORT = "export"
 _OUTCOME = ("stage", "training")
 """The parts of a recipe that decide what comes out; its name and summary do not."""
 
@@ -47,6 +44,7 @@ def run(recipe: Recipe, folder: Path, cache: Path, *, device: str = "cpu") -> Pa
     with _alone_in(folder):
         check_folder(recipe, folder)  # another process may have begun meanwhile
         if not has_begun(folder):
+            shutil.rmtree(folder / VALIDATION, ignore_errors=True)
             write_json(folder / INPUTS_FILE, input_hashes(recipe.stage))
             write_text(folder / CONFIG_FILE, to_yaml(recipe))
 

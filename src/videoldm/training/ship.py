@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file, atomic_folder
 from videoldm.tasks.folder import RECIPE_FILE
-from videoldm.training.run import CONFIG_FILE
+from videoldm.training.layout import CONFIG_FILE
 
 PARTS = {
     "autoencoder": "mini-autoencoder/export",

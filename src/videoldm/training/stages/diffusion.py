@@ -119,10 +119,10 @@ class DiffusionObjective:
 
 
 def _training_set(stage: DiffusionStage, cache: Path) -> ClipShards:
+    # Pictures first: what is wrong with them shows before the world is rendered.
+    pictures = stage.panned_pictures and prepare_panned_pictures(stage.panned_pictures, stage.data, cache)
     world = prepare_world(stage.data, cache)
-    if stage.panned_pictures is None:
-        return world
-    return ClipShards(world.paths + prepare_panned_pictures(stage.panned_pictures, stage.data, cache).paths)
+    return ClipShards(world.paths + pictures.paths) if pictures else world
 
 
 def _first_frame(last_start: int, key: SampleKey) -> int:

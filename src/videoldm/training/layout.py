@@ -1,0 +1,12 @@
+"""What lies in the folder of a run."""
+
+CONFIG_FILE = "config.yaml"
+"""The whole recipe."""
+INPUTS_FILE = "inputs.json"
+"""Content hashes of the folders that the recipe reads."""
+LOCK_FILE = "lock"
+LOG_FILE = "log.jsonl"
+VALIDATION = "validation"
+CHECKPOINTS = "checkpoints"
+EXPORT = "export"
+"""The averaged weights, for later stages and for sampling."""
