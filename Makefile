@@ -40,7 +40,7 @@ check: install-dev
 # Hours on two cores; an interrupted run goes on where it stopped.
 mini: install-dev
 	$(RUN) examples/collect_pictures.py runs/pictures
-	for recipe in autoencoder encoders judge image video image-to-video; do \
+	for recipe in autoencoder encoders judge image video text-to-video image-to-video; do \
 		$(VENV)/bin/videoldm train mini-$$recipe || exit; \
 	done
 	$(RUN) -m videoldm.training.ship runs src/videoldm/assets/mini

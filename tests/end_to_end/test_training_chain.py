@@ -65,6 +65,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "mini-video": lambda: diffusion(
             folder, "text-to-video", FromImageModel(folder=str(folder / "mini-image/export"))
         ),
+        "mini-text-to-video": lambda: diffusion(
+            folder, "text-to-video", FromVideoModel(folder=str(folder / "mini-video/export"))
+        ),
         "mini-image-to-video": lambda: diffusion(
             folder, "image-to-video", FromVideoModel(folder=str(folder / "mini-video/export"))
         ).model_copy(update={"panned_pictures": PannedPictures(folder=str(pictures), num_clips=64)}),

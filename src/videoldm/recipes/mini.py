@@ -123,6 +123,19 @@ def mini_video_from_scratch() -> Recipe:
     )
 
 
+def mini_text_to_video() -> Recipe:
+    """Stage III: the text-to-video model finetuned at high noise levels, where it is decided what moves where to."""
+    return _diffusion(
+        "mini-text-to-video",
+        "text to video: the video model finetuned at high noise levels, which decide on motion",
+        model=_task_model("text-to-video", num_frames=MINI.num_frames),
+        unet=MINI.unet,
+        start=FromVideoModel(folder="runs/mini-video/export"),
+        noise_levels=LogNormal(p_mean=2.2, p_std=1.5),
+        training=_training(num_samples=10_240, batch_size=8, learning_rate=5e-4, validate_every_samples=5_120),
+    )
+
+
 def mini_image_to_video() -> Recipe:
     """Stage III: image to video, grown from the text-to-video model."""
     return _diffusion(

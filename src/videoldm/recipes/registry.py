@@ -13,6 +13,7 @@ FUNCTIONS: tuple[Callable[[], Recipe], ...] = (
     mini.mini_image,
     mini.mini_video,
     mini.mini_video_from_scratch,
+    mini.mini_text_to_video,
     mini.mini_image_to_video,
 )
 """In the order in which they can be run: later ones read what earlier ones export."""

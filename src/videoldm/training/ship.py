@@ -22,7 +22,7 @@ PARTS = {
     "text_encoder": "mini-encoders/export/text_encoder",
     "image_encoder": "mini-encoders/export/image_encoder",
     "judge": "mini-judge/export",
-    "text-to-video": "mini-video/export",
+    "text-to-video": "mini-text-to-video/export",
     "image-to-video": "mini-image-to-video/export",
 }
 """Part of the model folder -> where a run left it."""
