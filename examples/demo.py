@@ -14,7 +14,7 @@ from videoldm.video.write import write_video
 
 HERE = Path(__file__).parent
 OUT = Path("outputs/demo")
-PROMPT = "a red cube moves to the left on a checkered ground"
+PROMPT = "an orange torus moves up over a striped ground"
 
 
 def main(num_inference_steps: int | None = None) -> None:
