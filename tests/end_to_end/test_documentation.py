@@ -30,7 +30,7 @@ def test_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     [code] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {})
-    assert probe("torus.mp4").video.num_frames == 14
+    assert probe("cone.mp4").video.num_frames == 14
     assert len([line for line in code.splitlines() if line]) == 5
 
 
