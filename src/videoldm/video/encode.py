@@ -16,8 +16,8 @@ from jaxtyping import UInt8
 
 from videoldm.video.colour import from_rgb, usual_matrix
 
-# x264's output depends on the number of threads and on the processor; without cpu-independent, one clip in four differed
-# even between two processes on one machine.
+# x264's output depends on the number of threads and on the processor; without cpu-independent even two processes on one
+# machine sometimes gave different files.
 _NUM_THREADS = 4
 _H264_OPTIONS = {"crf": "17", "preset": "medium", "x264-params": "log-level=warning:cpu-independent=1"}
 
