@@ -54,9 +54,11 @@ def test_model_of_one_task(cli: CommandLine, tiny_model: Path) -> None:
 def test_clip_with_its_settings(cli: CommandLine, name: str) -> None:
     write_video(name, torch.zeros(3, 3, 16, 24), 7, {"request": {"seed": 23}})
     Path(f"{name}.json").unlink()  # the settings are in the file itself
+    num_bytes = sum(path.stat().st_size for path in [Path(name), *Path(name).glob("*")] if path.is_file())
     described = _described(cli, name)
     shown = described["streams"][0] if described["kind"] == "video" else described
     assert (shown["width"], shown["height"]) == (24, 16)
+    assert described["bytes"] == num_bytes
     assert described["settings"] == {"request": {"seed": 23}}
     assert "seed: 23" in cli.succeeds("info", name)
 
@@ -95,7 +97,7 @@ def test_what_it_cannot_describe(cli: CommandLine, tiny_model: Path) -> None:
     (cli.folder / "bare" / "model.safetensors").unlink()
     for name, reason in {
         "nothing": "nothing: does not exist, and no model of the package has that name",
-        "in": "model in is no model folder: it has no autoencoder/config.json",
+        "in": "in: holds no model, no part of one and no frames (frame_00000.png, ...)",
         "notes.txt": "notes.txt: is not a video file",
         "numbers.json": "numbers.json: holds no settings of a clip",
         "cut": "cut/model.safetensors: is cut off or broken",

@@ -66,7 +66,9 @@ def describe_picture(path: Path) -> dict[str, Any]:
 def describe_frames(folder: Path) -> dict[str, Any]:
     """A folder of PNG frames."""
     frames = sorted(folder.glob("frame_*.png"))
-    return {**describe_picture(frames[0]), "kind": "frames", "file": str(folder), "frames": len(frames)}
+    num_bytes = sum(frame.stat().st_size for frame in frames)
+    first = describe_picture(frames[0])
+    return {**first, "kind": "frames", "file": str(folder), "frames": len(frames), "bytes": num_bytes}
 
 
 def describe_settings(path: Path) -> dict[str, Any]:

@@ -57,8 +57,9 @@ def report(results: Results, *, as_json: bool, seconds: float) -> None:
         print(json.dumps(summary))
         return
     for path, request in zip(results.paths, results.requests, strict=True):
-        size = f"{request.num_frames} frames of {request.width}x{request.height} at {request.output_fps:g} fps"
-        print(f"{path}  ({size}, seed {request.seed})")
+        frames = "1 frame" if request.num_frames == 1 else f"{request.num_frames} frames"
+        size = f"{request.width}x{request.height} at {request.output_fps:g} fps"
+        print(f"{path}  ({frames} of {size}, seed {request.seed})")
     print(f"{len(results.paths)} clip{'s' if len(results.paths) > 1 else ''} in {seconds:.1f} s")
 
 

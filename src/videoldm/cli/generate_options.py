@@ -34,4 +34,5 @@ class GenerateOptions(Choices):
     contact_sheet: Annotated[str | None, tyro.conf.arg(metavar="PNG")] = None
     """Also draw frames of all clips into one picture."""
     json_: Annotated[bool, tyro.conf.arg(name="json")] = False
-    """Print one JSON object (files, seeds, settings, failures, seconds) and no progress."""
+    """Print one JSON object (files, seeds, settings, failures, seconds) and no progress; if nothing could be made, only
+    the errors on stderr."""

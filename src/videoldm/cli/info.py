@@ -57,7 +57,9 @@ def describe(target: str) -> Mapping[str, Any]:
         for sign, function in _FOLDERS.items():
             if any(path.glob(sign)):
                 return function(path)
-        return describe_model(target)
+        if (path / "autoencoder").is_dir():
+            return describe_model(target)
+        raise InputError(f"{target}: holds no model, no part of one and no frames (frame_00000.png, ...)")
     if os.path.lexists(path):
         return describe_file(path)
     try:

@@ -105,7 +105,8 @@ class Verb(Generic[O]):
                 name = SHORT_NAMES.get(typed, typed.replace("_", "-"))
                 name = self.aliases.get(name, name)
                 if name not in is_flag:
-                    raise InputError(f"{self.name}: {typed} is no option, {_suggestion(name, list(is_flag))}")
+                    suggestion = _suggestion(name, list(is_flag), self._listed())
+                    raise InputError(f"{self.name}: {typed} is no option, {suggestion}")
                 if name in values:
                     raise InputError(f"{self.name}: {name} is given twice")
                 values[name] = self._value(typed, value if sign else None, remaining, is_flag=is_flag[name])
@@ -126,6 +127,10 @@ class Verb(Generic[O]):
         fields = self.options.model_fields.items()
         return {option_name(name): info.annotation is bool for name, info in fields if name != self.rest}
 
+    def _listed(self) -> list[str]:
+        """The options as help lists them: without those that need no name."""
+        return [option for option in self._is_flag_by_option() if option not in map(option_name, self.positional)]
+
     def _with_option_names(self, text: str) -> str:
         """`text` with the names of fields, as rules about several fields use them, spelled as they are typed."""
         names = [name for name in self.options.model_fields if "_" in name.rstrip("_")]
@@ -143,9 +148,9 @@ def closest(name: str, known: Sequence[str]) -> list[str]:
     return [cores[other] for other in dict.fromkeys([*similar, *containing])]
 
 
-def _suggestion(name: str, known: Sequence[str]) -> str:
+def _suggestion(name: str, known: Sequence[str], listed: Sequence[str]) -> str:
     close = closest(name, known)
-    return f"did you mean {' or '.join(close)}?" if close else f"the options are {', '.join(sorted(known))}"
+    return f"did you mean {' or '.join(close)}?" if close else f"the options are {', '.join(sorted(listed))}"
 
 
 def _asks_for_help(words: Sequence[str]) -> bool:

@@ -23,6 +23,7 @@ _UNUSABLE_PATH = {
     errno.EACCES: "no permission to write there",
     errno.EPERM: "no permission to write there",
     errno.EROFS: "the file system is read-only",
+    errno.ENOENT: "no file can be made there",
     errno.ENOTDIR: "a parent of it is a file, it should be a folder",
     errno.EEXIST: "a parent of it is a file, it should be a folder",
     errno.ENAMETOOLONG: "the name is too long",
