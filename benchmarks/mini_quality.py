@@ -20,7 +20,6 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from videoldm.assets.models import model_folder
 from videoldm.conditioners.motion import bucket_of_motion
 from videoldm.core.progress import progress
 from videoldm.core.random import python_random
@@ -37,7 +36,9 @@ from videoldm.synthetic.elements import Scene
 from videoldm.synthetic.render import render, render_pixels
 from videoldm.synthetic.scene import sample_scene, scene_from
 from videoldm.synthetic.vocabulary import COLOURS, OBJECT_MOTIONS, SHAPES
+from videoldm.tasks.folder import NativeFolder
 from videoldm.tasks.model import VideoModel, load_model
+from videoldm.tasks.open import open_model
 from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs
 
@@ -66,7 +67,7 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=100, choices=range(1, len(EVERY_PROMPT) + 1), metavar="N")
     arguments = parser.parse_args()
     start = time.monotonic()
-    judge = load_feature_network(model_folder(arguments.model) / "judge")
+    judge = load_feature_network(folder_of(arguments.model) / "judge")
     by_image = load_model(arguments.model, "image-to-video")
     rendered = render(test_scenes(0, arguments.scenes), num_frames=NUM_FRAMES, fps=FPS)
     clips, told_motion = rendered.pixels, mean_motion(rendered.motion, FPS).tolist()
@@ -81,6 +82,13 @@ def main() -> None:
         table.add_row(row.what, str(row.count), row.bar, row.figure)
     Console().print(table)
     print(f"{time.monotonic() - start:.0f} s on {torch.get_num_threads()} threads, torch {torch.__version__}")
+
+
+def folder_of(name: str) -> Path:
+    """Where the judge of one of our models lies."""
+    files = open_model(name)
+    assert isinstance(files, NativeFolder), f"{name} has no judge"
+    return files.folder
 
 
 def test_scenes(first: int, count: int) -> list[Scene]:

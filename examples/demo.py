@@ -26,9 +26,9 @@ def main(num_inference_steps: int | None = None) -> None:
     from_image = load_model("mini", "image-to-video")
     from_text = load_model("mini", "text-to-video")
     jobs = {
-        "photograph": (from_image, calm.request("mini", from_image.config, image=HERE / "cat.jpg")),
-        "scene": (from_image, choices.request("mini", from_image.config, image=held_out_scene())),
-        "sentence": (from_text, choices.request("mini", from_text.config, prompt=PROMPT)),
+        "photograph": (from_image, calm.request(from_image.origin, from_image.config, image=HERE / "cat.jpg")),
+        "scene": (from_image, choices.request(from_image.origin, from_image.config, image=held_out_scene())),
+        "sentence": (from_text, choices.request(from_text.origin, from_text.config, prompt=PROMPT)),
     }
     clips = {}
     for name, (model, request) in jobs.items():

@@ -45,3 +45,17 @@ def reference_folder() -> Path:
 def videos_folder() -> Path:
     """A few real videos."""
     return _folder("VIDEOLDM_VIDEOS", "real videos")
+
+
+@pytest.fixture(scope="session")
+def pipeline_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny image-to-video pipeline with random weights, in float32 and as variant fp16, written by diffusers."""
+    import torch
+    from diffusers import StableVideoDiffusionPipeline
+    from pipeline_parity import write_pipeline
+
+    folder = tmp_path_factory.mktemp("pipeline") / "tiny-svd"
+    write_pipeline(folder, "tiny", num_frames=3)
+    pipeline = StableVideoDiffusionPipeline.from_pretrained(folder, dtype=torch.float16)
+    pipeline.save_pretrained(folder, variant="fp16")
+    return folder

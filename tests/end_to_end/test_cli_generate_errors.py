@@ -79,8 +79,14 @@ def test_folder_of_bad_pictures_only(cli: CommandLine, tiny_model: Path, no_mode
             f"--seed is {2**63 - 1}, the seed of the last clip should be at most {2**63 - 1}",
         ),
         (("cat.png", "--num-videos-per-prompt", 0), "generate: --num-videos-per-prompt is '0', should be greater"),
-        (("cat.png", "--model", "maxi"), "model 'maxi' is neither shipped"),
-        (("cat.png", "--model", "."), "model . is no model folder: it has no autoencoder/config.json"),
+        (
+            ("cat.png", "--model", "maxi"),
+            "model 'maxi' is neither in the package (mini) nor a folder or file",
+        ),
+        (
+            ("cat.png", "--model", "."),
+            "model .: is no model, a folder should hold model_index.json or ",
+        ),
         (("cat.png", "--fps", "fast"), "generate: --fps is 'fast', should be a valid number"),
         (("cat.png", "--guidance", 3), "generate: --guidance is no option, did you mean --guidance-scale or "),
         ((".git",), ".git: does not exist"),

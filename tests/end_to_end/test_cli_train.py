@@ -144,8 +144,8 @@ def test_run_resume_and_another_configuration(cli: CommandLine, noise_world: Non
     words = ["tiny.yaml"]
     assert cli.succeeds("train", *words).splitlines()[-1] == "runs/tiny/export"
     assert from_yaml(Recipe, Path("runs/tiny/config.yaml").read_text()) == TINY
-    autoencoder, config = load_autoencoder(Path("runs/tiny/export"))
-    assert config.channels == (4, 8)
+    autoencoder = load_autoencoder(Path("runs/tiny/export"))
+    assert autoencoder.config.channels == (4, 8)
     assert all(bool(torch.isfinite(parameter).all()) for parameter in autoencoder.parameters())
     weights = Path("runs/tiny/export/model.safetensors").read_bytes()
 

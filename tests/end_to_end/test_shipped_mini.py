@@ -7,7 +7,7 @@ import pytest
 import torch
 from command_line import CommandLine
 
-from videoldm.assets.models import model_folder
+from videoldm.assets.models import shipped_models
 from videoldm.core.config import from_yaml
 from videoldm.measures.features.store import load_feature_network
 from videoldm.synthetic.labels import labels
@@ -27,7 +27,7 @@ PHOTOGRAPH = EXAMPLES / "cat.jpg"
 
 
 def test_weights_are_within_their_budget() -> None:
-    sizes = [path.stat().st_size for path in model_folder("mini").rglob("*.safetensors")]
+    sizes = [path.stat().st_size for path in shipped_models()["mini"].rglob("*.safetensors")]
     assert len(sizes) == 6
     assert max(sizes) < 12_000_000
     assert sum(sizes) < 25_000_000
@@ -55,7 +55,7 @@ def test_batch_of_four_seeds_equals_four_single_clips() -> None:
     model = load_model("mini", "text-to-video")
     requests = [
         Choices(seed=seed, num_inference_steps=1, guidance_scale=1.0).request(
-            "mini", model.config, prompt="a red cube moves to the left"
+            model.origin, model.config, prompt="a red cube moves to the left"
         )
         for seed in (1, 2, 3, 4)
     ]
@@ -74,7 +74,7 @@ def test_pictures_to_train_on_are_collected(tmp_path: Path, monkeypatch: pytest.
 
 def test_judge_states_and_keeps_its_accuracy() -> None:
     """The stored accuracy is about that on scenes of the test split, which it was neither trained nor measured on."""
-    judge = load_feature_network(model_folder("mini") / "judge")
+    judge = load_feature_network(shipped_models()["mini"] / "judge")
     scenes = [sample_scene(0, "test", index) for index in range(32)]
     seen = judge.judge(render(scenes).pixels)
     for head, classes in LABELS.items():
@@ -84,7 +84,7 @@ def test_judge_states_and_keeps_its_accuracy() -> None:
 
 
 def test_recipe_beside_each_part_can_be_trained() -> None:
-    recipes = sorted(model_folder("mini").rglob("recipe.yaml"))
+    recipes = sorted(shipped_models()["mini"].rglob("recipe.yaml"))
     assert {from_yaml(Recipe, path.read_text()).name for path in recipes} == {
         place.split("/", maxsplit=1)[0] for place in PARTS.values()
     }

@@ -128,7 +128,7 @@ def test_video_model_starts_with_the_image_models_weights(runs: Path) -> None:
 
     start = FromImageModel(folder=str(runs / "mini-image/export"))
     fresh = DiffusionObjective(diffusion(runs, "text-to-video", start), seed=0, cache=runs / "cache")
-    image, _ = load_unet(runs / "mini-image/export/unet")
+    image = load_unet(runs / "mini-image/export/unet")
     video = fresh.module.state_dict()
     assert all(torch.equal(video[name], value) for name, value in image.state_dict().items())
 
@@ -141,7 +141,7 @@ def test_shipped_folder_is_16_bit_and_generates(runs: Path, tmp_path: Path) -> N
     judge = load_feature_network(tmp_path / "model/judge")
     assert judge.accuracy["shape"].num_clips == 64
     model = load_model(str(tmp_path / "model"), "text-to-video")
-    request = Choices(seed=1).request("model", model.config, prompt="a red cube moves left")
+    request = Choices(seed=1).request(model.origin, model.config, prompt="a red cube moves left")
     clip = generate(model, [request])
     assert clip.shape == (1, 3, 3, 16, 16)
     assert bool(clip.isfinite().all())

@@ -5,7 +5,7 @@ import torch
 from tiny_networks import official_unet_config, read_reference, relative_error
 
 from videoldm.checkpoints import sgm
-from videoldm.checkpoints.keymap import load
+from videoldm.checkpoints.loading import held, load
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.models.autoencoder.config import AutoencoderConfig, TemporalDecoder
 from videoldm.models.autoencoder.network import Autoencoder
@@ -20,7 +20,7 @@ def unet_case(request, reference_folder):
     config = official_unet_config(metadata["config"])
     unet = VideoUNet(config)
     weights = {key.removeprefix("weights."): value for key, value in tensors.items() if key.startswith("weights.")}
-    assert load(unet, weights, sgm.unet(config), source=request.param) == []
+    assert load(unet, held(weights), sgm.unet(config), source=request.param) == []
     clips = int(metadata["batch"]), int(metadata["num_frames"])
     frames = {key: value.unflatten(0, clips) for key, value in tensors.items() if key.startswith(("in.", "out."))}
     return unet, frames
@@ -56,7 +56,7 @@ def autoencoder_case(reference_folder):
     )
     autoencoder = Autoencoder(config)
     weights = {key: value for key, value in tensors.items() if key.startswith(("encoder.", "decoder."))}
-    assert load(autoencoder, weights, sgm.autoencoder(config), source="autoencoder") == []
+    assert load(autoencoder, held(weights), sgm.autoencoder(config), source="autoencoder") == []
     return autoencoder, tensors
 
 

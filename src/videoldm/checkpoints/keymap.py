@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from torch import Tensor, nn
-
-from videoldm.core.errors import InputError
+from torch import Tensor
 
 Names = Mapping[str, str]
 """Native module path -> foreign module path. Parameters (`weight`, `bias`, ...) have the same name in both."""
 
-SHOWN_ITEMS = 5
+Shape = tuple[int, ...]
 
 
 def under(native: str, foreign: str, names: Names) -> dict[str, str]:
@@ -52,6 +50,16 @@ class KeyMap:
         module, _, parameter = native_key.rpartition(".")
         return _join(self.names[module], parameter)
 
+    def foreign_shapes(self, native: Mapping[str, Shape]) -> dict[str, Shape]:
+        """The names and shapes that our tensors have in the foreign layout."""
+        return {
+            self.foreign_key(key): (*shape, 1, 1) if self._is_pointwise(key) else shape for key, shape in native.items()
+        }
+
+    def native_parts(self, foreign_key: str, tensor: Tensor) -> dict[str, Tensor]:
+        """What one foreign tensor is among ours; nothing if the map does not know it."""
+        return self.to_native({foreign_key: tensor})
+
     def to_foreign(self, native: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Rename and reshape our tensors; the exact inverse of `to_native`."""
         return {
@@ -70,36 +78,6 @@ class KeyMap:
 
     def _is_pointwise(self, native_key: str) -> bool:
         return native_key.removesuffix(".weight") in self.pointwise
-
-
-def load(module: nn.Module, tensors: Mapping[str, Tensor], key_map: KeyMap, *, source: str) -> list[str]:
-    """Load a foreign checkpoint into a module, strictly, and return the keys that were dropped.
-
-    Tensors are cast to the module's dtype; a module on the meta device takes them as they are.
-    Raises InputError, which begins with `source`, if tensors are missing, unexpected or of another shape.
-    """
-    expected = key_map.to_foreign(module.state_dict())
-    extra = [key for key in tensors if key not in expected]
-    dropped = [key for key in extra if key.startswith(key_map.droppable)]
-    problems = {
-        "missing": [key for key in expected if key not in tensors],
-        "unexpected": [key for key in extra if not key.startswith(key_map.droppable)],
-        "misshapen": [
-            f"{key} is {tuple(tensors[key].shape)} instead of {tuple(value.shape)}"
-            for key, value in expected.items()
-            if key in tensors and tensors[key].shape != value.shape
-        ],
-    }
-    if any(problems.values()):
-        raise InputError(f"{source}: {'; '.join(_listing(*problem) for problem in problems.items() if problem[1])}")
-    native = key_map.to_native({key: tensors[key] for key in expected})
-    module.load_state_dict(native, assign=any(value.is_meta for value in expected.values()))
-    return dropped
-
-
-def _listing(kind: str, items: list[str]) -> str:
-    more = f" and {len(items) - SHOWN_ITEMS} more" if len(items) > SHOWN_ITEMS else ""
-    return f"{len(items)} {kind} ({', '.join(items[:SHOWN_ITEMS])}{more})"
 
 
 def _join(*paths: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -14,15 +14,8 @@ from videoldm.core.config import read_config
 from videoldm.core.errors import InputError
 from videoldm.core.files import read_mapping
 from videoldm.tasks.config import TaskModelConfig
-from videoldm.tasks.folder import (
-    COMPONENT_FILE,
-    SHARED_COMPONENTS,
-    TASK_FILE,
-    find_model,
-    size_factor,
-    task_config,
-    tasks_of,
-)
+from videoldm.tasks.folder import COMPONENT_FILE, SHARED_COMPONENTS, TASK_FILE, NativeFolder
+from videoldm.tasks.open import open_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,19 +29,30 @@ class Component:
 
 def describe_model(name: str) -> dict[str, Any]:
     """A whole model: its tasks and components."""
-    folder = find_model(name)
-    tasks = tasks_of(folder)
-    places = [*(part for part in SHARED_COMPONENTS if (folder / part).is_dir()), *(f"{task}/unet" for task in tasks)]
-    components = {place: component(folder / place) for place in places}
+    files = open_model(name)
+    if isinstance(files, NativeFolder):
+        return describe_native(files)
+    from videoldm.cli.describe_checkpoint import describe_checkpoint
+    from videoldm.tasks.published import PublishedModel
+
+    assert isinstance(files, PublishedModel)
+    return describe_checkpoint(files)
+
+
+def describe_native(files: NativeFolder) -> dict[str, Any]:
+    """A model in our own layout."""
+    folder = files.folder
+    shared = [part for part in SHARED_COMPONENTS if (folder / part).is_dir()]
+    components = {place: component(folder / place) for place in [*shared, *(f"{task}/unet" for task in files.tasks)]}
     return {
         "kind": "model",
-        "name": name,
+        "name": files.name,
         "folder": str(folder),
         "parameters": sum(part.num_parameters for part in components.values()),
         "bytes": sum(part.num_bytes for part in components.values()),
-        "size_multiple": size_factor(folder),
-        "components": {place: _values(part) for place, part in components.items()},
-        "tasks": {task: task_config(name, folder, task).model_dump(mode="json") for task in tasks},
+        "size_multiple": files.size_factor,
+        "components": {place: values_of(part) for place, part in components.items()},
+        "tasks": {task: files.config(task).model_dump(mode="json") for task in files.tasks},
     }
 
 
@@ -58,23 +62,24 @@ def describe_task(folder: Path) -> dict[str, Any]:
     return {
         "kind": "model of one task",
         "folder": str(folder),
-        "components": {"unet": _values(component(folder / "unet"))},
+        "components": {"unet": values_of(component(folder / "unet"))},
         "tasks": {config.task: config.model_dump(mode="json")},
     }
 
 
 def describe_component(folder: Path) -> dict[str, Any]:
     """One part of a model."""
-    return {"kind": "part of a model", "folder": str(folder), **_values(component(folder))}
+    return {"kind": "part of a model", "folder": str(folder), **values_of(component(folder))}
 
 
-def _values(part: Component) -> dict[str, Any]:
+def values_of(part: Component) -> dict[str, Any]:
+    """A part as plain values."""
     return {"parameters": part.num_parameters, "bytes": part.num_bytes, "config": dict(part.config)}
 
 
-def component(folder: Path) -> Component:
-    """Count the weights in `folder` by their headers alone."""
-    files = sorted(folder.glob("*.safetensors"))
+def component(folder: Path, files: Sequence[Path] | None = None) -> Component:
+    """Count the weights in `folder`, or in some `files` of it, by their headers alone."""
+    files = sorted(folder.glob("*.safetensors")) if files is None else files
     if not files:
         raise InputError(f"{folder}: has no weights, it should hold a .safetensors file")
     return Component(

@@ -6,6 +6,7 @@ import tyro
 from pydantic import Field
 
 from videoldm.cli.options import OPTIONS
+from videoldm.inference.config import Precision
 from videoldm.tasks.request import Choices, MotionBucket
 
 
@@ -19,7 +20,9 @@ class GenerateOptions(Choices):
     prompt: str | None = None
     """A sentence that says what the clip shows, instead of a picture."""
     model: str = "mini"
-    """A model that is in the package, or the folder of one."""
+    """A model that is in the package, a folder (ours or a pipeline of diffusers) or a name on the hub."""
+    variant: str | None = None
+    """Which of several precisions in a pipeline's folder to read, such as fp16."""
     output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
     """Name of the clip: .mp4, .mkv (lossless), .gif, .webp, or no ending for a folder of PNG frames. For several clips,
     the folder to put them in. Without it, outputs/NAME-SEED.mp4."""
@@ -31,6 +34,8 @@ class GenerateOptions(Choices):
     """A clip, or the .json beside it, to make again with exactly its settings."""
     device: str | None = None
     """cpu, cuda, cuda:1 and so on; the first GPU if there is one."""
+    dtype: Precision | None = None
+    """Precision that the UNet computes in; for published models float16 on a GPU and bfloat16 on a CPU that has it."""
     contact_sheet: Annotated[str | None, tyro.conf.arg(metavar="PNG")] = None
     """Also draw frames of all clips into one picture."""
     json_: Annotated[bool, tyro.conf.arg(name="json")] = False

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import tyro
 
-from videoldm.assets.models import model_folder
 from videoldm.cli.describe_media import describe_file, describe_frames
 from videoldm.cli.describe_model import describe_component, describe_model, describe_task
 from videoldm.cli.inputs import is_folder
@@ -19,6 +18,7 @@ from videoldm.cli.tables import show
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError
 from videoldm.tasks.folder import COMPONENT_FILE, TASK_FILE
+from videoldm.tasks.open import INDEX_FILE, may_be_model
 
 DESCRIPTION = """Tell what a model or a video is: sizes, defaults, and the settings that made it.
 
@@ -57,15 +57,13 @@ def describe(target: str) -> Mapping[str, Any]:
         for sign, function in _FOLDERS.items():
             if any(path.glob(sign)):
                 return function(path)
-        if (path / "autoencoder").is_dir():
+        if (path / "autoencoder").is_dir() or (path / INDEX_FILE).is_file():
             return describe_model(target)
         raise InputError(f"{target}: holds no model, no part of one and no frames (frame_00000.png, ...)")
-    if os.path.lexists(path):
+    if path.suffix != ".safetensors" and os.path.lexists(path):
         return describe_file(path)
-    try:
-        model_folder(target)
-    except InputError:
-        raise InputError(f"{target}: does not exist, and no model of the package has that name") from None
+    if not (os.path.lexists(path) or may_be_model(target)):
+        raise InputError(f"{target}: does not exist, and no model of the package has that name")
     return describe_model(target)
 
 

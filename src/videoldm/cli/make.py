@@ -13,7 +13,6 @@ from videoldm.cli.plan import Item, Plan
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file
 from videoldm.core.progress import progress
-from videoldm.tasks.config import TaskModelConfig
 from videoldm.tasks.request import Request
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def make_all(plan: Plan, options: GenerateOptions, results: Results) -> None:
     with progress("Pictures", len(plan.items)) if len(plan.items) > 1 else nullcontext(_ignore) as advance:
         for index, item in enumerate(plan.items):
             try:
-                requests = item.requests or requests_of(item, plan.config, options)
+                requests = item.requests or requests_of(item, plan, options)
             except InputError as error:
                 results.failures.append((item.label, str(error).removeprefix(f"{item.label}: ")))
             else:
@@ -76,21 +75,22 @@ def make_all(plan: Plan, options: GenerateOptions, results: Results) -> None:
         raise InputError("\n".join(f"{label}: {reason}" for label, reason in results.failures))
 
 
-def requests_of(item: Item, config: TaskModelConfig, options: GenerateOptions) -> list[Request]:
+def requests_of(item: Item, plan: Plan, options: GenerateOptions) -> list[Request]:
     """The requests of one picture or prompt, its picture read once to see that it is whole."""
     from videoldm.video.picture import load_picture
 
     if item.image is not None:
         load_picture(item.image)
-    first = options.request(options.model, config, image=item.image, prompt=item.prompt)
+    first = options.request(plan.files, plan.config, image=item.image, prompt=item.prompt)
     return [first.model_copy(update={"seed": first.seed + index}) for index in range(len(item.paths))]
 
 
 def load(plan: Plan) -> VideoModel:
     """The model of a plan."""
-    from videoldm.tasks.model import load_model
+    from videoldm.inference.precision import DTYPES
+    from videoldm.tasks.model import load_opened
 
-    return load_model(plan.model, plan.config.task, device=plan.device)
+    return load_opened(plan.files, plan.config.task, device=plan.device, dtype=DTYPES[plan.dtype])
 
 
 def make_item(

@@ -15,9 +15,12 @@ from videoldm.cli.options import option_name
 from videoldm.cli.outputs import check_outputs, output_paths, slug, stems_of
 from videoldm.core.errors import InputError
 from videoldm.core.files import check_writable
+from videoldm.inference.config import Precision
 from videoldm.tasks.config import TaskModelConfig
-from videoldm.tasks.folder import find_model, size_factor, task_config
-from videoldm.tasks.repeat import stored_request
+from videoldm.tasks.files import ModelFiles
+from videoldm.tasks.folder import NativeFolder
+from videoldm.tasks.open import open_model
+from videoldm.tasks.repeat import stored_settings
 from videoldm.tasks.request import MAX_SEED, Request, check_size
 
 BESIDE_FROM = frozenset({"from_", "image", "model", "output", "device", "json_", "contact_sheet"})
@@ -41,9 +44,10 @@ class Plan:
     """Everything that is to be made; all of it with the same model, size and steps."""
 
     items: Sequence[Item]
-    model: str
+    files: ModelFiles
     config: TaskModelConfig
     device: str
+    dtype: Precision
 
 
 def plan_new(options: GenerateOptions) -> Plan:
@@ -58,11 +62,11 @@ def plan_new(options: GenerateOptions) -> Plan:
     if prompt is not None and not prompt.strip():
         raise InputError(f"--prompt is {prompt!r}, it should say what the clip shows")
     pictures = [] if image is None else find_pictures(image)
-    folder = find_model(options.model)
-    config = task_config(options.model, folder, "text-to-video" if image is None else "image-to-video")
+    files = open_model(options.model, variant=options.variant)
+    config = files.config("text-to-video" if image is None else "image-to-video")
     height, width = options.height or config.height, options.width or config.width
     try:
-        check_size(height, width, factor=size_factor(folder))
+        check_size(height, width, factor=files.size_factor)
     except InputError as error:
         raise InputError(f"--{error}") from None
     for field in ("resize", "noise_aug_strength"):
@@ -85,7 +89,9 @@ def plan_new(options: GenerateOptions) -> Plan:
         else [Item(label=str(path), paths=row, image=path) for path, row in zip(pictures, paths, strict=True)]
     )
     check_contact_sheet(options.contact_sheet, taken=[*flat, *pictures])
-    return Plan(items=items, model=options.model, config=config, device=find_device(options.device))
+    device = find_device(options.device)
+    dtype = options.dtype or usual_precision(files, device)
+    return Plan(items=items, files=files, config=config, device=device, dtype=dtype)
 
 
 def plan_repetition(options: GenerateOptions) -> Plan:
@@ -96,9 +102,9 @@ def plan_repetition(options: GenerateOptions) -> Plan:
         raise InputError(f"{option_name(others[0])} cannot be changed beside --from, which repeats a clip exactly")
     device = find_device(options.device)
     model = options.model if "model" in options.model_fields_set else None
-    request = stored_request(options.from_, image=options.image, model=model, device=device.split(":")[0])
-    folder = find_model(request.model)
-    config = task_config(request.model, folder, request.task)
+    settings = stored_settings(options.from_, image=options.image, model=model, device=device.split(":")[0])
+    request = settings.request
+    files = open_model(request.model, variant=request.variant)
     check_memory(request.num_frames, request.height, request.width)
     stem = Path(options.from_.removesuffix(".json")).stem
     [[path]] = output_paths(options.output, [[f"{stem}-again.mp4"]])
@@ -106,7 +112,16 @@ def plan_repetition(options: GenerateOptions) -> Plan:
     check_outputs([path], inputs=inputs, num_frames=request.num_frames, output_fps=request.output_fps)
     check_contact_sheet(options.contact_sheet, taken=[path, *inputs])
     item = Item(label=options.from_, paths=[path], requests=[request])
-    return Plan(items=[item], model=request.model, config=config, device=device)
+    return Plan(items=[item], files=files, config=files.config(request.task), device=device, dtype=settings.dtype)
+
+
+def usual_precision(files: ModelFiles, device: str) -> Precision:
+    """Our own small models compute in float32, so that each machine makes the same clips; others in what is fast."""
+    if isinstance(files, NativeFolder):
+        return "float32"
+    from videoldm.inference.precision import default_precision
+
+    return default_precision(device)
 
 
 def check_memory(num_frames: int, height: int, width: int) -> None:

@@ -1,4 +1,4 @@
-"""The folder of a model, and what its files say before it is loaded; torch-free.
+"""The folder of one of our own models.
 
 It holds `autoencoder`, `text_encoder`, `image_encoder` and `judge`, which the tasks share and of which the last three
 may be missing, and a folder of the task's name with `model.json` and `unet` for each task that the model can do.
@@ -6,15 +6,19 @@ may be missing, and a folder of the task's name with `model.json` and `unet` for
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
-from videoldm.assets.models import model_folder
 from videoldm.core.config import read_config
-from videoldm.core.errors import InputError
 from videoldm.core.hashing import files_hash
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.tasks.config import TaskModelConfig, TaskName
+from videoldm.tasks.files import require_task
+
+if TYPE_CHECKING:
+    from videoldm.tasks.parts import ModelParts
 
 TASK_FILE = "model.json"
 COMPONENT_FILE = "config.json"
@@ -23,38 +27,56 @@ RECIPE_FILE = "recipe.yaml"
 SHARED_COMPONENTS = ("autoencoder", "text_encoder", "image_encoder", "judge")
 
 
-def find_model(name: str) -> Path:
-    """The folder of the model called `name`: a shipped one or a path; raises InputError if there is none."""
-    folder = model_folder(name)
-    if not (folder / "autoencoder" / COMPONENT_FILE).is_file():
-        raise InputError(f"model {name} is no model folder: it has no autoencoder/{COMPONENT_FILE}")
-    return folder
+def is_native(folder: Path) -> bool:
+    """Whether the folder holds a model in our layout."""
+    return (folder / "autoencoder" / COMPONENT_FILE).is_file()
 
 
-def tasks_of(folder: Path) -> list[TaskName]:
-    """The tasks that the model in `folder` has weights for."""
-    return [task for task in cast("tuple[TaskName, ...]", get_args(TaskName)) if (folder / task / TASK_FILE).is_file()]
+@dataclass(frozen=True, kw_only=True)
+class NativeFolder:
+    """See `ModelFiles`."""
 
+    name: str
+    folder: Path
+    variant: None = None
 
-def task_config(name: str, folder: Path, task: TaskName) -> TaskModelConfig:
-    """The configuration of one task; raises InputError if the model cannot do it."""
-    able = tasks_of(folder)
-    if task not in able:
-        raise InputError(f"model {name} cannot do {task}, it can do {', '.join(able) or 'nothing'}")
-    return read_config(folder / task / TASK_FILE, TaskModelConfig)
+    @property
+    def tasks(self) -> Sequence[TaskName]:
+        """See `ModelFiles`."""
+        names = cast("tuple[TaskName, ...]", get_args(TaskName))
+        return [task for task in names if (self.folder / task / TASK_FILE).is_file()]
+
+    @property
+    def size_factor(self) -> int:
+        """See `ModelFiles`."""
+        return read_config(self.folder / "autoencoder" / COMPONENT_FILE, AutoencoderConfig).factor
+
+    def config(self, task: TaskName) -> TaskModelConfig:
+        """See `ModelFiles`."""
+        require_task(self, task)
+        return read_config(self.folder / task / TASK_FILE, TaskModelConfig)
+
+    def content_hash(self, task: TaskName) -> str:
+        """See `ModelFiles`."""
+        parts = [self.folder / name for name in ("autoencoder", encoder_of(task), task)]
+        return files_hash(self.folder, [path for part in parts for path in part.rglob("*") if path.name != RECIPE_FILE])
+
+    def parts(self, task: TaskName) -> ModelParts:
+        """See `ModelFiles`."""
+        from videoldm.checkpoints.native import autoencoder_part, unet_part
+        from videoldm.tasks.parts import ModelParts, image_encoder, text_encoder
+
+        encoder = self.folder / encoder_of(task)
+        is_image = encoder.name == "image_encoder"
+        return ModelParts(
+            unet=unet_part(self.folder / task / "unet"),
+            autoencoder=autoencoder_part(self.folder / "autoencoder"),
+            image_encoder=image_encoder(encoder) if is_image else None,
+            text_encoder=None if is_image else text_encoder(encoder),
+            tokenizer=None if is_image else encoder,
+        )
 
 
 def encoder_of(task: TaskName) -> str:
     """The folder of the encoder that a task's model looks or reads with."""
     return "image_encoder" if task == "image-to-video" else "text_encoder"
-
-
-def size_factor(folder: Path) -> int:
-    """What height and width must be multiples of."""
-    return read_config(folder / "autoencoder" / COMPONENT_FILE, AutoencoderConfig).factor
-
-
-def content_hash(folder: Path, task: TaskName) -> str:
-    """A hash over the names and bytes of all files that one task of the model reads, 40 hexadecimal digits."""
-    parts = [folder / "autoencoder", folder / encoder_of(task), folder / task]
-    return files_hash(folder, [path for part in parts for path in part.rglob("*") if path.name != RECIPE_FILE])

@@ -16,6 +16,7 @@ from videoldm.conditioners.micro import Signals, constant, warn_if_untrained
 from videoldm.core.config import validate
 from videoldm.core.errors import InputError
 from videoldm.diffusion.samplers.steps import OnStep, ignore
+from videoldm.inference.precision import precision_of
 from videoldm.tasks.model import VideoModel
 from videoldm.tasks.request import Choices, Request, Settings, check_picture, check_size
 from videoldm.tasks.sampling import sample_clips
@@ -81,7 +82,7 @@ def make_clip(model: VideoModel, *, image: str | Path | None = None, prompt: str
     Raises InputError for choices that are unknown or out of range and for pictures that cannot be read.
     """
     chosen = validate(Choices, choices, source="make_clip")
-    request = chosen.request(model.name, model.config, image=None if image is None else Path(image), prompt=prompt)
+    request = chosen.request(model.origin, model.config, image=None if image is None else Path(image), prompt=prompt)
     return make_clips(model, [request])[0]
 
 
@@ -95,8 +96,9 @@ def settings(request: Request, model: VideoModel) -> dict[str, Any]:
     """`Settings` as plain JSON values."""
     return Settings(
         request=request,
-        model_hash=model.content_hash,
+        model_hash=model.origin.content_hash(model.config.task),
         device=model.device.type,
+        dtype=precision_of(model.unet),
         versions={package: version(package) for package in PACKAGES},
     ).model_dump(mode="json")
 

@@ -2,47 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 import torch
-from torch import nn
-from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection, PreTrainedModel
-from transformers.utils import logging
+from transformers import CLIPTextModel, CLIPTokenizer
 
-from videoldm.checkpoints.native import load_autoencoder, load_unet
+from videoldm.checkpoints.checkpoint import EncoderPart
 from videoldm.conditioners.image import ImageConditioner
 from videoldm.conditioners.text import TextConditioner
 from videoldm.core.errors import InputError
-from videoldm.core.tensors import reading_tensors
 from videoldm.diffusion.denoiser import Denoiser
 from videoldm.diffusion.preconditioning import Preconditioned
+from videoldm.inference.precision import in_own_precision
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.config import TaskModelConfig, TaskName
-from videoldm.tasks.folder import content_hash, encoder_of, find_model, task_config
+from videoldm.tasks.files import ModelFiles
+from videoldm.tasks.folder import encoder_of
+from videoldm.tasks.open import open_model
+from videoldm.tasks.parts import image_encoder, text_encoder
 
-M = TypeVar("M", bound=PreTrainedModel)
-DROPPABLE = frozenset({"text_projection.weight"})
-"""Weights of an encoder that its conditioner does not use: contrastive training needs the projection of texts."""
+TOKENIZER_FILE = "tokenizer.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoModel:
     """All that one task needs; a conditioner that the task does not use is None."""
 
-    name: str
-    """As it was loaded, which is how the settings of its clips name it."""
+    files: ModelFiles | None = None
+    """Where it was loaded from; None for a model under training."""
     config: TaskModelConfig
     unet: VideoUNet
     autoencoder: Autoencoder
     text: TextConditioner | None = None
     image: ImageConditioner | None = None
-    content_hash: str | None = None
-    """Of the files that the model was loaded from; None for a model under training."""
+
+    @property
+    def origin(self) -> ModelFiles:
+        """Where it was loaded from; not to be asked of a model under training."""
+        assert self.files is not None, "this model was not loaded from files"
+        return self.files
 
     @property
     def device(self) -> torch.device:
@@ -52,7 +52,7 @@ class VideoModel:
     @property
     def denoiser(self) -> Denoiser:
         """The UNet as a denoiser of model latents."""
-        return Preconditioned(self.unet, self.config.preconditioning)
+        return Preconditioned(in_own_precision(self.unet), self.config.preconditioning)
 
     @property
     def text_conditioner(self) -> TextConditioner:
@@ -76,82 +76,51 @@ class VideoModel:
 
 
 def load_model(name: str, task: TaskName, *, device: str | torch.device = "cpu") -> VideoModel:
-    """A shipped model by name or any model folder by path, for one of its tasks, in float32.
+    """A model by any name that `open_model` knows, for one of its tasks, in float32.
 
     Raises InputError if there is no such model or it cannot do the task.
     """
-    folder = find_model(name)
-    config = task_config(name, folder, task)
-    text, image = load_conditioners(folder, task, device)
+    return load_opened(open_model(name), task, device=device)
+
+
+def load_opened(
+    files: ModelFiles,
+    task: TaskName,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> VideoModel:
+    """The model in `files`; its UNet computes in `dtype`, all else in float32.
+
+    The encoders come first: while transformers reads them they are in memory twice.
+    """
+    parts = files.parts(task)
+    image, text = parts.image_encoder, parts.text_encoder
     return VideoModel(
-        name=name,
-        config=config,
-        unet=load_unet(folder / task / "unet")[0].to(device),
-        autoencoder=load_autoencoder(folder / "autoencoder")[0].to(device),
-        text=text,
-        image=image,
-        content_hash=content_hash(folder, task),
+        files=files,
+        config=files.config(task),
+        image=None if image is None else ImageConditioner(image.load(device=device)),
+        text=None if text is None else _text_conditioner(text, parts.tokenizer, device),
+        autoencoder=parts.autoencoder.load(dtype=torch.float32, device=device).requires_grad_(False),
+        unet=parts.unet.load(dtype=dtype, device=device).requires_grad_(False),
     )
 
 
 def load_conditioners(
     folder: Path, task: TaskName, device: str | torch.device = "cpu"
 ) -> tuple[TextConditioner | None, ImageConditioner | None]:
-    """Of the encoders in `folder`, the one that the task uses; the other is None."""
+    """Of the encoders in a folder of ours, the one that the task uses; the other is None."""
     encoder = folder / encoder_of(task)
     if encoder.name == "image_encoder":
-        return None, load_image_conditioner(encoder, device)
-    return load_text_conditioner(encoder, device), None
+        return None, ImageConditioner(image_encoder(encoder).load(device=device))
+    return _text_conditioner(text_encoder(encoder), encoder, device), None
 
 
-def load_text_conditioner(folder: Path, device: str | torch.device = "cpu") -> TextConditioner:
-    """Text model and tokenizer of a folder in transformers' layout."""
-    _check_component(folder, "config.json", "model.safetensors", "tokenizer.json")
-    model = _pretrained(CLIPTextModel, folder)
-    nn.Module.to(model, device)
-    return TextConditioner(model, CLIPTokenizer.from_pretrained(folder))
-
-
-def load_image_conditioner(folder: Path, device: str | torch.device = "cpu") -> ImageConditioner:
-    """Image model of a folder in transformers' layout."""
-    _check_component(folder, "config.json", "model.safetensors")
-    model = _pretrained(CLIPVisionModelWithProjection, folder)
-    nn.Module.to(model, device)
-    return ImageConditioner(model)
-
-
-def _pretrained(network: type[M], folder: Path) -> M:
-    """The encoder in `folder`, frozen; its weights must be complete, as transformers would fill gaps with noise."""
-    with _quiet_transformers(), reading_tensors(folder / "model.safetensors"):
-        loaded: Any = network.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
-    model, report = loaded
-    gaps = sorted([*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
-    if gaps:
-        raise InputError(f"{folder}: its weights lack {', '.join(gaps[:3])} ({len(gaps)} in all) or have other shapes")
-    left_over = sorted(set(report["unexpected_keys"]) - DROPPABLE)
-    if left_over:
-        raise InputError(
-            f"{folder}: its weights hold {', '.join(left_over[:3])} ({len(left_over)} in all), which no "
-            f"{network.__name__} has"
-        )
-    return model.eval().requires_grad_(False)
-
-
-def _check_component(folder: Path, *names: str) -> None:
-    """Refuse an incomplete folder, whose path transformers would take for the name of a model on a hub."""
-    missing = [name for name in names if not (folder / name).is_file()]
-    if missing:
-        raise InputError(f"{folder}: has no {', '.join(missing)}, it should be the folder of an encoder")
-
-
-@contextmanager
-def _quiet_transformers() -> Generator[None]:
-    """No progress bar, and no report that the text encoder's projection, which is not used here, was not loaded."""
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        logging.enable_progress_bar()
+def _text_conditioner(
+    part: EncoderPart[CLIPTextModel], tokenizer: Path | None, device: str | torch.device
+) -> TextConditioner:
+    assert tokenizer is not None
+    part.check()
+    if not (tokenizer / TOKENIZER_FILE).is_file():
+        raise InputError(f"{tokenizer}: has no {TOKENIZER_FILE}, it should be the folder of a text encoder")
+    return TextConditioner(part.load(device=device), CLIPTokenizer.from_pretrained(tokenizer))

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from videoldm.core.config import validate
 from videoldm.core.errors import InputError
-from videoldm.tasks.folder import content_hash, find_model
+from videoldm.tasks.open import open_model
 from videoldm.tasks.request import Request, Settings, check_picture
 
 
-def stored_request(source: str, *, image: str | None, model: str | None, device: str) -> Request:
-    """The request of an earlier clip, its picture and model taken from elsewhere if that is given."""
+def stored_settings(source: str, *, image: str | None, model: str | None, device: str) -> Settings:
+    """The settings of an earlier clip, its picture and model taken from elsewhere if that is given."""
     from videoldm.video.metadata import read_metadata
 
     stored = read_metadata(source)
@@ -36,12 +36,13 @@ def stored_request(source: str, *, image: str | None, model: str | None, device:
     _warn_of_versions(settings.versions)
     if settings.device != device:
         warnings.warn(f"made on {settings.device}, this is {device}: pixels may differ a little", stacklevel=1)
-    return request
+    return settings.model_copy(update={"request": request})
 
 
 def _check_weights(request: Request, made_by: str | None, source: str) -> None:
     """Refuse to repeat a clip with other weights than made it."""
-    if made_by not in (None, content_hash(find_model(request.model), request.task)):
+    files = open_model(request.model, variant=request.variant)
+    if made_by not in (None, files.content_hash(request.task)):
         raise InputError(
             f"{source} was made by other weights than model {request.model} has now: give the folder of the model that "
             f"made it with --model"

@@ -21,7 +21,9 @@ from videoldm.diffusion.config import (
     ScheduleName,
     schedule_named,
 )
+from videoldm.inference.config import Precision
 from videoldm.tasks.config import SamplingConfig, TaskModelConfig, TaskName
+from videoldm.tasks.files import ModelFiles
 from videoldm.video.config import FitMode
 
 
@@ -50,6 +52,7 @@ class Request(Config):
     """One clip. The same request on the same versions gives the same clip."""
 
     model: str
+    variant: str | None = None
     task: TaskName
     image: str | None = None
     image_hash: str | None = None
@@ -77,11 +80,12 @@ class Request(Config):
 
 
 class Settings(Config):
-    """What is stored with a clip: its request, and the weights, the device and the versions that made it."""
+    """What is stored with a clip: its request, and the weights, device, precision and versions that made it."""
 
     request: Request
     model_hash: str | None = None
     device: str = "cpu"
+    dtype: Precision = "float32"
     versions: dict[str, str] = Field(default_factory=dict)
 
 
@@ -128,7 +132,7 @@ class Choices(Config):
         return self
 
     def request(
-        self, model: str, config: TaskModelConfig, *, image: Path | None = None, prompt: str | None = None
+        self, files: ModelFiles, config: TaskModelConfig, *, image: Path | None = None, prompt: str | None = None
     ) -> Request:
         """These choices completed by the defaults of a model.
 
@@ -136,7 +140,8 @@ class Choices(Config):
         """
         fps = self.fps or config.signals.fps
         values = {
-            "model": model,
+            "model": files.name,
+            "variant": files.variant,
             "task": config.task,
             "image": None if image is None else str(image),
             "image_hash": None if image is None else file_hash(image),

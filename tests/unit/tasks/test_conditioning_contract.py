@@ -145,7 +145,7 @@ def test_generate_sees_the_fitted_picture(tiny_model: Path, tmp_path: Path) -> N
     picture = tmp_path / "wide.png"
     write_video(picture, normal((1, 3, 20, 48), 0, "picture").clamp(-1, 1), Fraction(1))
     model = load_model(str(tiny_model), "image-to-video")
-    request = Choices(seed=9, guidance_scale=1.0).request("tiny", model.config, image=picture)
+    request = Choices(seed=9, guidance_scale=1.0).request(model.origin, model.config, image=picture)
     made = generate(model, [request])
     inputs = Inputs(
         samples=[(9,)],

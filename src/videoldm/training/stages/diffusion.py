@@ -143,10 +143,11 @@ def _training_clips(
 
 def _model(stage: DiffusionStage, device: str) -> VideoModel:
     text, image = load_conditioners(Path(stage.encoders), stage.model.task, device)
-    autoencoder, config = load_autoencoder(Path(stage.autoencoder))
-    _check_widths(stage, config.latent_channels, [part.context_dim for part in (text, image) if part is not None])
+    autoencoder = load_autoencoder(Path(stage.autoencoder))
+    _check_widths(
+        stage, autoencoder.config.latent_channels, [part.context_dim for part in (text, image) if part is not None]
+    )
     return VideoModel(
-        name="under training",
         config=stage.model,
         unet=_checked(_start_unet(stage), stage).to(device),
         autoencoder=autoencoder.requires_grad_(False).to(device),
@@ -185,9 +186,9 @@ def _start_unet(stage: DiffusionStage) -> VideoUNet:
         case FromScratch():
             return VideoUNet(stage.unet)
         case FromImageModel(folder=folder):
-            return insert_temporal_layers(load_unet(Path(folder) / "unet")[0], stage.unet.temporal_layers)
+            return insert_temporal_layers(load_unet(Path(folder) / "unet"), stage.unet.temporal_layers)
         case FromVideoModel(folder=folder):
-            unet, config = load_unet(Path(folder) / "unet")
-            return extend_concat_channels(unet, stage.unet.concat_channels - config.concat_channels)
+            unet = load_unet(Path(folder) / "unet")
+            return extend_concat_channels(unet, stage.unet.concat_channels - unet.config.concat_channels)
         case _:
             assert_never(stage.start)

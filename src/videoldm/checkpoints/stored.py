@@ -1,0 +1,121 @@
+"""Tensors that lie in safetensors files and are read one by one, each into memory of its own.
+
+Files are not mapped into memory, whose pages would count beside the copies in another dtype or on another device.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from videoldm.core.errors import InputError
+from videoldm.core.files import read_mapping
+from videoldm.core.input_file import existing_file
+from videoldm.core.tensors import reading_tensors
+
+INDEX_ENDING = ".index.json"
+DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+"""As safetensors files name them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredTensor:
+    """Where a tensor lies, and what it is."""
+
+    file: Path
+    offset: int
+    """Bytes from the beginning of the file."""
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+    @property
+    def num_bytes(self) -> int:
+        """What it takes in the file."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def read(self) -> Tensor:
+        """The tensor, on the CPU, in memory that nothing else holds."""
+        tensor = torch.empty(self.shape, dtype=self.dtype)
+        with self.file.open("rb", buffering=0) as file:
+            file.seek(self.offset)
+            flat = memoryview(tensor.view(-1).view(torch.uint8).numpy().data)
+            while flat:
+                num_read = file.readinto(flat)
+                if not num_read:
+                    raise InputError(f"{self.file}: ends too early, it was changed while it was read")
+                flat = flat[num_read:]
+        return tensor
+
+
+StoredTensors = Mapping[str, StoredTensor]
+
+
+def stored_tensors(path: Path) -> dict[str, StoredTensor]:
+    """What a safetensors file holds, or all files that an index names, without reading any tensor.
+
+    Raises InputError if a file is missing, cut off or something else.
+    """
+    if not path.name.endswith(INDEX_ENDING):
+        return _in_one_file(path)
+    return _in_files(path, set(_files_of(path)))
+
+
+def below(tensors: StoredTensors, prefix: str) -> dict[str, StoredTensor]:
+    """The tensors whose keys begin with `prefix`, without it."""
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def _files_of(index: Path) -> Iterable[str]:
+    files = read_mapping(index).get("weight_map")
+    if not isinstance(files, dict) or not all(isinstance(name, str) for name in files.values()):
+        raise InputError(f"{index}: has no weight_map, it should say in which file each tensor lies")
+    return files.values()
+
+
+def _in_files(index: Path, names: set[str]) -> dict[str, StoredTensor]:
+    found: dict[str, StoredTensor] = {}
+    for name in sorted(names):
+        found |= _in_one_file(index.with_name(name))
+    return found
+
+
+def _in_one_file(path: Path) -> dict[str, StoredTensor]:
+    existing_file(path, kind="weights as safetensors")
+    with reading_tensors(path), safe_open(path, framework="pt"):
+        pass  # opening checks the header and that all of its tensors lie within the file
+    with path.open("rb") as file:
+        (header_bytes,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(header_bytes))
+    header.pop("__metadata__", None)
+    return {key: _stored(path, 8 + header_bytes, key, entry) for key, entry in header.items()}
+
+
+def _stored(path: Path, data_start: int, key: str, entry: Mapping[str, object]) -> StoredTensor:
+    name, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if name not in DTYPES:
+        raise InputError(f"{path}: {key} is stored as {name}, it should be one of {', '.join(DTYPES)}")
+    assert isinstance(name, str)
+    assert isinstance(shape, list)
+    assert isinstance(offsets, list)
+    return StoredTensor(file=path, offset=data_start + offsets[0], shape=tuple(shape), dtype=DTYPES[name])

@@ -1,0 +1,1 @@
+"""Running trained networks: in which precision, in how much memory, and fast."""

@@ -1,0 +1,44 @@
+"""Finding a model by what a user calls it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from videoldm.assets.models import shipped_models
+from videoldm.core.errors import InputError
+from videoldm.tasks.files import ModelFiles
+from videoldm.tasks.folder import NativeFolder, is_native
+
+INDEX_FILE = "model_index.json"
+"""What marks the folder of a pipeline."""
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(/[\w./-]+\.safetensors)?")
+
+
+def may_be_model(name: str) -> bool:
+    """Whether the name is that of a model in the package or could be one on the hub."""
+    return name in shipped_models() or _HUB_ID.fullmatch(name) is not None
+
+
+def open_model(name: str, *, variant: str | None = None) -> ModelFiles:
+    """A model that is in the package, a folder (ours or a pipeline of diffusers), a file, or a model of the hub.
+
+    No weights are read. `variant` names one of several precisions in a pipeline's folder, such as "fp16". Raises
+    InputError if there is no such model or its files do not fit together.
+    """
+    shipped = shipped_models()
+    if name in shipped:
+        return NativeFolder(name=name, folder=shipped[name])
+    path = Path(name)
+    if not name.strip():
+        raise InputError("model is '', it should be a name or a path")
+    if path.is_dir() and is_native(path):
+        return NativeFolder(name=name, folder=path)
+    if path.exists() or _HUB_ID.fullmatch(name):
+        from videoldm.tasks.published import open_published
+
+        return open_published(name, variant=variant)
+    raise InputError(
+        f"model {name!r} is neither in the package ({', '.join(shipped)}) nor a folder or file nor a name on the hub "
+        "such as stabilityai/stable-video-diffusion-img2vid"
+    )

@@ -1,0 +1,116 @@
+"""Published checkpoints as models of our tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+
+from videoldm.checkpoints.checkpoint import Checkpoint
+from videoldm.checkpoints.diffusers_config import EulerScheduler
+from videoldm.checkpoints.diffusers_folder import INDEX_FILE, open_folder
+from videoldm.conditioners.config import MicroConfig
+from videoldm.core.errors import InputError
+from videoldm.core.hashing import files_hash
+from videoldm.diffusion.config import Guidance, Karras, LinearOverFrames
+from videoldm.tasks.config import SamplingConfig, TaskModelConfig, TaskName
+from videoldm.tasks.files import require_task
+from videoldm.tasks.parts import ModelParts
+
+SVD_SAMPLING = SamplingConfig(
+    num_inference_steps=25,
+    schedule=Karras(),
+    guidance=Guidance(scale=LinearOverFrames(min_scale=1.0, max_scale=2.5)),
+)
+SVD_XT_SAMPLING = SamplingConfig(
+    num_inference_steps=30,
+    schedule=Karras(),
+    guidance=Guidance(scale=LinearOverFrames(min_scale=1.5, max_scale=3.0)),
+)
+SVD = TaskModelConfig(task="image-to-video", num_frames=14, height=576, width=1024, sampling=SVD_SAMPLING)
+SVD_XT = TaskModelConfig(task="image-to-video", num_frames=25, height=576, width=1024, sampling=SVD_XT_SAMPLING)
+DEFAULTS: Mapping[str, TaskModelConfig] = MappingProxyType({"svd": SVD, "svd-xt": SVD_XT})
+"""What the official scripts sample each published model with."""
+
+
+def open_published(name: str, *, variant: str | None = None) -> PublishedModel:
+    """A pipeline's folder; see `open_model` for errors."""
+    path = Path(name)
+    if (path / INDEX_FILE).is_file():
+        return PublishedModel(name=name, variant=variant, checkpoint=open_folder(path, variant=variant))
+    raise InputError(f"model {name}: is no model, a folder should hold {INDEX_FILE} or autoencoder/config.json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedModel:
+    """See `ModelFiles`."""
+
+    name: str
+    variant: str | None
+    checkpoint: Checkpoint
+
+    @property
+    def tasks(self) -> Sequence[TaskName]:
+        """See `ModelFiles`."""
+        has_all = self.checkpoint.autoencoder is not None and self.checkpoint.image_encoder is not None
+        return ["image-to-video"] if has_all and self.checkpoint.unet.config.concat_channels else []
+
+    @property
+    def size_factor(self) -> int:
+        """See `ModelFiles`."""
+        assert self.checkpoint.autoencoder is not None
+        return self.checkpoint.autoencoder.config.factor
+
+    def config(self, task: TaskName) -> TaskModelConfig:
+        """See `ModelFiles`; what the files do not say is as in the published model of these sizes."""
+        require_task(self, task)
+        checkpoint = self.checkpoint
+        default = DEFAULTS.get(checkpoint.preset or "", SVD_XT if _is_xt(checkpoint) else SVD)
+        changes: dict[str, object] = {}
+        if checkpoint.num_frames is not None:
+            changes["num_frames"] = checkpoint.num_frames
+        if checkpoint.embedding_dim is not None:
+            changes["micro"] = MicroConfig(embedding_dim=checkpoint.embedding_dim)
+        if checkpoint.scheduler is not None:
+            changes["sampling"] = default.sampling.model_copy(
+                update={"schedule": _schedule(checkpoint.scheduler, str(checkpoint.source))}
+            )
+        return default.model_copy(update=changes)
+
+    def content_hash(self, task: TaskName) -> str:
+        """See `ModelFiles`."""
+        del task
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> str:
+        folder = self.checkpoint.source if self.checkpoint.source.is_dir() else self.checkpoint.source.parent
+        return files_hash(folder, self.checkpoint.files)
+
+    def parts(self, task: TaskName) -> ModelParts:
+        """See `ModelFiles`."""
+        require_task(self, task)
+        assert self.checkpoint.autoencoder is not None
+        return ModelParts(
+            unet=self.checkpoint.unet,
+            autoencoder=self.checkpoint.autoencoder,
+            image_encoder=self.checkpoint.image_encoder,
+        )
+
+
+def _is_xt(checkpoint: Checkpoint) -> bool:
+    return (checkpoint.num_frames or SVD.num_frames) > SVD.num_frames
+
+
+def _schedule(scheduler: EulerScheduler, source: str) -> Karras:
+    if (scheduler.prediction_type, scheduler.timestep_type) != ("v_prediction", "continuous"):
+        raise InputError(
+            f"{source}: its scheduler has {scheduler.prediction_type} and {scheduler.timestep_type} timesteps, an "
+            "image-to-video model should have v_prediction and continuous ones"
+        )
+    default = Karras()
+    return Karras(
+        sigma_min=scheduler.sigma_min or default.sigma_min, sigma_max=scheduler.sigma_max or default.sigma_max
+    )
