@@ -36,8 +36,12 @@ DEFAULTS: Mapping[str, TaskModelConfig] = MappingProxyType({"svd": SVD, "svd-xt"
 
 
 def open_published(name: str, *, variant: str | None = None) -> PublishedModel:
-    """A pipeline's folder; see `open_model` for errors."""
+    """A pipeline's folder, here or on the hub; see `open_model` for errors."""
     path = Path(name)
+    if not path.exists():
+        from videoldm.checkpoints.hub import fetch
+
+        path = fetch(name, variant=variant)
     if (path / INDEX_FILE).is_file():
         return PublishedModel(name=name, variant=variant, checkpoint=open_folder(path, variant=variant))
     raise InputError(f"model {name}: is no model, a folder should hold {INDEX_FILE} or autoencoder/config.json")

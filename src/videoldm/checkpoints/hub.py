@@ -1,0 +1,56 @@
+"""Models of the Hugging Face hub: downloaded once, then read from its cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from huggingface_hub import hf_hub_download, snapshot_download
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
+
+from videoldm.core.errors import InputError
+
+FOLDERS = ("unet", "vae", "image_encoder", "text_encoder", "tokenizer", "scheduler")
+STEMS = ("model", "diffusion_pytorch_model")
+
+
+def fetch(name: str, *, variant: str | None = None) -> Path:
+    """The folder of the pipeline `owner/model`, or the file `owner/model/path.safetensors`, in the hub's cache.
+
+    Of a pipeline only the parts that we read are downloaded, in one precision. Without a network what was downloaded
+    earlier is taken. Raises InputError, which says what to do, if the model is gated, missing or out of reach.
+    """
+    owner, model, *path = name.split("/", 2)
+    repo = f"{owner}/{model}"
+    try:
+        if path:
+            return Path(hf_hub_download(repo, path[0]))
+        return Path(snapshot_download(repo, allow_patterns=patterns(variant)))
+    except GatedRepoError:
+        raise InputError(
+            f"{repo} is gated: accept its licence on https://huggingface.co/{repo}, then log in with `hf auth login`"
+        ) from None
+    except RepositoryNotFoundError:
+        raise InputError(
+            f"{name}: is neither here nor on the hub; check the spelling, or log in with `hf auth login` if it is "
+            "private"
+        ) from None
+    except LocalEntryNotFoundError:
+        raise InputError(
+            f"{name} is not on this machine and the hub is out of reach: download it where there is a network with "
+            f"`hf download {' '.join([repo, *path])}`, copy it here and name its path"
+        ) from None
+    except EntryNotFoundError:
+        raise InputError(f"{name}: {repo} has no file {path[0] if path else 'model_index.json'}") from None
+
+
+def patterns(variant: str | None) -> list[str]:
+    """What is downloaded of a pipeline: all that is text, and its weights in one precision, whole or in shards."""
+    infix = "" if variant is None else f".{variant}"
+    weights = [f"{stem}{infix}{ending}" for stem in STEMS for ending in (".safetensors", "-*-of-*.safetensors")]
+    inside = [f"{folder}/{name}" for folder in FOLDERS for name in ("*.json", "*.txt", *weights)]
+    return ["model_index.json", *inside]

@@ -1,0 +1,103 @@
+"""A small server that speaks as much of the Hugging Face hub's protocol as downloads need."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Models by name; the name `owner/gated` is gated, `owner/broken` fails, all others do not exist."""
+
+    models: ClassVar[dict[str, Path]]
+    fetched: ClassVar[list[str]]
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def _answer(self, *, with_body: bool) -> None:
+        words = self.path.split("?")[0].strip("/").split("/")
+        if words[:2] == ["api", "models"]:
+            self._answer_about("/".join(words[2:4]), words[4:])
+        else:
+            self._answer_file("/".join(words[:2]), "/".join(words[4:]), with_body=with_body)
+
+    def _answer_about(self, model: str, rest: list[str]) -> None:
+        folder = self._folder(model)
+        if folder is None:
+            return
+        names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+        if rest[:1] == ["tree"]:
+            value: object = [
+                {"type": "file", "path": name, "size": (folder / name).stat().st_size, "oid": COMMIT} for name in names
+            ]
+        else:
+            value = {"id": model, "sha": COMMIT, "siblings": [{"rfilename": name} for name in names]}
+        self._send(json.dumps(value).encode(), {"Content-Type": "application/json"})
+
+    def _answer_file(self, model: str, name: str, *, with_body: bool) -> None:
+        folder = self._folder(model)
+        if folder is None:
+            return
+        if not (folder / name).is_file():
+            self._fail(404, "EntryNotFound")
+            return
+        content = (folder / name).read_bytes()
+        if with_body:
+            self.fetched.append(name)
+        etag = hashlib.sha256(content).hexdigest()
+        self._send(content, {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT}, with_body=with_body)
+
+    def _folder(self, model: str) -> Path | None:
+        if model == "owner/gated":
+            self._fail(403, "GatedRepo")
+        elif model == "owner/broken":
+            self._fail(418, None)
+        elif model not in self.models:
+            self._fail(404, "RepoNotFound")
+        return self.models.get(model)
+
+    def _send(self, content: bytes, headers: dict[str, str], *, with_body: bool = True) -> None:
+        self.send_response(200)
+        for key, value in {"Content-Length": str(len(content)), **headers}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if with_body:
+            self.wfile.write(content)
+
+    def _fail(self, status: int, code: str | None) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        if code is not None:
+            self.send_header("X-Error-Code", code)
+        self.end_headers()
+
+
+@contextmanager
+def hub(models: dict[str, Path]) -> Generator[tuple[str, list[str]]]:
+    """Serve folders as models; gives the server's address and the list of the files that were downloaded."""
+    fetched: list[str] = []
+    handler = type("Handler", (_Handler,), {"models": models, "fetched": fetched})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", fetched
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
