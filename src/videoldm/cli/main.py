@@ -18,6 +18,7 @@ from videoldm.core.errors import ExitCode, InputError, SomeItemsFailed, exit_cod
 SUMMARIES = {
     "generate": "make clips from pictures or a sentence",
     "train": "train a model by a recipe",
+    "bench": "time our networks beside those of diffusers",
     "info": "tell what a model, a video or a picture is",
 }
 

@@ -1,0 +1,148 @@
+"""`videoldm bench`: how fast our networks run beside those of diffusers on this machine."""
+
+from __future__ import annotations
+
+import json
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from pydantic import Field
+
+from videoldm.cli.device import find_device
+from videoldm.cli.options import OPTIONS, Verb
+from videoldm.core.config import Config
+from videoldm.core.errors import InputError
+from videoldm.core.progress import silent
+from videoldm.inference.config import Precision
+
+if TYPE_CHECKING:
+    from videoldm.evaluation.speed.bench import Result
+
+DESCRIPTION = """Time our networks beside those of diffusers: same random weights and inputs, in turns, medians.
+
+examples:
+  videoldm bench step
+  videoldm bench step --preset svd --num-frames 14 --height 256 --width 384 --dtype bfloat16 --compile
+  videoldm bench decode --num-frames 4 --height 128 --width 192
+"""
+What = Literal["step", "decode"]
+Preset = Literal["svd", "svd-xt"]
+FACTOR = 8
+
+
+class BenchOptions(Config):
+    """What is timed, at which size, and how often."""
+
+    model_config = OPTIONS
+
+    what: tyro.conf.Positional[Annotated[What, tyro.conf.arg(metavar="step|decode")]]
+    """One call of the UNet, or decoding one clip."""
+    preset: Preset = "svd"
+    """Whose sizes the networks have."""
+    num_frames: Annotated[int, Field(ge=1, le=1000)] = 14
+    """Frames of the clip."""
+    height: Annotated[int, Field(ge=64, le=4096, multiple_of=64)] = 256
+    """Height in pixels, a multiple of 64."""
+    width: Annotated[int, Field(ge=64, le=4096, multiple_of=64)] = 384
+    """Width in pixels, likewise."""
+    dtype: Precision | None = None
+    """Precision of all weights; without it, the fastest that the device has."""
+    rounds: Annotated[int, Field(ge=1, le=1000)] = 7
+    """How often each contender runs, in turns, after one call that does not count."""
+    compile_: Annotated[bool, tyro.conf.arg(name="compile")] = False
+    """Time our UNet compiled as well (step only); the first call takes minutes, later starts seconds."""
+    device: str | None = None
+    """cpu, cuda or cuda:NUMBER; without it, the GPU if there is one."""
+    json_: Annotated[bool, tyro.conf.arg(name="json")] = False
+    """Print one JSON object and no progress."""
+
+
+def run(options: BenchOptions) -> None:
+    """Measure and print."""
+    import torch
+
+    from videoldm.evaluation.speed.bench import Setting, bench_decode, bench_step
+    from videoldm.inference.precision import DTYPES, default_precision
+    from videoldm.models.presets import PRESETS
+
+    if options.compile_ and options.what != "step":
+        raise InputError("--compile has no effect on decode, leave it out")
+    device = find_device(options.device)
+    dtype = options.dtype or default_precision(device)
+    setting = Setting(
+        num_frames=options.num_frames,
+        height=options.height // FACTOR,
+        width=options.width // FACTOR,
+        dtype=DTYPES[dtype],
+        device=torch.device(device),
+        rounds=options.rounds,
+    )
+    preset = PRESETS[options.preset]
+    with silent() if options.json_ else nullcontext():
+        if options.what == "step":
+            result = bench_step(preset, setting, is_compiled=options.compile_)
+        else:
+            result = bench_decode(preset, setting)
+    size = f"{options.num_frames} frames of {options.width}x{options.height}"
+    title = f"{options.what} of {options.preset}, {size}, {dtype} on {device_name(device)}"
+    if options.json_:
+        print(json.dumps({"what": title, **as_json(result)}))
+    else:
+        show(title, result)
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """The result as plain values."""
+    return {
+        "flops": result.flops,
+        "matrix_multiply_flops_per_s": result.peak_rate,
+        "largest_difference": result.largest_difference,
+        "times": {
+            name: {
+                "first_s": times.first_s,
+                "median_s": times.median_s,
+                "rounds_s": times.rounds_s,
+                "share_of_peak": result.rate(name) / result.peak_rate,
+                "speed_up": result.speed_up(name),
+            }
+            for name, times in result.times.items()
+        },
+    }
+
+
+def show(title: str, result: Result) -> None:
+    """The result as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", "median s", "spread", "first call s", "TFLOP/s", "of matmul peak", "times diffusers", title=title)
+    for name, times in result.times.items():
+        speed_up = result.speed_up(name)
+        table.add_row(
+            name,
+            f"{times.median_s:.3f}",
+            f"{times.spread:.0%}",
+            f"{times.first_s:.1f}",
+            f"{result.rate(name) / 1e12:.3f}",
+            f"{result.rate(name) / result.peak_rate:.0%}",
+            "" if speed_up is None else f"{speed_up:.2f}",
+        )
+    Console(highlight=False).print(table)
+    print(f"one call is {result.flops / 1e12:.3g} TFLOP, matrix multiply peak {result.peak_rate / 1e12:.3f} TFLOP/s")
+    if result.largest_difference is None:
+        print("diffusers is not installed (pip install diffusers), so there is nothing to compare with")
+    else:
+        print(f"largest difference from diffusers: {result.largest_difference:.1e} of the largest value")
+
+
+def device_name(device: str) -> str:
+    """What runs it."""
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+VERB = Verb(name="bench", options=BenchOptions, run=run, description=DESCRIPTION, positional=("what",))

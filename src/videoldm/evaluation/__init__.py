@@ -1,0 +1,1 @@
+"""Measuring what the system makes and how fast: protocols and reports."""

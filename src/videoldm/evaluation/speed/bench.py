@@ -1,0 +1,132 @@
+"""What `videoldm bench` measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from videoldm.core.random import normal
+from videoldm.diffusion.conditioning import Conditioning
+from videoldm.evaluation.speed.contenders import (
+    diffusers_autoencoder,
+    diffusers_unet,
+    random_autoencoder,
+    random_unet,
+)
+from videoldm.evaluation.speed.timing import Times, interleaved, matrix_multiply_rate, speed_ratio
+from videoldm.inference.compiled import compile_blocks
+from videoldm.models.presets import ModelConfig
+from videoldm.models.unet.embeddings import sinusoids
+from videoldm.models.unet.network import VideoUNet
+
+OURS, COMPILED, THEIRS = "videoldm", "videoldm, compiled", "diffusers"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What is timed, and how often."""
+
+    num_frames: int
+    height: int
+    """Of the latents, as is `width`."""
+    width: int
+    dtype: torch.dtype
+    device: torch.device
+    rounds: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """Times by contender, and what they mean."""
+
+    times: dict[str, Times]
+    flops: int
+    """Of one call."""
+    peak_rate: float
+    """The machine's matrix multiply, in FLOP/s."""
+    largest_difference: float | None
+    """Between ours and diffusers', over the largest value; None without diffusers."""
+
+    def rate(self, name: str) -> float:
+        """FLOP/s that a contender reaches."""
+        return self.flops / self.times[name].median_s
+
+    def speed_up(self, name: str) -> float | None:
+        """How many times faster than diffusers a contender is; None without diffusers."""
+        return speed_ratio(self.times[name], self.times[THEIRS]) if THEIRS in self.times else None
+
+
+def bench_step(preset: ModelConfig, setting: Setting, *, is_compiled: bool) -> Result:
+    """One call of the UNet for one clip."""
+    unet = random_unet(preset.unet, dtype=setting.dtype, device=setting.device)
+    config = unet.config
+    size = (1, setting.num_frames, config.in_channels, setting.height, setting.width)
+    x, concat = _numbers(size, setting, "x"), _numbers(size, setting, "concat")
+    context = _numbers((1, 1, config.context_dim), setting, "context")
+    signals = torch.tensor([[6.0, 127.0, 0.02]], device=setting.device).to(setting.dtype)
+    c_noise = torch.tensor([0.3], device=setting.device)
+    embedding_dim = (config.vector_dim or 0) // signals.shape[1]
+    vector = _embedded(signals, embedding_dim).expand(-1, setting.num_frames, -1).to(setting.dtype)
+    conditioning = Conditioning(context=context, vector=vector, concat=concat)
+    calls: dict[str, Callable[[], Tensor]] = {OURS: lambda: unet(x, c_noise, conditioning)}
+    theirs = diffusers_unet(unet, embedding_dim=embedding_dim, num_frames=setting.num_frames)
+    if theirs is not None:
+        joined = torch.cat([x, concat], dim=2)
+        calls[THEIRS] = lambda: theirs(joined, c_noise[0], context, signals, return_dict=False)[0]
+    if is_compiled:
+        calls[COMPILED] = _compiled_step(unet, x, c_noise, conditioning)
+    return _measure(calls, setting)
+
+
+def bench_decode(preset: ModelConfig, setting: Setting) -> Result:
+    """One clip from latents to pixels, all frames at once."""
+    autoencoder = random_autoencoder(preset.autoencoder, dtype=setting.dtype, device=setting.device)
+    channels = preset.autoencoder.latent_channels
+    latents = _numbers((1, setting.num_frames, channels, setting.height, setting.width), setting, "latents")
+    calls: dict[str, Callable[[], Tensor]] = {OURS: lambda: autoencoder.decode(latents)}
+    theirs = diffusers_autoencoder(autoencoder)
+    if theirs is not None:
+        calls[THEIRS] = lambda: theirs.decode(latents[0], num_frames=setting.num_frames).sample[None]
+    return _measure(calls, setting)
+
+
+def _measure(calls: dict[str, Callable[[], Tensor]], setting: Setting) -> Result:
+    with torch.inference_mode():
+        counter = FlopCounterMode(display=False)
+        with counter:
+            ours = calls[OURS]()
+        difference = None
+        if THEIRS in calls:
+            theirs = calls[THEIRS]()
+            difference = float((ours - theirs).abs().max() / theirs.abs().max())
+        return Result(
+            times=interleaved(calls, rounds=setting.rounds, device=setting.device),
+            flops=counter.get_total_flops(),
+            peak_rate=matrix_multiply_rate(setting.dtype, setting.device),
+            largest_difference=difference,
+        )
+
+
+def _compiled_step(unet: VideoUNet, x: Tensor, c_noise: Tensor, conditioning: Conditioning) -> Callable[[], Tensor]:
+    compiled = compile_blocks(_twin(unet))
+    return lambda: compiled(x, c_noise, conditioning)
+
+
+def _twin(unet: VideoUNet) -> VideoUNet:
+    """The same network again, on the same weights."""
+    with torch.device("meta"):
+        twin = VideoUNet(unet.config)
+    twin.load_state_dict(unet.state_dict(), assign=True)
+    return twin.eval().requires_grad_(False)
+
+
+def _embedded(signals: Tensor, dim: int) -> Tensor:
+    return sinusoids(signals, dim).flatten(1)[:, None]
+
+
+def _numbers(shape: tuple[int, ...], setting: Setting, stream: str) -> Tensor:
+    return normal(shape, 0, stream).to(setting.device, setting.dtype)
