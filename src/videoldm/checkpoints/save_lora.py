@@ -42,8 +42,8 @@ def _renamed(lora: LoRA, config: UNetConfig) -> LoRA:
 def _tensors(lora: LoRA, *, prefix: str) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for name, update in lora.items():
-        tensors[f"{prefix}{name}.lora_A.weight"] = update.down.detach().contiguous()
-        tensors[f"{prefix}{name}.lora_B.weight"] = update.up.detach().contiguous()
+        tensors[f"{prefix}{name}.lora_A.weight"] = update.down.contiguous()
+        tensors[f"{prefix}{name}.lora_B.weight"] = update.up.contiguous()
     return tensors
 
 

@@ -35,6 +35,7 @@ QUERY = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
         ("model.diffusion_model.input_blocks.0.0.lora_up.weight", "input_blocks.0.0", "up"),
         ("diffusion_model.input_blocks.0.0.lora_A.weight", "input_blocks.0.0", "down"),
         ("down.0.downsample.conv.lora_A.weight", "down.0.downsample.conv", "down"),
+        ("other.unet.conv_in.lora_A.weight", "other.unet.conv_in", "down"),
     ],
 )
 def test_every_style_is_understood(key, layer, part):

@@ -134,6 +134,7 @@ def peft_folder(tmp_path, lora, **config):
             {"lora_alpha": 12, "alpha_pattern": {"to_q": 5, ".*attn1.to_q": 7}},
             lambda path, _: 5 if "to_q" in path else 12,
         ),
+        ({"lora_alpha": 12, "alpha_pattern": {"attn1": 5}}, lambda path, update: 12),
         ({"peft_type": "LORA", "target_modules": ["to_q"], "bias": "none"}, lambda path, update: 8),
     ],
 )
@@ -141,6 +142,14 @@ def test_configuration_beside_the_file_gives_alpha(tmp_path, unet, lora, config,
     folder = peft_folder(tmp_path, lora, **config)
     assert is_same(read_quietly(folder, unet).lora, with_alpha(lora, alpha))
     assert is_same(read_quietly(folder / "adapter_model.safetensors", unet).lora, with_alpha(lora, alpha))
+
+
+def test_configuration_of_another_file_in_the_folder_is_left_alone(tmp_path, unet, lora):
+    tensors = load_file(write_kohya(tmp_path / "a.safetensors", lora))
+    save_file({key: value for key, value in tensors.items() if not key.endswith(".alpha")}, tmp_path / "a.safetensors")
+    peft_folder(tmp_path, lora, lora_alpha=12)
+    found = read_quietly(tmp_path / "a.safetensors", unet)
+    assert is_same(found.lora, with_alpha(lora, lambda _, update: update.rank))
 
 
 def test_alpha_of_the_file_wins_over_the_configuration(tmp_path, unet, lora):
@@ -181,6 +190,7 @@ def test_what_fits_nowhere_is_reported(tmp_path, unet, lora):
         "lora_te_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": torch.ones(2, 3),
         "lora_te_text_model_encoder_layers_0_mlp_fc1.lora_up.weight": torch.ones(3, 2),
         "text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_A.weight": torch.ones(2, 3),
+        "base_model.model.text_model.encoder.layers.0.mlp.fc1.lora_A.weight": torch.ones(2, 3),
         **{f"lora_unet_other_{i}.lora_down.weight": torch.ones(2, 3) for i in range(6)},
         "lora_unet_conv_in.alpha": torch.tensor(1.0),
     }
@@ -192,14 +202,14 @@ def test_what_fits_nowhere_is_reported(tmp_path, unet, lora):
         f"{path}: 7 keys fit no layer of this UNet and are left out: lora_unet_conv_in.alpha, "
         + ", ".join(f"lora_unet_other_{i}.lora_down.weight" for i in range(4))
         + " and 2 more",
-        f"{path}: 3 keys are of a text encoder's LoRA and are left out",
+        f"{path}: 4 keys are of a text encoder's LoRA and are left out",
     ]
     assert is_same(found.lora, attention)
     assert len(found.unmatched) == 7
-    assert len(found.text_encoder) == 3
+    assert len(found.text_encoder) == 4
     num_keys = 3 * len(attention)
     assert (
-        found.summary() == f"{path}: {num_keys} of {num_keys + 10} keys matched, {len(attention)} layers, ranks 3 to 4"
+        found.summary() == f"{path}: {num_keys} of {num_keys + 11} keys matched, {len(attention)} layers, ranks 3 to 4"
     )
 
 

@@ -9,7 +9,7 @@ from tiny_networks import UNET, randomise, relative_error, unet_inputs
 
 from videoldm.core.errors import InputError
 from videoldm.models.adapters.injection import inject
-from videoldm.models.adapters.low_rank import Adapter
+from videoldm.models.adapters.low_rank import Adapter, LowRank
 from videoldm.models.adapters.merge import merge
 from videoldm.models.unet.network import VideoUNet
 
@@ -58,6 +58,16 @@ def test_weights_can_be_changed_and_zero_is_the_plain_module_to_the_bit(unet, ad
     inject(unet, adapters[1:])
     assert torch.equal(run(unet), second)
     assert not torch.equal(second, plain)
+
+
+def test_weight_zero_does_not_even_compute(unet):
+    lora = {
+        path: LowRank(down=update.down * 1e30, up=update.up * 1e30, alpha=1.0)
+        for path, update in random_lora(unet, stream="a").items()
+    }
+    plain = run(unet)
+    inject(unet, [Adapter(lora, 0.0)])
+    assert torch.equal(run(unet), plain)  # zero times infinity would be NaN
 
 
 def test_ejection_restores_bits_modules_keys_and_gradients(unet, adapters):
