@@ -1,0 +1,1 @@
+"""Small additions to a trained network: low-rank updates, merged into its weights or run beside them."""
