@@ -34,6 +34,7 @@ class Checkpoint:
 
     preset: the name of the published model that it has the sizes of, None for other sizes.
     files: all files that it is read from.
+    dropped: keys of tensors that are known and not needed.
     """
 
     source: Path
@@ -49,3 +50,4 @@ class Checkpoint:
     embedding_dim: int | None = None
     """Of each signal in the vector condition, where the files tell it."""
     scheduler: EulerScheduler | None = None
+    dropped: tuple[str, ...] = ()

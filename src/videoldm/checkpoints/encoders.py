@@ -1,4 +1,4 @@
-"""CLIP encoders in folders of transformers' layout."""
+"""CLIP encoders: in folders of transformers' layout, or as tensors of another layout."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
+from videoldm.checkpoints.part import Part
 from videoldm.core.errors import InputError
 from videoldm.core.tensors import reading_tensors
 
 M = TypeVar("M", bound=PreTrainedModel)
+C = TypeVar("C")
 
 DROPPABLE = frozenset({"text_projection.weight"})
 """Weights of an encoder that its conditioner does not use: contrastive training needs the projection of texts."""
@@ -77,3 +79,23 @@ def _quiet_transformers() -> Generator[None]:
     finally:
         logging.set_verbosity(verbosity)
         logging.enable_progress_bar()
+
+
+@dataclass(frozen=True)
+class EncoderTensors(Generic[M, C]):
+    """An encoder whose tensors lie in another layout, not read yet."""
+
+    part: Part[M, C]
+
+    def check(self) -> None:
+        """Raise InputError if any tensor is missing, unexpected or misshapen."""
+        self.part.check()
+
+    def load(self, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> M:
+        """The encoder, frozen."""
+        model = self.part.load(dtype=dtype or torch.float32, device=device)
+        for name, buffer in list(model.named_buffers()):
+            assert name.endswith("position_ids"), f"{name} is no weight and not known"
+            numbers = torch.arange(buffer.shape[-1], device=device).expand(buffer.shape)
+            model.get_submodule(name.rpartition(".")[0]).register_buffer("position_ids", numbers, persistent=False)
+        return model.requires_grad_(False)

@@ -74,9 +74,10 @@ def load(
     keeps what is stored. Raises InputError, which begins with `source`, if tensors are missing, unexpected or of
     another shape, in which case the module is unchanged, and for values that are not finite.
     """
-    dropped = check_keys(tensors, module, key_map, source=source)
+    expected = key_map.foreign_shapes({k: tuple(v.shape) for k, v in module.state_dict().items()})
+    dropped = check_shapes(tensors, expected, key_map.droppable, source=source)
     for foreign_key, tensor in tensors.items():
-        if key_map.native_key(foreign_key) is None:
+        if foreign_key not in expected:
             continue
         value = tensor.read()
         _check_finite(foreign_key, value, source)
@@ -85,16 +86,17 @@ def load(
     return dropped
 
 
-def check_keys(tensors: Mapping[str, Readable], module: nn.Module, key_map: KeyMap, *, source: str) -> list[str]:
-    """Compare what is stored with what `module` needs; return the keys that are known and not needed.
+def check_shapes(
+    tensors: Mapping[str, Readable], expected: Mapping[str, Shape], droppable: tuple[str, ...], *, source: str
+) -> list[str]:
+    """Compare what is stored with what is needed; return the keys that are known and not needed.
 
     Raises InputError as `load` does.
     """
-    expected = key_map.foreign_shapes({key: tuple(value.shape) for key, value in module.state_dict().items()})
     extra = [key for key in tensors if key not in expected]
     problems = {
         "missing": [key for key in expected if key not in tensors],
-        "unexpected": [key for key in extra if not key.startswith(key_map.droppable)],
+        "unexpected": [key for key in extra if not key.startswith(droppable)],
         "misshapen": [
             f"{key} is {tensors[key].shape} instead of {shape}"
             for key, shape in expected.items()
@@ -103,7 +105,7 @@ def check_keys(tensors: Mapping[str, Readable], module: nn.Module, key_map: KeyM
     }
     if any(problems.values()):
         raise InputError(f"{source}: {'; '.join(_listing(*problem) for problem in problems.items() if problem[1])}")
-    return [key for key in extra if key.startswith(key_map.droppable)]
+    return extra
 
 
 def _check_finite(key: str, value: Tensor, source: str) -> None:

@@ -69,7 +69,7 @@ def read_lora(path: str | Path, unet: VideoUNet, *, has_one_token: bool) -> Lora
     no layer and what cannot act. The UNet may be on the meta device.
     Raises InputError if the file is broken, is no LoRA, or holds nothing for this UNet.
     """
-    file = _find(Path(path))
+    file = lora_file(Path(path))
     with reading_tensors(file), safe_open(file, "pt") as opened:
         keys, header = list[str](opened.keys()), opened.metadata() or {}
         _check_kind(file, keys)
@@ -87,7 +87,8 @@ def read_lora(path: str | Path, unet: VideoUNet, *, has_one_token: bool) -> Lora
     return found
 
 
-def _find(path: Path) -> Path:
+def lora_file(path: Path) -> Path:
+    """The file with a LoRA's tensors; raises InputError if there is none."""
     if path.is_dir():
         names = [name for name in (PEFT_WEIGHTS, DIFFUSERS_WEIGHTS) if (path / name).is_file()]
         if len(names) != 1:

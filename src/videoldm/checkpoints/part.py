@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from videoldm.checkpoints.keymap import KeyMap
-from videoldm.checkpoints.loading import Readable, check_keys, load
+from videoldm.checkpoints.loading import Readable, check_shapes, load
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.unet.config import UNetConfig
@@ -45,7 +45,8 @@ class Part(Generic[M, C]):
 
     def check(self) -> list[str]:
         """Raise InputError if any tensor is missing, unexpected or misshapen; return the keys that are not needed."""
-        return check_keys(self.tensors, self.empty(), self.key_map, source=self.source)
+        expected = self.key_map.foreign_shapes({k: tuple(v.shape) for k, v in self.empty().state_dict().items()})
+        return check_shapes(self.tensors, expected, self.key_map.droppable, source=self.source)
 
     def empty(self) -> M:
         """The network without memory for its weights."""

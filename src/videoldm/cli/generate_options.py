@@ -34,6 +34,8 @@ class GenerateOptions(Choices):
     """A clip, or the .json beside it, to make again with exactly its settings."""
     device: str | None = None
     """cpu, cuda, cuda:1 and so on; the first GPU if there is one."""
+    lora: Annotated[str | None, tyro.conf.arg(metavar="FILE[:WEIGHT],...")] = None
+    """LoRAs to merge into the model, each as strong as its weight says; 1 without one."""
     dtype: Precision | None = None
     """Precision that the UNet computes in; for published models float16 on a GPU and bfloat16 on a CPU that has it."""
     contact_sheet: Annotated[str | None, tyro.conf.arg(metavar="PNG")] = None

@@ -81,7 +81,7 @@ def requests_of(item: Item, plan: Plan, options: GenerateOptions) -> list[Reques
 
     if item.image is not None:
         load_picture(item.image)
-    first = options.request(plan.files, plan.config, image=item.image, prompt=item.prompt)
+    first = options.request(plan.files, plan.config, loras=plan.loras, image=item.image, prompt=item.prompt)
     return [first.model_copy(update={"seed": first.seed + index}) for index in range(len(item.paths))]
 
 
@@ -90,7 +90,9 @@ def load(plan: Plan) -> VideoModel:
     from videoldm.inference.precision import DTYPES
     from videoldm.tasks.model import load_opened
 
-    return load_opened(plan.files, plan.config.task, device=plan.device, dtype=DTYPES[plan.dtype])
+    return load_opened(
+        plan.files, plan.config.task, loras=plan.loras, device=plan.device, dtype=DTYPES[plan.dtype]
+    )
 
 
 def make_item(

@@ -19,6 +19,7 @@ from videoldm.inference.config import Precision
 from videoldm.tasks.config import TaskModelConfig
 from videoldm.tasks.files import ModelFiles
 from videoldm.tasks.folder import NativeFolder
+from videoldm.tasks.lora import LoraChoice, parse_loras
 from videoldm.tasks.open import open_model
 from videoldm.tasks.repeat import stored_settings
 from videoldm.tasks.request import MAX_SEED, Request, check_size
@@ -45,6 +46,7 @@ class Plan:
 
     items: Sequence[Item]
     files: ModelFiles
+    loras: tuple[LoraChoice, ...]
     config: TaskModelConfig
     device: str
     dtype: Precision
@@ -91,7 +93,8 @@ def plan_new(options: GenerateOptions) -> Plan:
     check_contact_sheet(options.contact_sheet, taken=[*flat, *pictures])
     device = find_device(options.device)
     dtype = options.dtype or usual_precision(files, device)
-    return Plan(items=items, files=files, config=config, device=device, dtype=dtype)
+    loras = () if options.lora is None else parse_loras(options.lora)
+    return Plan(items=items, files=files, loras=loras, config=config, device=device, dtype=dtype)
 
 
 def plan_repetition(options: GenerateOptions) -> Plan:
@@ -112,7 +115,14 @@ def plan_repetition(options: GenerateOptions) -> Plan:
     check_outputs([path], inputs=inputs, num_frames=request.num_frames, output_fps=request.output_fps)
     check_contact_sheet(options.contact_sheet, taken=[path, *inputs])
     item = Item(label=options.from_, paths=[path], requests=[request])
-    return Plan(items=[item], files=files, config=files.config(request.task), device=device, dtype=settings.dtype)
+    return Plan(
+        items=[item],
+        files=files,
+        loras=request.loras,
+        config=files.config(request.task),
+        device=device,
+        dtype=settings.dtype,
+    )
 
 
 def usual_precision(files: ModelFiles, device: str) -> Precision:

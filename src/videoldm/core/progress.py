@@ -44,6 +44,17 @@ def progress(label: str, total: int) -> Generator[Advance]:
         yield _Lines(label, total)
 
 
+def notice(line: str) -> None:
+    """Write one line of information to stderr, beside any bars; `silent` switches it off too."""
+    if _SILENT.get():
+        return
+    console = _CONSOLE.get()
+    if console is None:
+        print(line, file=sys.stderr)
+    else:
+        console.print(line, highlight=False, markup=False)
+
+
 @contextlib.contextmanager
 def silent() -> Generator[None]:
     """Show no progress inside the block, as for `--json`."""

@@ -82,7 +82,8 @@ def make_clip(model: VideoModel, *, image: str | Path | None = None, prompt: str
     Raises InputError for choices that are unknown or out of range and for pictures that cannot be read.
     """
     chosen = validate(Choices, choices, source="make_clip")
-    request = chosen.request(model.origin, model.config, image=None if image is None else Path(image), prompt=prompt)
+    picture = None if image is None else Path(image)
+    request = chosen.request(model.origin, model.config, loras=model.loras, image=picture, prompt=prompt)
     return make_clips(model, [request])[0]
 
 

@@ -20,6 +20,7 @@ from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.config import TaskModelConfig, TaskName
 from videoldm.tasks.files import ModelFiles
 from videoldm.tasks.folder import encoder_of
+from videoldm.tasks.lora import LoraChoice, apply_loras, parse_loras
 from videoldm.tasks.open import open_model
 from videoldm.tasks.parts import image_encoder, text_encoder
 
@@ -32,6 +33,8 @@ class VideoModel:
 
     files: ModelFiles | None = None
     """Where it was loaded from; None for a model under training."""
+    loras: tuple[LoraChoice, ...] = ()
+    """What has been merged into the UNet."""
     config: TaskModelConfig
     unet: VideoUNet
     autoencoder: Autoencoder
@@ -75,18 +78,22 @@ class VideoModel:
         return latents / self.autoencoder.config.scaling_factor
 
 
-def load_model(name: str, task: TaskName, *, device: str | torch.device = "cpu") -> VideoModel:
+def load_model(
+    name: str, task: TaskName, *, variant: str | None = None, lora: str = "", device: str | torch.device = "cpu"
+) -> VideoModel:
     """A model by any name that `open_model` knows, for one of its tasks, in float32.
 
-    Raises InputError if there is no such model or it cannot do the task.
+    `lora` merges LoRAs into it, as in "camera.safetensors:0.8,style.safetensors". Raises InputError if there is no such
+    model or LoRA or it cannot do the task.
     """
-    return load_opened(open_model(name), task, device=device)
+    return load_opened(open_model(name, variant=variant), task, loras=parse_loras(lora) if lora else (), device=device)
 
 
 def load_opened(
     files: ModelFiles,
     task: TaskName,
     *,
+    loras: tuple[LoraChoice, ...] = (),
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> VideoModel:
@@ -96,14 +103,17 @@ def load_opened(
     """
     parts = files.parts(task)
     image, text = parts.image_encoder, parts.text_encoder
-    return VideoModel(
+    model = VideoModel(
         files=files,
+        loras=loras,
         config=files.config(task),
         image=None if image is None else ImageConditioner(image.load(device=device)),
         text=None if text is None else _text_conditioner(text, parts.tokenizer, device),
         autoencoder=parts.autoencoder.load(dtype=torch.float32, device=device).requires_grad_(False),
         unet=parts.unet.load(dtype=dtype, device=device).requires_grad_(False),
     )
+    apply_loras(model.unet, loras, has_one_token=model.image is not None)
+    return model
 
 
 def load_conditioners(

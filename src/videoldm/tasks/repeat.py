@@ -10,6 +10,7 @@ from pathlib import Path
 
 from videoldm.core.config import validate
 from videoldm.core.errors import InputError
+from videoldm.tasks.lora import check_loras
 from videoldm.tasks.open import open_model
 from videoldm.tasks.request import Request, Settings, check_picture
 
@@ -33,6 +34,7 @@ def stored_settings(source: str, *, image: str | None, model: str | None, device
         raise InputError(f"{source} was made from {request.image}, which is not here: give the picture beside --from")
     check_picture(request)
     _check_weights(request, settings.model_hash, source)
+    check_loras(request.loras)
     _warn_of_versions(settings.versions)
     if settings.device != device:
         warnings.warn(f"made on {settings.device}, this is {device}: pixels may differ a little", stacklevel=1)

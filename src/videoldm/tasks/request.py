@@ -24,6 +24,7 @@ from videoldm.diffusion.config import (
 from videoldm.inference.config import Precision
 from videoldm.tasks.config import SamplingConfig, TaskModelConfig, TaskName
 from videoldm.tasks.files import ModelFiles
+from videoldm.tasks.lora import LoraChoice
 from videoldm.video.config import FitMode
 
 
@@ -53,6 +54,7 @@ class Request(Config):
 
     model: str
     variant: str | None = None
+    loras: tuple[LoraChoice, ...] = ()
     task: TaskName
     image: str | None = None
     image_hash: str | None = None
@@ -132,7 +134,13 @@ class Choices(Config):
         return self
 
     def request(
-        self, files: ModelFiles, config: TaskModelConfig, *, image: Path | None = None, prompt: str | None = None
+        self,
+        files: ModelFiles,
+        config: TaskModelConfig,
+        *,
+        loras: tuple[LoraChoice, ...] = (),
+        image: Path | None = None,
+        prompt: str | None = None,
     ) -> Request:
         """These choices completed by the defaults of a model.
 
@@ -142,6 +150,7 @@ class Choices(Config):
         values = {
             "model": files.name,
             "variant": files.variant,
+            "loras": loras,
             "task": config.task,
             "image": None if image is None else str(image),
             "image_hash": None if image is None else file_hash(image),

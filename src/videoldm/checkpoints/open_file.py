@@ -1,0 +1,123 @@
+"""Single files: original checkpoints that hold a whole model, recognised by their keys and shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import nn
+from transformers import CLIPTextModel, CLIPVisionModelWithProjection
+
+from videoldm.checkpoints import single_file
+from videoldm.checkpoints.checkpoint import Checkpoint
+from videoldm.checkpoints.encoders import EncoderTensors
+from videoldm.checkpoints.keymap import KeyMap, Shape
+from videoldm.checkpoints.loading import check_shapes
+from videoldm.checkpoints.lora import is_lora
+from videoldm.checkpoints.part import Network, Part
+from videoldm.checkpoints.stored import StoredTensors, stored_tensors
+from videoldm.core.errors import InputError
+from videoldm.models.autoencoder.network import Autoencoder
+from videoldm.models.clip.build import image_config, text_config
+from videoldm.models.presets import PRESETS, ModelConfig
+from videoldm.models.unet.network import VideoUNet
+
+M = TypeVar("M", bound=nn.Module)
+C = TypeVar("C")
+
+LAYOUTS: Mapping[str, Callable[[ModelConfig], KeyMap]] = {
+    "svd": single_file.svd,
+    "svd-xt": single_file.svd,
+    "svd-image-decoder": single_file.svd,
+    "svd-xt-image-decoder": single_file.svd,
+    "sv3d-u": single_file.sv3d,
+    "sv3d-p": single_file.sv3d,
+    "sd-2.1": single_file.stable_diffusion,
+    "sd-x4-upscaler": single_file.stable_diffusion,
+}
+"""How the file of each published model is laid out."""
+MIN_SHARE = 0.5
+"""Of its tensors that a file has in common with the layout that it is taken for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """The file of one published model: its map, and the name and shape of every tensor that it must hold."""
+
+    preset: str
+    config: ModelConfig
+    key_map: KeyMap
+    shapes: Mapping[str, Shape]
+
+    def share(self, tensors: StoredTensors) -> float:
+        """How much of the layout is in a file and fits."""
+        fitting = sum(key in tensors and tensors[key].shape == shape for key, shape in self.shapes.items())
+        return fitting / len(self.shapes)
+
+
+def open_file(path: Path) -> Checkpoint:
+    """What a single file holds, all keys and shapes checked; no weights are read.
+
+    Models that differ in their clips' length only, such as SVD and SVD-XT, are told apart by "xt" in the file's name.
+    Raises InputError if the file is no model that we know, or is one with tensors missing, left over or misshapen.
+    """
+    tensors = stored_tensors(path)
+    if is_lora(list(tensors)):
+        raise InputError(f"{path}: is a LoRA, which goes with a model: give it with --lora")
+    layout = recognise(tensors, name=path.stem)
+    if layout is None:
+        first = ", ".join(sorted(tensors)[:3])
+        raise InputError(f"{path}: is none of {', '.join(LAYOUTS)}: its {len(tensors)} tensors begin with {first}")
+    dropped = check_shapes(tensors, layout.shapes, layout.key_map.droppable, source=str(path))
+    config, child = layout.config, partial(_child, path, tensors, layout.key_map)
+    image, text = config.image_encoder, config.text_encoder
+    return Checkpoint(
+        source=path,
+        layout="sgm",
+        preset=layout.preset,
+        files=[path],
+        unet=child("unet", VideoUNet, config.unet),
+        autoencoder=child("autoencoder", Autoencoder, config.autoencoder),
+        image_encoder=image and EncoderTensors(child("image_encoder", CLIPVisionModelWithProjection, image_config(image))),
+        text_encoder=text and EncoderTensors(child("text_encoder", CLIPTextModel, text_config(text))),
+        num_frames=config.num_frames,
+        dropped=tuple(dropped),
+    )
+
+
+def recognise(tensors: StoredTensors, *, name: str) -> Layout | None:
+    """The layout that has most in common with a file; `name` decides between those that hold equal tensors."""
+    has_xt = "xt" in name.lower().replace("-", "_").split("_")
+    layouts = {preset: layout_of(preset) for preset in LAYOUTS}
+    shares = {preset: layout.share(tensors) for preset, layout in layouts.items()}
+    best = max(shares, key=lambda preset: (shares[preset], ("-xt" in preset) == has_xt))
+    return layouts[best] if shares[best] >= MIN_SHARE else None
+
+
+@cache
+def layout_of(preset: str) -> Layout:
+    """The file of a published model."""
+    config = PRESETS[preset]
+    key_map = LAYOUTS[preset](config)
+    with torch.device("meta"):
+        children: dict[str, nn.Module] = {"unet": VideoUNet(config.unet), "autoencoder": Autoencoder(config.autoencoder)}
+        if config.image_encoder is not None:
+            children["image_encoder"] = CLIPVisionModelWithProjection(image_config(config.image_encoder))
+        if config.text_encoder is not None:
+            children["text_encoder"] = CLIPTextModel(text_config(config.text_encoder))
+    shapes = key_map.foreign_shapes(nn.ModuleDict(children).state_dict())
+    return Layout(preset=preset, config=config, key_map=key_map, shapes=shapes)
+
+
+def _child(
+    path: Path, tensors: StoredTensors, key_map: KeyMap, name: str, network: Network[M, C], config: C
+) -> Part[M, C]:
+    """One of the networks that a whole file's map leads to."""
+    prefix = f"{name}."
+    names = {ours.removeprefix(prefix): theirs for ours, theirs in key_map.names.items() if ours.startswith(prefix)}
+    own = {key: tensor for key, tensor in tensors.items() if any(k.startswith(prefix) for k in key_map.native_keys(key))}
+    return Part(source=str(path), network=network, config=config, tensors=own, key_map=KeyMap(names))

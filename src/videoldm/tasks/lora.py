@@ -1,0 +1,65 @@
+"""LoRAs as users name them and as clips remember them; torch-free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from videoldm.core.config import Config
+from videoldm.core.errors import InputError
+from videoldm.core.hashing import file_hash
+from videoldm.core.numbers import Finite
+from videoldm.core.progress import notice
+
+if TYPE_CHECKING:
+    from videoldm.models.unet.network import VideoUNet
+
+
+class LoraChoice(Config):
+    """A LoRA's file or folder, how strongly it acts, and what its content was."""
+
+    path: str
+    weight: Finite = 1.0
+    content_hash: str | None = None
+
+
+def parse_loras(text: str) -> tuple[LoraChoice, ...]:
+    """The LoRAs in "FILE[:WEIGHT],FILE[:WEIGHT]..."; raises InputError if one is not there."""
+    return tuple(_parse(part) for part in text.split(","))
+
+
+def check_loras(loras: tuple[LoraChoice, ...]) -> None:
+    """Refuse LoRAs that have changed since a clip was made with them."""
+    for lora in loras:
+        if lora.content_hash not in (None, _content_hash(lora.path)):
+            raise InputError(f"{lora.path}: is not the LoRA that the clip was made with, its content differs")
+
+
+def apply_loras(unet: VideoUNet, loras: tuple[LoraChoice, ...], *, has_one_token: bool) -> None:
+    """Merge LoRAs into the weights of a UNet and say what of each fitted; see `read_lora` for errors."""
+    from videoldm.checkpoints.lora import read_lora
+    from videoldm.models.adapters.low_rank import Adapter
+    from videoldm.models.adapters.merge import merge_for_good
+
+    files = [read_lora(lora.path, unet, has_one_token=has_one_token) for lora in loras]
+    adapters = [Adapter(file.lora, choice.weight) for file, choice in zip(files, loras, strict=True)]
+    merge_for_good(unet, adapters)
+    for file in files:
+        notice(file.summary())
+
+
+def _parse(part: str) -> LoraChoice:
+    path, colon, weight = part.rpartition(":")
+    if not colon or Path(part).exists():
+        return LoraChoice(path=part, content_hash=_content_hash(part))
+    try:
+        number = float(weight)
+    except ValueError:
+        raise InputError(f"--lora is {part!r}, what follows the colon should be a weight such as 0.8") from None
+    return LoraChoice(path=path, weight=number, content_hash=_content_hash(path))
+
+
+def _content_hash(path: str) -> str:
+    from videoldm.checkpoints.lora import lora_file
+
+    return file_hash(lora_file(Path(path)))
