@@ -12,7 +12,7 @@ from tiny_lora import random_lora
 from tiny_networks import numbers, randomise, relative_error
 
 from videoldm.checkpoints import diffusers as layout
-from videoldm.checkpoints.keymap import load
+from videoldm.checkpoints.loading import held, load
 from videoldm.checkpoints.lora import read_lora
 from videoldm.checkpoints.save_lora import save_diffusers, save_peft
 from videoldm.diffusion.conditioning import Conditioning
@@ -63,7 +63,7 @@ def theirs():
 @pytest.fixture
 def ours(theirs):
     unet = VideoUNet(CONFIG).eval()
-    load(unet, theirs.state_dict(), layout.unet(CONFIG), source="diffusers")
+    load(unet, held(theirs.state_dict()), layout.unet(CONFIG), source="diffusers")
     return unet
 
 

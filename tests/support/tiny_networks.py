@@ -23,6 +23,15 @@ UNET = UNetConfig(
     norm_groups=8,
 )
 IMAGE_UNET = UNET.model_copy(update={"temporal": NoTemporalLayers()})
+UPSCALER_UNET = IMAGE_UNET.model_copy(
+    update={
+        "vector_dim": None,
+        "attention_levels": (False, True),
+        "head_channels": (4, 16),
+        "self_attention_levels": (True, False),
+        "num_noise_indices": 5,
+    }
+)
 AUTOENCODER = AutoencoderConfig(channels=(8, 16, 16), num_res_blocks=1, norm_groups=4, latent_channels=3)
 
 
@@ -35,9 +44,9 @@ def randomise(module):
     """Fill a network with weights of which none is zero, neutral or out of proportion; return it for evaluation."""
     for position, (name, parameter) in enumerate(sorted(module.named_parameters())):
         drawn = torch.randn(parameter.shape, generator=generator(0, "weights", position))
-        if "norm" in name and name.endswith("weight"):
+        if ("norm" in name or "ln_" in name) and name.endswith("weight"):
             parameter.data = 1 + 0.2 * drawn
-        elif parameter.ndim == 1:
+        elif parameter.ndim < 2:
             parameter.data = 0.2 * drawn
         else:
             parameter.data = drawn / parameter[0].numel() ** 0.5
@@ -52,6 +61,7 @@ def conditioning(config, *, batch, num_frames, height=0, width=0, num_tokens=3):
         context=numbers(batch, num_tokens, config.context_dim, stream="context"),
         vector=numbers(*frames, config.vector_dim, stream="vector") if config.vector_dim else None,
         concat=concat if config.concat_channels else None,
+        noise_index=torch.arange(batch) % config.num_noise_indices if config.num_noise_indices else None,
     )
 
 

@@ -71,7 +71,9 @@ class VideoUNet(DiffusersConfig):
             up_block_types=tuple(f"{_kind(has)}UpBlockSpatioTemporal" for has in reversed(has_attention)),
             layers_per_block=config.num_res_blocks,
             transformer_layers_per_block=config.transformer_depth,
-            num_attention_heads=tuple(width // config.head_channels for width in config.channels),
+            num_attention_heads=tuple(
+                width // size for width, size in zip(config.channels, _per_level(config), strict=True)
+            ),
             cross_attention_dim=config.context_dim,
             addition_time_embed_dim=embedding_dim,
             projection_class_embeddings_input_dim=config.vector_dim or 0,
@@ -152,6 +154,11 @@ def read_diffusers_config(path: Path, config_type: type[D]) -> D:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise InputError(f"{path}: {place} is {first['input']!r}: {first['msg']}") from None
+
+
+def _per_level(config: UNetConfig) -> tuple[int, ...]:
+    size = config.head_channels
+    return size if isinstance(size, tuple) else (size,) * len(config.channels)
 
 
 def _kind(has_attention: bool) -> str:

@@ -29,7 +29,7 @@ class Readable(Protocol):
         ...
 
     def read(self) -> Tensor:
-        """The tensor, on the CPU."""
+        """The tensor, in memory that nothing else holds."""
         ...
 
 
@@ -51,7 +51,7 @@ class Held:
 
     def read(self) -> Tensor:
         """See `Readable`."""
-        return self.tensor
+        return self.tensor.clone()
 
 
 def held(tensors: Mapping[str, Tensor]) -> dict[str, Held]:
@@ -74,7 +74,7 @@ def load(
     keeps what is stored. Raises InputError, which begins with `source`, if tensors are missing, unexpected or of
     another shape, in which case the module is unchanged, and for values that are not finite.
     """
-    expected = key_map.foreign_shapes({k: tuple(v.shape) for k, v in module.state_dict().items()})
+    expected = key_map.foreign_shapes(module.state_dict())
     dropped = check_shapes(tensors, expected, key_map.droppable, source=source)
     for foreign_key, tensor in tensors.items():
         if foreign_key not in expected:

@@ -73,7 +73,7 @@ def layer_names(unet: VideoUNet) -> dict[str, str]:
     """
     known = layers(unet)
     names: dict[str, str] = {}
-    for layout in (diffusers.unet(unet.config).names, sgm.unet(unet.config).names, {path: path for path in known}):
+    for layout in (diffusers.unet(unet.config).paths, sgm.unet(unet.config).paths, {path: path for path in known}):
         for path, name in layout.items():
             if path in known:
                 names[comparable(name)] = path

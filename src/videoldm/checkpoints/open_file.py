@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -73,7 +73,7 @@ def open_file(path: Path) -> Checkpoint:
         first = ", ".join(sorted(tensors)[:3])
         raise InputError(f"{path}: is none of {', '.join(LAYOUTS)}: its {len(tensors)} tensors begin with {first}")
     dropped = check_shapes(tensors, layout.shapes, layout.key_map.droppable, source=str(path))
-    config, child = layout.config, partial(_child, path, tensors, layout.key_map)
+    config, child = layout.config, _Children(path, tensors, layout.key_map).part
     image, text = config.image_encoder, config.text_encoder
     return Checkpoint(
         source=path,
@@ -82,7 +82,8 @@ def open_file(path: Path) -> Checkpoint:
         files=[path],
         unet=child("unet", VideoUNet, config.unet),
         autoencoder=child("autoencoder", Autoencoder, config.autoencoder),
-        image_encoder=image and EncoderTensors(child("image_encoder", CLIPVisionModelWithProjection, image_config(image))),
+        image_encoder=image
+        and EncoderTensors(child("image_encoder", CLIPVisionModelWithProjection, image_config(image))),
         text_encoder=text and EncoderTensors(child("text_encoder", CLIPTextModel, text_config(text))),
         num_frames=config.num_frames,
         dropped=tuple(dropped),
@@ -104,7 +105,10 @@ def layout_of(preset: str) -> Layout:
     config = PRESETS[preset]
     key_map = LAYOUTS[preset](config)
     with torch.device("meta"):
-        children: dict[str, nn.Module] = {"unet": VideoUNet(config.unet), "autoencoder": Autoencoder(config.autoencoder)}
+        children: dict[str, nn.Module] = {
+            "unet": VideoUNet(config.unet),
+            "autoencoder": Autoencoder(config.autoencoder),
+        }
         if config.image_encoder is not None:
             children["image_encoder"] = CLIPVisionModelWithProjection(image_config(config.image_encoder))
         if config.text_encoder is not None:
@@ -113,11 +117,23 @@ def layout_of(preset: str) -> Layout:
     return Layout(preset=preset, config=config, key_map=key_map, shapes=shapes)
 
 
-def _child(
-    path: Path, tensors: StoredTensors, key_map: KeyMap, name: str, network: Network[M, C], config: C
-) -> Part[M, C]:
-    """One of the networks that a whole file's map leads to."""
-    prefix = f"{name}."
-    names = {ours.removeprefix(prefix): theirs for ours, theirs in key_map.names.items() if ours.startswith(prefix)}
-    own = {key: tensor for key, tensor in tensors.items() if any(k.startswith(prefix) for k in key_map.native_keys(key))}
-    return Part(source=str(path), network=network, config=config, tensors=own, key_map=KeyMap(names))
+@dataclass(frozen=True)
+class _Children:
+    """The networks that a whole file's map leads to."""
+
+    path: Path
+    tensors: StoredTensors
+    key_map: KeyMap
+
+    def part(self, name: str, network: Network[M, C], config: C) -> Part[M, C]:
+        """One of them."""
+        prefix = f"{name}."
+        names = {
+            ours.removeprefix(prefix): theirs for ours, theirs in self.key_map.names.items() if ours.startswith(prefix)
+        }
+        own = {
+            key: tensor
+            for key, tensor in self.tensors.items()
+            if any(native.startswith(prefix) for native in self.key_map.native_keys(key))
+        }
+        return Part(source=str(self.path), network=network, config=config, tensors=own, key_map=KeyMap(names))

@@ -45,7 +45,7 @@ class Part(Generic[M, C]):
 
     def check(self) -> list[str]:
         """Raise InputError if any tensor is missing, unexpected or misshapen; return the keys that are not needed."""
-        expected = self.key_map.foreign_shapes({k: tuple(v.shape) for k, v in self.empty().state_dict().items()})
+        expected = self.key_map.foreign_shapes(self.empty().state_dict())
         return check_shapes(self.tensors, expected, self.key_map.droppable, source=self.source)
 
     def empty(self) -> M:

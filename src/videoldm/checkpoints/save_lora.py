@@ -35,7 +35,7 @@ def save_diffusers(path: Path, lora: LoRA, config: UNetConfig) -> None:
 
 
 def _renamed(lora: LoRA, config: UNetConfig) -> LoRA:
-    names = diffusers.unet(config).names
+    names = diffusers.unet(config).paths
     return {names[path]: update for path, update in sorted(lora.items())}
 
 

@@ -1,11 +1,11 @@
-"""The layout of the official checkpoints (Stability-AI's `sgm`), such as `svd.safetensors`.
+"""The original layout of the networks: Stability-AI's `sgm` and, before it, the code of latent diffusion.
 
-Blocks of the UNet are numbered through all levels; the decoder's levels are numbered from the finest.
+Blocks of the UNet are numbered through all levels; the decoder's levels are numbered from the finest. What else lies in
+a published file is in `checkpoints.single_file`.
 """
 
-from videoldm.checkpoints.keymap import KeyMap, Names, under
+from videoldm.checkpoints.keymap import KeyMap, Names, Stored, pointwise, under
 from videoldm.models.autoencoder.config import AutoencoderConfig
-from videoldm.models.presets import ModelConfig
 from videoldm.models.unet.config import UNetConfig
 
 RES_BLOCK: Names = {
@@ -48,7 +48,13 @@ AUTOENCODER_VIDEO_RES_BLOCK: Names = {
     **under("temporal", "time_stack", RES_BLOCK),
     "merge": "",
 }
-PIXEL_ATTENTION: Names = {"norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out": "proj_out"}
+PIXEL_ATTENTION: Names = {
+    "norm": "norm",
+    **pointwise("to_q", "q"),
+    **pointwise("to_k", "k"),
+    **pointwise("to_v", "v"),
+    **pointwise("to_out", "proj_out"),
+}
 
 
 def unet(config: UNetConfig) -> KeyMap:
@@ -63,6 +69,7 @@ def unet_names(config: UNetConfig) -> Names:
     return {
         **under("time_embedding", "time_embed", {"linear1": "0", "linear2": "2"}),
         **under("vector_embedding", "label_emb.0", {"linear1": "0", "linear2": "2"}),
+        "noise_embedding": "label_emb",
         "conv_in": "input_blocks.0.0",
         **_down_levels(config, block),
         **under("middle.block1.resnet", "middle_block.0", VIDEO_RES_BLOCK),
@@ -89,7 +96,7 @@ def _transformer(depth: int) -> Names:
 
 
 def _down_levels(config: UNetConfig, block: Names) -> Names:
-    names: dict[str, str] = {}
+    names: dict[str, str | Stored] = {}
     number = 1
     for level in range(len(config.channels)):
         for i in range(config.num_res_blocks):
@@ -101,7 +108,7 @@ def _down_levels(config: UNetConfig, block: Names) -> Names:
 
 
 def _up_levels(config: UNetConfig, block: Names) -> Names:
-    names: dict[str, str] = {}
+    names: dict[str, str | Stored] = {}
     number = 0
     for level, has_attention in enumerate(reversed(config.attention_levels)):
         for i in range(config.num_res_blocks + 1):
@@ -113,9 +120,7 @@ def _up_levels(config: UNetConfig, block: Names) -> Names:
 
 def autoencoder(config: AutoencoderConfig) -> KeyMap:
     """Map an autoencoder, whose keys begin with `first_stage_model.` in a whole checkpoint."""
-    return _autoencoder_map(
-        {**under("encoder", "", encoder_names(config)), **under("decoder", "", decoder_names(config))}
-    )
+    return KeyMap({**under("encoder", "", encoder_names(config)), **under("decoder", "", decoder_names(config))})
 
 
 def encoder_names(config: AutoencoderConfig) -> Names:
@@ -155,29 +160,3 @@ def _middle(block: Names) -> Names:
         **under("attention", "attn_1", PIXEL_ATTENTION),
         **under("block2", "block_2", block),
     }
-
-
-def _autoencoder_map(names: Names, droppable: tuple[str, ...] = ()) -> KeyMap:
-    pointwise = frozenset(path for path in names if ".middle.attention.to_" in path)
-    return KeyMap(names, pointwise=pointwise, droppable=droppable)
-
-
-def svd(config: ModelConfig) -> KeyMap:
-    """Map a whole SVD checkpoint to a module with the children `unet` and `autoencoder`.
-
-    The encoder comes from the image condition's autoencoder, the only one with the convolution after the encoder that
-    diffusers' layout has too; the image encoder (CLIP) has a map of its own.
-    """
-    condition, first_stage = "conditioner.embedders.3.encoder", "first_stage_model"
-    names = {
-        **under("unet", "model.diffusion_model", unet_names(config.unet)),
-        **under("autoencoder.encoder", condition, encoder_names(config.autoencoder)),
-        **under("autoencoder.decoder", first_stage, decoder_names(config.autoencoder)),
-    }
-    droppable = (
-        f"{first_stage}.encoder.",
-        f"{condition}.decoder.",
-        f"{condition}.post_quant_conv.",
-        "conditioner.embedders.0.",
-    )
-    return _autoencoder_map(names, droppable)

@@ -90,9 +90,7 @@ def load(plan: Plan) -> VideoModel:
     from videoldm.inference.precision import DTYPES
     from videoldm.tasks.model import load_opened
 
-    return load_opened(
-        plan.files, plan.config.task, loras=plan.loras, device=plan.device, dtype=DTYPES[plan.dtype]
-    )
+    return load_opened(plan.files, plan.config.task, loras=plan.loras, device=plan.device, dtype=DTYPES[plan.dtype])
 
 
 def make_item(

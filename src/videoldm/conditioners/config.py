@@ -70,6 +70,22 @@ class MicroConfig(Config):
 
 
 SVD_MICRO = MicroConfig()
+SV3D_U_MICRO = MicroConfig(signals=("noise_level",))
+
+
+class CameraConfig(Config):
+    """How wide the embeddings of the noise level and of each camera angle are; the defaults are SV3D_p's."""
+
+    noise_dim: int = Field(default=256, ge=2, multiple_of=2)
+    angle_dim: int = Field(default=512, ge=2, multiple_of=2)
+
+    @property
+    def vector_dim(self) -> int:
+        """Width of the whole vector."""
+        return self.noise_dim + 2 * self.angle_dim
+
+
+SV3D_P_CAMERA = CameraConfig()
 
 
 class DropoutConfig(Config):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -17,7 +17,8 @@ class Conditioning:
     context: tokens the spatial cross-attention reads, one set a clip.
     temporal_context: tokens the temporal cross-attention reads; None means `context` (see `temporal_tokens`).
     vector: one embedding a frame, an expanded view where it is constant over the clip.
-    concat: latents joined to the network's input on the channel axis.
+    concat: latents, or frames of the latents' size, joined to the network's input on the channel axis.
+    noise_index: which of its noise levels `concat` was noised to, for models that are told by an index.
     frame_mask: 1 where a frame is given as a condition.
     image_only: True where a frame is a picture of its own, so that temporal layers leave it alone.
     """
@@ -26,6 +27,7 @@ class Conditioning:
     temporal_context: Float[Tensor, "b m d"] | None = None
     vector: Float[Tensor, "b t e"] | None = None
     concat: Float[Tensor, "b t c h w"] | None = None
+    noise_index: Int[Tensor, " b"] | None = None
     frame_mask: Float[Tensor, "b t"] | None = None
     image_only: Bool[Tensor, "b t"] | None = None
 

@@ -18,7 +18,7 @@ def compile_blocks(unet: VideoUNet) -> VideoUNet:
     does. Whole UNets take many times longer to compile and gain little, as convolutions and products stay library
     calls in any case.
     """
-    torch._dynamo.config.recompile_limit = MAX_VERSIONS
+    torch._dynamo.config.recompile_limit = MAX_VERSIONS  # pyright: ignore[reportPrivateUsage] - its documented name
     for module in unet.modules():
         if isinstance(module, UNetBlock):
             module.compile(dynamic=False)

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from videoldm.checkpoints.checkpoint import Checkpoint
 from videoldm.checkpoints.diffusers_config import EulerScheduler
 from videoldm.checkpoints.diffusers_folder import INDEX_FILE, open_folder
+from videoldm.checkpoints.open_file import open_file
 from videoldm.conditioners.config import MicroConfig
 from videoldm.core.errors import InputError
 from videoldm.core.hashing import files_hash
@@ -42,6 +43,8 @@ def open_published(name: str, *, variant: str | None = None) -> PublishedModel:
         from videoldm.checkpoints.hub import fetch
 
         path = fetch(name, variant=variant)
+    if path.is_file():
+        return PublishedModel(name=name, variant=variant, checkpoint=open_file(path))
     if (path / INDEX_FILE).is_file():
         return PublishedModel(name=name, variant=variant, checkpoint=open_folder(path, variant=variant))
     raise InputError(f"model {name}: is no model, a folder should hold {INDEX_FILE} or autoencoder/config.json")

@@ -3,7 +3,7 @@ import torch
 from tiny_networks import randomise
 from torch import nn
 
-from videoldm.checkpoints.keymap import KeyMap
+from videoldm.checkpoints.keymap import KeyMap, pointwise
 from videoldm.checkpoints.loading import held, load
 from videoldm.core.errors import InputError
 
@@ -15,7 +15,7 @@ class Small(nn.Module):
         self.second = nn.ModuleDict({"inner": nn.Conv2d(3, 4, 1)})
 
 
-KEY_MAP = KeyMap({"first": "in.0", "second.inner": "out"}, pointwise=frozenset({"first"}), droppable=("logvar", "ema."))
+KEY_MAP = KeyMap({**pointwise("first", "in.0"), "second.inner": "out"}, droppable=("logvar", "ema."))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from tiny_networks import IMAGE_UNET, UNET
 from videoldm.checkpoints import diffusers, sgm
 from videoldm.checkpoints.lora_keys import LoraKey, comparable, is_lora, layer_names, parse_key
 from videoldm.models.adapters.low_rank import layers
-from videoldm.models.presets import MINI, SVD_UNET
+from videoldm.models.presets import MINI, SVD
 from videoldm.models.unet.network import VideoUNet
 
 QUERY = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
@@ -66,7 +66,7 @@ def test_weights_of_models_are_no_lora():
         assert not is_lora(VideoUNet(UNET).state_dict())
 
 
-@pytest.mark.parametrize("config", [SVD_UNET, MINI.unet, UNET, IMAGE_UNET])
+@pytest.mark.parametrize("config", [SVD.unet, MINI.unet, UNET, IMAGE_UNET])
 def test_every_layer_has_a_name_in_each_layout_and_no_name_means_two_layers(config):
     with torch.device("meta"):
         unet = VideoUNet(config)
@@ -110,7 +110,7 @@ def test_every_layer_has_a_name_in_each_layout_and_no_name_means_two_layers(conf
 )
 def test_names_of_svd(name, path):
     with torch.device("meta"):
-        assert layer_names(VideoUNet(SVD_UNET))[name] == path
+        assert layer_names(VideoUNet(SVD.unet))[name] == path
 
 
 def test_all_layers_of_the_official_file_are_found(reference_folder):
@@ -118,7 +118,7 @@ def test_all_layers_of_the_official_file_are_found(reference_folder):
     prefix = "model.diffusion_model."
     official = [key.removeprefix(prefix) for key, shape in shapes.items() if key.startswith(prefix) and len(shape) > 1]
     with torch.device("meta"):
-        names = layer_names(VideoUNet(SVD_UNET))
+        names = layer_names(VideoUNet(SVD.unet))
     found = [
         names[comparable(parse_key(f"lora_unet_{comparable(key[:-7])}.lora_down.weight").layer)] for key in official
     ]

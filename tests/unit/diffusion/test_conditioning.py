@@ -11,6 +11,7 @@ def full():
         temporal_context=torch.ones(2, 5, 4),
         vector=torch.arange(10.0).view(2, 1, 5).expand(-1, 6, -1),
         concat=torch.ones(2, 6, 3, 2, 2),
+        noise_index=torch.tensor([3, 20]),
         frame_mask=torch.ones(2, 6),
         image_only=torch.tensor([[False] * 6, [True] * 6]),
     )
@@ -21,10 +22,11 @@ def test_temporal_tokens_are_the_context_unless_given(full):
     assert full.replace(temporal_context=None).temporal_tokens is full.context
 
 
-def test_to_casts_numbers_and_leaves_booleans(full):
+def test_to_casts_numbers_and_leaves_booleans_and_indices(full):
     cast = full.to(dtype=torch.bfloat16)
     dtypes = {name: getattr(cast, name).dtype for name in FIELDS}
     assert dtypes.pop("image_only") is torch.bool
+    assert dtypes.pop("noise_index") is torch.int64
     assert set(dtypes.values()) == {torch.bfloat16}
     assert cast.to("meta").context.is_meta
 

@@ -2,9 +2,10 @@ import pydantic
 import pytest
 import torch
 
+from videoldm.conditioners.config import SV3D_P_CAMERA, SV3D_U_MICRO, SVD_MICRO
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
-from videoldm.models.presets import MINI, PRESETS, SVD, SVD_XT
+from videoldm.models.presets import MINI, PRESETS, SD21, SV3D_P, SV3D_U, SVD, SVD_XT, X4_UPSCALER
 from videoldm.models.unet.config import UNetConfig
 from videoldm.models.unet.network import VideoUNet
 from videoldm.models.unet.surgery import is_temporal
@@ -24,11 +25,17 @@ def test_svd_unet_has_the_published_number_of_parameters():
     assert len(mix_factors) == sum(mix_factors.values()) == 38
 
 
+def test_other_unets_have_the_published_number_of_parameters():
+    assert sum(sizes(VideoUNet, SV3D_U.unet).values()) == 1_523_967_722
+    assert sum(sizes(VideoUNet, SV3D_P.unet).values()) == 1_525_278_442
+    assert sum(sizes(VideoUNet, SD21.unet).values()) == 865_910_724
+
+
 def test_image_part_of_svd_is_stable_diffusion_2_1():
-    # SVD reads four channels more and has a vector embedding of 2,624,000 parameters, SD 2.1 has neither.
+    # SVD reads four channels more and has a vector embedding, SD 2.1 has neither.
     base = SVD.unet.model_copy(update={"concat_channels": 0, "vector_dim": None})
-    parameters = sizes(VideoUNet, base)
-    assert sum(size for name, size in parameters.items() if not is_temporal(name)) == 865_910_724
+    spatial = {name: size for name, size in sizes(VideoUNet, base).items() if not is_temporal(name)}
+    assert spatial == sizes(VideoUNet, SD21.unet)
 
 
 def test_svd_autoencoder_has_the_published_number_of_parameters():
@@ -39,10 +46,22 @@ def test_svd_autoencoder_has_the_published_number_of_parameters():
 
 
 def test_presets():
-    assert (SVD.num_frames, SVD_XT.num_frames) == (14, 25)
+    assert (SVD.num_frames, SVD_XT.num_frames, SV3D_U.num_frames, SV3D_P.num_frames) == (14, 25, 21, 21)
     assert SVD.unet == SVD_XT.unet
     assert all(preset.unet.in_channels == preset.autoencoder.latent_channels for preset in PRESETS.values())
     assert SVD.autoencoder.factor == MINI.autoencoder.factor == 8
+    assert X4_UPSCALER.autoencoder.factor == 4
+
+
+def test_contexts_and_vectors_have_the_width_of_what_produces_them():
+    for preset in PRESETS.values():
+        if preset.text_encoder is not None:
+            assert preset.text_encoder.width == preset.unet.context_dim
+        if preset.image_encoder is not None:
+            assert preset.image_encoder.projection_dim == preset.unet.context_dim
+    assert SVD.unet.vector_dim == SVD_MICRO.vector_dim
+    assert SV3D_U.unet.vector_dim == SV3D_U_MICRO.vector_dim
+    assert SV3D_P.unet.vector_dim == SV3D_P_CAMERA.vector_dim
 
 
 def test_mini_fits_the_package():
@@ -58,6 +77,11 @@ def test_mini_fits_the_package():
         ({"attention_levels": (True, False)}, "one entry a level"),
         ({"channels": (320, 640, 1280, 1290)}, "multiples of norm_groups = 32"),
         ({"head_channels": 60}, "multiples of head_channels = 60 where attention is"),
+        ({"head_channels": (64, 64, 60, 64)}, r"multiples of head_channels = \(64, 64, 60, 64\) where attention is"),
+        ({"head_channels": (64, 64, 64, 60)}, "where attention is"),  # the middle has the last level's
+        ({"head_channels": (64, 64)}, r"head_channels \(64, 64\) must have one entry a level"),
+        ({"self_attention_levels": (True, False)}, "self_attention_levels .* must have one entry a level"),
+        ({"num_noise_indices": 0}, "greater than 0"),
         ({"num_res_blocks": 0}, "greater than 0"),
         ({"depth": 3}, "Extra inputs are not permitted"),
     ],
@@ -72,6 +96,12 @@ def test_autoencoder_widths_must_divide_into_groups():
         AutoencoderConfig(channels=(32, 48))
 
 
-@pytest.mark.parametrize("config", [SVD.unet, MINI.unet, SVD.autoencoder, MINI.autoencoder])
+def test_heads_count_only_where_attention_is():
+    config = UNetConfig(attention_levels=(False, True, True, True), head_channels=(999, 64, 64, 64))
+    assert config.attention_at(0) is None
+    assert config.attention_at(1) == (64, True)
+
+
+@pytest.mark.parametrize("config", [SVD.unet, MINI.unet, SVD.autoencoder, MINI.autoencoder, X4_UPSCALER])
 def test_configurations_survive_json(config):
     assert type(config).model_validate_json(config.model_dump_json()) == config

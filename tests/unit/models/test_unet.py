@@ -1,8 +1,8 @@
 import pytest
 import torch
-from tiny_networks import IMAGE_UNET, UNET, numbers, randomise, relative_error, unet_inputs
+from tiny_networks import IMAGE_UNET, UNET, UPSCALER_UNET, numbers, randomise, relative_error, unet_inputs
 
-from videoldm.diffusion.conditioning import Conditioning
+from videoldm.diffusion.conditioning import FIELDS, Conditioning
 from videoldm.models.unet.network import VideoUNet
 from videoldm.models.unet.surgery import is_temporal
 
@@ -99,11 +99,37 @@ def test_vectors_belong_to_frames(unet):
     assert difference[:, 2].max() > 1e-2
 
 
-def test_one_token_shortcut_changes_nothing(unet):
-    x, c_noise, conditions = unet_inputs(UNET, num_tokens=1)
+@pytest.mark.parametrize("config", [UNET, UPSCALER_UNET])
+def test_one_token_shortcut_changes_nothing(config):
+    network = randomise(VideoUNet(config))
+    x, c_noise, conditions = unet_inputs(config, num_tokens=1)
     with torch.no_grad():
-        short = unet(x, c_noise, conditions)
-    assert relative_error(short, unet(x, c_noise, conditions).detach()) < 1e-5
+        short = network(x, c_noise, conditions)
+    assert relative_error(short, network(x, c_noise, conditions).detach()) < 1e-5
+
+
+@torch.no_grad()
+def test_noise_indices_belong_to_clips():
+    network = randomise(VideoUNet(UPSCALER_UNET))
+    x, c_noise, conditions = unet_inputs(UPSCALER_UNET)
+    changed = network(x, c_noise, conditions.replace(noise_index=torch.tensor([0, 4])))
+    difference = (changed - network(x, c_noise, conditions)).abs().amax(dim=(2, 3, 4))
+    assert (difference[0] == 0).all()
+    assert (difference[1] > 1e-2).all()
+
+
+def test_levels_have_their_own_attention():
+    config = UNET.model_copy(
+        update={"attention_levels": (True, True), "head_channels": (4, 16), "self_attention_levels": (False, True)}
+    )
+    network = VideoUNet(config)
+    fine, coarse = network.down[0].blocks[0].transformer, network.up[0].blocks[0].transformer
+    middle = network.middle.block1.transformer
+    assert [t.spatial[0].self_attention.head_channels for t in (fine, coarse, middle)] == [4, 16, 16]
+    assert [t.temporal[0].self_attention.head_channels for t in (fine, coarse, middle)] == [4, 16, 16]
+    assert fine.spatial[0].self_attention.to_k.in_features == config.context_dim
+    assert fine.temporal[0].self_attention.to_k.in_features == 16
+    assert [t.spatial[0].self_attention.to_k.in_features for t in (coarse, middle)] == [32, 32]
 
 
 def test_gradient_checkpointing_changes_nothing(unet):
@@ -151,6 +177,7 @@ def test_a_fresh_network_outputs_zero():
         ({"concat": None}, r"concat is missing, this model needs one of shape \(2, 3, 3, 8, 6\)"),
         ({"concat": torch.zeros(2, 3, 3, 8, 7)}, r"concat has shape \(2, 3, 3, 8, 7\), expected \(2, 3, 3, 8, 6\)"),
         ({"image_only": torch.zeros(2, 4, dtype=torch.bool)}, "image_only has shape"),
+        ({"noise_index": torch.zeros(2, dtype=torch.int)}, "noise_index of shape .* is given, but this model takes no"),
     ],
 )
 def test_conditions_that_do_not_fit_are_named(unet, change, message):
@@ -158,7 +185,7 @@ def test_conditions_that_do_not_fit_are_named(unet, change, message):
     # As one field would contradict another, each wrong value comes without the others.
     fields = {name: getattr(conditions, name) for name in ("context", "vector", "concat")} | change
     unchecked = object.__new__(Conditioning)
-    for name in ("context", "temporal_context", "vector", "concat", "frame_mask", "image_only"):
+    for name in FIELDS:
         object.__setattr__(unchecked, name, fields.get(name))
     with pytest.raises(ValueError, match=message):
         unet(x, c_noise, unchecked)
@@ -175,6 +202,16 @@ def test_conditions_that_the_model_does_not_take_are_refused():
         network(x, c_noise, Conditioning(context=conditions.context, concat=conditions.concat))
     with pytest.raises(ValueError, match="frame_mask of shape"):
         network(x, c_noise, Conditioning(context=conditions.context, frame_mask=torch.ones(2, 3)))
+
+
+def test_a_noise_index_is_needed_by_models_that_have_them():
+    x, c_noise, conditions = unet_inputs(UPSCALER_UNET)
+    network = VideoUNet(UPSCALER_UNET)
+    with pytest.raises(ValueError, match=r"noise_index is missing, this model needs one of shape \(2,\)"):
+        network(x, c_noise, conditions.replace(noise_index=None))
+    object.__setattr__(conditions, "noise_index", torch.zeros(3, dtype=torch.int))
+    with pytest.raises(ValueError, match=r"noise_index has shape \(3,\), expected \(2,\)"):
+        network(x, c_noise, conditions)
 
 
 def test_wrong_latents_are_named(unet):

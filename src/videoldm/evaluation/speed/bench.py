@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -90,7 +91,8 @@ def bench_decode(preset: ModelConfig, setting: Setting) -> Result:
     calls: dict[str, Callable[[], Tensor]] = {OURS: lambda: autoencoder.decode(latents)}
     theirs = diffusers_autoencoder(autoencoder)
     if theirs is not None:
-        calls[THEIRS] = lambda: theirs.decode(latents[0], num_frames=setting.num_frames).sample[None]
+        decode: Any = theirs.decode
+        calls[THEIRS] = lambda: decode(latents[0], num_frames=setting.num_frames).sample[None]
     return _measure(calls, setting)
 
 

@@ -11,7 +11,7 @@ from videoldm.models.layers.convolution import Downsample, SpatialConv, Temporal
 from videoldm.models.layers.merge import Merge
 from videoldm.models.layers.resnet import ResBlock, SpatioTemporalResBlock
 from videoldm.models.unet.conditions import BlockConditions
-from videoldm.models.unet.config import Place, UNetConfig
+from videoldm.models.unet.config import AttentionSizes, Place, UNetConfig
 from videoldm.models.unet.transformer import SpatioTemporalTransformer
 
 
@@ -36,12 +36,18 @@ class UNetBlock(nn.Module):
     """A residual block and, where the level has attention, a transformer; checkpointed as one."""
 
     def __init__(
-        self, config: UNetConfig, in_channels: int, out_channels: int, *, place: Place, has_attention: bool
+        self,
+        config: UNetConfig,
+        in_channels: int,
+        out_channels: int,
+        *,
+        place: Place,
+        attention: AttentionSizes | None,
     ) -> None:
         super().__init__()
         self.gradient_checkpointing = config.gradient_checkpointing
         self.resnet = res_block(config, in_channels, out_channels, place)
-        self.transformer = SpatioTemporalTransformer(config, out_channels) if has_attention else None
+        self.transformer = SpatioTemporalTransformer(config, out_channels, attention) if attention is not None else None
 
     def forward(self, frames: Float[Tensor, "bt c h w"], conditions: BlockConditions) -> Float[Tensor, "bt c2 h w"]:
         """Transform frames."""
@@ -81,8 +87,8 @@ class Middle(nn.Module):
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         width = config.channels[-1]
-        self.block1 = UNetBlock(config, width, width, place="middle", has_attention=True)
-        self.block2 = UNetBlock(config, width, width, place="middle", has_attention=False)
+        self.block1 = UNetBlock(config, width, width, place="middle", attention=config.middle_attention)
+        self.block2 = UNetBlock(config, width, width, place="middle", attention=None)
 
     def forward(self, frames: Float[Tensor, "bt c h w"], conditions: BlockConditions) -> Float[Tensor, "bt c h w"]:
         """Transform frames."""

@@ -1,6 +1,6 @@
 """Configuration of the video UNet."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from pydantic.types import NonNegativeInt
@@ -9,6 +9,14 @@ from videoldm.core.config import Config
 from videoldm.core.numbers import OddInt
 
 Place = Literal["down_with_attention", "down", "middle", "up", "out"]
+T = TypeVar("T", bound=int)
+
+
+class AttentionSizes(NamedTuple):
+    """What tells the transformers of one level from those of another."""
+
+    head_channels: int
+    has_self_attention: bool
 
 
 class UniformNormEps(Config):
@@ -75,11 +83,17 @@ class UNetConfig(Config):
     """Residual blocks of each down level; up levels have one more."""
     attention_levels: tuple[bool, ...] = (True, True, True, False)
     """Which levels have transformers; the middle always has one."""
-    head_channels: PositiveInt = 64
+    head_channels: PositiveInt | tuple[PositiveInt, ...] = 64
+    """Width of an attention head: the same everywhere, or one number a level; the middle has the last level's."""
+    self_attention_levels: bool | tuple[bool, ...] = True
+    """Whether the first attention of a spatial transformer layer is self-attention, everywhere or level by level; where
+    it is not, it reads the context, as the second one does. The middle always has self-attention."""
     transformer_depth: PositiveInt = 1
     context_dim: PositiveInt = 1024
     vector_dim: PositiveInt | None = None
     """Size of the vector condition of each frame, None for a model without one."""
+    num_noise_indices: PositiveInt | None = None
+    """How many noise levels of the joined conditioning the model tells apart, None for a model that is not told."""
     norm_groups: PositiveInt = 32
     norm_eps: NormEps = UniformNormEps()
     temporal: Temporal = TemporalLayers()
@@ -96,15 +110,37 @@ class UNetConfig(Config):
         """The temporal layers' configuration, None for an image model."""
         return self.temporal if isinstance(self.temporal, TemporalLayers) else None
 
+    @property
+    def middle_attention(self) -> AttentionSizes:
+        """The sizes of the middle's transformer."""
+        return AttentionSizes(_at(self.head_channels, -1), has_self_attention=True)
+
+    def attention_at(self, level: int) -> AttentionSizes | None:
+        """The sizes of a level's transformers, None if it has none."""
+        if not self.attention_levels[level]:
+            return None
+        return AttentionSizes(_at(self.head_channels, level), _at(self.self_attention_levels, level))
+
+    @model_validator(mode="after")
+    def _check_levels(self) -> Self:
+        for name in ("attention_levels", "head_channels", "self_attention_levels"):
+            value = getattr(self, name)
+            if isinstance(value, tuple) and len(value) != len(self.channels):
+                raise ValueError(f"{name} {value} must have one entry a level of {self.channels}")
+        return self
+
     @model_validator(mode="after")
     def _check_widths(self) -> Self:
-        if len(self.attention_levels) != len(self.channels):
-            raise ValueError(f"attention_levels {self.attention_levels} must have one entry a level of {self.channels}")
         if any(width % self.norm_groups for width in self.channels):
             raise ValueError(f"channels {self.channels} must be multiples of norm_groups = {self.norm_groups}")
-        with_heads = [width for width, has in zip(self.channels, self.attention_levels, strict=True) if has]
-        if any(width % self.head_channels for width in [*with_heads, self.channels[-1]]):
+        sizes = [(width, self.attention_at(level)) for level, width in enumerate(self.channels)]
+        sizes.append((self.channels[-1], self.middle_attention))
+        if any(width % attention.head_channels for width, attention in sizes if attention is not None):
             raise ValueError(
                 f"channels {self.channels} must be multiples of head_channels = {self.head_channels} where attention is"
             )
         return self
+
+
+def _at(value: T | tuple[T, ...], level: int) -> T:
+    return value[level] if isinstance(value, tuple) else value

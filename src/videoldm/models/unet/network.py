@@ -27,6 +27,9 @@ class VideoUNet(nn.Module):
         width, dim = config.channels[0], config.embedding_dim
         self.time_embedding = EmbeddingMLP(width, dim, dim)
         self.vector_embedding = EmbeddingMLP(config.vector_dim, dim, dim) if config.vector_dim is not None else None
+        self.noise_embedding = (
+            nn.Embedding(config.num_noise_indices, dim) if config.num_noise_indices is not None else None
+        )
         self.conv_in = SpatialConv(config.in_channels + config.concat_channels, width)
         down, skip_widths = _down_levels(config)
         self.down = nn.ModuleList(down)
@@ -63,7 +66,10 @@ class VideoUNet(nn.Module):
         assert temporal_context is not None
         num_frames = x.shape[1]
         noise = sinusoids(c_noise, self.config.channels[0]).to(x.dtype)
-        embedding = self.time_embedding(noise).unsqueeze(1).expand(-1, num_frames, -1)
+        embedding = self.time_embedding(noise)
+        if self.noise_embedding is not None:
+            embedding = embedding + self.noise_embedding(conditioning.noise_index)
+        embedding = embedding.unsqueeze(1).expand(-1, num_frames, -1)
         if self.vector_embedding is not None:
             embedding = embedding + self.vector_embedding(conditioning.vector)
         image_only = conditioning.image_only
@@ -86,6 +92,7 @@ class VideoUNet(nn.Module):
         _check_shape("vector", conditioning.vector, (b, t, config.vector_dim) if config.vector_dim else None)
         concat = (b, t, config.concat_channels, h, w) if config.concat_channels else None
         _check_shape("concat", conditioning.concat, concat)
+        _check_shape("noise_index", conditioning.noise_index, (b,) if config.num_noise_indices else None)
         _check_shape("frame_mask", conditioning.frame_mask, None)
         if conditioning.image_only is not None:
             _check_shape("image_only", conditioning.image_only, (b, t))
@@ -110,11 +117,12 @@ def _down_levels(config: UNetConfig) -> tuple[list[DownLevel], list[int]]:
     """Build the way down; also return the widths of its outputs, conv_in's first."""
     levels: list[DownLevel] = []
     skip_widths = [config.channels[0]]
-    for index, (width, has_attention) in enumerate(zip(config.channels, config.attention_levels, strict=True)):
+    for index, width in enumerate(config.channels):
+        attention = config.attention_at(index)
+        place = "down" if attention is None else "down_with_attention"
         blocks: list[UNetBlock] = []
         for _ in range(config.num_res_blocks):
-            place = "down_with_attention" if has_attention else "down"
-            blocks.append(UNetBlock(config, skip_widths[-1], width, place=place, has_attention=has_attention))
+            blocks.append(UNetBlock(config, skip_widths[-1], width, place=place, attention=attention))
             skip_widths.append(width)
         is_last = index == len(config.channels) - 1
         levels.append(DownLevel(blocks, None if is_last else Downsample(width, padding=(1, 1))))
@@ -129,11 +137,11 @@ def _up_levels(config: UNetConfig, skip_widths: list[int]) -> list[UpLevel]:
     widths_left = list(skip_widths)
     incoming = config.channels[-1]
     for index in reversed(range(len(config.channels))):
-        width, has_attention = config.channels[index], config.attention_levels[index]
+        width, attention = config.channels[index], config.attention_at(index)
         blocks: list[UNetBlock] = []
         for _ in range(config.num_res_blocks + 1):
             joined = incoming + widths_left.pop()
-            blocks.append(UNetBlock(config, joined, width, place="up", has_attention=has_attention))
+            blocks.append(UNetBlock(config, joined, width, place="up", attention=attention))
             incoming = width
         levels.append(UpLevel(blocks, None if index == 0 else Upsample(width)))
     return levels

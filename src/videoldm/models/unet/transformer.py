@@ -8,17 +8,23 @@ from videoldm.models.layers.initial import zero_parameters
 from videoldm.models.layers.merge import Merge
 from videoldm.models.unet.attention import Attention, FeedForward
 from videoldm.models.unet.conditions import BlockConditions
-from videoldm.models.unet.config import UNetConfig
+from videoldm.models.unet.config import AttentionSizes, UNetConfig
 from videoldm.models.unet.embeddings import EmbeddingMLP, sinusoids
 
 
 class TransformerLayer(nn.Module):
-    """Self-attention, cross-attention and feed-forward network, each after layer norm and around a skip connection."""
+    """Self-attention, cross-attention and feed-forward network, each after layer norm and around a skip connection.
 
-    def __init__(self, channels: int, *, head_channels: int, context_dim: int) -> None:
+    Without self-attention, the first attention reads the context too.
+    """
+
+    def __init__(self, channels: int, *, head_channels: int, context_dim: int, has_self_attention: bool = True) -> None:
         super().__init__()
+        self.has_self_attention = has_self_attention
         self.norm1 = nn.LayerNorm(channels)
-        self.self_attention = Attention(channels, head_channels=head_channels)
+        self.self_attention = Attention(
+            channels, head_channels=head_channels, context_dim=None if has_self_attention else context_dim
+        )
         self.norm2 = nn.LayerNorm(channels)
         self.cross_attention = Attention(channels, head_channels=head_channels, context_dim=context_dim)
         self.norm3 = nn.LayerNorm(channels)
@@ -26,19 +32,12 @@ class TransformerLayer(nn.Module):
 
     def forward(self, tokens: Float[Tensor, "rows s c"], context: Float[Tensor, "b n d"]) -> Float[Tensor, "rows s c"]:
         """Transform tokens; rows of one clip lie together and share the clip's context."""
-        tokens = tokens + self.self_attention(self.norm1(tokens))
-        tokens = self._attend_context(tokens, context)
-        return tokens + self.feed_forward(self.norm3(tokens))
-
-    def _attend_context(self, tokens: Tensor, context: Tensor) -> Tensor:
-        # All tokens of a clip are queries of one row, so that keys and values are computed once a clip.
-        clips = tokens.reshape(context.shape[0], -1, tokens.shape[-1])
-        if context.shape[1] == 1 and not torch.is_grad_enabled():
-            # The softmax over one key is 1, whatever the query. (With gradients, no weight should leave the graph.)
-            update = self.cross_attention.attend_to_one(context)
+        if self.has_self_attention:
+            tokens = tokens + self.self_attention(self.norm1(tokens))
         else:
-            update = self.cross_attention(self.norm2(clips), context)
-        return (clips + update).view(tokens.shape)
+            tokens = _attend_context(tokens, context, self.norm1, self.self_attention)
+        tokens = _attend_context(tokens, context, self.norm2, self.cross_attention)
+        return tokens + self.feed_forward(self.norm3(tokens))
 
 
 class TemporalTransformerLayer(TransformerLayer):
@@ -61,13 +60,15 @@ class SpatioTemporalTransformer(nn.Module):
     Without `temporal` layers it is the image model's transformer. (SVD, D.2; Video LDM, section 3.1)
     """
 
-    def __init__(self, config: UNetConfig, channels: int) -> None:
+    def __init__(self, config: UNetConfig, channels: int, attention: AttentionSizes) -> None:
         super().__init__()
-        sizes = {"head_channels": config.head_channels, "context_dim": config.context_dim}
+        sizes = {"head_channels": attention.head_channels, "context_dim": config.context_dim}
         depth = range(config.transformer_depth)
         self.norm = nn.GroupNorm(config.norm_groups, channels, eps=1e-6)
         self.project_in = nn.Linear(channels, channels)
-        self.spatial = nn.ModuleList(TransformerLayer(channels, **sizes) for _ in depth)
+        self.spatial = nn.ModuleList(
+            TransformerLayer(channels, has_self_attention=attention.has_self_attention, **sizes) for _ in depth
+        )
         self.project_out = nn.Linear(channels, channels)
         zero_parameters(self.project_out)
         self.has_time = config.temporal_layers is not None
@@ -101,3 +102,14 @@ class SpatioTemporalTransformer(nn.Module):
             through_time = rows.unflatten(0, (-1, tokens.shape[1])).transpose(1, 2).flatten(0, 1)
             tokens = self.merge(tokens, through_time, conditions.image_only)
         return tokens
+
+
+def _attend_context(tokens: Tensor, context: Tensor, norm: nn.Module, attention: Attention) -> Tensor:
+    # All tokens of a clip are queries of one row, so that keys and values are computed once a clip.
+    clips = tokens.reshape(context.shape[0], -1, tokens.shape[-1])
+    if context.shape[1] == 1 and not torch.is_grad_enabled():
+        # The softmax over one key is 1, whatever the query. (With gradients, no weight should leave the graph.)
+        update = attention.attend_to_one(context)
+    else:
+        update = attention(norm(clips), context)
+    return (clips + update).view(tokens.shape)
