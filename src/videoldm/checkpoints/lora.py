@@ -6,7 +6,7 @@ import json
 import math
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -78,7 +78,7 @@ def read_lora(path: str | Path, unet: VideoUNet, *, has_one_token: bool) -> Lora
         tensors = {key: _checked(file, key, opened.get_tensor(key)) for key in sorted(matched)}
     found = LoraFile(
         file,
-        lora=_updates(file, parts, tensors, _scaling(file, header, keys), unet),
+        lora=_updates(file, parts, tensors, _scaling(file, header, tensors), unet),
         matched=tuple(tensors),
         unmatched=tuple(key for key in keys if key not in matched and not is_text_encoder(key)),
         text_encoder=tuple(key for key in keys if key not in matched and is_text_encoder(key)),
@@ -208,7 +208,7 @@ class PeftScaling(Config):
         return alpha * math.sqrt(rank) if self.use_rslora else alpha
 
 
-def _scaling(file: Path, header: Mapping[str, str], keys: Sequence[str]) -> PeftScaling | None:
+def _scaling(file: Path, header: Mapping[str, str], keys: Collection[str]) -> PeftScaling | None:
     """How to scale updates without a key for alpha; None for alpha = rank, as in files that say nothing of it."""
     config = file.with_name(PEFT_CONFIG)
     if DIFFUSERS_HEADER in header:

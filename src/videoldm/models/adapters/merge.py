@@ -38,16 +38,17 @@ def merge(module: nn.Module, adapters: Sequence[Adapter]) -> Merged:
 
 @torch.no_grad()
 def merge_for_good(module: nn.Module, adapters: Sequence[Adapter]) -> None:
-    """Add adapters to the weights of `module` without a copy; beyond one layer's update it needs no memory.
+    """Add adapters to the weights of `module` without keeping a copy of them.
 
-    Weights of 16 bits are rounded once, after the sum over all adapters.
+    Sums are taken in float32, layer by layer, so that weights of 16 bits are rounded once.
     Raises InputError, before anything has changed, if an adapter does not fit.
     """
     for path, layer in _changed(module, adapters).items():
-        updated = layer.weight
+        dtype = torch.promote_types(layer.weight.dtype, torch.float32)
+        updated = layer.weight.to(dtype, copy=True, memory_format=torch.contiguous_format)
         for adapter in _acting(adapters):
             if path in adapter.lora:
-                updated = updated + adapter.weight * adapter.lora[path].delta(layer.weight)
+                adapter.lora[path].add_to(updated, strength=adapter.weight)
         layer.weight.copy_(updated)
 
 
