@@ -5,27 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
-
-import torch
-from transformers import CLIPTextModel, CLIPVisionModelWithProjection, PreTrainedModel
+from typing import Literal
 
 from videoldm.checkpoints.diffusers_config import EulerScheduler
+from videoldm.checkpoints.encoders import ImageEncoder, TextEncoder
 from videoldm.checkpoints.part import AutoencoderPart, UNetPart
-
-M_co = TypeVar("M_co", bound=PreTrainedModel, covariant=True)
-
-
-class EncoderPart(Protocol[M_co]):
-    """An encoder of transformers that is not read yet."""
-
-    def check(self) -> None:
-        """Raise InputError if it cannot be complete."""
-        ...
-
-    def load(self, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> M_co:
-        """The encoder, frozen and for evaluation."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +27,8 @@ class Checkpoint:
     files: Sequence[Path]
     unet: UNetPart
     autoencoder: AutoencoderPart | None = None
-    image_encoder: EncoderPart[CLIPVisionModelWithProjection] | None = None
-    text_encoder: EncoderPart[CLIPTextModel] | None = None
+    image_encoder: ImageEncoder | None = None
+    text_encoder: TextEncoder | None = None
     tokenizer: Path | None = None
     num_frames: int | None = None
     embedding_dim: int | None = None

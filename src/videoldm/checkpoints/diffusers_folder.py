@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from torch import nn
-from transformers import CLIPVisionModelWithProjection
 
 from videoldm.checkpoints import diffusers as layout
 from videoldm.checkpoints.checkpoint import Checkpoint
@@ -17,11 +16,11 @@ from videoldm.checkpoints.diffusers_config import (
     VideoUNet,
     read_diffusers_config,
 )
-from videoldm.checkpoints.encoders import EncoderFolder
+from videoldm.checkpoints.encoders import CONFIG_FILE, image_encoder
 from videoldm.checkpoints.keymap import KeyMap
 from videoldm.checkpoints.part import AutoencoderPart, Network, Part
-from videoldm.checkpoints.stored import INDEX_ENDING, stored_tensors
-from videoldm.core.errors import InputError
+from videoldm.checkpoints.stored import StoredTensor, stored_tensors
+from videoldm.checkpoints.weights_file import weights_file
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.presets import PRESETS
 from videoldm.models.unet.config import UniformNormEps
@@ -31,9 +30,7 @@ M = TypeVar("M", bound=nn.Module)
 C = TypeVar("C")
 
 INDEX_FILE = "model_index.json"
-CONFIG_FILE = "config.json"
 WEIGHTS = "diffusion_pytorch_model"
-PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 
 
 def open_folder(folder: Path, *, variant: str | None = None) -> Checkpoint:
@@ -45,22 +42,21 @@ def open_folder(folder: Path, *, variant: str | None = None) -> Checkpoint:
     unet_config = read_diffusers_config(folder / "unet" / CONFIG_FILE, VideoUNet)
     unet = _part(folder / "unet", variant, UNet, unet_config.to_native(), layout.unet)
     autoencoder = _autoencoder(folder / "vae", variant)
-    encoder = folder / "image_encoder"
-    image_encoder = EncoderFolder(
-        folder=encoder, network=CLIPVisionModelWithProjection, variant=_variant_of(encoder, "model", variant)
-    )
-    for part in (unet, autoencoder, image_encoder):
+    encoder = image_encoder(folder / "image_encoder", variant=variant)
+    for part in (unet, autoencoder, encoder.part):
         part.check()
     scheduler = folder / "scheduler" / "scheduler_config.json"
-    parts = (folder / name for name in ("unet", "vae", "image_encoder", "scheduler"))
+    texts = [folder / name / CONFIG_FILE for name in ("unet", "vae", "image_encoder")]
+    tensors = [tensor for part in (unet, autoencoder, encoder.part) for tensor in part.tensors.values()]
+    weights = {tensor.file for tensor in tensors if isinstance(tensor, StoredTensor)}
     return Checkpoint(
         source=folder,
         layout="diffusers",
         preset=_preset(unet_config),
-        files=sorted(path for part in parts for path in part.glob("*") if path.is_file()),
+        files=sorted({*texts, *weights, *([scheduler] if scheduler.is_file() else [])}),
         unet=unet,
         autoencoder=autoencoder,
-        image_encoder=image_encoder,
+        image_encoder=encoder,
         num_frames=unet_config.num_frames,
         embedding_dim=unet_config.addition_time_embed_dim,
         scheduler=read_diffusers_config(scheduler, EulerScheduler) if scheduler.is_file() else None,
@@ -78,37 +74,6 @@ def _part(
     path = weights_file(folder, WEIGHTS, variant)
     tensors = stored_tensors(path)
     return Part(source=str(path), network=network, config=config, tensors=tensors, key_map=map_of(config))
-
-
-def weights_file(folder: Path, stem: str, variant: str | None) -> Path:
-    """The file with a network's weights, or the index of several; raises InputError if there is none."""
-    names = _weights_names(stem, _variant_of(folder, stem, variant))
-    found = [folder / name for name in names if (folder / name).is_file()]
-    if found:
-        return found[0]
-    pickles = sorted(path.name for path in folder.glob(f"{stem}*") if path.suffix in PICKLES)
-    if pickles:
-        raise InputError(
-            f"{folder / pickles[0]}: is a pickle, which can run any code when it is read: convert it to safetensors "
-            "where you trust it"
-        )
-    raise InputError(f"{folder}: has no {names[0]}, it should hold the weights of a network")
-
-
-def _variant_of(folder: Path, stem: str, wanted: str | None) -> str | None:
-    """The variant to read: the one asked for if it is there, else the nameless one, else the only one there is."""
-    if wanted is not None and any((folder / name).is_file() for name in _weights_names(stem, wanted)):
-        return wanted
-    if any((folder / name).is_file() for name in _weights_names(stem, None)):
-        return None
-    others = {path.name.split(".")[1] for path in folder.glob(f"{stem}.*.safetensors*")}
-    return others.pop() if len(others) == 1 else None
-
-
-def _weights_names(stem: str, variant: str | None) -> list[str]:
-    ending = ".safetensors" if variant is None else f".{variant}.safetensors"
-    index = f"{stem}.safetensors{INDEX_ENDING.removesuffix('.json')}"
-    return [f"{stem}{ending}", f"{index}.json" if variant is None else f"{index}.{variant}.json"]
 
 
 def _preset(config: VideoUNet) -> str | None:
