@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from videoldm.checkpoints.diffusers_config import EulerScheduler
 from videoldm.checkpoints.encoders import ImageEncoder, TextEncoder
-from videoldm.checkpoints.part import AutoencoderPart, UNetPart
+from videoldm.checkpoints.part import AutoencoderPart, Part, UNetPart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,3 +35,10 @@ class Checkpoint:
     """Of each signal in the vector condition, where the files tell it."""
     scheduler: EulerScheduler | None = None
     dropped: tuple[str, ...] = ()
+
+    def parts(self) -> dict[str, Part[Any, Any]]:
+        """All networks by name."""
+        encoders = {"image_encoder": self.image_encoder, "text_encoder": self.text_encoder}
+        found: dict[str, Part[Any, Any] | None] = {"unet": self.unet, "autoencoder": self.autoencoder}
+        found |= {name: None if encoder is None else encoder.part for name, encoder in encoders.items()}
+        return {name: part for name, part in found.items() if part is not None}

@@ -13,12 +13,7 @@ from videoldm.tasks.published import PublishedModel
 def describe_checkpoint(files: PublishedModel) -> dict[str, Any]:
     """A published checkpoint, whatever its layout; all of its keys and shapes have been checked."""
     checkpoint = files.checkpoint
-    encoders = {"image_encoder": checkpoint.image_encoder, "text_encoder": checkpoint.text_encoder}
-    networks: dict[str, Part[Any, Any]] = {"unet": checkpoint.unet}
-    if checkpoint.autoencoder is not None:
-        networks["autoencoder"] = checkpoint.autoencoder
-    networks |= {name: encoder.part for name, encoder in encoders.items() if encoder is not None}
-    components = {name: _component(part) for name, part in networks.items()}
+    components = {name: _component(part) for name, part in checkpoint.parts().items()}
     return {
         "kind": "model",
         "name": files.name,

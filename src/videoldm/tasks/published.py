@@ -15,6 +15,7 @@ from videoldm.checkpoints.open_file import open_file
 from videoldm.conditioners.config import MicroConfig
 from videoldm.core.errors import InputError
 from videoldm.core.hashing import files_hash
+from videoldm.core.progress import notice
 from videoldm.diffusion.config import Guidance, Karras, LinearOverFrames
 from videoldm.tasks.config import SamplingConfig, TaskModelConfig, TaskName
 from videoldm.tasks.files import require_task
@@ -100,6 +101,9 @@ class PublishedModel:
         """See `ModelFiles`."""
         require_task(self, task)
         assert self.checkpoint.autoencoder is not None
+        dropped = self.checkpoint.dropped
+        if dropped:
+            notice(f"{self.name}: {len(dropped)} tensors are not needed and left out ({dropped[0]}, ...)")
         return ModelParts(
             unet=self.checkpoint.unet,
             autoencoder=self.checkpoint.autoencoder,
