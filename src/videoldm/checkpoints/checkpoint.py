@@ -31,8 +31,6 @@ class Checkpoint:
     text_encoder: TextEncoder | None = None
     tokenizer: Path | None = None
     num_frames: int | None = None
-    embedding_dim: int | None = None
-    """Of each signal in the vector condition, where the files tell it."""
     scheduler: EulerScheduler | None = None
     dropped: tuple[str, ...] = ()
 

@@ -58,7 +58,6 @@ def open_folder(folder: Path, *, variant: str | None = None) -> Checkpoint:
         autoencoder=autoencoder,
         image_encoder=encoder,
         num_frames=unet_config.num_frames,
-        embedding_dim=unet_config.addition_time_embed_dim,
         scheduler=read_diffusers_config(scheduler, EulerScheduler) if scheduler.is_file() else None,
     )
 

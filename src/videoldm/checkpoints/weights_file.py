@@ -7,7 +7,15 @@ from pathlib import Path
 from videoldm.checkpoints.stored import INDEX_ENDING
 from videoldm.core.errors import InputError
 
-PICKLES = (".bin", ".pt", ".pth", ".ckpt")
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+
+def refuse_pickle(path: Path) -> None:
+    """Raise InputError for a file that runs code when it is read."""
+    if path.suffix in PICKLES:
+        raise InputError(
+            f"{path}: is a pickle, which can run any code when it is read: convert it to safetensors where you trust it"
+        )
 
 
 def weights_file(folder: Path, stem: str, variant: str | None) -> Path:
@@ -17,11 +25,8 @@ def weights_file(folder: Path, stem: str, variant: str | None) -> Path:
     if found:
         return found[0]
     pickles = sorted(path.name for path in folder.glob(f"{stem}*") if path.suffix in PICKLES)
-    if pickles:
-        raise InputError(
-            f"{folder / pickles[0]}: is a pickle, which can run any code when it is read: convert it to safetensors "
-            "where you trust it"
-        )
+    for path in pickles:
+        refuse_pickle(folder / path)
     raise InputError(f"{folder}: has no {names[0]}, it should hold the weights of a network")
 
 

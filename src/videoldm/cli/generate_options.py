@@ -20,7 +20,8 @@ class GenerateOptions(Choices):
     prompt: str | None = None
     """A sentence that says what the clip shows, instead of a picture."""
     model: str = "mini"
-    """A model that is in the package, a folder (ours or a pipeline of diffusers) or a name on the hub."""
+    """A model that is in the package, a folder (ours or a pipeline of diffusers), a file such as svd_xt.safetensors, or
+    a name on the hub."""
     variant: str | None = None
     """Which of several precisions in a pipeline's folder to read, such as fp16."""
     output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
@@ -34,6 +35,8 @@ class GenerateOptions(Choices):
     """A clip, or the .json beside it, to make again with exactly its settings."""
     device: str | None = None
     """cpu, cuda, cuda:1 and so on; the first GPU if there is one."""
+    unet: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    """Another UNet for a published model, such as a distilled one (with --num-inference-steps 4 --guidance-scale 1)."""
     lora: Annotated[str | None, tyro.conf.arg(metavar="FILE[:WEIGHT],...")] = None
     """LoRAs to merge into the model, each as strong as its weight says; 1 without one."""
     dtype: Precision | None = None

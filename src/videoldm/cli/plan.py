@@ -64,7 +64,7 @@ def plan_new(options: GenerateOptions) -> Plan:
     if prompt is not None and not prompt.strip():
         raise InputError(f"--prompt is {prompt!r}, it should say what the clip shows")
     pictures = [] if image is None else find_pictures(image)
-    files = open_model(options.model, variant=options.variant)
+    files = open_model(options.model, variant=options.variant, unet=options.unet)
     config = files.config("text-to-video" if image is None else "image-to-video")
     height, width = options.height or config.height, options.width or config.width
     try:
@@ -107,7 +107,7 @@ def plan_repetition(options: GenerateOptions) -> Plan:
     model = options.model if "model" in options.model_fields_set else None
     settings = stored_settings(options.from_, image=options.image, model=model, device=device.split(":")[0])
     request = settings.request
-    files = open_model(request.model, variant=request.variant)
+    files = open_model(request.model, variant=request.variant, unet=request.unet)
     check_memory(request.num_frames, request.height, request.width)
     stem = Path(options.from_.removesuffix(".json")).stem
     [[path]] = output_paths(options.output, [[f"{stem}-again.mp4"]])

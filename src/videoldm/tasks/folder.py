@@ -39,6 +39,7 @@ class NativeFolder:
     name: str
     folder: Path
     variant: None = None
+    unet: None = None
 
     @property
     def tasks(self) -> Sequence[TaskName]:

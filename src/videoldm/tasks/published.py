@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
+from videoldm.checkpoints.bare_unet import open_unet
 from videoldm.checkpoints.checkpoint import Checkpoint
 from videoldm.checkpoints.diffusers_config import EulerScheduler
 from videoldm.checkpoints.diffusers_folder import INDEX_FILE, open_folder
 from videoldm.checkpoints.open_file import open_file
+from videoldm.checkpoints.weights_file import refuse_pickle
 from videoldm.conditioners.config import MicroConfig
 from videoldm.core.errors import InputError
-from videoldm.core.hashing import files_hash
+from videoldm.core.hashing import combined_hash
 from videoldm.core.progress import notice
 from videoldm.diffusion.config import Guidance, Karras, LinearOverFrames
 from videoldm.tasks.config import SamplingConfig, TaskModelConfig, TaskName
@@ -37,17 +39,26 @@ DEFAULTS: Mapping[str, TaskModelConfig] = MappingProxyType({"svd": SVD, "svd-xt"
 """What the official scripts sample each published model with."""
 
 
-def open_published(name: str, *, variant: str | None = None) -> PublishedModel:
-    """A pipeline's folder, here or on the hub; see `open_model` for errors."""
+def open_published(name: str, *, variant: str | None = None, unet: str | None = None) -> PublishedModel:
+    """A pipeline's folder, here or on the hub, or a single file; see `open_model` for errors."""
+    checkpoint = _checkpoint(name, variant)
+    if unet is not None:
+        files = (*checkpoint.files, Path(unet))
+        checkpoint = replace(checkpoint, unet=open_unet(Path(unet), checkpoint.unet.config), files=files)
+    return PublishedModel(name=name, variant=variant, unet=unet, checkpoint=checkpoint)
+
+
+def _checkpoint(name: str, variant: str | None) -> Checkpoint:
     path = Path(name)
     if not path.exists():
         from videoldm.checkpoints.hub import fetch
 
         path = fetch(name, variant=variant)
+    refuse_pickle(path)
     if path.is_file():
-        return PublishedModel(name=name, variant=variant, checkpoint=open_file(path))
+        return open_file(path)
     if (path / INDEX_FILE).is_file():
-        return PublishedModel(name=name, variant=variant, checkpoint=open_folder(path, variant=variant))
+        return open_folder(path, variant=variant)
     raise InputError(f"model {name}: is no model, a folder should hold {INDEX_FILE} or autoencoder/config.json")
 
 
@@ -57,6 +68,7 @@ class PublishedModel:
 
     name: str
     variant: str | None
+    unet: str | None
     checkpoint: Checkpoint
 
     @property
@@ -79,8 +91,8 @@ class PublishedModel:
         changes: dict[str, object] = {}
         if checkpoint.num_frames is not None:
             changes["num_frames"] = checkpoint.num_frames
-        if checkpoint.embedding_dim is not None:
-            changes["micro"] = MicroConfig(embedding_dim=checkpoint.embedding_dim)
+        vector_dim = checkpoint.unet.config.vector_dim or default.micro.vector_dim
+        changes["micro"] = MicroConfig(embedding_dim=vector_dim // len(default.micro.signals))
         if checkpoint.scheduler is not None:
             changes["sampling"] = default.sampling.model_copy(
                 update={"schedule": _schedule(checkpoint.scheduler, str(checkpoint.source))}
@@ -94,8 +106,7 @@ class PublishedModel:
 
     @cached_property
     def _hash(self) -> str:
-        folder = self.checkpoint.source if self.checkpoint.source.is_dir() else self.checkpoint.source.parent
-        return files_hash(folder, self.checkpoint.files)
+        return combined_hash(self.checkpoint.files)
 
     def parts(self, task: TaskName) -> ModelParts:
         """See `ModelFiles`."""
