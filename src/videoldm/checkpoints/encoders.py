@@ -25,6 +25,8 @@ C = TypeVar("C")
 
 CONFIG_FILE = "config.json"
 WEIGHTS = "model"
+TOKENIZER_FILES = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+"""What a tokenizer's folder holds: either the one file or, as older versions of transformers wrote it, the two."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,13 @@ def text_encoder(folder: Path, *, variant: str | None = None) -> TextEncoder:
     module = "text_model" if any(key.startswith("text_model.") for key in tensors) else ""
     key_map = layout.text_encoder(config, module=module)
     return Encoder(Part(source=str(path), network=build_text_encoder, config=config, tensors=tensors, key_map=key_map))
+
+
+def check_tokenizer(folder: Path) -> None:
+    """Raise InputError if the folder lacks the files of a tokenizer."""
+    if not any(all((folder / name).is_file() for name in names) for names in TOKENIZER_FILES):
+        wanted = " nor ".join(" and ".join(names) for names in TOKENIZER_FILES)
+        raise InputError(f"{folder}: has neither {wanted}, it should be the folder of a tokenizer")
 
 
 def _read(folder: Path) -> Mapping[str, Any]:
