@@ -145,7 +145,7 @@ class EulerScheduler(DiffusersConfig):
 
 
 def read_diffusers_config(path: Path, *config_types: type[D]) -> D:
-    """The config in a JSON file, of the type whose class it names; raises InputError if none is, or values are wrong."""
+    """The config in a JSON file, of the type whose class it names; raises InputError if it is none or a value wrong."""
     by_name = {name: config_type for config_type in config_types for name in _names(config_type)}
     values = read_mapping(path)
     name = values.get("_class_name")
@@ -155,8 +155,8 @@ def read_diffusers_config(path: Path, *config_types: type[D]) -> D:
         return by_name[name].model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        place, reason = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
-        raise InputError(f"{path}: {place} is {first['input']!r}: {reason}") from None
+        place, reason = str(first["loc"][0]), first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{path}: {place} is {values.get(place, first['input'])!r}: {reason}") from None
 
 
 def _names(config_type: type[DiffusersConfig]) -> tuple[str, ...]:

@@ -120,7 +120,9 @@ class ImageUNet(DiffusersConfig):
         sizes = [config.head_channels_at(level) for level in levels]
         with_self = config.self_attention_levels
         with_self = with_self if isinstance(with_self, tuple) else (with_self,) * len(levels)
-        down = tuple(WITH_ATTENTION if has else WITHOUT_ATTENTION for has in config.attention_levels)
+        down: tuple[DownBlock, ...] = tuple(
+            WITH_ATTENTION if has else WITHOUT_ATTENTION for has in config.attention_levels
+        )
         return cls(
             sample_size=sample_size,
             in_channels=config.in_channels + config.concat_channels,

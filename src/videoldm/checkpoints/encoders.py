@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
-from transformers import CLIPTextModel, CLIPVisionModelWithProjection, PreTrainedModel
+from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection, PreTrainedModel
 
 from videoldm.checkpoints import transformers as layout
 from videoldm.checkpoints.part import Part
@@ -81,6 +81,15 @@ def check_tokenizer(folder: Path) -> None:
     if not any(all((folder / name).is_file() for name in names) for names in TOKENIZER_FILES):
         wanted = " nor ".join(" and ".join(names) for names in TOKENIZER_FILES)
         raise InputError(f"{folder}: has neither {wanted}, it should be the folder of a tokenizer")
+
+
+def load_tokenizer(folder: Path) -> CLIPTokenizer:
+    """The tokenizer in a folder of transformers' layout; raises InputError if there is none or it is broken."""
+    check_tokenizer(folder)
+    try:
+        return CLIPTokenizer.from_pretrained(folder)
+    except Exception as error:  # the library raises nothing more precise
+        raise InputError(f"{folder}: cannot be read as a tokenizer: {error}") from error
 
 
 def _read(folder: Path) -> Mapping[str, Any]:

@@ -85,7 +85,7 @@ def plan_new(options: GenerateOptions) -> Plan:
     if seeds[-1] > MAX_SEED:
         raise InputError(f"--seed is {options.seed}, the seed of the last clip should be at most {MAX_SEED}")
     stems = stems_of(pictures) or [slug(prompt or "")]
-    ending = usual_ending(num_frames)
+    ending = usual_ending(task, num_frames)
     paths = output_paths(options.output, [[f"{stem}-{seed}{ending}" for seed in seeds] for stem in stems])
     output_fps = options.output_fps or options.fps or config.signals.fps
     flat = [path for row in paths for path in row]
@@ -115,7 +115,7 @@ def plan_repetition(options: GenerateOptions) -> Plan:
     files = open_model(request.model, variant=request.variant)
     check_memory(request.num_frames, request.height, request.width)
     stem = Path(options.from_.removesuffix(".json")).stem
-    [[path]] = output_paths(options.output, [[f"{stem}-again{usual_ending(request.num_frames)}"]])
+    [[path]] = output_paths(options.output, [[f"{stem}-again{usual_ending(request.task, request.num_frames)}"]])
     inputs = [Path(options.from_), *([Path(request.image)] if request.image else [])]
     check_outputs([path], inputs=inputs, num_frames=request.num_frames, output_fps=request.output_fps)
     check_contact_sheet(options.contact_sheet, taken=[path, *inputs])
@@ -138,9 +138,9 @@ def task_for(files: ModelFiles, *, has_picture: bool) -> TaskName:
     return "text-to-image" if draws_only else "text-to-video"
 
 
-def usual_ending(num_frames: int) -> str:
-    """Of a clip whose name the user leaves to us."""
-    return ".png" if num_frames == 1 else ".mp4"
+def usual_ending(task: TaskName, num_frames: int) -> str:
+    """Of what has no name from the user."""
+    return ".png" if task == "text-to-image" and num_frames == 1 else ".mp4"
 
 
 def usual_precision(files: ModelFiles, device: str) -> Precision:

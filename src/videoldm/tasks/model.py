@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import CLIPTokenizer
 
-from videoldm.checkpoints.encoders import TextEncoder, check_tokenizer, image_encoder, text_encoder
+from videoldm.checkpoints.encoders import TextEncoder, image_encoder, load_tokenizer, text_encoder
 from videoldm.conditioners.image import ImageConditioner
 from videoldm.conditioners.text import TextConditioner
 from videoldm.diffusion.denoiser import Denoiser
@@ -124,5 +123,4 @@ def load_conditioners(
 
 def _text_conditioner(encoder: TextEncoder, tokenizer: Path | None, device: str | torch.device) -> TextConditioner:
     assert tokenizer is not None
-    check_tokenizer(tokenizer)
-    return TextConditioner(encoder.load(device=device), CLIPTokenizer.from_pretrained(tokenizer))
+    return TextConditioner(encoder.load(device=device), load_tokenizer(tokenizer))
