@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from videoldm.checkpoints.diffusers_config import EulerScheduler
+from videoldm.checkpoints.diffusers_image_config import ImageScheduler, LatentSize
 from videoldm.checkpoints.encoders import ImageEncoder, TextEncoder
 from videoldm.checkpoints.part import AutoencoderPart, Part, UNetPart
 
@@ -18,6 +19,7 @@ class Checkpoint:
 
     preset: the name of the published model that it has the sizes of, None for other sizes.
     files: all files that it is read from.
+    tokenizer: the folder of the one that goes with the text encoder.
     dropped: keys of tensors that are known and not needed.
     """
 
@@ -31,7 +33,9 @@ class Checkpoint:
     text_encoder: TextEncoder | None = None
     tokenizer: Path | None = None
     num_frames: int | None = None
-    scheduler: EulerScheduler | None = None
+    latent_size: LatentSize | None = None
+    """Of the latents that an image model was trained on, where the files tell it."""
+    scheduler: EulerScheduler | ImageScheduler | None = None
     dropped: tuple[str, ...] = ()
 
     def parts(self) -> dict[str, Part[Any, Any]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
-from transformers import CLIPTextModel, CLIPVisionModelWithProjection, PreTrainedModel
+from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection, PreTrainedModel
 
 from videoldm.checkpoints import transformers as layout
 from videoldm.checkpoints.part import Part
@@ -25,6 +25,8 @@ C = TypeVar("C")
 
 CONFIG_FILE = "config.json"
 WEIGHTS = "model"
+TOKENIZER_FILES = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+"""What a tokenizer's folder holds: either the one file or, as older versions of transformers wrote it, the two."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,22 @@ def text_encoder(folder: Path, *, variant: str | None = None) -> TextEncoder:
     module = "text_model" if any(key.startswith("text_model.") for key in tensors) else ""
     key_map = layout.text_encoder(config, module=module)
     return Encoder(Part(source=str(path), network=build_text_encoder, config=config, tensors=tensors, key_map=key_map))
+
+
+def check_tokenizer(folder: Path) -> None:
+    """Raise InputError if the folder lacks the files of a tokenizer."""
+    if not any(all((folder / name).is_file() for name in names) for names in TOKENIZER_FILES):
+        wanted = " nor ".join(" and ".join(names) for names in TOKENIZER_FILES)
+        raise InputError(f"{folder}: has neither {wanted}, it should be the folder of a tokenizer")
+
+
+def load_tokenizer(folder: Path) -> CLIPTokenizer:
+    """The tokenizer in a folder of transformers' layout; raises InputError if there is none or it is broken."""
+    check_tokenizer(folder)
+    try:
+        return CLIPTokenizer.from_pretrained(folder)
+    except Exception as error:  # the library raises nothing more precise
+        raise InputError(f"{folder}: cannot be read as a tokenizer: {error}") from error
 
 
 def _read(folder: Path) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ class GenerateOptions(Choices):
     image: tyro.conf.Positional[Annotated[str | None, tyro.conf.arg(metavar="IMAGE|FOLDER")]] = None
     """A picture, or a folder: every picture in it, sorted by name."""
     prompt: str | None = None
-    """A sentence that says what the clip shows, instead of a picture."""
+    """A sentence that says what the clip shows, instead of a picture; a model that draws makes a picture of it."""
     model: str = "mini"
     """A model that is in the package, a folder (ours or a pipeline of diffusers), a file such as svd_xt.safetensors, or
     a name on the hub."""
@@ -26,7 +26,7 @@ class GenerateOptions(Choices):
     """Which of several precisions in a pipeline's folder to read, such as fp16."""
     output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
     """Name of the clip: .mp4, .mkv (lossless), .gif, .webp, or no ending for a folder of PNG frames. For several clips,
-    the folder to put them in. Without it, outputs/NAME-SEED.mp4."""
+    the folder to put them in; .png for a single frame. Without it, outputs/NAME-SEED.mp4, or .png for a picture."""
     motion_bucket_id: Annotated[MotionBucket | None, tyro.conf.arg(metavar="low|medium|high|NUMBER")] = None
     """How much should move; numbers are usually up to 255."""
     num_videos_per_prompt: Annotated[int, Field(ge=1, le=1000)] = 1

@@ -16,7 +16,7 @@ from videoldm.cli.outputs import check_outputs, output_paths, slug, stems_of
 from videoldm.core.errors import InputError
 from videoldm.core.files import check_writable
 from videoldm.inference.config import Precision
-from videoldm.tasks.config import TaskModelConfig
+from videoldm.tasks.config import TaskModelConfig, TaskName
 from videoldm.tasks.files import ModelFiles
 from videoldm.tasks.folder import NativeFolder
 from videoldm.tasks.lora import LoraChoice, parse_loras
@@ -65,7 +65,8 @@ def plan_new(options: GenerateOptions) -> Plan:
         raise InputError(f"--prompt is {prompt!r}, it should say what the clip shows")
     pictures = [] if image is None else find_pictures(image)
     files = open_model(options.model, variant=options.variant, unet=options.unet)
-    config = files.config("text-to-video" if image is None else "image-to-video")
+    task = task_for(files, has_picture=image is not None)
+    config = files.config(task)
     height, width = options.height or config.height, options.width or config.width
     try:
         check_size(height, width, factor=files.size_factor)
@@ -74,6 +75,9 @@ def plan_new(options: GenerateOptions) -> Plan:
     for field in ("resize", "noise_aug_strength"):
         if image is None and field in options.model_fields_set:
             warnings.warn(f"{option_name(field)} has no effect without a picture", stacklevel=1)
+    for field in ("fps", "motion_bucket_id"):
+        if task == "text-to-image" and field in options.model_fields_set:
+            warnings.warn(f"{option_name(field)} has no effect on a picture", stacklevel=1)
     num_frames = options.num_frames or config.num_frames
     check_memory(num_frames, height, width)
 
@@ -81,7 +85,8 @@ def plan_new(options: GenerateOptions) -> Plan:
     if seeds[-1] > MAX_SEED:
         raise InputError(f"--seed is {options.seed}, the seed of the last clip should be at most {MAX_SEED}")
     stems = stems_of(pictures) or [slug(prompt or "")]
-    paths = output_paths(options.output, [[f"{stem}-{seed}.mp4" for seed in seeds] for stem in stems])
+    ending = usual_ending(task, num_frames)
+    paths = output_paths(options.output, [[f"{stem}-{seed}{ending}" for seed in seeds] for stem in stems])
     output_fps = options.output_fps or options.fps or config.signals.fps
     flat = [path for row in paths for path in row]
     check_outputs(flat, inputs=pictures, num_frames=num_frames, output_fps=output_fps)
@@ -110,7 +115,7 @@ def plan_repetition(options: GenerateOptions) -> Plan:
     files = open_model(request.model, variant=request.variant, unet=request.unet)
     check_memory(request.num_frames, request.height, request.width)
     stem = Path(options.from_.removesuffix(".json")).stem
-    [[path]] = output_paths(options.output, [[f"{stem}-again.mp4"]])
+    [[path]] = output_paths(options.output, [[f"{stem}-again{usual_ending(request.task, request.num_frames)}"]])
     inputs = [Path(options.from_), *([Path(request.image)] if request.image else [])]
     check_outputs([path], inputs=inputs, num_frames=request.num_frames, output_fps=request.output_fps)
     check_contact_sheet(options.contact_sheet, taken=[path, *inputs])
@@ -123,6 +128,19 @@ def plan_repetition(options: GenerateOptions) -> Plan:
         device=device,
         dtype=settings.dtype,
     )
+
+
+def task_for(files: ModelFiles, *, has_picture: bool) -> TaskName:
+    """What to do with what is given; with a sentence a picture, if the model can draw those only."""
+    if has_picture:
+        return "image-to-video"
+    draws_only = "text-to-image" in files.tasks and "text-to-video" not in files.tasks
+    return "text-to-image" if draws_only else "text-to-video"
+
+
+def usual_ending(task: TaskName, num_frames: int) -> str:
+    """Of what has no name from the user."""
+    return ".png" if task == "text-to-image" and num_frames == 1 else ".mp4"
 
 
 def usual_precision(files: ModelFiles, device: str) -> Precision:

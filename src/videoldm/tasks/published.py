@@ -14,7 +14,7 @@ from videoldm.checkpoints.diffusers_config import EulerScheduler
 from videoldm.checkpoints.diffusers_folder import INDEX_FILE, open_folder
 from videoldm.checkpoints.open_file import open_file
 from videoldm.checkpoints.weights_file import refuse_pickle
-from videoldm.conditioners.config import MicroConfig
+from videoldm.conditioners.config import MICRO_ORDER, MicroConfig
 from videoldm.core.errors import InputError
 from videoldm.core.hashing import combined_hash
 from videoldm.core.progress import notice
@@ -22,6 +22,7 @@ from videoldm.diffusion.config import Guidance, Karras, LinearOverFrames
 from videoldm.tasks.config import SamplingConfig, TaskModelConfig, TaskName
 from videoldm.tasks.files import require_task
 from videoldm.tasks.parts import ModelParts
+from videoldm.tasks.published_images import can_draw, is_image_model, text_to_image_config, why_no_picture
 
 SVD_SAMPLING = SamplingConfig(
     num_inference_steps=25,
@@ -74,8 +75,12 @@ class PublishedModel:
     @property
     def tasks(self) -> Sequence[TaskName]:
         """See `ModelFiles`."""
+        if can_draw(self.checkpoint):
+            return ["text-to-image"]
         has_all = self.checkpoint.autoencoder is not None and self.checkpoint.image_encoder is not None
-        return ["image-to-video"] if has_all and self.checkpoint.unet.config.concat_channels else []
+        # SV3D has other signals in its vector, and no task yet.
+        is_svd = (self.checkpoint.unet.config.vector_dim or 1) % len(MICRO_ORDER) == 0
+        return ["image-to-video"] if has_all and is_svd else []
 
     @property
     def size_factor(self) -> int:
@@ -85,19 +90,8 @@ class PublishedModel:
 
     def config(self, task: TaskName) -> TaskModelConfig:
         """See `ModelFiles`; what the files do not say is as in the published model of these sizes."""
-        require_task(self, task)
-        checkpoint = self.checkpoint
-        default = DEFAULTS.get(checkpoint.preset or "", SVD_XT if _is_xt(checkpoint) else SVD)
-        changes: dict[str, object] = {}
-        if checkpoint.num_frames is not None:
-            changes["num_frames"] = checkpoint.num_frames
-        vector_dim = checkpoint.unet.config.vector_dim or default.micro.vector_dim
-        changes["micro"] = MicroConfig(embedding_dim=vector_dim // len(default.micro.signals))
-        if checkpoint.scheduler is not None:
-            changes["sampling"] = default.sampling.model_copy(
-                update={"schedule": _schedule(checkpoint.scheduler, str(checkpoint.source))}
-            )
-        return default.model_copy(update=changes)
+        self._require(task)
+        return text_to_image_config(self.checkpoint) if task == "text-to-image" else _image_to_video(self.checkpoint)
 
     def content_hash(self, task: TaskName) -> str:
         """See `ModelFiles`."""
@@ -110,7 +104,7 @@ class PublishedModel:
 
     def parts(self, task: TaskName) -> ModelParts:
         """See `ModelFiles`."""
-        require_task(self, task)
+        self._require(task)
         assert self.checkpoint.autoencoder is not None
         dropped = self.checkpoint.dropped
         if dropped:
@@ -119,7 +113,27 @@ class PublishedModel:
             unet=self.checkpoint.unet,
             autoencoder=self.checkpoint.autoencoder,
             image_encoder=self.checkpoint.image_encoder,
+            text_encoder=self.checkpoint.text_encoder,
+            tokenizer=self.checkpoint.tokenizer,
         )
+
+    def _require(self, task: TaskName) -> None:
+        if is_image_model(self.checkpoint) and (reason := why_no_picture(self.checkpoint)) is not None:
+            raise InputError(f"model {self.name}: {reason}")
+        require_task(self, task)
+
+
+def _image_to_video(checkpoint: Checkpoint) -> TaskModelConfig:
+    default = DEFAULTS.get(checkpoint.preset or "", SVD_XT if _is_xt(checkpoint) else SVD)
+    changes: dict[str, object] = {}
+    if checkpoint.num_frames is not None:
+        changes["num_frames"] = checkpoint.num_frames
+    vector_dim = checkpoint.unet.config.vector_dim or default.micro.vector_dim
+    changes["micro"] = MicroConfig(embedding_dim=vector_dim // len(MICRO_ORDER))
+    if isinstance(checkpoint.scheduler, EulerScheduler):
+        schedule = _schedule(checkpoint.scheduler, str(checkpoint.source))
+        changes["sampling"] = default.sampling.model_copy(update={"schedule": schedule})
+    return default.model_copy(update=changes)
 
 
 def _is_xt(checkpoint: Checkpoint) -> bool:
