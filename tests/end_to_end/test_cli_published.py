@@ -114,5 +114,6 @@ def test_bad_checkpoints_take_one_clear_line(cli: CommandLine, cat: Path, pipeli
     config = Path("mine/unet/config.json")
     config.write_text(config.read_text().replace("UNetSpatioTemporalConditionModel", "UNet3D"))
     assert cli.refuses("generate", cat, "--model", "mine", *SMALL) == (
-        "mine/unet/config.json: describes UNet3D, it should describe UNetSpatioTemporalConditionModel"
+        "mine/unet/config.json: describes UNet3D, it should describe UNetSpatioTemporalConditionModel or "
+        "UNet2DConditionModel"
     )

@@ -1,6 +1,7 @@
 """A whole picture of Stable Diffusion against diffusers' pipeline, from the same start noise."""
 
 from pathlib import Path
+from typing import Any
 
 import diffusers
 import pytest
@@ -32,7 +33,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def by_diffusers(folder: Path, noise: torch.Tensor, sampler: type) -> tuple[torch.Tensor, torch.Tensor]:
-    pipeline = diffusers.StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
+    pipeline: Any = diffusers.StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     kind, changes = SCHEDULERS[sampler]
     prediction_type = pipeline.scheduler.config.prediction_type
