@@ -25,8 +25,8 @@ class GenerateOptions(Choices):
     variant: str | None = None
     """Which of several precisions in a pipeline's folder to read, such as fp16."""
     output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
-    """Name of the clip: .mp4, .mkv (lossless), .gif, .webp, or no ending for a folder of PNG frames. For several clips,
-    the folder to put them in; .png for a single frame. Without it, outputs/NAME-SEED.mp4, or .png for a picture."""
+    """Name of the clip: .mp4, .mkv (lossless), .gif, .webp, .png for one frame, no ending for a folder of PNG frames.
+    For several clips, the folder to put them in. Without it, outputs/NAME-SEED.mp4, or .png for a picture."""
     motion_bucket_id: Annotated[MotionBucket | None, tyro.conf.arg(metavar="low|medium|high|NUMBER")] = None
     """How much should move; numbers are usually up to 255."""
     num_videos_per_prompt: Annotated[int, Field(ge=1, le=1000)] = 1

@@ -12,6 +12,7 @@ from videoldm.diffusion.config import DDIM, Constant, DiscreteEps, DiscreteV, Gu
 from videoldm.diffusion.discrete import BETA_END, BETA_START, NUM_LEVELS
 from videoldm.tasks.config import SamplingConfig, SignalDefaults, TaskModelConfig
 
+# The published scheduler stops at the lowest level (sigma 0.029), whose noise stays in the picture; we go on to 0.
 SD_SAMPLING = SamplingConfig(
     num_inference_steps=50, schedule=SDDiscrete(), sampler=DDIM(), guidance=Guidance(scale=Constant(scale=7.5))
 )
