@@ -31,6 +31,9 @@ class GenerateOptions(Choices):
     """How much should move; numbers are usually up to 255."""
     num_videos_per_prompt: Annotated[int, Field(ge=1, le=1000)] = 1
     """How many clips of each picture or prompt; they take seed, seed + 1 and so on."""
+    items: Annotated[str | None, tyro.conf.arg(metavar="FILE.csv|.jsonl")] = None
+    """A list with one clip a line: image or prompt, and any of seed, fps, motion_bucket_id, noise_aug_strength, output
+    and the other options of a clip, by these names."""
     from_: Annotated[str | None, tyro.conf.arg(name="from", metavar="CLIP")] = None
     """A clip, or the .json beside it, to make again with exactly its settings."""
     device: str | None = None

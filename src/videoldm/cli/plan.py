@@ -22,7 +22,7 @@ from videoldm.tasks.folder import NativeFolder
 from videoldm.tasks.lora import LoraChoice, parse_loras
 from videoldm.tasks.open import open_model
 from videoldm.tasks.repeat import stored_settings
-from videoldm.tasks.request import MAX_SEED, Request, check_size
+from videoldm.tasks.request import MAX_SEED, Choices, Request, check_size
 
 BESIDE_FROM = frozenset({"from_", "image", "model", "output", "device", "json_", "contact_sheet"})
 """What may be said when the settings come from an earlier clip."""
@@ -37,6 +37,8 @@ class Item:
     paths: Sequence[Path]
     image: Path | None = None
     prompt: str | None = None
+    choices: Choices | None = None
+    """What was chosen for this one alone; None for what was chosen for all."""
     requests: Sequence[Request] = ()
 
 
@@ -67,11 +69,7 @@ def plan_new(options: GenerateOptions) -> Plan:
     files = open_model(options.model, variant=options.variant, unet=options.unet)
     task = task_for(files, has_picture=image is not None)
     config = files.config(task)
-    height, width = options.height or config.height, options.width or config.width
-    try:
-        check_size(height, width, factor=files.size_factor)
-    except InputError as error:
-        raise InputError(f"--{error}") from None
+    height, width = check_request_size(options, config, files.size_factor)
     for field in ("resize", "noise_aug_strength"):
         if image is None and field in options.model_fields_set:
             warnings.warn(f"{option_name(field)} has no effect without a picture", stacklevel=1)
@@ -96,10 +94,25 @@ def plan_new(options: GenerateOptions) -> Plan:
         else [Item(label=str(path), paths=row, image=path) for path, row in zip(pictures, paths, strict=True)]
     )
     check_contact_sheet(options.contact_sheet, taken=[*flat, *pictures])
+    return make_plan(options, items, files, config)
+
+
+def make_plan(options: GenerateOptions, items: Sequence[Item], files: ModelFiles, config: TaskModelConfig) -> Plan:
+    """The plan for new clips of one model."""
     device = find_device(options.device)
     dtype = options.dtype or usual_precision(files, device)
     loras = () if options.lora is None else parse_loras(options.lora)
     return Plan(items=items, files=files, loras=loras, config=config, device=device, dtype=dtype)
+
+
+def check_request_size(options: Choices, config: TaskModelConfig, factor: int) -> tuple[int, int]:
+    """Height and width of the clips; raises InputError for sizes that the model cannot make."""
+    height, width = options.height or config.height, options.width or config.width
+    try:
+        check_size(height, width, factor=factor)
+    except InputError as error:
+        raise InputError(f"--{error}") from None
+    return height, width
 
 
 def plan_repetition(options: GenerateOptions) -> Plan:
