@@ -113,8 +113,9 @@ def as_json(result: Result) -> dict[str, Any]:
 
 def show(title: str, result: Result) -> None:
     """The result as a table."""
-    from rich.console import Console
     from rich.table import Table
+
+    from videoldm.cli.tables import wide_console
 
     table = Table("", "median s", "spread", "first call s", "TFLOP/s", "of matmul peak", "times diffusers", title=title)
     for name, times in result.times.items():
@@ -128,7 +129,7 @@ def show(title: str, result: Result) -> None:
             f"{result.rate(name) / result.peak_rate:.0%}",
             "" if speed_up is None else f"{speed_up:.2f}",
         )
-    Console(highlight=False).print(table)
+    wide_console().print(table)
     print(f"one call is {result.flops / 1e12:.3g} TFLOP, matrix multiply peak {result.peak_rate / 1e12:.3f} TFLOP/s")
     if result.largest_difference is None:
         print("diffusers is not installed (pip install diffusers), so there is nothing to compare with")

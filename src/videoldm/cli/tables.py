@@ -19,7 +19,7 @@ WIDE = 200
 
 def show(description: Mapping[str, Any]) -> None:
     """Print a description: single values first, then a table or a block for each group of values."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+    console = wide_console()
     groups = {name: value for name, value in description.items() if isinstance(value, (dict, list))}
     console.print(_grid({name: value for name, value in description.items() if name not in groups}))
     for name, value in groups.items():
@@ -33,6 +33,11 @@ def show(description: Mapping[str, Any]) -> None:
                     console.print("stream", _grid(stream), sep="\n")
             case _:
                 console.print(f"{name}:\n{escape(_indented(yaml_text.dump(value)))}", end="")
+
+
+def wide_console() -> Console:
+    """A console as wide as the terminal, or wide enough where there is none."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 
 
 def _grid(values: Mapping[str, Any]) -> Table:
