@@ -16,6 +16,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import get_args
 
 import torch
@@ -84,7 +85,7 @@ class CountingUNet:
             self.calls.full += len(x)
         else:
             self.calls.shallow += len(x)
-        return torch.zeros_like(x), x
+        return torch.zeros_like(x), x.flatten(0, 1)
 
 
 def count_calls(model: TaskModelConfig, sampling: SamplingConfig, max_depth: int) -> Calls:
@@ -99,6 +100,7 @@ def count_calls(model: TaskModelConfig, sampling: SamplingConfig, max_depth: int
     return unet.calls
 
 
+@cache
 def count_flops(config: UNetConfig, num_frames: int, height: int, width: int, *, depth: int) -> tuple[int, int]:
     """Of one full call and of one that reuses what lies below `depth`, for latents of `height` by `width`."""
     with torch.device("meta"):

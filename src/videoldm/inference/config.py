@@ -11,7 +11,7 @@ Speed = Literal["exact", "fast", "faster", "turbo"]
 
 
 class Reuse(Config):
-    """Deep features of the UNet are computed in every `interval`-th call and kept for the calls between.
+    """Deep features of the UNet are computed in every `interval`-th call and carried on through the calls between.
 
     depth: how many of the outermost layers on either way run in every call, from 1 up; the more, the slower and finer.
     """

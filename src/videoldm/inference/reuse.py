@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -13,6 +13,8 @@ from videoldm.diffusion.conditioning import FIELDS, Conditioning
 from videoldm.inference.config import Reuse
 from videoldm.models.unet.network import VideoUNet
 
+NUM_KEPT = 2
+
 
 @dataclass
 class _Branch:
@@ -20,7 +22,8 @@ class _Branch:
 
     conditioning: Conditioning
     num_calls: int = 0
-    deep: Float[Tensor, "bt d h w"] | None = None
+    kept: list[Float[Tensor, "bt d h w"]] = field(default_factory=list[Tensor])
+    """Deep features of the last full calls, the latest at the end."""
 
 
 class Reusing:
@@ -50,11 +53,12 @@ class Reusing:
 
     def _evaluate(self, x: Tensor, c_noise: Tensor, conditioning: Conditioning) -> Tensor:
         branch = self._branch_of(conditioning)
-        is_full = branch.num_calls % self._reuse.interval == 0
-        output, branch.deep = self._unet.forward_reusing(
-            x, c_noise, conditioning, depth=self._reuse.depth, deep=None if is_full else branch.deep
-        )
+        calls_since_full = branch.num_calls % self._reuse.interval
         branch.num_calls += 1
+        known = _carried_on(branch.kept, calls_since_full / self._reuse.interval) if calls_since_full else None
+        output, deep = self._unet.forward_reusing(x, c_noise, conditioning, depth=self._reuse.depth, deep=known)
+        if known is None:
+            branch.kept = [*branch.kept, deep][-NUM_KEPT:]
         return output
 
     def _branch_of(self, conditioning: Conditioning) -> _Branch:
@@ -63,6 +67,14 @@ class Reusing:
                 return branch
         self._branches.append(_Branch(conditioning))
         return self._branches[-1]
+
+
+def _carried_on(kept: list[Tensor], intervals: float) -> Float[Tensor, "bt d h w"]:
+    """The features that many intervals after the last ones: on the line through the last two, or as the only ones were.
+
+    (TaylorSeer, arXiv 2503.06923, of first order)
+    """
+    return kept[-1] if len(kept) < NUM_KEPT else torch.lerp(kept[0], kept[1], 1 + intervals)
 
 
 def _are_equal(first: Conditioning, second: Conditioning) -> bool:

@@ -49,6 +49,27 @@ def blocks_run(unet, call):
     return names
 
 
+def features_before_last_block(unet, *step):
+    """What the plain network joins with conv_in's output."""
+    kept = []
+    hook = unet.up[1].blocks[1].register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
+    unet(*step)
+    hook.remove()
+    return kept[0][:, : -UNET.channels[0]]
+
+
+def with_features_before_last_block(unet, features, *step):
+    """The plain network's output when these are joined instead."""
+
+    def put(_, inputs):
+        return (torch.cat([features, inputs[0][:, -UNET.channels[0] :]], dim=1), inputs[1])
+
+    hook = unet.up[1].blocks[1].register_forward_pre_hook(put)
+    output = unet(*step)
+    hook.remove()
+    return output
+
+
 def sampled(unet, *, reuse, evaluate, x, conditions, interval=None):
     """A batch of clips from noise under guidance, as the tasks sample them."""
     network = Reusing(unet, reuse, num_clips=len(x))
@@ -82,24 +103,25 @@ def test_only_the_outermost_blocks_run_between_full_calls(unet, depth, expected)
     assert run == [everything, expected, expected, everything, expected]
 
 
-def test_features_are_those_of_the_last_full_call(unet):
-    """The twin is the plain network, into whose last block the old features are put from outside."""
-    first, second = steps(2)
-    last, kept = unet.up[1].blocks[1], []
-    width = UNET.channels[0]
-
-    def put(_, inputs):
-        joined = inputs[0]
-        kept.append(joined[:, :-width])
-        return (torch.cat([kept[0], joined[:, -width:]], dim=1), inputs[1])
-
-    hook = last.register_forward_pre_hook(put)
-    twin = [unet(*first), unet(*second)]
-    hook.remove()
-    reusing = Reusing(unet, Reuse(interval=2), num_clips=1)
-    ours = [reusing(*first), reusing(*second)]
-    assert all(torch.equal(a, b) for a, b in zip(ours, twin, strict=True))
-    assert relative_error(ours[1], unet(*second)) > 1e-2
+def test_features_lie_on_the_line_through_the_last_two_full_calls(unet):
+    """The twin is the plain network, into whose last block other features are put from outside."""
+    inputs = steps(8, batch=2)
+    deep = [features_before_last_block(unet, *step) for step in inputs]
+    reused = {
+        1: deep[0],
+        2: deep[0],
+        4: deep[3] + (deep[3] - deep[0]) / 3,
+        5: deep[3] + (deep[3] - deep[0]) * 2 / 3,
+        7: deep[6] + (deep[6] - deep[3]) / 3,
+    }
+    reusing = Reusing(unet, Reuse(interval=3), num_clips=2)
+    for index, step in enumerate(inputs):
+        output = reusing(*step)
+        if index in reused:
+            assert relative_error(output, with_features_before_last_block(unet, reused[index], *step)) < 1e-5
+            assert relative_error(output, unet(*step)) > 1e-2
+        else:
+            assert torch.equal(output, unet(*step))
 
 
 def test_a_new_run_sees_nothing_of_the_last_one(unet):
