@@ -59,3 +59,19 @@ def pipeline_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pipeline = StableVideoDiffusionPipeline.from_pretrained(folder, dtype=torch.float16)
     pipeline.save_pretrained(folder, variant="fp16")
     return folder
+
+
+@pytest.fixture(scope="session")
+def text_to_image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny pipeline of Stable Diffusion 2.1 that predicts v, written by diffusers."""
+    from tiny_stable_diffusion import write_text_to_image
+
+    return write_text_to_image(tmp_path_factory.mktemp("pipeline") / "tiny-sd")
+
+
+@pytest.fixture(scope="session")
+def upscaler_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny pipeline of Stable Diffusion's upscaler, written by diffusers."""
+    from tiny_stable_diffusion import write_upscaler
+
+    return write_upscaler(tmp_path_factory.mktemp("pipeline") / "tiny-upscaler")

@@ -36,7 +36,7 @@ def test_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_commands_of_the_readme_are_understood() -> None:
     lines = re.findall(r"^videoldm (\w+) ([^#\n]*)", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
-    assert {verb for verb, _ in lines} == {"generate", "train", "info"}
+    assert {verb for verb, _ in lines} == {"generate", "train", "info", "bench", "convert"}
     for name, words in lines:
         verb = importlib.import_module(f"videoldm.cli.{name}").VERB
         assert isinstance(verb, Verb)

@@ -5,27 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
-
-import torch
-from transformers import CLIPTextModel, CLIPVisionModelWithProjection, PreTrainedModel
+from typing import Any, Literal
 
 from videoldm.checkpoints.diffusers_config import EulerScheduler
-from videoldm.checkpoints.part import AutoencoderPart, UNetPart
-
-M_co = TypeVar("M_co", bound=PreTrainedModel, covariant=True)
-
-
-class EncoderPart(Protocol[M_co]):
-    """An encoder of transformers that is not read yet."""
-
-    def check(self) -> None:
-        """Raise InputError if it cannot be complete."""
-        ...
-
-    def load(self, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> M_co:
-        """The encoder, frozen and for evaluation."""
-        ...
+from videoldm.checkpoints.diffusers_image_config import ImageScheduler, LatentSize
+from videoldm.checkpoints.encoders import ImageEncoder, TextEncoder
+from videoldm.checkpoints.part import AutoencoderPart, Part, UNetPart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +19,7 @@ class Checkpoint:
 
     preset: the name of the published model that it has the sizes of, None for other sizes.
     files: all files that it is read from.
+    tokenizer: the folder of the one that goes with the text encoder.
     dropped: keys of tensors that are known and not needed.
     """
 
@@ -43,11 +29,18 @@ class Checkpoint:
     files: Sequence[Path]
     unet: UNetPart
     autoencoder: AutoencoderPart | None = None
-    image_encoder: EncoderPart[CLIPVisionModelWithProjection] | None = None
-    text_encoder: EncoderPart[CLIPTextModel] | None = None
+    image_encoder: ImageEncoder | None = None
+    text_encoder: TextEncoder | None = None
     tokenizer: Path | None = None
     num_frames: int | None = None
-    embedding_dim: int | None = None
-    """Of each signal in the vector condition, where the files tell it."""
-    scheduler: EulerScheduler | None = None
+    latent_size: LatentSize | None = None
+    """Of the latents that an image model was trained on, where the files tell it."""
+    scheduler: EulerScheduler | ImageScheduler | None = None
     dropped: tuple[str, ...] = ()
+
+    def parts(self) -> dict[str, Part[Any, Any]]:
+        """All networks by name."""
+        encoders = {"image_encoder": self.image_encoder, "text_encoder": self.text_encoder}
+        found: dict[str, Part[Any, Any] | None] = {"unet": self.unet, "autoencoder": self.autoencoder}
+        found |= {name: None if encoder is None else encoder.part for name, encoder in encoders.items()}
+        return {name: part for name, part in found.items() if part is not None}

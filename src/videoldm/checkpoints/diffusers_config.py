@@ -20,6 +20,8 @@ class DiffusersConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     class_name: ClassVar[str]
+    relatives: ClassVar[tuple[str, ...]] = ()
+    """Other classes whose config says the same."""
 
     def to_json(self) -> dict[str, Any]:
         """The content of a `config.json`."""
@@ -72,7 +74,7 @@ class VideoUNet(DiffusersConfig):
             layers_per_block=config.num_res_blocks,
             transformer_layers_per_block=config.transformer_depth,
             num_attention_heads=tuple(
-                width // size for width, size in zip(config.channels, _per_level(config), strict=True)
+                width // config.head_channels_at(level) for level, width in enumerate(config.channels)
             ),
             cross_attention_dim=config.context_dim,
             addition_time_embed_dim=embedding_dim,
@@ -142,23 +144,23 @@ class EulerScheduler(DiffusersConfig):
     sigma_max: float | None = Field(default=None, gt=0)
 
 
-def read_diffusers_config(path: Path, config_type: type[D]) -> D:
-    """The config in a JSON file; raises InputError if it is another class's or holds wrong values."""
+def read_diffusers_config(path: Path, *config_types: type[D]) -> D:
+    """The config in a JSON file, of the type whose class it names; raises InputError if it is none or a value wrong."""
+    by_name = {name: config_type for config_type in config_types for name in _names(config_type)}
     values = read_mapping(path)
     name = values.get("_class_name")
-    if name != config_type.class_name:
-        raise InputError(f"{path}: describes {name or 'no class'}, it should describe {config_type.class_name}")
+    if name not in by_name:
+        raise InputError(f"{path}: describes {name or 'no class'}, it should describe {' or '.join(by_name)}")
     try:
-        return config_type.model_validate(values)
+        return by_name[name].model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: {place} is {first['input']!r}: {first['msg']}") from None
+        place, reason = str(first["loc"][0]), first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{path}: {place} is {values.get(place, first['input'])!r}: {reason}") from None
 
 
-def _per_level(config: UNetConfig) -> tuple[int, ...]:
-    size = config.head_channels
-    return size if isinstance(size, tuple) else (size,) * len(config.channels)
+def _names(config_type: type[DiffusersConfig]) -> tuple[str, ...]:
+    return (config_type.class_name, *config_type.relatives)
 
 
 def _kind(has_attention: bool) -> str:

@@ -3,37 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
+from pydantic import ValidationError
 from torch import nn
-from transformers import CLIPVisionModelWithProjection
 
 from videoldm.checkpoints import diffusers as layout
 from videoldm.checkpoints.checkpoint import Checkpoint
 from videoldm.checkpoints.diffusers_config import (
+    DiffusersConfig,
     EulerScheduler,
     VideoAutoencoder,
     VideoUNet,
     read_diffusers_config,
 )
-from videoldm.checkpoints.encoders import EncoderFolder
+from videoldm.checkpoints.diffusers_image_config import ImageAutoencoder, ImageScheduler, ImageUNet
+from videoldm.checkpoints.encoders import CONFIG_FILE, check_tokenizer, image_encoder, text_encoder
 from videoldm.checkpoints.keymap import KeyMap
 from videoldm.checkpoints.part import AutoencoderPart, Network, Part
-from videoldm.checkpoints.stored import INDEX_ENDING, stored_tensors
+from videoldm.checkpoints.stored import StoredTensor, stored_tensors
+from videoldm.checkpoints.weights_file import weights_file
+from videoldm.core.config import Config, input_error
 from videoldm.core.errors import InputError
+from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.presets import PRESETS
-from videoldm.models.unet.config import UniformNormEps
+from videoldm.models.unet.config import PlacedNormEps, UNetConfig, UniformNormEps
 from videoldm.models.unet.network import VideoUNet as UNet
 
 M = TypeVar("M", bound=nn.Module)
 C = TypeVar("C")
+D = TypeVar("D", bound=DiffusersConfig)
+N = TypeVar("N", bound=Config)
+N_co = TypeVar("N_co", bound=Config, covariant=True)
 
 INDEX_FILE = "model_index.json"
-CONFIG_FILE = "config.json"
+SCHEDULER_FILE = "scheduler/scheduler_config.json"
 WEIGHTS = "diffusion_pytorch_model"
-PICKLES = (".bin", ".pt", ".pth", ".ckpt")
+OLD_ATTENTION = ".attentions.0.query."
+"""What only the names of older versions of diffusers hold."""
+
+
+class ToNative(Protocol[N_co]):
+    """A configuration of diffusers that we have a network for."""
+
+    def to_native(self) -> N_co:
+        """Our configuration of the same network."""
+        ...
 
 
 def open_folder(folder: Path, *, variant: str | None = None) -> Checkpoint:
@@ -42,34 +60,68 @@ def open_folder(folder: Path, *, variant: str | None = None) -> Checkpoint:
     `variant` names one of several precisions, such as "fp16"; without it the only one there is, or the one without a
     name, is taken. Raises InputError if a part is missing or does not fit.
     """
-    unet_config = read_diffusers_config(folder / "unet" / CONFIG_FILE, VideoUNet)
-    unet = _part(folder / "unet", variant, UNet, unet_config.to_native(), layout.unet)
+    config = read_diffusers_config(folder / "unet" / CONFIG_FILE, VideoUNet, ImageUNet)
+    unet_config = _native(config, UNetConfig, folder / "unet")
     autoencoder = _autoencoder(folder / "vae", variant)
-    encoder = folder / "image_encoder"
-    image_encoder = EncoderFolder(
-        folder=encoder, network=CLIPVisionModelWithProjection, variant=_variant_of(encoder, "model", variant)
-    )
-    for part in (unet, autoencoder, image_encoder):
-        part.check()
-    scheduler = folder / "scheduler" / "scheduler_config.json"
-    parts = (folder / name for name in ("unet", "vae", "image_encoder", "scheduler"))
-    return Checkpoint(
+    networks = Checkpoint(
         source=folder,
         layout="diffusers",
-        preset=_preset(unet_config),
-        files=sorted(path for part in parts for path in part.glob("*") if path.is_file()),
-        unet=unet,
+        preset=None,
+        files=(),
+        unet=_part(folder / "unet", variant, UNet, unet_config, layout.unet),
         autoencoder=autoencoder,
-        image_encoder=image_encoder,
-        num_frames=unet_config.num_frames,
-        embedding_dim=unet_config.addition_time_embed_dim,
-        scheduler=read_diffusers_config(scheduler, EulerScheduler) if scheduler.is_file() else None,
+    )
+    checkpoint = _with_the_rest(networks, config, variant)
+    dropped = [key for part in checkpoint.parts().values() for key in part.check()]
+    num_frames = checkpoint.num_frames or 1
+    preset = _preset(unet_config, autoencoder.config, num_frames)
+    return replace(checkpoint, preset=preset, files=_files(checkpoint), dropped=tuple(dropped))
+
+
+def _with_the_rest(networks: Checkpoint, config: VideoUNet | ImageUNet, variant: str | None) -> Checkpoint:
+    """The checkpoint with its encoder and what its configurations tell: SVD sees pictures, Stable Diffusion reads."""
+    folder = networks.source
+    if isinstance(config, VideoUNet):
+        return replace(
+            networks,
+            image_encoder=image_encoder(folder / "image_encoder", variant=variant),
+            num_frames=config.num_frames,
+            scheduler=_scheduler(folder, EulerScheduler),
+        )
+    check_tokenizer(folder / "tokenizer")
+    return replace(
+        networks,
+        text_encoder=text_encoder(folder / "text_encoder", variant=variant),
+        tokenizer=folder / "tokenizer",
+        num_frames=1,
+        latent_size=config.sample_size,
+        scheduler=_scheduler(folder, ImageScheduler),
     )
 
 
 def _autoencoder(folder: Path, variant: str | None) -> AutoencoderPart:
-    config = read_diffusers_config(folder / CONFIG_FILE, VideoAutoencoder)
-    return _part(folder, variant, Autoencoder, config.to_native(), layout.autoencoder)
+    config = read_diffusers_config(folder / CONFIG_FILE, VideoAutoencoder, ImageAutoencoder)
+    native = _native(config, AutoencoderConfig, folder)
+    part = _part(folder, variant, Autoencoder, native, layout.autoencoder)
+    if not any(OLD_ATTENTION in key for key in part.tensors):
+        return part
+    return replace(part, key_map=layout.autoencoder(native, attention=layout.OLD_PIXEL_ATTENTION))
+
+
+def _scheduler(folder: Path, config_type: type[D]) -> D | None:
+    path = folder / SCHEDULER_FILE
+    return read_diffusers_config(path, config_type) if path.is_file() else None
+
+
+def _native(config: ToNative[N], config_type: type[N], folder: Path) -> N:
+    """Our configuration of a network; raises InputError that names the file if its sizes do not fit together."""
+    path = str(folder / CONFIG_FILE)
+    try:
+        return config.to_native()
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except ValidationError as error:
+        raise input_error(error, config_type, {}, source=path) from None
 
 
 def _part(
@@ -80,41 +132,24 @@ def _part(
     return Part(source=str(path), network=network, config=config, tensors=tensors, key_map=map_of(config))
 
 
-def weights_file(folder: Path, stem: str, variant: str | None) -> Path:
-    """The file with a network's weights, or the index of several; raises InputError if there is none."""
-    names = _weights_names(stem, _variant_of(folder, stem, variant))
-    found = [folder / name for name in names if (folder / name).is_file()]
-    if found:
-        return found[0]
-    pickles = sorted(path.name for path in folder.glob(f"{stem}*") if path.suffix in PICKLES)
-    if pickles:
-        raise InputError(
-            f"{folder / pickles[0]}: is a pickle, which can run any code when it is read: convert it to safetensors "
-            "where you trust it"
-        )
-    raise InputError(f"{folder}: has no {names[0]}, it should hold the weights of a network")
+def _files(checkpoint: Checkpoint) -> list[Path]:
+    """All files that are read of a folder."""
+    folder = checkpoint.source
+    encoder = "image_encoder" if checkpoint.text_encoder is None else "text_encoder"
+    texts = [folder / name / CONFIG_FILE for name in ("unet", "vae", encoder)]
+    if checkpoint.scheduler is not None:
+        texts.append(folder / SCHEDULER_FILE)
+    if checkpoint.tokenizer is not None:
+        texts += [path for path in checkpoint.tokenizer.iterdir() if path.suffix in (".json", ".txt")]
+    tensors = [tensor for part in checkpoint.parts().values() for tensor in part.tensors.values()]
+    return sorted({*texts, *(tensor.file for tensor in tensors if isinstance(tensor, StoredTensor))})
 
 
-def _variant_of(folder: Path, stem: str, wanted: str | None) -> str | None:
-    """The variant to read: the one asked for if it is there, else the nameless one, else the only one there is."""
-    if wanted is not None and any((folder / name).is_file() for name in _weights_names(stem, wanted)):
-        return wanted
-    if any((folder / name).is_file() for name in _weights_names(stem, None)):
-        return None
-    others = {path.name.split(".")[1] for path in folder.glob(f"{stem}.*.safetensors*")}
-    return others.pop() if len(others) == 1 else None
-
-
-def _weights_names(stem: str, variant: str | None) -> list[str]:
-    ending = ".safetensors" if variant is None else f".{variant}.safetensors"
-    index = f"{stem}.safetensors{INDEX_ENDING.removesuffix('.json')}"
-    return [f"{stem}{ending}", f"{index}.json" if variant is None else f"{index}.{variant}.json"]
-
-
-def _preset(config: VideoUNet) -> str | None:
+def _preset(unet: UNetConfig, autoencoder: AutoencoderConfig, num_frames: int) -> str | None:
     """The published model with these sizes."""
-    native = config.to_native().model_copy(update={"norm_eps": UniformNormEps()})
+    if isinstance(unet.norm_eps, PlacedNormEps):  # diffusers' habit, the official code has one everywhere
+        unet = unet.model_copy(update={"norm_eps": UniformNormEps()})
     for name, preset in PRESETS.items():
-        if (preset.unet, preset.num_frames) == (native, config.num_frames):
+        if (preset.unet, preset.autoencoder, preset.num_frames) == (unet, autoencoder, num_frames):
             return name
     return None

@@ -1,101 +1,112 @@
-"""CLIP encoders: in folders of transformers' layout, or as tensors of another layout."""
+"""CLIP encoders before they are read, whatever the layout of their tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
-from torch import nn
-from transformers import PreTrainedModel
-from transformers.utils import logging
+from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection, PreTrainedModel
 
+from videoldm.checkpoints import transformers as layout
 from videoldm.checkpoints.part import Part
+from videoldm.checkpoints.stored import stored_tensors
+from videoldm.checkpoints.weights_file import weights_file
+from videoldm.core.config import validate
 from videoldm.core.errors import InputError
-from videoldm.core.tensors import reading_tensors
+from videoldm.core.files import read_mapping
+from videoldm.models.clip.build import build_image_encoder, build_text_encoder
+from videoldm.models.clip.config import MLP_RATIO, ImageEncoderConfig, TextEncoderConfig
 
 M = TypeVar("M", bound=PreTrainedModel)
 C = TypeVar("C")
 
-DROPPABLE = frozenset({"text_projection.weight"})
-"""Weights of an encoder that its conditioner does not use: contrastive training needs the projection of texts."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncoderFolder(Generic[M]):
-    """An encoder that transformers knows, not read yet; `variant` names one of several files with its weights."""
-
-    folder: Path
-    network: type[M]
-    variant: str | None = None
-
-    @property
-    def weights(self) -> Path:
-        """The file of the weights."""
-        ending = "" if self.variant is None else f".{self.variant}"
-        return self.folder / f"model{ending}.safetensors"
-
-    def check(self) -> None:
-        """Refuse an incomplete folder, whose path transformers would take for the name of a model on a hub."""
-        files = [self.folder / "config.json", self.weights]
-        missing = [file.name for file in files if not file.is_file()]
-        if missing:
-            raise InputError(f"{self.folder}: has no {', '.join(missing)}, it should be the folder of an encoder")
-
-    def load(self, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> M:
-        """The encoder, frozen; its weights must be complete, as transformers would fill gaps with noise."""
-        self.check()
-        with _quiet_transformers(), reading_tensors(self.weights):
-            loaded: Any = self.network.from_pretrained(
-                self.folder, dtype=dtype or torch.float32, variant=self.variant, output_loading_info=True
-            )
-        model, report = loaded
-        gaps = sorted([*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
-        if gaps:
-            raise InputError(
-                f"{self.folder}: its weights lack {', '.join(gaps[:3])} ({len(gaps)} in all) or have other shapes"
-            )
-        left_over = sorted(set(report["unexpected_keys"]) - DROPPABLE)
-        if left_over:
-            raise InputError(
-                f"{self.folder}: its weights hold {', '.join(left_over[:3])} ({len(left_over)} in all), which no "
-                f"{self.network.__name__} has"
-            )
-        nn.Module.to(model, device)
-        return model.eval().requires_grad_(False)
-
-
-@contextmanager
-def _quiet_transformers() -> Generator[None]:
-    """No progress bar, and no report that the text encoder's projection, which is not used here, was not loaded."""
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        logging.enable_progress_bar()
+CONFIG_FILE = "config.json"
+WEIGHTS = "model"
+TOKENIZER_FILES = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+"""What a tokenizer's folder holds: either the one file or, as older versions of transformers wrote it, the two."""
 
 
 @dataclass(frozen=True)
-class EncoderTensors(Generic[M, C]):
-    """An encoder whose tensors lie in another layout, not read yet."""
+class Encoder(Generic[M, C]):
+    """An encoder of transformers."""
 
     part: Part[M, C]
 
-    def check(self) -> None:
-        """Raise InputError if any tensor is missing, unexpected or misshapen."""
-        self.part.check()
-
     def load(self, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> M:
-        """The encoder, frozen."""
+        """The encoder, frozen; see `Part.load`."""
         model = self.part.load(dtype=dtype or torch.float32, device=device)
         for name, buffer in list(model.named_buffers()):
-            assert name.endswith("position_ids"), f"{name} is no weight and not known"
+            assert name.endswith("position_ids"), f"{name} is in no file and not known"
             numbers = torch.arange(buffer.shape[-1], device=device).expand(buffer.shape)
             model.get_submodule(name.rpartition(".")[0]).register_buffer("position_ids", numbers, persistent=False)
         return model.requires_grad_(False)
+
+
+ImageEncoder = Encoder[CLIPVisionModelWithProjection, ImageEncoderConfig]
+TextEncoder = Encoder[CLIPTextModel, TextEncoderConfig]
+
+
+def image_encoder(folder: Path, *, variant: str | None = None) -> ImageEncoder:
+    """The image encoder in a folder of transformers' layout."""
+    values = _read(folder)
+    sizes = {"image_size": values.get("image_size"), "patch_size": values.get("patch_size")}
+    config = validate(ImageEncoderConfig, _common(values, folder) | sizes, source=str(folder / CONFIG_FILE))
+    path = weights_file(folder, WEIGHTS, variant)
+    key_map = layout.image_encoder(config)
+    return Encoder(
+        Part(
+            source=str(path), network=build_image_encoder, config=config, tensors=stored_tensors(path), key_map=key_map
+        )
+    )
+
+
+def text_encoder(folder: Path, *, variant: str | None = None) -> TextEncoder:
+    """The text encoder in a folder of transformers' layout."""
+    values = _read(folder)
+    sizes = {"vocab_size": values.get("vocab_size"), "max_tokens": values.get("max_position_embeddings")}
+    config = validate(TextEncoderConfig, _common(values, folder) | sizes, source=str(folder / CONFIG_FILE))
+    path = weights_file(folder, WEIGHTS, variant)
+    tensors = stored_tensors(path)
+    # Since version 5 transformers writes the names without the module that it wrote before.
+    module = "text_model" if any(key.startswith("text_model.") for key in tensors) else ""
+    key_map = layout.text_encoder(config, module=module)
+    return Encoder(Part(source=str(path), network=build_text_encoder, config=config, tensors=tensors, key_map=key_map))
+
+
+def check_tokenizer(folder: Path) -> None:
+    """Raise InputError if the folder lacks the files of a tokenizer."""
+    if not any(all((folder / name).is_file() for name in names) for names in TOKENIZER_FILES):
+        wanted = " nor ".join(" and ".join(names) for names in TOKENIZER_FILES)
+        raise InputError(f"{folder}: has neither {wanted}, it should be the folder of a tokenizer")
+
+
+def load_tokenizer(folder: Path) -> CLIPTokenizer:
+    """The tokenizer in a folder of transformers' layout; raises InputError if there is none or it is broken."""
+    check_tokenizer(folder)
+    try:
+        return CLIPTokenizer.from_pretrained(folder)
+    except Exception as error:  # the library raises nothing more precise
+        raise InputError(f"{folder}: cannot be read as a tokenizer: {error}") from error
+
+
+def _read(folder: Path) -> Mapping[str, Any]:
+    """The values in a folder's config; those of one half where it describes a pair of encoders."""
+    if not (folder / CONFIG_FILE).is_file():
+        raise InputError(f"{folder}: has no {CONFIG_FILE}, it should be the folder of an encoder")
+    return read_mapping(folder / CONFIG_FILE)
+
+
+def _common(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    width, inner = values.get("hidden_size"), values.get("intermediate_size")
+    if isinstance(width, int) and inner != MLP_RATIO * width:
+        raise InputError(f"{folder / CONFIG_FILE}: intermediate_size is {inner}, it should be {MLP_RATIO * width}")
+    return {
+        "width": width,
+        "num_layers": values.get("num_hidden_layers"),
+        "num_heads": values.get("num_attention_heads"),
+        "projection_dim": values.get("projection_dim"),
+        "activation": values.get("hidden_act"),
+    }

@@ -24,6 +24,11 @@ class Readable(Protocol):
         ...
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Its precision."""
+        ...
+
+    @property
     def num_bytes(self) -> int:
         """What it takes where it is."""
         ...
@@ -43,6 +48,11 @@ class Held:
     def shape(self) -> Shape:
         """See `Readable`."""
         return tuple(self.tensor.shape)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """See `Readable`."""
+        return self.tensor.dtype
 
     @property
     def num_bytes(self) -> int:

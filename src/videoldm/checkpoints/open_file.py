@@ -10,11 +10,10 @@ from typing import TypeVar
 
 import torch
 from torch import nn
-from transformers import CLIPTextModel, CLIPVisionModelWithProjection
 
 from videoldm.checkpoints import single_file
 from videoldm.checkpoints.checkpoint import Checkpoint
-from videoldm.checkpoints.encoders import EncoderTensors
+from videoldm.checkpoints.encoders import Encoder
 from videoldm.checkpoints.keymap import KeyMap, Shape
 from videoldm.checkpoints.loading import check_shapes
 from videoldm.checkpoints.lora import is_lora
@@ -22,7 +21,7 @@ from videoldm.checkpoints.part import Network, Part
 from videoldm.checkpoints.stored import StoredTensors, stored_tensors
 from videoldm.core.errors import InputError
 from videoldm.models.autoencoder.network import Autoencoder
-from videoldm.models.clip.build import image_config, text_config
+from videoldm.models.clip.build import build_image_encoder, build_text_encoder
 from videoldm.models.presets import PRESETS, ModelConfig
 from videoldm.models.unet.network import VideoUNet
 
@@ -82,9 +81,8 @@ def open_file(path: Path) -> Checkpoint:
         files=[path],
         unet=child("unet", VideoUNet, config.unet),
         autoencoder=child("autoencoder", Autoencoder, config.autoencoder),
-        image_encoder=image
-        and EncoderTensors(child("image_encoder", CLIPVisionModelWithProjection, image_config(image))),
-        text_encoder=text and EncoderTensors(child("text_encoder", CLIPTextModel, text_config(text))),
+        image_encoder=image and Encoder(child("image_encoder", build_image_encoder, image)),
+        text_encoder=text and Encoder(child("text_encoder", build_text_encoder, text)),
         num_frames=config.num_frames,
         dropped=tuple(dropped),
     )
@@ -110,9 +108,9 @@ def layout_of(preset: str) -> Layout:
             "autoencoder": Autoencoder(config.autoencoder),
         }
         if config.image_encoder is not None:
-            children["image_encoder"] = CLIPVisionModelWithProjection(image_config(config.image_encoder))
+            children["image_encoder"] = build_image_encoder(config.image_encoder)
         if config.text_encoder is not None:
-            children["text_encoder"] = CLIPTextModel(text_config(config.text_encoder))
+            children["text_encoder"] = build_text_encoder(config.text_encoder)
     shapes = key_map.foreign_shapes(nn.ModuleDict(children).state_dict())
     return Layout(preset=preset, config=config, key_map=key_map, shapes=shapes)
 

@@ -27,7 +27,7 @@ def text_encoder(config: TextEncoderConfig, *, module: str = "text_model") -> Ke
     """Map a `CLIPTextModel`, whose keys begin with `module` in published files and, since transformers 5, with none."""
     embeddings = ("embeddings.token_embedding", "embeddings.position_embedding")
     names = under("", module, _same(*embeddings, *_layers(config.num_layers), "final_layer_norm"))
-    return KeyMap(names, droppable=(f"{module}.embeddings.position_ids".removeprefix("."),))
+    return KeyMap(names, droppable=(f"{module}.embeddings.position_ids".removeprefix("."), "text_projection."))
 
 
 def _same(*paths: str) -> Names:

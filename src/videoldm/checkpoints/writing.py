@@ -17,6 +17,7 @@ from torch import Tensor
 
 from videoldm.checkpoints.stored import DTYPES
 from videoldm.core.files import atomic_file
+from videoldm.core.progress import Advance
 
 ALIGNMENT = 8
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
@@ -36,8 +37,8 @@ class Source:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Source]) -> None:
-    """Write a file atomically; only one tensor is in memory at a time."""
+def write_tensors(path: Path, tensors: Mapping[str, Source], advance: Advance) -> None:
+    """Write a file atomically, calling `advance` after each tensor; only one is in memory at a time."""
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     offset = 0
     for key, tensor in tensors.items():
@@ -52,3 +53,4 @@ def write_tensors(path: Path, tensors: Mapping[str, Source]) -> None:
             value = tensor.make()
             assert (tuple(value.shape), value.dtype) == (tensor.shape, tensor.dtype), key
             file.write(value.contiguous().view(-1).view(torch.uint8).numpy().data)
+            advance()

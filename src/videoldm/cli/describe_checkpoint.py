@@ -5,19 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from videoldm.checkpoints.encoders import EncoderFolder
-from videoldm.checkpoints.part import AutoencoderPart, UNetPart
-from videoldm.cli.describe_model import Component, component, values_of
+from videoldm.checkpoints.part import Part
+from videoldm.cli.describe_model import Component, values_of
 from videoldm.tasks.published import PublishedModel
 
 
 def describe_checkpoint(files: PublishedModel) -> dict[str, Any]:
     """A published checkpoint, whatever its layout; all of its keys and shapes have been checked."""
     checkpoint = files.checkpoint
-    networks = {"unet": checkpoint.unet, "autoencoder": checkpoint.autoencoder}
-    components = {name: _part(part) for name, part in networks.items() if part is not None}
-    if isinstance(checkpoint.image_encoder, EncoderFolder):
-        components["image_encoder"] = component(checkpoint.image_encoder.folder, [checkpoint.image_encoder.weights])
+    components = {name: _component(part) for name, part in checkpoint.parts().items()}
     return {
         "kind": "model",
         "name": files.name,
@@ -31,7 +27,7 @@ def describe_checkpoint(files: PublishedModel) -> dict[str, Any]:
     }
 
 
-def _part(part: UNetPart | AutoencoderPart) -> Component:
+def _component(part: Part[Any, Any]) -> Component:
     tensors = part.tensors.values()
     return Component(
         num_parameters=sum(math.prod(tensor.shape) for tensor in tensors),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -77,9 +77,9 @@ def values_of(part: Component) -> dict[str, Any]:
     return {"parameters": part.num_parameters, "bytes": part.num_bytes, "config": dict(part.config)}
 
 
-def component(folder: Path, files: Sequence[Path] | None = None) -> Component:
-    """Count the weights in `folder`, or in some `files` of it, by their headers alone."""
-    files = sorted(folder.glob("*.safetensors")) if files is None else files
+def component(folder: Path) -> Component:
+    """Count the weights in `folder` by their headers alone."""
+    files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise InputError(f"{folder}: has no weights, it should hold a .safetensors file")
     return Component(

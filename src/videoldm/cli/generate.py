@@ -10,7 +10,8 @@ from pathlib import Path
 from videoldm.cli.generate_options import GenerateOptions
 from videoldm.cli.make import Results, draw_contact_sheet, make_all
 from videoldm.cli.options import Verb
-from videoldm.cli.plan import plan_new, plan_repetition
+from videoldm.cli.plan import Plan, plan_new, plan_repetition
+from videoldm.cli.plan_items import plan_items
 from videoldm.core.errors import SomeItemsFailed
 from videoldm.core.progress import silent
 
@@ -20,6 +21,7 @@ examples:
   videoldm generate photo.jpg -o clip.mp4
   videoldm generate photos/ -o clips/ --motion-bucket-id low
   videoldm generate --prompt "a red cube moves to the left" --num-videos-per-prompt 4
+  videoldm generate --items clips.csv -o clips/
   videoldm generate --from clip.mp4 -o again.mp4
 
 An option whose default is None is left to the model, unless it says otherwise. The names that the scripts of Stability,
@@ -31,7 +33,7 @@ def run(options: GenerateOptions) -> None:
     """Plan, generate, write and report. Raises SomeItemsFailed if some of several pictures failed."""
     started, results = time.monotonic(), Results()
     with silent() if options.json_ else nullcontext():
-        plan = plan_new(options) if options.from_ is None else plan_repetition(options)
+        plan = make_plan_of(options)
         try:
             make_all(plan, options, results)
             if options.contact_sheet is not None:
@@ -42,6 +44,13 @@ def run(options: GenerateOptions) -> None:
                 report(results, as_json=options.json_, seconds=time.monotonic() - started)
     if results.failures:
         raise SomeItemsFailed(results.failures, num_items=len(plan.items))
+
+
+def make_plan_of(options: GenerateOptions) -> Plan:
+    """What the options ask for: an earlier clip, a list of clips, or new ones."""
+    if options.from_ is not None:
+        return plan_repetition(options)
+    return plan_new(options) if options.items is None else plan_items(options)
 
 
 def report(results: Results, *, as_json: bool, seconds: float) -> None:

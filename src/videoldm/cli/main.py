@@ -19,6 +19,7 @@ SUMMARIES = {
     "generate": "make clips from pictures or a sentence",
     "train": "train a model by a recipe",
     "bench": "time our networks beside those of diffusers",
+    "convert": "write a published checkpoint in another layout",
     "info": "tell what a model, a video or a picture is",
 }
 

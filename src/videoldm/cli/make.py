@@ -81,7 +81,9 @@ def requests_of(item: Item, plan: Plan, options: GenerateOptions) -> list[Reques
 
     if item.image is not None:
         load_picture(item.image)
-    first = options.request(plan.files, plan.config, loras=plan.loras, image=item.image, prompt=item.prompt)
+    first = (item.choices or options).request(
+        plan.files, plan.config, loras=plan.loras, image=item.image, prompt=item.prompt
+    )
     return [first.model_copy(update={"seed": first.seed + index}) for index in range(len(item.paths))]
 
 

@@ -16,13 +16,13 @@ from videoldm.cli.outputs import check_outputs, output_paths, slug, stems_of
 from videoldm.core.errors import InputError
 from videoldm.core.files import check_writable
 from videoldm.inference.config import Precision
-from videoldm.tasks.config import TaskModelConfig
+from videoldm.tasks.config import TaskModelConfig, TaskName
 from videoldm.tasks.files import ModelFiles
 from videoldm.tasks.folder import NativeFolder
 from videoldm.tasks.lora import LoraChoice, parse_loras
 from videoldm.tasks.open import open_model
 from videoldm.tasks.repeat import stored_settings
-from videoldm.tasks.request import MAX_SEED, Request, check_size
+from videoldm.tasks.request import MAX_SEED, Choices, Request, check_size
 
 BESIDE_FROM = frozenset({"from_", "image", "model", "output", "device", "json_", "contact_sheet"})
 """What may be said when the settings come from an earlier clip."""
@@ -37,6 +37,8 @@ class Item:
     paths: Sequence[Path]
     image: Path | None = None
     prompt: str | None = None
+    choices: Choices | None = None
+    """What was chosen for this one alone; None for what was chosen for all."""
     requests: Sequence[Request] = ()
 
 
@@ -64,16 +66,16 @@ def plan_new(options: GenerateOptions) -> Plan:
     if prompt is not None and not prompt.strip():
         raise InputError(f"--prompt is {prompt!r}, it should say what the clip shows")
     pictures = [] if image is None else find_pictures(image)
-    files = open_model(options.model, variant=options.variant)
-    config = files.config("text-to-video" if image is None else "image-to-video")
-    height, width = options.height or config.height, options.width or config.width
-    try:
-        check_size(height, width, factor=files.size_factor)
-    except InputError as error:
-        raise InputError(f"--{error}") from None
+    files = open_model(options.model, variant=options.variant, unet=options.unet)
+    task = task_for(files, has_picture=image is not None)
+    config = files.config(task)
+    height, width = check_request_size(options, config, files.size_factor)
     for field in ("resize", "noise_aug_strength"):
         if image is None and field in options.model_fields_set:
             warnings.warn(f"{option_name(field)} has no effect without a picture", stacklevel=1)
+    for field in ("fps", "motion_bucket_id"):
+        if task == "text-to-image" and field in options.model_fields_set:
+            warnings.warn(f"{option_name(field)} has no effect on a picture", stacklevel=1)
     num_frames = options.num_frames or config.num_frames
     check_memory(num_frames, height, width)
 
@@ -81,7 +83,8 @@ def plan_new(options: GenerateOptions) -> Plan:
     if seeds[-1] > MAX_SEED:
         raise InputError(f"--seed is {options.seed}, the seed of the last clip should be at most {MAX_SEED}")
     stems = stems_of(pictures) or [slug(prompt or "")]
-    paths = output_paths(options.output, [[f"{stem}-{seed}.mp4" for seed in seeds] for stem in stems])
+    ending = usual_ending(task, num_frames)
+    paths = output_paths(options.output, [[f"{stem}-{seed}{ending}" for seed in seeds] for stem in stems])
     output_fps = options.output_fps or options.fps or config.signals.fps
     flat = [path for row in paths for path in row]
     check_outputs(flat, inputs=pictures, num_frames=num_frames, output_fps=output_fps)
@@ -91,10 +94,25 @@ def plan_new(options: GenerateOptions) -> Plan:
         else [Item(label=str(path), paths=row, image=path) for path, row in zip(pictures, paths, strict=True)]
     )
     check_contact_sheet(options.contact_sheet, taken=[*flat, *pictures])
+    return make_plan(options, items, files, config)
+
+
+def make_plan(options: GenerateOptions, items: Sequence[Item], files: ModelFiles, config: TaskModelConfig) -> Plan:
+    """The plan for new clips of one model."""
     device = find_device(options.device)
     dtype = options.dtype or usual_precision(files, device)
     loras = () if options.lora is None else parse_loras(options.lora)
     return Plan(items=items, files=files, loras=loras, config=config, device=device, dtype=dtype)
+
+
+def check_request_size(options: Choices, config: TaskModelConfig, factor: int) -> tuple[int, int]:
+    """Height and width of the clips; raises InputError for sizes that the model cannot make."""
+    height, width = options.height or config.height, options.width or config.width
+    try:
+        check_size(height, width, factor=factor)
+    except InputError as error:
+        raise InputError(f"--{error}") from None
+    return height, width
 
 
 def plan_repetition(options: GenerateOptions) -> Plan:
@@ -107,10 +125,10 @@ def plan_repetition(options: GenerateOptions) -> Plan:
     model = options.model if "model" in options.model_fields_set else None
     settings = stored_settings(options.from_, image=options.image, model=model, device=device.split(":")[0])
     request = settings.request
-    files = open_model(request.model, variant=request.variant)
+    files = open_model(request.model, variant=request.variant, unet=request.unet)
     check_memory(request.num_frames, request.height, request.width)
     stem = Path(options.from_.removesuffix(".json")).stem
-    [[path]] = output_paths(options.output, [[f"{stem}-again.mp4"]])
+    [[path]] = output_paths(options.output, [[f"{stem}-again{usual_ending(request.task, request.num_frames)}"]])
     inputs = [Path(options.from_), *([Path(request.image)] if request.image else [])]
     check_outputs([path], inputs=inputs, num_frames=request.num_frames, output_fps=request.output_fps)
     check_contact_sheet(options.contact_sheet, taken=[path, *inputs])
@@ -123,6 +141,19 @@ def plan_repetition(options: GenerateOptions) -> Plan:
         device=device,
         dtype=settings.dtype,
     )
+
+
+def task_for(files: ModelFiles, *, has_picture: bool) -> TaskName:
+    """What to do with what is given; with a sentence a picture, if the model can draw those only."""
+    if has_picture:
+        return "image-to-video"
+    draws_only = "text-to-image" in files.tasks and "text-to-video" not in files.tasks
+    return "text-to-image" if draws_only else "text-to-video"
+
+
+def usual_ending(task: TaskName, num_frames: int) -> str:
+    """Of what has no name from the user."""
+    return ".png" if task == "text-to-image" and num_frames == 1 else ".mp4"
 
 
 def usual_precision(files: ModelFiles, device: str) -> Precision:

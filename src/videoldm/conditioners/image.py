@@ -8,8 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
 
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+from videoldm.models.clip.config import CLIP_MEAN, CLIP_STD
 
 
 class ImageConditioner:

@@ -21,3 +21,9 @@ def files_hash(folder: Path, paths: Iterable[Path]) -> str:
     files = sorted(path for path in paths if path.is_file())
     lines = "".join(f"{path.relative_to(folder).as_posix()} {file_hash(path)}\n" for path in files)
     return hashlib.blake2b(lines.encode(), digest_size=20).hexdigest()
+
+
+def combined_hash(paths: Iterable[Path]) -> str:
+    """The hash over the content of files in this order, wherever they lie, 40 hexadecimal digits."""
+    lines = "".join(f"{file_hash(path)}\n" for path in paths)
+    return hashlib.blake2b(lines.encode(), digest_size=20).hexdigest()

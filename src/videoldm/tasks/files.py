@@ -26,6 +26,11 @@ class ModelFiles(Protocol):
         ...
 
     @property
+    def unet(self) -> str | None:
+        """The file of another UNet that takes the place of the model's own; None for its own."""
+        ...
+
+    @property
     def tasks(self) -> Sequence[TaskName]:
         """The tasks that it has weights for."""
         ...

@@ -39,6 +39,7 @@ class NativeFolder:
     name: str
     folder: Path
     variant: None = None
+    unet: None = None
 
     @property
     def tasks(self) -> Sequence[TaskName]:
@@ -63,8 +64,9 @@ class NativeFolder:
 
     def parts(self, task: TaskName) -> ModelParts:
         """See `ModelFiles`."""
+        from videoldm.checkpoints.encoders import image_encoder, text_encoder
         from videoldm.checkpoints.native import autoencoder_part, unet_part
-        from videoldm.tasks.parts import ModelParts, image_encoder, text_encoder
+        from videoldm.tasks.parts import ModelParts
 
         encoder = self.folder / encoder_of(task)
         is_image = encoder.name == "image_encoder"

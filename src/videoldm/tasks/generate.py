@@ -50,8 +50,9 @@ def generate(model: VideoModel, requests: Sequence[Request], *, on_step: OnStep 
         motion_bucket=[request.motion_bucket_id for request in requests],
         noise_level=[request.noise_aug_strength for request in requests],
     )
-    signals: Signals = {"fps": constant(inputs.fps), "motion_bucket": constant(inputs.motion_bucket)}
-    warn_if_untrained(signals, model.config.micro)
+    if model.unet.config.vector_dim is not None:
+        signals: Signals = {"fps": constant(inputs.fps), "motion_bucket": constant(inputs.motion_bucket)}
+        warn_if_untrained(signals, model.config.micro)
     return sample_clips(
         model,
         inputs,

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import CLIPTextModel, CLIPTokenizer
 
-from videoldm.checkpoints.checkpoint import EncoderPart
+from videoldm.checkpoints.encoders import TextEncoder, image_encoder, load_tokenizer, text_encoder
 from videoldm.conditioners.image import ImageConditioner
 from videoldm.conditioners.text import TextConditioner
-from videoldm.core.errors import InputError
 from videoldm.diffusion.denoiser import Denoiser, Network
 from videoldm.diffusion.preconditioning import Preconditioned
 from videoldm.inference.config import Reuse
@@ -24,9 +22,6 @@ from videoldm.tasks.files import ModelFiles
 from videoldm.tasks.folder import encoder_of
 from videoldm.tasks.lora import LoraChoice, apply_loras, parse_loras
 from videoldm.tasks.open import open_model
-from videoldm.tasks.parts import image_encoder, text_encoder
-
-TOKENIZER_FILE = "tokenizer.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,11 +130,6 @@ def load_conditioners(
     return _text_conditioner(text_encoder(encoder), encoder, device), None
 
 
-def _text_conditioner(
-    part: EncoderPart[CLIPTextModel], tokenizer: Path | None, device: str | torch.device
-) -> TextConditioner:
+def _text_conditioner(encoder: TextEncoder, tokenizer: Path | None, device: str | torch.device) -> TextConditioner:
     assert tokenizer is not None
-    part.check()
-    if not (tokenizer / TOKENIZER_FILE).is_file():
-        raise InputError(f"{tokenizer}: has no {TOKENIZER_FILE}, it should be the folder of a text encoder")
-    return TextConditioner(part.load(device=device), CLIPTokenizer.from_pretrained(tokenizer))
+    return TextConditioner(encoder.load(device=device), load_tokenizer(tokenizer))

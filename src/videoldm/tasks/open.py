@@ -20,24 +20,25 @@ def may_be_model(name: str) -> bool:
     return name in shipped_models() or _HUB_ID.fullmatch(name) is not None
 
 
-def open_model(name: str, *, variant: str | None = None) -> ModelFiles:
+def open_model(name: str, *, variant: str | None = None, unet: str | None = None) -> ModelFiles:
     """A model that is in the package, a folder (ours or a pipeline of diffusers), a file, or a model of the hub.
 
-    No weights are read. `variant` names one of several precisions in a pipeline's folder, such as "fp16". Raises
-    InputError if there is no such model or its files do not fit together.
+    No weights are read. `variant` names one of several precisions in a pipeline's folder, such as "fp16", and `unet`
+    the file of another UNet for a published model, such as a distilled one. Raises InputError if there is no such model
+    or its files do not fit together.
     """
     shipped = shipped_models()
-    if name in shipped:
-        return NativeFolder(name=name, folder=shipped[name])
-    path = Path(name)
+    path = shipped.get(name, Path(name))
     if not name.strip():
         raise InputError("model is '', it should be a name or a path")
     if path.is_dir() and is_native(path):
+        if unet is not None:
+            raise InputError(f"model {name} is one of ours, another UNet ({unet}) goes with published models only")
         return NativeFolder(name=name, folder=path)
     if path.exists() or _HUB_ID.fullmatch(name):
         from videoldm.tasks.published import open_published
 
-        return open_published(name, variant=variant)
+        return open_published(name, variant=variant, unet=unet)
     raise InputError(
         f"model {name!r} is neither in the package ({', '.join(shipped)}) nor a folder or file nor a name on the hub "
         "such as stabilityai/stable-video-diffusion-img2vid"

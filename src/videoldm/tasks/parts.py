@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from transformers import CLIPTextModel, CLIPVisionModelWithProjection
-
-from videoldm.checkpoints.checkpoint import EncoderPart
-from videoldm.checkpoints.encoders import EncoderFolder
+from videoldm.checkpoints.encoders import ImageEncoder, TextEncoder
 from videoldm.checkpoints.part import AutoencoderPart, UNetPart
 
 
@@ -21,16 +18,6 @@ class ModelParts:
 
     unet: UNetPart
     autoencoder: AutoencoderPart
-    image_encoder: EncoderPart[CLIPVisionModelWithProjection] | None = None
-    text_encoder: EncoderPart[CLIPTextModel] | None = None
+    image_encoder: ImageEncoder | None = None
+    text_encoder: TextEncoder | None = None
     tokenizer: Path | None = None
-
-
-def image_encoder(folder: Path) -> EncoderFolder[CLIPVisionModelWithProjection]:
-    """The image encoder in a folder."""
-    return EncoderFolder(folder=folder, network=CLIPVisionModelWithProjection)
-
-
-def text_encoder(folder: Path) -> EncoderFolder[CLIPTextModel]:
-    """The text encoder in a folder."""
-    return EncoderFolder(folder=folder, network=CLIPTextModel)

@@ -43,7 +43,7 @@ def stored_settings(source: str, *, image: str | None, model: str | None, device
 
 def _check_weights(request: Request, made_by: str | None, source: str) -> None:
     """Refuse to repeat a clip with other weights than made it."""
-    files = open_model(request.model, variant=request.variant)
+    files = open_model(request.model, variant=request.variant, unet=request.unet)
     if made_by not in (None, files.content_hash(request.task)):
         raise InputError(
             f"{source} was made by other weights than model {request.model} has now: give the folder of the model that "

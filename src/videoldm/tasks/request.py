@@ -54,6 +54,7 @@ class Request(Config):
 
     model: str
     variant: str | None = None
+    unet: str | None = None
     loras: tuple[LoraChoice, ...] = ()
     task: TaskName
     image: str | None = None
@@ -155,6 +156,7 @@ class Choices(Config):
         values = {
             "model": files.name,
             "variant": files.variant,
+            "unet": files.unet,
             "loras": loras,
             "task": config.task,
             "image": None if image is None else str(image),

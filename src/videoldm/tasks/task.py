@@ -73,8 +73,10 @@ def unconditional(task: Task, model: VideoModel) -> Drop:
     return drop_image if context is None else use_context(context)
 
 
-def signal_vector(model: VideoModel, inputs: Inputs, *, num_frames: int) -> Float[Tensor, "b t d"]:
-    """The vector condition that all tasks share."""
+def signal_vector(model: VideoModel, inputs: Inputs, *, num_frames: int) -> Float[Tensor, "b t d"] | None:
+    """The vector condition that all tasks share; None for a UNet that takes none."""
+    if model.unet.config.vector_dim is None:
+        return None
     signals = {
         "fps": constant(inputs.fps),
         "motion_bucket": constant(inputs.motion_bucket),

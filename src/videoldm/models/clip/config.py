@@ -11,6 +11,9 @@ from videoldm.core.config import Config
 
 Activation = Literal["gelu", "quick_gelu"]
 MLP_RATIO = 4
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+"""Of each colour channel in [0, 1], and its deviation below: what CLIP's pictures are normalised with."""
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class TransformerConfig(Config):

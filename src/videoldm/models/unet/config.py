@@ -110,16 +110,20 @@ class UNetConfig(Config):
         """The temporal layers' configuration, None for an image model."""
         return self.temporal if isinstance(self.temporal, TemporalLayers) else None
 
+    def head_channels_at(self, level: int) -> int:
+        """Width of a level's attention heads."""
+        return _at(self.head_channels, level)
+
     @property
     def middle_attention(self) -> AttentionSizes:
         """The sizes of the middle's transformer."""
-        return AttentionSizes(_at(self.head_channels, -1), has_self_attention=True)
+        return AttentionSizes(self.head_channels_at(-1), has_self_attention=True)
 
     def attention_at(self, level: int) -> AttentionSizes | None:
         """The sizes of a level's transformers, None if it has none."""
         if not self.attention_levels[level]:
             return None
-        return AttentionSizes(_at(self.head_channels, level), _at(self.self_attention_levels, level))
+        return AttentionSizes(self.head_channels_at(level), _at(self.self_attention_levels, level))
 
     @model_validator(mode="after")
     def _check_levels(self) -> Self:

@@ -1,0 +1,60 @@
+"""`videoldm convert`: a checkpoint in another layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from videoldm.cli.options import OPTIONS, Verb
+from videoldm.core.config import Config
+from videoldm.core.errors import InputError
+from videoldm.inference.config import Precision
+
+DESCRIPTION = """Write a published checkpoint in another layout, tensor by tensor; values keep their bits.
+
+examples:
+  videoldm convert svd_xt.safetensors svd-xt/ --to diffusers
+  videoldm convert stabilityai/stable-video-diffusion-img2vid svd.safetensors --to sgm
+  videoldm convert svd.safetensors svd-half/ --to diffusers --dtype float16
+"""
+
+
+class ConvertOptions(Config):
+    """What is written where, and how."""
+
+    model_config = OPTIONS
+
+    source: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="SOURCE")]]
+    """A pipeline's folder, a file, or a name on the hub."""
+    target: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="TARGET")]]
+    """The new folder (diffusers) or file (sgm)."""
+    to: Literal["diffusers", "sgm"]
+    """A pipeline's folder as diffusers reads it, or one file as Stability's code reads it."""
+    variant: str | None = None
+    """Which of several precisions in the source's folder to read, such as fp16."""
+    dtype: Precision | None = None
+    """Round all weights to this precision; without it they stay as they are."""
+
+
+def run(options: ConvertOptions) -> None:
+    """Open, check and write."""
+    from videoldm.checkpoints.convert import convert
+    from videoldm.inference.precision import DTYPES
+    from videoldm.tasks.open import open_model
+    from videoldm.tasks.published import PublishedModel
+
+    files = open_model(options.source, variant=options.variant)
+    if not isinstance(files, PublishedModel):
+        raise InputError(f"{options.source}: is a model of our own layout, which only videoldm reads")
+    convert(
+        files.checkpoint,
+        Path(options.target),
+        options.to,
+        dtype=None if options.dtype is None else DTYPES[options.dtype],
+    )
+    print(options.target)
+
+
+VERB = Verb(name="convert", options=ConvertOptions, run=run, description=DESCRIPTION, positional=("source", "target"))
