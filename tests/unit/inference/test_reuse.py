@@ -133,7 +133,7 @@ def test_each_branch_keeps_features_of_its_own(unet):
         joined = together(torch.cat([x, x]), torch.cat([c_noise, c_noise]), Conditioning.cat(branches))
         expected = [one(x, c_noise, branch) for one, branch in zip(alone, branches, strict=True)]
         assert relative_error(joined, torch.cat(expected)) < 1e-5
-    assert relative_error(*expected) > 1e-2
+        assert relative_error(*expected) > 1e-2
 
 
 def test_a_new_run_sees_nothing_of_the_last_one(unet):
