@@ -36,10 +36,9 @@ class InPrecision:
         return self.network(x.to(self.dtype), c_noise, conditioning.to(dtype=self.dtype)).to(x.dtype)
 
 
-def in_own_precision(network: nn.Module) -> Network:
-    """A network as it is if its weights are in float32, else with its input cast to their precision."""
-    dtype = next(network.parameters()).dtype
-    assert isinstance(network, Network)
+def in_precision_of(weights: nn.Module, network: Network) -> Network:
+    """A network as it is if the module whose weights it uses is in float32, else with its input cast to it."""
+    dtype = next(weights.parameters()).dtype
     return network if dtype is torch.float32 else InPrecision(network, dtype)
 
 

@@ -1,6 +1,6 @@
 """What a video model needs beside its weights; torch-free."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import PositiveFloat, PositiveInt
 
@@ -8,6 +8,8 @@ from videoldm.conditioners.config import SVD_MICRO, MicroConfig
 from videoldm.core.config import Config
 from videoldm.core.numbers import NonNegative
 from videoldm.diffusion.config import Euler, Guidance, Preconditioning, Sampler, Schedule, VPrediction
+from videoldm.inference.config import Reuse, Speed
+from videoldm.inference.ladder import LADDER
 
 TaskName = Literal["text-to-image", "text-to-video", "image-to-video"]
 
@@ -19,6 +21,16 @@ class SamplingConfig(Config):
     schedule: Schedule
     sampler: Sampler = Euler()
     guidance: Guidance
+    reuse: Reuse | None = None
+    """Not exact; None computes every step in full."""
+
+    def at(self, speed: Speed) -> Self:
+        """The same on a rung of the speed ladder; `exact` changes nothing."""
+        return self.model_copy(
+            update=LADDER[speed].changes(
+                num_inference_steps=self.num_inference_steps, schedule=self.schedule, guidance=self.guidance
+            )
+        )
 
 
 class SignalDefaults(Config):

@@ -10,9 +10,11 @@ import torch
 from videoldm.checkpoints.encoders import TextEncoder, image_encoder, load_tokenizer, text_encoder
 from videoldm.conditioners.image import ImageConditioner
 from videoldm.conditioners.text import TextConditioner
-from videoldm.diffusion.denoiser import Denoiser
+from videoldm.diffusion.denoiser import Denoiser, Network
 from videoldm.diffusion.preconditioning import Preconditioned
-from videoldm.inference.precision import in_own_precision
+from videoldm.inference.config import Reuse
+from videoldm.inference.precision import in_precision_of
+from videoldm.inference.reuse import Reusing
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.config import TaskModelConfig, TaskName
@@ -50,7 +52,11 @@ class VideoModel:
     @property
     def denoiser(self) -> Denoiser:
         """The UNet as a denoiser of model latents."""
-        return Preconditioned(in_own_precision(self.unet), self.config.preconditioning)
+        return self._denoiser(self.unet)
+
+    def denoiser_for_run(self, num_clips: int, reuse: Reuse | None) -> Denoiser:
+        """The denoiser of one sampling run; with `reuse` it is not exact."""
+        return self._denoiser(self.unet if reuse is None else Reusing(self.unet, reuse, num_clips=num_clips))
 
     @property
     def text_conditioner(self) -> TextConditioner:
@@ -71,6 +77,9 @@ class VideoModel:
     def to_raw_latents(self, latents: torch.Tensor) -> torch.Tensor:
         """Denoised latents to those that the decoder reads."""
         return latents / self.autoencoder.config.scaling_factor
+
+    def _denoiser(self, network: Network) -> Denoiser:
+        return Preconditioned(in_precision_of(self.unet, network), self.config.preconditioning)
 
 
 def load_model(

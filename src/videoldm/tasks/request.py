@@ -21,7 +21,7 @@ from videoldm.diffusion.config import (
     ScheduleName,
     schedule_named,
 )
-from videoldm.inference.config import Precision
+from videoldm.inference.config import Precision, Speed
 from videoldm.tasks.config import SamplingConfig, TaskModelConfig, TaskName
 from videoldm.tasks.files import ModelFiles
 from videoldm.tasks.lora import LoraChoice
@@ -68,6 +68,8 @@ class Request(Config):
     fps: Fps
     motion_bucket_id: NonNegative
     noise_aug_strength: NonNegative
+    speed: Speed = "exact"
+    """The rung of the ladder that `sampling` is on; what it changed is written out there."""
     sampling: SamplingConfig
     output_fps: PlaybackRate
 
@@ -111,6 +113,9 @@ class Choices(Config):
     """How much should move: low, medium, high or a number, usually up to 255."""
     noise_aug_strength: NonNegative | None = None
     """Noise added to the picture; more of it lets the clip move away from the picture."""
+    speed: Speed = "exact"
+    """How much to give up for speed: exact gives up nothing, turbo most. Other options go before what it would choose;
+    docs/speed.md has the losses."""
     num_inference_steps: Steps | None = None
     """Steps of the sampler; more are slower and finer."""
     sampler: SamplerName | None = None
@@ -166,6 +171,7 @@ class Choices(Config):
             "motion_bucket_id": self._motion_bucket(config),
             # Without a picture there is nothing to add noise to, and training says so too.
             "noise_aug_strength": 0 if image is None else _either(self.noise_aug_strength, config.signals.noise_level),
+            "speed": self.speed,
             "sampling": self._sampling(config.sampling),
             "output_fps": self.output_fps or fps,
         }
@@ -181,6 +187,8 @@ class Choices(Config):
                 return bucket
 
     def _sampling(self, default: SamplingConfig) -> SamplingConfig:
+        """The model's, as the speed changes it, as the user changes that."""
+        default = default.at(self.speed)
         changes: dict[str, Any] = {"guidance": self._guidance(default.guidance)}
         if self.num_inference_steps is not None:
             changes["num_inference_steps"] = self.num_inference_steps

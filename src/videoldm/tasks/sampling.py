@@ -59,7 +59,8 @@ def sample_latents(
     task = TASKS[model.config.task]
     factor = model.autoencoder.config.factor
     conditioning = task.conditioning(model, inputs, num_frames=num_frames)
-    denoise = Guided(model.denoiser, sampling.guidance, drop=unconditional(task, model))
+    denoiser = model.denoiser_for_run(len(inputs.samples), sampling.reuse)
+    denoise = Guided(denoiser, sampling.guidance, drop=unconditional(task, model))
     sigmas = schedule_sigmas(sampling.schedule, sampling.num_inference_steps)
     shape = (num_frames, model.unet.config.in_channels, height // factor, width // factor)
     noise = start_noise(inputs.samples, shape, float(sigmas[0])).to(model.device)

@@ -60,7 +60,7 @@ def test_motion_by_name() -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["--sed", "1"], "make: --sed is no option, did you mean --seed?"),
+        (["--sed", "1"], "make: --sed is no option, did you mean --seed or --speed?"),
         (["--steps", "1"], "make: --steps is no option, did you mean --num-inference-steps?"),
         (["-z"], "make: -z is no option, the options are --fps, --from, "),
         (["--seed"], "make: --seed has no value after it"),

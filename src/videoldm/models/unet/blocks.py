@@ -70,15 +70,11 @@ class DownLevel(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.downsample = downsample
 
-    def forward(self, frames: Float[Tensor, "bt c h w"], conditions: BlockConditions) -> list[Tensor]:
-        """Return the output of every layer, the last one being the level's."""
-        outputs: list[Tensor] = []
-        for block in self.blocks:
-            frames = block(frames, conditions)
-            outputs.append(frames)
-        if self.downsample is not None:
-            outputs.append(self.downsample(frames))
-        return outputs
+    @property
+    def layers(self) -> list[UNetBlock | Downsample]:
+        """In the order in which they run; the UNet keeps the output of each for the way up."""
+        blocks = [block for block in self.blocks if isinstance(block, UNetBlock)]
+        return [*blocks, *([] if self.downsample is None else [self.downsample])]
 
 
 class Middle(nn.Module):
@@ -103,13 +99,8 @@ class UpLevel(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.upsample = upsample
 
-    def forward(
-        self, frames: Float[Tensor, "bt c h w"], skips: list[Tensor], conditions: BlockConditions
-    ) -> Float[Tensor, "bt c2 h2 w2"]:
-        """Transform frames, taking `skips` from the list's end; enlarge to the size of the next skip."""
-        for block in self.blocks:
-            frames = block(torch.cat([frames, skips.pop()], dim=1), conditions)
-        if self.upsample is None:
-            return frames
-        height, width = skips[-1].shape[2:]
-        return self.upsample(frames, (height, width))
+    @property
+    def layers(self) -> list[tuple[UNetBlock, Upsample | None]]:
+        """In the order in which they run, each with the upsampling that follows it."""
+        blocks = [block for block in self.blocks if isinstance(block, UNetBlock)]
+        return [*((block, None) for block in blocks[:-1]), (blocks[-1], self.upsample)]

@@ -1,5 +1,8 @@
 """The video UNet (SVD, D.2; Video LDM, section 3.1); without temporal layers it is the image UNet it grew from."""
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -46,19 +49,42 @@ class VideoUNet(nn.Module):
 
         Raises ValueError if the conditioning does not fit the configuration or x.
         """
+        output, _ = self.forward_reusing(x, c_noise, conditioning, depth=1)
+        return output
+
+    def forward_reusing(
+        self,
+        x: Float[Tensor, "b t c h w"],
+        c_noise: Float[Tensor, "b"],
+        conditioning: Conditioning,
+        *,
+        depth: int,
+        deep: Float[Tensor, "bt d h2 w2"] | None = None,
+    ) -> tuple[Float[Tensor, "b t c_out h w"], Float[Tensor, "bt d h2 w2"]]:
+        """Return F(x; c_noise) and what reached the `depth` last blocks from below them.
+
+        Given that as `deep` from an earlier call, only the `depth` outermost layers of either way run: conv_in counts
+        as the first layer on the way down. (DeepCache, arXiv 2312.00858, section 3.2)
+        """
         self._check(x, c_noise, conditioning)
+        assert 1 <= depth <= self.max_depth, f"depth is {depth}, this UNet has {self.max_depth}"
         num_frames = x.shape[1]
         conditions = self._block_conditions(x, c_noise, conditioning)
         joined = x if conditioning.concat is None else torch.cat([x, conditioning.concat], dim=2)
-        frames = self.conv_in(fold_frames(joined))
-        skips = [frames]
-        for level in self.down:
-            skips += level(skips[-1], conditions)
-        frames = self.middle(skips[-1], conditions)
-        for level in self.up:
-            frames = level(frames, skips, conditions)
+        down, up = _layers(self.down), _layers(self.up)
+        skips = [self.conv_in(fold_frames(joined))]
+        _descend(down[: depth - 1], skips, conditions)
+        if deep is None:
+            _descend(down[depth - 1 :], skips, conditions)
+            deep = _ascend(up[:-depth], self.middle(skips[-1], conditions), skips, conditions)
+        frames = _ascend(up[-depth:], deep, skips, conditions)
         frames = self.conv_out(F.silu(self.norm_out(frames)))
-        return unfold_frames(frames, num_frames).contiguous()
+        return unfold_frames(frames, num_frames).contiguous(), deep
+
+    @property
+    def max_depth(self) -> int:
+        """The number of layers on either way, conv_in's among them."""
+        return len(_layers(self.up))
 
     def _block_conditions(self, x: Tensor, c_noise: Tensor, conditioning: Conditioning) -> BlockConditions:
         context, temporal_context = conditioning.context, conditioning.temporal_tokens
@@ -96,6 +122,32 @@ class VideoUNet(nn.Module):
         _check_shape("frame_mask", conditioning.frame_mask, None)
         if conditioning.image_only is not None:
             _check_shape("image_only", conditioning.image_only, (b, t))
+
+
+def _layers(levels: Iterable[Any]) -> list[Any]:
+    """All layers of levels, in the order in which they run."""
+    return [layer for level in levels for layer in level.layers]
+
+
+def _descend(layers: Sequence[UNetBlock | Downsample], skips: list[Tensor], conditions: BlockConditions) -> None:
+    """Run layers of the way down, each on the last of `skips`, and append their outputs."""
+    for layer in layers:
+        skips.append(layer(skips[-1], conditions) if isinstance(layer, UNetBlock) else layer(skips[-1]))
+
+
+def _ascend(
+    layers: Sequence[tuple[UNetBlock, Upsample | None]],
+    frames: Tensor,
+    skips: list[Tensor],
+    conditions: BlockConditions,
+) -> Tensor:
+    """Run layers of the way up: each is joined by a skip from the list's end and enlarges to the size of the next."""
+    for block, upsample in layers:
+        frames = block(torch.cat([frames, skips.pop()], dim=1), conditions)
+        if upsample is not None:
+            height, width = skips[-1].shape[2:]
+            frames = upsample(frames, (height, width))
+    return frames
 
 
 def _check_shape(name: str, value: Tensor | None, expected: tuple[int | None, ...] | None) -> None:
