@@ -1,8 +1,8 @@
 """Choices of how networks run; torch-free."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import PositiveInt
+from pydantic import NonNegativeInt, PositiveInt, model_validator
 
 from videoldm.core.config import Config
 
@@ -18,3 +18,19 @@ class Reuse(Config):
 
     interval: PositiveInt
     depth: PositiveInt = 1
+
+
+class Tiles(Config):
+    """Decode a picture in overlapping squares, blended linearly where they overlap; memory is that of one of them.
+
+    NOT exact: group norms then see the statistics of a tile, the attention nothing beyond it.
+    """
+
+    size_px: PositiveInt = 512
+    overlap_px: NonNegativeInt = 128
+
+    @model_validator(mode="after")
+    def _check_overlap(self) -> Self:
+        if self.overlap_px >= self.size_px:
+            raise ValueError(f"overlap_px = {self.overlap_px} must be less than size_px = {self.size_px}")
+        return self

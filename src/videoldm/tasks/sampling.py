@@ -11,6 +11,7 @@ from videoldm.diffusion.noise import SeededNoise, start_noise
 from videoldm.diffusion.samplers.sample import sample
 from videoldm.diffusion.samplers.steps import OnStep, ignore
 from videoldm.diffusion.schedules import schedule_sigmas
+from videoldm.inference.decode import decode
 from videoldm.tasks.config import SamplingConfig
 from videoldm.tasks.model import VideoModel
 from videoldm.tasks.registry import TASKS
@@ -42,7 +43,7 @@ def sample_clips(
         width=width or model.config.width,
         on_step=on_step,
     )
-    return model.autoencoder.decode(model.to_raw_latents(latents)).clamp(-1, 1).float().cpu()
+    return decode(model.autoencoder, model.to_raw_latents(latents)).clamp_(-1, 1).float()
 
 
 def sample_latents(

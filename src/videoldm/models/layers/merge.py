@@ -28,9 +28,12 @@ class Merge(nn.Module):
         image_only: Bool[Tensor, "bt"] | None = None,
     ) -> Float[Tensor, "bt ..."]:
         """Blend the two branches of all frames."""
-        share = self.mix_factor.sigmoid()
-        if self.weighted == "temporal":
-            share = 1 - share
+        share = self.spatial_share()
         if image_only is not None:
             share = torch.where(image_only, 1.0, share).view(-1, *[1] * (spatial.ndim - 1))
         return torch.lerp(temporal.to(spatial.dtype), spatial, share.to(spatial.dtype))
+
+    def spatial_share(self) -> Float[Tensor, "1"]:
+        """The weight of the spatial branch; that of the temporal one is the rest to 1."""
+        share = self.mix_factor.sigmoid()
+        return share if self.weighted == "spatial" else 1 - share

@@ -1,0 +1,90 @@
+"""Decoding in bounded memory, with a result that does not depend on how the work is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, product
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from videoldm.core.errors import InputError
+from videoldm.inference.config import Tiles
+from videoldm.inference.decoder_sizes import Cut, map_sizes
+from videoldm.inference.decoder_stages import stages
+from videoldm.inference.stored_map import StoredMap
+from videoldm.inference.tiling import spans
+from videoldm.models.autoencoder.network import Autoencoder
+from videoldm.models.layers.convolution import TemporalConv
+from videoldm.models.layers.frames import clips_to_frames, frames_to_clips
+
+
+@torch.no_grad()
+def decode(
+    autoencoder: Autoencoder,
+    latents: Float[Tensor, "b t z h w"],
+    *,
+    chunk_frames: int | None = None,
+    tiles: Tiles | None = None,
+    device: torch.device | str = "cpu",
+) -> Float[Tensor, "b t c hf wf"]:
+    """Decode raw latents as `Autoencoder.decode` does, but clip by clip and layer by layer in bounded memory.
+
+    Every layer goes over the whole clip before the next one starts: layers over space in chunks of frames, layers over
+    time in chunks of pixels, so that no chunk has a border where the clip has none. Statistics of group norms over the
+    clip are gathered before they are used. So the result does not depend on `chunk_frames`, the number of frames of
+    full size in work at a time; None suits it to the machine. Beside the chunk one map of the clip is kept.
+
+    `tiles` bound memory further and are NOT exact, see `Tiles`. Finished frames go to `device`. Raises InputError if
+    `chunk_frames` is less than 1 or the tiles are not whole latents.
+    """
+    if chunk_frames is not None and chunk_frames < 1:
+        raise InputError(f"chunk_frames is {chunk_frames}, it should be at least 1")
+    batch, num_frames, _, height, width = latents.shape
+    factor = autoencoder.config.factor
+    size = (autoencoder.config.pixel_channels, height * factor, width * factor)
+    pixels = torch.zeros(batch, num_frames, *size, dtype=latents.dtype, device=device)
+    rows, columns = spans(tiles, height, factor=factor), spans(tiles, width, factor=factor)
+    for (clip, target), row, column in product(zip(latents, pixels, strict=True), rows, columns):
+        frames = _frames(autoencoder, clip[:, :, row.latents, column.latents], chunk_frames)
+        share = (row.share[:, None] * column.share).to(latents.device)
+        for frame, place in zip(frames, target[:, :, row.pixels, column.pixels], strict=True):
+            place.add_((frame * share).to(place))
+    return pixels
+
+
+def _frames(
+    autoencoder: Autoencoder, latents: Float[Tensor, "t z h w"], chunk_frames: int | None
+) -> Iterator[Float[Tensor, "c hf wf"]]:
+    """The decoded frames of one clip, in their order."""
+    config, decoder = autoencoder.config, autoencoder.decoder
+    sizes = map_sizes(config, *latents.shape[2:])
+    cut = Cut.of(sizes, len(latents), chunk_frames=chunk_frames, device=latents.device.type)
+    largest = max(size.numbers for size in sizes)
+    stored = StoredMap(latents.contiguous(memory_format=torch.channels_last), cut, largest=largest)
+    sizes_left = iter(sizes)
+    for stage in stages(decoder):
+        if stage.temporal is not None:
+            stored.apply(stage.per_frame, stage.temporal, next(sizes_left))
+            continue
+        patches = map(stage.per_frame, stored.frames.split(cut.chunk_frames))
+        if decoder.temporal_conv_out is not None:
+            patches = _convolved(decoder.temporal_conv_out, patches)
+        for chunk in patches:
+            yield from F.pixel_shuffle(chunk, config.patch_size)
+
+
+def _convolved(conv: TemporalConv, chunks: Iterator[Float[Tensor, "n c h w"]]) -> Iterator[Float[Tensor, "n c h w"]]:
+    """The frames of a clip convolved over time, each as soon as the chunks with those after it are there."""
+    halo = conv.weight.shape[2] // 2
+    first = next(chunks)
+    edge = first.new_zeros(halo, *first.shape[1:])
+    window = edge
+    for chunk in chain((first,), chunks, (edge,)):
+        window = torch.cat((window, chunk))
+        if len(window) > 2 * halo:
+            convolved = conv(frames_to_clips(window, len(window)))[:, :, halo : len(window) - halo]
+            yield clips_to_frames(convolved, first.shape[2])
+            window = window[len(window) - 2 * halo :]

@@ -1,0 +1,60 @@
+"""Sizes of the decoder's maps, and how much of them is in work at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from videoldm.models.autoencoder.config import AutoencoderConfig
+
+# Numbers in work at a time where nothing else is said. A CPU is fastest while they fit its cache, a GPU while one
+# launch does much.
+CPU_NUMBERS, GPU_NUMBERS = 2**20, 2**26
+
+
+@dataclass(frozen=True)
+class MapSize:
+    """One frame of a layer's map."""
+
+    channels: int
+    height: int
+    width: int
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers a frame has."""
+        return self.channels * self.height * self.width
+
+
+def map_sizes(config: AutoencoderConfig, height: int, width: int) -> list[MapSize]:
+    """What each residual block of the decoder makes of a frame of latents of the given size, in their order."""
+    sizes = [MapSize(config.channels[-1], height, width)] * 2
+    for level, channels in enumerate(reversed(config.channels)):
+        sizes += [MapSize(channels, height * 2**level, width * 2**level)] * (config.num_res_blocks + 1)
+    return sizes
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How much of a clip is in work at a time."""
+
+    num_frames: int
+    chunk_frames: int
+    """Frames of any size at a time in layers over space, more where they fit `working`."""
+    working: int
+    """Numbers at a time in layers over time."""
+
+    @classmethod
+    def of(cls, sizes: list[MapSize], num_frames: int, *, chunk_frames: int | None, device: str) -> Cut:
+        """The cut into the given chunks, or for None into what suits the kind of device."""
+        largest = max(size.numbers for size in sizes)
+        working = CPU_NUMBERS if device == "cpu" else GPU_NUMBERS
+        chunk_frames = min(num_frames, chunk_frames or max(1, working // largest))
+        return cls(num_frames, chunk_frames, min(working, chunk_frames * largest))
+
+    def frames(self, size: MapSize) -> int:
+        """Frames at a time of a map of the given size."""
+        return min(self.num_frames, max(self.chunk_frames, self.working // size.numbers))
+
+    def pixels(self, size: MapSize) -> int:
+        """Pixels at a time, in all frames, of a map of the given size."""
+        return max(1, self.working // (self.num_frames * size.channels))

@@ -1,0 +1,83 @@
+"""The one map of a clip that decoding keeps."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from videoldm.inference.decoder_sizes import Cut, MapSize
+from videoldm.inference.decoder_stages import PerFrame
+from videoldm.inference.moments import Moments
+from videoldm.models.layers.resnet import SpatioTemporalResBlock
+
+
+class StoredMap:
+    """What a layer made of the frames of a clip; the next layer's result takes its place in memory.
+
+    It lies channels last, where both a frame, for layers over space, and a few pixels of all frames, for layers over
+    time, are plain views.
+    """
+
+    def __init__(self, frames: Float[Tensor, "t c h w"], cut: Cut, *, largest: int) -> None:
+        """Start from `frames`; frames of later layers will have at most `largest` numbers."""
+        self.frames = frames
+        self._cut = cut
+        self._largest = largest
+
+    def apply(self, per_frame: PerFrame, temporal: SpatioTemporalResBlock, size: MapSize) -> None:
+        """Replace the map by what layers over space, which lead to the given size, and a block over time make of it."""
+        moments = self._replace(per_frame, size)
+        self._add_temporal(temporal, moments, chunk_pixels=self._cut.pixels(size))
+
+    def _replace(self, per_frame: PerFrame, size: MapSize) -> Moments:
+        """Replace each frame by its image, and return the moments of the new map."""
+        chunk_frames = self._cut.frames(size)
+        starts = range(0, len(self.frames), chunk_frames)
+        moments = Moments()
+        result = self._view(size)
+        # Both maps begin at the same place. Growing frames are written from the last on, shrinking ones from the
+        # first on, so that none lands on one that is still to be read.
+        for start in reversed(starts) if size.numbers >= self.frames[0].numel() else starts:
+            chunk = slice(start, start + chunk_frames)
+            _write(per_frame(self.frames[chunk]), result[chunk], moments)
+        self.frames = result
+        return moments
+
+    def _add_temporal(self, layer: SpatioTemporalResBlock, moments: Moments, *, chunk_pixels: int) -> None:
+        """Merge the map, whose moments are given, with what the block over time makes of it.
+
+        The block's hidden layer is computed twice, for its moments and for its use, as it would be a second map.
+        """
+        assert layer.temporal is not None
+        assert layer.merge is not None
+        block, share = layer.temporal, 1 - layer.merge.spatial_share().item()
+        norm1 = moments.fix(block.norm1)
+
+        def hidden(pixels: Tensor) -> Tensor:
+            return block.conv1(F.silu(norm1(pixels), inplace=True))
+
+        clip = self.frames.view(*self.frames.shape[:2], -1).movedim(0, 1).unsqueeze(0)
+        hidden_moments = Moments()
+        for pixels in clip.split(chunk_pixels, dim=3):
+            hidden_moments.add(hidden(pixels))
+        norm2 = hidden_moments.fix(block.norm2)
+        # The block's skip connection leaves the map as it is: the merge is the map plus a share of the change.
+        for pixels in clip.split(chunk_pixels, dim=3):
+            pixels.add_(block.conv2(F.silu(norm2(hidden(pixels)), inplace=True)), alpha=share)
+
+    @cached_property
+    def _memory(self) -> Float[Tensor, " numbers"]:
+        return self.frames.new_empty(len(self.frames) * self._largest)
+
+    def _view(self, size: MapSize) -> Float[Tensor, "t c h w"]:
+        memory = self._memory[: len(self.frames) * size.numbers]
+        return memory.view(-1, size.height, size.width, size.channels).permute(0, 3, 1, 2)
+
+
+def _write(frames: Tensor, target: Tensor, moments: Moments) -> None:
+    # A function of its own, so that the chunk is freed before the next one is computed.
+    moments.add(frames)
+    target.copy_(frames)

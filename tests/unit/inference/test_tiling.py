@@ -1,0 +1,61 @@
+import pytest
+import torch
+from pydantic import ValidationError
+from tiny_decoders import TEMPORAL
+from tiny_networks import AUTOENCODER, numbers, randomise, relative_error
+
+from videoldm.core.errors import InputError
+from videoldm.inference.config import Tiles
+from videoldm.inference.decode import decode
+from videoldm.inference.tiling import spans
+from videoldm.models.autoencoder.network import Autoencoder
+
+
+@pytest.mark.parametrize("num_latents", [1, 3, 4, 5, 8, 9, 23])
+@pytest.mark.parametrize(("size", "overlap"), [(16, 0), (16, 4), (16, 8), (16, 12)])
+def test_shares_add_up_to_one_everywhere(num_latents, size, overlap):
+    total = torch.zeros(num_latents * 4)
+    for span in spans(Tiles(size_px=size, overlap_px=overlap), num_latents, factor=4):
+        assert span.pixels == slice(span.latents.start * 4, span.latents.stop * 4)
+        assert span.latents.stop - span.latents.start == min(num_latents, 4)
+        assert (span.share > 0).all()
+        total[span.pixels] += span.share
+    assert torch.allclose(total, torch.ones_like(total))
+
+
+def test_neighbours_overlap_as_told_and_are_blended_linearly():
+    first, second = spans(Tiles(size_px=16, overlap_px=8), 6, factor=4)
+    assert (first.latents, second.latents) == (slice(0, 4), slice(2, 6))
+    rising = (torch.arange(8) + 0.5) / 8
+    assert torch.allclose(first.share, torch.cat([torch.ones(8), 1 - rising]))
+    assert torch.allclose(second.share, torch.cat([rising, torch.ones(8)]))
+
+
+def test_a_picture_that_fits_a_tile_is_decoded_exactly():
+    temporal = randomise(Autoencoder(TEMPORAL))
+    latents = numbers(1, 2, 3, 4, 3)
+    assert torch.equal(decode(temporal, latents, tiles=Tiles(size_px=16, overlap_px=8)), decode(temporal, latents))
+
+
+@pytest.mark.parametrize("config", [AUTOENCODER, TEMPORAL])
+def test_tiles_agree_with_each_other_and_with_the_part_of_the_picture_that_they_show(config):
+    """The left part of the left tile is what decoding that tile alone gives, whatever the chunk."""
+    autoencoder = randomise(Autoencoder(config))
+    latents = numbers(1, 3, 3, 4, 7)
+    tiled = decode(autoencoder, latents, tiles=Tiles(size_px=16, overlap_px=4), chunk_frames=2)
+    alone = decode(autoencoder, latents[..., :4])
+    assert relative_error(tiled[..., :12], alone[..., :12]) < 1e-5
+    assert relative_error(tiled[..., 12:16], alone[..., 12:16]) > 1e-2
+
+
+@pytest.mark.parametrize(("size", "overlap", "wrong"), [(18, 4, "size_px"), (16, 6, "overlap_px")])
+def test_tiles_that_are_not_whole_latents_are_refused(size, overlap, wrong):
+    autoencoder = Autoencoder(AUTOENCODER)
+    value = {"size_px": size, "overlap_px": overlap}[wrong]
+    with pytest.raises(InputError, match=f"{wrong} of the tiles is {value}, it should be a multiple of 4"):
+        decode(autoencoder, numbers(1, 1, 3, 8, 8), tiles=Tiles(size_px=size, overlap_px=overlap))
+
+
+def test_tiles_must_move_on():
+    with pytest.raises(ValidationError, match="overlap_px = 16 must be less than size_px = 16"):
+        Tiles(size_px=16, overlap_px=16)
