@@ -10,9 +10,10 @@ Precision = Literal["float32", "float16", "bfloat16"]
 
 
 class Tiles(Config):
-    """Decode a picture in overlapping squares, blended linearly where they overlap; memory is that of one of them.
+    """Decode a picture in overlapping squares, blended linearly where they overlap, in the memory of one of them.
 
-    NOT exact: group norms then see the statistics of a tile, the attention nothing beyond it.
+    NOT exact: group norms see the statistics of a tile, and attention nothing beyond it. Distance to the exact decode
+    of 384x256 pictures by mini: 62 dB for tiles of 256 with overlap 64, 46 dB for 128 with 32, 35 dB for 128 with 0.
     """
 
     size_px: PositiveInt = 512

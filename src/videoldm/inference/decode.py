@@ -62,8 +62,7 @@ def _frames(
     config, decoder = autoencoder.config, autoencoder.decoder
     sizes = map_sizes(config, *latents.shape[2:])
     cut = Cut.of(sizes, len(latents), chunk_frames=chunk_frames, device=latents.device.type)
-    largest = max(size.numbers for size in sizes)
-    stored = StoredMap(latents.contiguous(memory_format=torch.channels_last), cut, largest=largest)
+    stored = StoredMap(latents.contiguous(memory_format=torch.channels_last), cut)
     sizes_left = iter(sizes)
     for stage in stages(decoder):
         if stage.temporal is not None:

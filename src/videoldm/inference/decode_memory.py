@@ -34,7 +34,7 @@ def decode_peak_bytes(
     steps = list(pairwise(sizes))
     folded = [16 * before.channels**2 if after.height != before.height else 0 for before, after in steps]
     if isinstance(config.decoder, TemporalDecoder):
-        stored = num_frames * max(size.numbers for size in sizes)
+        stored = num_frames * cut.largest
         in_work = max(
             weights + cut.frames(after) * _in_work(before, after, is_stored=True)
             for weights, (before, after) in zip(folded, steps, strict=True)

@@ -38,18 +38,20 @@ class Cut:
     """How much of a clip is in work at a time."""
 
     num_frames: int
+    largest: int
+    """Numbers of a frame of the largest map."""
     chunk_frames: int
-    """Frames of any size at a time in layers over space, more where they fit `working`."""
+    """Frames at a time in layers over space; of smaller maps more, as many as have `working` numbers."""
     working: int
     """Numbers at a time in layers over time."""
 
     @classmethod
     def of(cls, sizes: list[MapSize], num_frames: int, *, chunk_frames: int | None, device: str) -> Cut:
-        """The cut into the given chunks, or for None into what suits the kind of device."""
+        """The cut into the given chunks, or for None into those that suit the kind of device."""
         largest = max(size.numbers for size in sizes)
         working = CPU_NUMBERS if device == "cpu" else GPU_NUMBERS
         chunk_frames = min(num_frames, chunk_frames or max(1, working // largest))
-        return cls(num_frames, chunk_frames, min(working, chunk_frames * largest))
+        return cls(num_frames, largest, chunk_frames, min(working, chunk_frames * largest))
 
     def frames(self, size: MapSize) -> int:
         """Frames at a time of a map of the given size."""

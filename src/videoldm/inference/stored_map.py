@@ -21,11 +21,9 @@ class StoredMap:
     time, are plain views.
     """
 
-    def __init__(self, frames: Float[Tensor, "t c h w"], cut: Cut, *, largest: int) -> None:
-        """Start from `frames`; frames of later layers will have at most `largest` numbers."""
+    def __init__(self, frames: Float[Tensor, "t c h w"], cut: Cut) -> None:
         self.frames = frames
         self._cut = cut
-        self._largest = largest
 
     def apply(self, per_frame: PerFrame, temporal: SpatioTemporalResBlock, size: MapSize) -> None:
         """Replace the map by what layers over space, which lead to the given size, and a block over time make of it."""
@@ -70,7 +68,7 @@ class StoredMap:
 
     @cached_property
     def _memory(self) -> Float[Tensor, " numbers"]:
-        return self.frames.new_empty(len(self.frames) * self._largest)
+        return self.frames.new_empty(self._cut.num_frames * self._cut.largest)
 
     def _view(self, size: MapSize) -> Float[Tensor, "t c h w"]:
         memory = self._memory[: len(self.frames) * size.numbers]

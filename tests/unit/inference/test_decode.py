@@ -27,9 +27,8 @@ def whole(autoencoder, latents):
 
 
 @pytest.mark.parametrize("chunk_frames", [1, 2, 3, NUM_FRAMES - 1, NUM_FRAMES, NUM_FRAMES + 5, None])
-@pytest.mark.parametrize(("height", "width"), [(2, 2), (5, 3)])
-def test_result_does_not_depend_on_the_chunk(autoencoder, chunk_frames, height, width):
-    latents = numbers(1, NUM_FRAMES, 3, height, width)
+def test_result_does_not_depend_on_the_chunk(autoencoder, chunk_frames):
+    latents = numbers(1, NUM_FRAMES, 3, 5, 3)
     expected = whole(autoencoder, latents)
     assert relative_error(decode(autoencoder, latents, chunk_frames=chunk_frames), expected) < 1e-5
 

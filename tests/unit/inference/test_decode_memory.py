@@ -27,6 +27,7 @@ def peak_bytes(config, *, num_frames, height, width, precision, chunk_frames, ti
 
 WIDE = {"channels": (32, 64, 64), "num_res_blocks": 1, "norm_groups": 8}
 CONFIGS = {name: DECODERS[name].model_copy(update=WIDE) for name in ("plain", "temporal", "patches")}
+CONFIGS["equal widths"] = CONFIGS["temporal"].model_copy(update={"channels": (32, 32, 32)})
 
 
 @pytest.mark.parametrize("name", sorted(CONFIGS))

@@ -1,14 +1,22 @@
+from fractions import Fraction
+
 import pytest
 import torch
 from pydantic import ValidationError
 from tiny_decoders import TEMPORAL
 from tiny_networks import AUTOENCODER, numbers, randomise, relative_error
 
+from videoldm.assets.models import shipped_models
+from videoldm.checkpoints.native import load_autoencoder
 from videoldm.core.errors import InputError
 from videoldm.inference.config import Tiles
 from videoldm.inference.decode import decode
 from videoldm.inference.tiling import spans
+from videoldm.measures.psnr import psnr
 from videoldm.models.autoencoder.network import Autoencoder
+from videoldm.synthetic.config import WorldOptions
+from videoldm.synthetic.render import render
+from videoldm.synthetic.scene import sample_scene
 
 
 @pytest.mark.parametrize("num_latents", [1, 3, 4, 5, 8, 9, 23])
@@ -59,3 +67,15 @@ def test_tiles_that_are_not_whole_latents_are_refused(size, overlap, wrong):
 def test_tiles_must_move_on():
     with pytest.raises(ValidationError, match="overlap_px = 16 must be less than size_px = 16"):
         Tiles(size_px=16, overlap_px=16)
+
+
+@torch.no_grad()
+def test_loss_of_tiles_on_pictures_is_small_and_falls_with_size_and_overlap():
+    """Measured on 2026-11-21 (2-core CPU, float32): 50.9, 42.8 and 35.4 dB to the exact decode; bounds 3 dB below."""
+    mini = load_autoencoder(shipped_models()["mini"] / "autoencoder")
+    scenes = [sample_scene(2026, "test", index, WorldOptions()) for index in range(2)]
+    latents = mini.encode(render(scenes, num_frames=1, fps=Fraction(7), height=96, width=160).pixels).mode()
+    exact = decode(mini, latents).clamp(-1, 1)
+    for size, overlap, bound in ((96, 32, 48), (64, 32, 40), (64, 0, 32)):
+        tiled = decode(mini, latents, tiles=Tiles(size_px=size, overlap_px=overlap)).clamp(-1, 1)
+        assert bound < psnr(tiled, exact).mean() < bound + 6
