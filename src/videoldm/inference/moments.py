@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -11,6 +13,14 @@ from torch.nn import functional as F
 
 # PyTorch's CPU kernel adds one number after the other in float32: 100,000 rows cost three digits, 1,000 none.
 MAX_CPU_ROWS = 1024
+
+
+class Moments(NamedTuple):
+    """How many values each channel has in some pieces, their mean and their variance."""
+
+    counts: Float[Tensor, "*rows pieces"]
+    means: Float[Tensor, "*rows pieces c"]
+    variances: Float[Tensor, "*rows pieces c"]
 
 
 @dataclass(frozen=True)
@@ -34,41 +44,21 @@ class FixedNorm:
         )
 
 
-class Moments:
-    """Mean and variance of each channel over all frames that were added.
+def moments_of(frames: Float[Tensor, "n c h w"]) -> Moments:
+    """Read frames once."""
+    num_channels = frames.shape[1]
+    rows = frames.movedim(1, -1).reshape(-1, num_channels)
+    parts = rows.split(MAX_CPU_ROWS if frames.is_cpu else len(rows))
+    unused = torch.zeros(num_channels, dtype=torch.promote_types(frames.dtype, torch.float32), device=frames.device)
+    # As pictures of one column, which the fast kernels for channels-last pictures read.
+    read = [torch.batch_norm_update_stats(part.t()[None, ..., None], unused, unused, 0.0) for part in parts]
+    counts = [torch.full((), len(part), dtype=torch.float64, device=frames.device) for part in parts]
+    return Moments(torch.stack(counts), *(torch.stack(moment) for moment in zip(*read, strict=True)))
 
-    Every piece is read once. The pieces' moments are joined in float64 by the law of total variance, which unlike the
-    mean of squares does not cancel where means are large.
-    """
 
-    def __init__(self) -> None:
-        self._means: list[Tensor] = []
-        self._variances: list[Tensor] = []
-        self._counts: list[int] = []
-
-    def add(self, frames: Float[Tensor, "n c h w"]) -> None:
-        """Take in more values of each channel."""
-        num_channels = frames.shape[1]
-        rows = frames.movedim(1, -1).reshape(-1, num_channels)
-        unused = torch.zeros(num_channels, dtype=torch.promote_types(frames.dtype, torch.float32), device=frames.device)
-        for part in rows.split(MAX_CPU_ROWS if frames.is_cpu else len(rows)):
-            # As a picture of one column, which the fast kernels for channels-last pictures read.
-            mean, variance = torch.batch_norm_update_stats(part.t()[None, ..., None], unused, unused, 0.0)
-            self._means.append(mean)
-            self._variances.append(variance)
-            self._counts.append(len(part))
-
-    def fix(self, norm: nn.GroupNorm) -> FixedNorm:
-        """The norm with the statistics of all that was added."""
-        means = torch.stack(self._means).double().unflatten(1, (norm.num_groups, -1))
-        variances = torch.stack(self._variances).double().unflatten(1, (norm.num_groups, -1))
-        counts = torch.tensor(self._counts, dtype=torch.float64, device=means.device).view(-1, 1, 1)
-        weights = counts / (counts.sum() * means.shape[2])
-        mean = (weights * means).sum((0, 2), keepdim=True)
-        variance = (weights * (variances + (means - mean).square())).sum((0, 2), keepdim=True)
-        mean, variance = (moment.expand(1, *means.shape[1:]).flatten() for moment in (mean, variance))
-        dtype = self._means[0].dtype
-        return FixedNorm(norm, mean.to(dtype), variance.to(dtype))
+def fixed_norm(norm: nn.GroupNorm, parts: Sequence[Moments]) -> FixedNorm:
+    """The norm with the statistics of all parts together."""
+    return FixedNorm(norm, *_of_groups(Moments(*map(torch.cat, zip(*parts, strict=True))), norm.num_groups))
 
 
 def normalise_each(norm: nn.GroupNorm, frames: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
@@ -77,11 +67,28 @@ def normalise_each(norm: nn.GroupNorm, frames: Float[Tensor, "n c h w"]) -> Floa
     PyTorch's own would do, but for channels-last frames it makes copies on the GPU, and on the CPU it takes the squared
     mean from the mean of squares, which cancels.
     """
+    parts = [moments_of(frame) for frame in frames.split(1)]
+    statistics = _of_groups(Moments(*map(torch.stack, zip(*parts, strict=True))), norm.num_groups)
+    norms = [FixedNorm(norm, *of_frame) for of_frame in zip(*statistics, strict=True)]
     if len(frames) == 1:
-        moments = Moments()
-        moments.add(frames)
-        return moments.fix(norm)(frames)
+        return norms[0](frames)
     normalised = torch.empty_like(frames, memory_format=torch.channels_last)
-    for index in range(len(frames)):
-        normalised[index] = normalise_each(norm, frames[index : index + 1])[0]
+    for norm_of_frame, frame, place in zip(norms, frames.split(1), normalised.split(1), strict=True):
+        place.copy_(norm_of_frame(frame))
     return normalised
+
+
+def _of_groups(moments: Moments, num_groups: int) -> tuple[Float[Tensor, "*rows c"], Float[Tensor, "*rows c"]]:
+    """For each channel mean and variance of its group in all pieces.
+
+    Pieces are joined in float64 by the law of total variance, which unlike the mean of squares does not cancel where
+    means are large.
+    """
+    means = moments.means.double().unflatten(-1, (num_groups, -1))
+    variances = moments.variances.double().unflatten(-1, (num_groups, -1))
+    weights = (moments.counts / moments.counts.sum(-1, keepdim=True) / means.shape[-1])[..., None, None]
+    mean = (weights * means).sum((-3, -1), keepdim=True)
+    variance = (weights * (variances + (means - mean).square())).sum((-3, -1), keepdim=True)
+    size, dtype = means.shape[-1], moments.means.dtype
+    mean, variance = (of_group.expand(*[-1] * (of_group.ndim - 1), size) for of_group in (mean, variance))
+    return mean.flatten(-3).to(dtype), variance.flatten(-3).to(dtype)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from videoldm.inference.decoder_sizes import Cut, MapSize
 from videoldm.inference.decoder_stages import PerFrame
-from videoldm.inference.moments import Moments
+from videoldm.inference.moments import Moments, fixed_norm, moments_of
 from videoldm.models.layers.resnet import SpatioTemporalResBlock
 
 
@@ -30,21 +30,21 @@ class StoredMap:
         moments = self._replace(per_frame, size)
         self._add_temporal(temporal, moments, chunk_pixels=self._cut.pixels(size))
 
-    def _replace(self, per_frame: PerFrame, size: MapSize) -> Moments:
+    def _replace(self, per_frame: PerFrame, size: MapSize) -> list[Moments]:
         """Replace each frame by its image, and return the moments of the new map."""
         chunk_frames = self._cut.frames(size)
         starts = range(0, len(self.frames), chunk_frames)
-        moments = Moments()
+        moments: list[Moments] = []
         result = self._view(size)
         # Both maps begin at the same place. Growing frames are written from the last on, shrinking ones from the
         # first on, so that none lands on one that is still to be read.
         for start in reversed(starts) if size.numbers >= self.frames[0].numel() else starts:
             chunk = slice(start, start + chunk_frames)
-            _write(per_frame(self.frames[chunk]), result[chunk], moments)
+            moments.append(_written(per_frame(self.frames[chunk]), result[chunk]))
         self.frames = result
         return moments
 
-    def _add_temporal(self, layer: SpatioTemporalResBlock, moments: Moments, *, chunk_pixels: int) -> None:
+    def _add_temporal(self, layer: SpatioTemporalResBlock, moments: list[Moments], *, chunk_pixels: int) -> None:
         """Merge the map, whose moments are given, with what the block over time makes of it.
 
         The block's hidden layer is computed twice, for its moments and for its use, as it would be a second map.
@@ -52,18 +52,16 @@ class StoredMap:
         assert layer.temporal is not None
         assert layer.merge is not None
         block, share = layer.temporal, 1 - layer.merge.spatial_share().item()
-        norm1 = moments.fix(block.norm1)
+        norm1 = fixed_norm(block.norm1, moments)
 
         def hidden(pixels: Tensor) -> Tensor:
             return block.conv1(F.silu(norm1(pixels), inplace=True))
 
         clip = self.frames.view(*self.frames.shape[:2], -1).movedim(0, 1).unsqueeze(0)
-        hidden_moments = Moments()
-        for pixels in clip.split(chunk_pixels, dim=3):
-            hidden_moments.add(hidden(pixels))
-        norm2 = hidden_moments.fix(block.norm2)
+        parts = clip.split(chunk_pixels, dim=3)
+        norm2 = fixed_norm(block.norm2, [moments_of(hidden(pixels)) for pixels in parts])
         # The block's skip connection leaves the map as it is: the merge is the map plus a share of the change.
-        for pixels in clip.split(chunk_pixels, dim=3):
+        for pixels in parts:
             pixels.add_(block.conv2(F.silu(norm2(hidden(pixels)), inplace=True)), alpha=share)
 
     @cached_property
@@ -75,7 +73,7 @@ class StoredMap:
         return memory.view(-1, size.height, size.width, size.channels).permute(0, 3, 1, 2)
 
 
-def _write(frames: Tensor, target: Tensor, moments: Moments) -> None:
+def _written(frames: Tensor, place: Tensor) -> Moments:
     # A function of its own, so that the chunk is freed before the next one is computed.
-    moments.add(frames)
-    target.copy_(frames)
+    place.copy_(frames)
+    return moments_of(frames)
