@@ -37,12 +37,21 @@ class Encoder(Generic[M, C]):
 
     def load(self, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> M:
         """The encoder, frozen; see `Part.load`."""
-        model = self.part.load(dtype=dtype or torch.float32, device=device)
+        model = self.empty()
+        self.fill(model, dtype=dtype, device=device)
+        return model
+
+    def empty(self) -> M:
+        """The encoder, frozen, without memory for its weights."""
+        return self.part.empty().eval().requires_grad_(False)
+
+    def fill(self, model: M, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> None:
+        """Read the weights into an encoder that `empty` made; see `Part.load`."""
+        self.part.fill(model, dtype=dtype or torch.float32, device=device)
         for name, buffer in list(model.named_buffers()):
             assert name.endswith("position_ids"), f"{name} is in no file and not known"
             numbers = torch.arange(buffer.shape[-1], device=device).expand(buffer.shape)
             model.get_submodule(name.rpartition(".")[0]).register_buffer("position_ids", numbers, persistent=False)
-        return model.requires_grad_(False)
 
 
 ImageEncoder = Encoder[CLIPVisionModelWithProjection, ImageEncoderConfig]

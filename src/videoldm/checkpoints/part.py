@@ -56,8 +56,12 @@ class Part(Generic[M, C]):
     def load(self, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> M:
         """The network with its weights, for evaluation; see `load` for errors."""
         module = self.empty()
-        load(module, self.tensors, self.key_map, source=self.source, dtype=dtype, device=device)
+        self.fill(module, dtype=dtype, device=device)
         return module.eval()
+
+    def fill(self, module: M, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> None:
+        """Read the weights into a network that `empty` made; see `load` for errors."""
+        load(module, self.tensors, self.key_map, source=self.source, dtype=dtype, device=device)
 
 
 UNetPart = Part[VideoUNet, UNetConfig]

@@ -12,6 +12,7 @@ from videoldm.cli.make import Results, draw_contact_sheet, make_all
 from videoldm.cli.options import Verb
 from videoldm.cli.plan import Plan, plan_new, plan_repetition
 from videoldm.cli.plan_items import plan_items
+from videoldm.cli.plan_memory import Outlook
 from videoldm.core.errors import SomeItemsFailed
 from videoldm.core.progress import silent
 
@@ -41,7 +42,7 @@ def run(options: GenerateOptions) -> None:
         finally:
             # Also after an interrupt: what is there is whole.
             if results.paths:
-                report(results, as_json=options.json_, seconds=time.monotonic() - started)
+                report(results, plan.outlook, as_json=options.json_, seconds=time.monotonic() - started)
     if results.failures:
         raise SomeItemsFailed(results.failures, num_items=len(plan.items))
 
@@ -53,7 +54,7 @@ def make_plan_of(options: GenerateOptions) -> Plan:
     return plan_new(options) if options.items is None else plan_items(options)
 
 
-def report(results: Results, *, as_json: bool, seconds: float) -> None:
+def report(results: Results, outlook: Outlook | None, *, as_json: bool, seconds: float) -> None:
     """Print where the clips lie, or everything as one JSON object."""
     if as_json:
         summary = {
@@ -62,6 +63,10 @@ def report(results: Results, *, as_json: bool, seconds: float) -> None:
             "settings": results.settings,
             "failures": dict(results.failures),
             "seconds": round(seconds, 3),
+            "memory": {
+                "forecast_bytes": None if outlook is None else dict(outlook.forecast),
+                "measured_bytes": dict(results.peaks),
+            },
         }
         print(json.dumps(summary))
         return
@@ -69,6 +74,8 @@ def report(results: Results, *, as_json: bool, seconds: float) -> None:
         frames = "1 frame" if request.num_frames == 1 else f"{request.num_frames} frames"
         size = f"{request.width}x{request.height} at {request.output_fps:g} fps"
         print(f"{path}  ({frames} of {size}, seed {request.seed})")
+    if outlook is not None:
+        outlook.report(results.peaks)
     print(f"{len(results.paths)} clip{'s' if len(results.paths) > 1 else ''} in {seconds:.1f} s")
 
 

@@ -1,13 +1,32 @@
 """The options of `videoldm generate`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from videoldm.cli.options import OPTIONS
-from videoldm.inference.config import Precision
+from videoldm.inference.config import Precision, Tiles
 from videoldm.tasks.request import Choices, MotionBucket
+
+
+def _gib(value: Any) -> Any:
+    """None for auto."""
+    return None if value == "auto" else value
+
+
+def _tiles(value: Any) -> Any:
+    """Tiles from SIZE or SIZE:OVERLAP; without an overlap it is a fourth of the size."""
+    if not isinstance(value, str):
+        return value
+    size, _, overlap = value.partition(":")
+    if not (size.isdecimal() and (overlap or "0").isdecimal()):
+        raise ValueError(f"{value!r} should be a size in pixels such as 512, or size and overlap such as 512:128")
+    return Tiles(size_px=int(size), overlap_px=int(overlap) if overlap else int(size) // 4)
+
+
+Vram = Annotated[Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] | None, BeforeValidator(_gib)]
+DecodeTiles = Annotated[Tiles | None, BeforeValidator(_tiles)]
 
 
 class GenerateOptions(Choices):
@@ -44,6 +63,14 @@ class GenerateOptions(Choices):
     """LoRAs to merge into the model, each as strong as its weight says; 1 without one."""
     dtype: Precision | None = None
     """Precision that the UNet computes in; for published models float16 on a GPU and bfloat16 on a CPU that has it."""
+    vram: Annotated[Vram, tyro.conf.arg(metavar="auto|8|12|24|GIB")] = None
+    """Memory of the GPU that may be used (on a CPU, of the machine), in GiB; auto is what is free. Measures that change
+    nothing but the time are taken until the clip fits."""
+    decode_chunk_size: Annotated[int | None, Field(ge=1)] = None
+    """Frames that are decoded at a time: fewer need less memory, the clip is the same."""
+    decode_tiles: Annotated[DecodeTiles, tyro.conf.arg(metavar="SIZE[:OVERLAP]")] = None
+    """Decode in overlapping tiles of so many pixels, in the memory of one of them. Not exact: colours may shift
+    between them."""
     contact_sheet: Annotated[str | None, tyro.conf.arg(metavar="PNG")] = None
     """Also draw frames of all clips into one picture."""
     json_: Annotated[bool, tyro.conf.arg(name="json")] = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from videoldm.cli.plan import Item, Plan
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file
 from videoldm.core.progress import progress
+from videoldm.inference.config import RunStage
 from videoldm.tasks.request import Request
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from videoldm.diffusion.samplers.steps import OnStep
     from videoldm.tasks.generate import Clip
     from videoldm.tasks.model import VideoModel
+    from videoldm.tasks.sampling import Watch
 
 SHEET_COLUMNS = 8
 
@@ -34,6 +36,8 @@ class Results:
     settings: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     """What is stored with each clip."""
     failures: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    peaks: Mapping[RunStage, int] = field(default_factory=dict["RunStage", int])
+    """The most bytes in use in each stage."""
     rows: list[Tensor] = field(default_factory=list["Tensor"])
     """Some frames of each clip, for the contact sheet."""
 
@@ -53,7 +57,11 @@ def make_all(plan: Plan, options: GenerateOptions, results: Results) -> None:
 
     A failure that is not the picture's ends the work. Raises InputError if nothing could be made.
     """
+    from videoldm.inference.memory.meter import PeakMeter
+
     model: VideoModel | None = None
+    meter = PeakMeter(plan.device)
+    results.peaks = meter.peaks
     with progress("Pictures", len(plan.items)) if len(plan.items) > 1 else nullcontext(_ignore) as advance:
         for index, item in enumerate(plan.items):
             try:
@@ -63,7 +71,9 @@ def make_all(plan: Plan, options: GenerateOptions, results: Results) -> None:
             else:
                 model = model or load(plan)
                 try:
-                    make_item(model, item, requests, results, keep_frames=options.contact_sheet is not None)
+                    make_item(
+                        model, item, requests, results, meter.watch, keep_frames=options.contact_sheet is not None
+                    )
                 except InputError as error:
                     if not (results.paths or results.failures):
                         raise
@@ -92,11 +102,18 @@ def load(plan: Plan) -> VideoModel:
     from videoldm.inference.precision import DTYPES
     from videoldm.tasks.model import load_opened
 
-    return load_opened(plan.files, plan.config.task, loras=plan.loras, device=plan.device, dtype=DTYPES[plan.dtype])
+    return load_opened(
+        plan.files,
+        plan.config.task,
+        loras=plan.loras,
+        device=plan.device,
+        dtype=DTYPES[plan.dtype],
+        memory=plan.memory,
+    )
 
 
 def make_item(
-    model: VideoModel, item: Item, requests: Sequence[Request], results: Results, *, keep_frames: bool
+    model: VideoModel, item: Item, requests: Sequence[Request], results: Results, watch: Watch, *, keep_frames: bool
 ) -> None:
     """Generate the clips of one item and write each before the next begins.
 
@@ -105,22 +122,22 @@ def make_item(
     label = "Generating" if item.image is None else f"Generating {item.image.name}"
     with progress(label, len(requests) * requests[0].sampling.num_inference_steps) as advance:
         for request, path in zip(requests, item.paths, strict=True):
-            clip = sample(model, request, on_step=lambda _: advance())
+            clip = sample(model, request, on_step=lambda _: advance(), watch=watch)
             clip.save(path)
             results.add(path, clip, keep_frames=keep_frames)
 
 
-def sample(model: VideoModel, request: Request, *, on_step: OnStep) -> Clip:
+def sample(model: VideoModel, request: Request, *, on_step: OnStep, watch: Watch) -> Clip:
     """A clip; raises InputError if memory does not suffice."""
     from videoldm.tasks.generate import make_clips
 
     try:
-        return make_clips(model, [request], on_step=on_step)[0]
+        return make_clips(model, [request], on_step=on_step, watch=watch)[0]
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
         size = f"{request.num_frames} frames of {request.width}x{request.height}"
-        raise InputError(f"memory is too small for {size}: ask for fewer or smaller ones") from error
+        raise InputError(f"memory is too small for {size}: give a smaller --vram, or ask for less") from error
 
 
 def draw_contact_sheet(path: Path, results: Results) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +12,10 @@ from videoldm.cli.generate_options import GenerateOptions
 from videoldm.cli.inputs import find_pictures
 from videoldm.cli.options import option_name
 from videoldm.cli.outputs import check_outputs, output_paths, slug, stems_of
+from videoldm.cli.plan_memory import Outlook, look_ahead
 from videoldm.core.errors import InputError
 from videoldm.core.files import check_writable
-from videoldm.inference.config import Precision
+from videoldm.inference.config import MemoryPlan, Precision
 from videoldm.tasks.config import TaskModelConfig, TaskName
 from videoldm.tasks.files import ModelFiles
 from videoldm.tasks.folder import NativeFolder
@@ -26,7 +26,6 @@ from videoldm.tasks.request import MAX_SEED, Choices, Request, check_size
 
 BESIDE_FROM = frozenset({"from_", "image", "model", "output", "device", "json_", "contact_sheet"})
 """What may be said when the settings come from an earlier clip."""
-BYTES_PER_PIXEL = 3 * 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +51,9 @@ class Plan:
     config: TaskModelConfig
     device: str
     dtype: Precision
+    outlook: Outlook | None
+    """Of the memory; None where an earlier clip says which measures to take."""
+    memory: MemoryPlan
 
 
 def plan_new(options: GenerateOptions) -> Plan:
@@ -69,7 +71,7 @@ def plan_new(options: GenerateOptions) -> Plan:
     files = open_model(options.model, variant=options.variant, unet=options.unet)
     task = task_for(files, has_picture=image is not None)
     config = files.config(task)
-    height, width = check_request_size(options, config, files.size_factor)
+    check_request_size(options, config, files.size_factor)
     for field in ("resize", "noise_aug_strength"):
         if image is None and field in options.model_fields_set:
             warnings.warn(f"{option_name(field)} has no effect without a picture", stacklevel=1)
@@ -77,7 +79,6 @@ def plan_new(options: GenerateOptions) -> Plan:
         if task == "text-to-image" and field in options.model_fields_set:
             warnings.warn(f"{option_name(field)} has no effect on a picture", stacklevel=1)
     num_frames = options.num_frames or config.num_frames
-    check_memory(num_frames, height, width)
 
     seeds = [options.seed + index for index in range(options.num_videos_per_prompt)]
     if seeds[-1] > MAX_SEED:
@@ -102,17 +103,27 @@ def make_plan(options: GenerateOptions, items: Sequence[Item], files: ModelFiles
     device = find_device(options.device)
     dtype = options.dtype or usual_precision(files, device)
     loras = () if options.lora is None else parse_loras(options.lora)
-    return Plan(items=items, files=files, loras=loras, config=config, device=device, dtype=dtype)
+    choices = [item.choices or options for item in items]
+    outlook = look_ahead(options, choices, files, config, device=device, dtype=dtype)
+    return Plan(
+        items=items,
+        files=files,
+        loras=loras,
+        config=config,
+        device=device,
+        dtype=dtype,
+        outlook=outlook,
+        memory=outlook.plan,
+    )
 
 
-def check_request_size(options: Choices, config: TaskModelConfig, factor: int) -> tuple[int, int]:
-    """Height and width of the clips; raises InputError for sizes that the model cannot make."""
+def check_request_size(options: Choices, config: TaskModelConfig, factor: int) -> None:
+    """Raise InputError for sizes that the model cannot make."""
     height, width = options.height or config.height, options.width or config.width
     try:
         check_size(height, width, factor=factor)
     except InputError as error:
         raise InputError(f"--{error}") from None
-    return height, width
 
 
 def plan_repetition(options: GenerateOptions) -> Plan:
@@ -126,7 +137,6 @@ def plan_repetition(options: GenerateOptions) -> Plan:
     settings = stored_settings(options.from_, image=options.image, model=model, device=device.split(":")[0])
     request = settings.request
     files = open_model(request.model, variant=request.variant, unet=request.unet)
-    check_memory(request.num_frames, request.height, request.width)
     stem = Path(options.from_.removesuffix(".json")).stem
     [[path]] = output_paths(options.output, [[f"{stem}-again{usual_ending(request.task, request.num_frames)}"]])
     inputs = [Path(options.from_), *([Path(request.image)] if request.image else [])]
@@ -140,6 +150,8 @@ def plan_repetition(options: GenerateOptions) -> Plan:
         config=files.config(request.task),
         device=device,
         dtype=settings.dtype,
+        outlook=None,
+        memory=settings.memory,
     )
 
 
@@ -163,17 +175,6 @@ def usual_precision(files: ModelFiles, device: str) -> Precision:
     from videoldm.inference.precision import default_precision
 
     return default_precision(device)
-
-
-def check_memory(num_frames: int, height: int, width: int) -> None:
-    """Refuse what cannot be done: the finished pixels alone, twice, are more than the whole memory."""
-    needed = 2 * num_frames * height * width * BYTES_PER_PIXEL
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > memory:
-        raise InputError(
-            f"{num_frames} frames of {width}x{height} need at least {needed / 1e9:.0f} GB, this machine has "
-            f"{memory / 1e9:.0f} GB: make fewer or smaller ones"
-        )
 
 
 def check_contact_sheet(path: str | None, *, taken: Sequence[Path]) -> None:

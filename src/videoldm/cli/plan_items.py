@@ -11,7 +11,7 @@ from typing import Any, cast
 from videoldm.cli.generate_options import GenerateOptions
 from videoldm.cli.inputs import find_pictures
 from videoldm.cli.outputs import check_outputs, output_paths, slug
-from videoldm.cli.plan import Item, Plan, check_contact_sheet, check_memory, check_request_size, make_plan, task_for
+from videoldm.cli.plan import Item, Plan, check_contact_sheet, check_request_size, make_plan, task_for
 from videoldm.core.config import validate
 from videoldm.core.errors import InputError
 from videoldm.core.input_file import existing_file
@@ -106,7 +106,6 @@ def _name(number: int, row: Row, chosen: GenerateOptions) -> str:
 def _check(path: Path, chosen: GenerateOptions, config: TaskModelConfig, pictures: Sequence[Path], factor: int) -> None:
     check_request_size(chosen, config, factor)
     num_frames = chosen.num_frames or config.num_frames
-    check_memory(num_frames, chosen.height or config.height, chosen.width or config.width)
     output_fps = chosen.output_fps or chosen.fps or config.signals.fps
     check_outputs([path], inputs=pictures, num_frames=num_frames, output_fps=output_fps)
 

@@ -35,3 +35,40 @@ class Tiles(Config):
         if self.overlap_px >= self.size_px:
             raise ValueError(f"overlap_px = {self.overlap_px} must be less than size_px = {self.size_px}")
         return self
+
+
+RunStage = Literal["encode", "denoise", "decode"]
+"""The stages of a run: conditions of the clip, its latents, its pixels."""
+
+Measure = Literal["guidance-one-by-one", "idle-networks-leave", "decode-from-host", "unet-by-block"]
+"""Ways to need less memory of the device for the same clip, the cheapest in time first.
+
+guidance-one-by-one: the branches of guidance are evaluated one after the other, not as one batch.
+idle-networks-leave: a network is in memory only while it works; its files are read again for the next clip.
+decode-from-host: the map of the clip that decoding keeps lies in the host's memory (GPU only).
+unet-by-block: weights of the UNet lie in the host's memory and come block by block (GPU only).
+"""
+
+
+class MemoryPlan(Config):
+    """What is done to need less memory.
+
+    decode_chunk_size: frames that are decoded at a time, to the same result; None suits it to the device.
+    tiles: the only one that changes the clip.
+    """
+
+    measures: tuple[Measure, ...] = ()
+    decode_chunk_size: PositiveInt | None = None
+    tiles: Tiles | None = None
+
+    def has(self, measure: Measure) -> bool:
+        """Whether a measure is taken."""
+        return measure in self.measures
+
+    def with_measure(self, measure: Measure) -> Self:
+        """The plan with one more measure."""
+        return self.model_copy(update={"measures": (*self.measures, measure)})
+
+
+ALL_IN_MEMORY = MemoryPlan()
+"""No measure is taken."""

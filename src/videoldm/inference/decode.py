@@ -28,6 +28,7 @@ def decode(
     *,
     chunk_frames: int | None = None,
     tiles: Tiles | None = None,
+    map_device: torch.device | str | None = None,
     device: torch.device | str = "cpu",
 ) -> Float[Tensor, "b t c hf wf"]:
     """Decode raw latents as `Autoencoder.decode` does, but clip by clip and layer by layer in bounded memory.
@@ -35,7 +36,8 @@ def decode(
     Every layer goes over the whole clip before the next one starts: layers over space in chunks of frames, layers over
     time in chunks of pixels, so that no chunk has a border where the clip has none. Statistics of group norms over the
     clip are gathered before they are used. So the result does not depend on `chunk_frames`, the number of frames of
-    full size in work at a time; None suits it to the machine. Beside the chunk one map of the clip is kept.
+    full size in work at a time; None suits it to the machine. Beside the chunk one map of the clip is kept, on
+    `map_device`, without it where the latents are.
 
     `tiles` bound memory further and are NOT exact, see `Tiles`. Finished frames go to `device`. Raises InputError if
     `chunk_frames` is less than 1 or the tiles are not whole latents.
@@ -48,7 +50,7 @@ def decode(
     pixels = torch.zeros(batch, num_frames, *size, dtype=latents.dtype, device=device)
     rows, columns = spans(tiles, height, factor=factor), spans(tiles, width, factor=factor)
     for (clip, target), row, column in product(zip(latents, pixels, strict=True), rows, columns):
-        frames = _frames(autoencoder, clip[:, :, row.latents, column.latents], chunk_frames)
+        frames = _frames(autoencoder, clip[:, :, row.latents, column.latents], chunk_frames, map_device or clip.device)
         share = (row.share[:, None] * column.share).to(latents.device)
         for frame, place in zip(frames, target[:, :, row.pixels, column.pixels], strict=True):
             place.add_((frame * share).to(place))
@@ -56,19 +58,22 @@ def decode(
 
 
 def _frames(
-    autoencoder: Autoencoder, latents: Float[Tensor, "t z h w"], chunk_frames: int | None
+    autoencoder: Autoencoder,
+    latents: Float[Tensor, "t z h w"],
+    chunk_frames: int | None,
+    map_device: torch.device | str,
 ) -> Iterator[Float[Tensor, "c hf wf"]]:
     """The decoded frames of one clip, in their order."""
     config, decoder = autoencoder.config, autoencoder.decoder
     sizes = map_sizes(config, *latents.shape[2:])
     cut = Cut.of(sizes, len(latents), chunk_frames=chunk_frames, device=latents.device.type)
-    stored = StoredMap(latents.contiguous(memory_format=torch.channels_last), cut)
+    stored = StoredMap(latents.contiguous(memory_format=torch.channels_last), cut, map_device)
     sizes_left = iter(sizes)
     for stage in stages(decoder):
         if stage.temporal is not None:
             stored.apply(stage.per_frame, stage.temporal, next(sizes_left))
             continue
-        patches = map(stage.per_frame, stored.frames.split(cut.chunk_frames))
+        patches = map(stage.per_frame, stored.chunks())
         if decoder.temporal_conv_out is not None:
             patches = _convolved(decoder.temporal_conv_out, patches)
         for chunk in patches:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
@@ -18,12 +20,19 @@ class StoredMap:
     """What a layer made of the frames of a clip; the next layer's result takes its place in memory.
 
     It lies channels last, where both a frame, for layers over space, and a few pixels of all frames, for layers over
-    time, are plain views.
+    time, are plain views. If its device is not that of the first frames, parts of it are copied there while they are
+    in work.
     """
 
-    def __init__(self, frames: Float[Tensor, "t c h w"], cut: Cut) -> None:
+    def __init__(self, frames: Float[Tensor, "t c h w"], cut: Cut, device: torch.device | str) -> None:
         self.frames = frames
         self._cut = cut
+        self._device = torch.device(device)
+        self._work_device = frames.device
+
+    def chunks(self) -> Iterator[Float[Tensor, "n c h w"]]:
+        """The frames, some at a time, where they are worked on."""
+        return (chunk.to(self._work_device) for chunk in self.frames.split(self._cut.chunk_frames))
 
     def apply(self, per_frame: PerFrame, temporal: SpatioTemporalResBlock, size: MapSize) -> None:
         """Replace the map by what layers over space, which lead to the given size, and a block over time make of it."""
@@ -40,7 +49,7 @@ class StoredMap:
         # first on, so that none lands on one that is still to be read.
         for start in reversed(starts) if size.numbers >= self.frames[0].numel() else starts:
             chunk = slice(start, start + chunk_frames)
-            moments.append(_written(per_frame(self.frames[chunk]), result[chunk]))
+            moments.append(_written(per_frame(self.frames[chunk].to(self._work_device)), result[chunk]))
         self.frames = result
         return moments
 
@@ -57,16 +66,21 @@ class StoredMap:
         def hidden(pixels: Tensor) -> Tensor:
             return block.conv1(F.silu(norm1(pixels), inplace=True))
 
+        def arrived(pixels: Tensor) -> Tensor:
+            return pixels.to(self._work_device)
+
         clip = self.frames.view(*self.frames.shape[:2], -1).movedim(0, 1).unsqueeze(0)
         parts = clip.split(chunk_pixels, dim=3)
-        norm2 = fixed_norm(block.norm2, [moments_of(hidden(pixels)) for pixels in parts])
+        norm2 = fixed_norm(block.norm2, [moments_of(hidden(arrived(pixels))) for pixels in parts])
         # The block's skip connection leaves the map as it is: the merge is the map plus a share of the change.
         for pixels in parts:
-            pixels.add_(block.conv2(F.silu(norm2(hidden(pixels)), inplace=True)), alpha=share)
+            changed = arrived(pixels)
+            changed.add_(block.conv2(F.silu(norm2(hidden(changed)), inplace=True)), alpha=share)
+            pixels.copy_(changed)  # nothing to do if it was there already
 
     @cached_property
     def _memory(self) -> Float[Tensor, " numbers"]:
-        return self.frames.new_empty(self._cut.num_frames * self._cut.largest)
+        return self.frames.new_empty(self._cut.num_frames * self._cut.largest, device=self._device)
 
     def _view(self, size: MapSize) -> Float[Tensor, "t c h w"]:
         memory = self._memory[: len(self.frames) * size.numbers]

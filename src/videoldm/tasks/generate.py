@@ -19,7 +19,7 @@ from videoldm.diffusion.samplers.steps import OnStep, ignore
 from videoldm.inference.precision import precision_of
 from videoldm.tasks.model import VideoModel
 from videoldm.tasks.request import Choices, Request, Settings, check_picture, check_size
-from videoldm.tasks.sampling import sample_clips
+from videoldm.tasks.sampling import Watch, sample_clips, unwatched
 from videoldm.tasks.task import Inputs
 from videoldm.video.picture import fit_picture, load_picture
 from videoldm.video.time import parse_rate
@@ -31,7 +31,9 @@ BATCHED = ("num_frames", "height", "width", "sampling")
 """What the requests of one batch must share."""
 
 
-def generate(model: VideoModel, requests: Sequence[Request], *, on_step: OnStep = ignore) -> Float[Tensor, "b t 3 h w"]:
+def generate(
+    model: VideoModel, requests: Sequence[Request], *, on_step: OnStep = ignore, watch: Watch = unwatched
+) -> Float[Tensor, "b t 3 h w"]:
     """One clip a request, pixels in [-1, 1]; a clip does not depend on the others of its batch.
 
     Raises InputError for a size the model cannot make, a picture that cannot be read or is not the one that was asked
@@ -61,6 +63,7 @@ def generate(model: VideoModel, requests: Sequence[Request], *, on_step: OnStep 
         height=first.height,
         width=first.width,
         on_step=on_step,
+        watch=watch,
     )
 
 
@@ -88,9 +91,11 @@ def make_clip(model: VideoModel, *, image: str | Path | None = None, prompt: str
     return make_clips(model, [request])[0]
 
 
-def make_clips(model: VideoModel, requests: Sequence[Request], *, on_step: OnStep = ignore) -> list[Clip]:
+def make_clips(
+    model: VideoModel, requests: Sequence[Request], *, on_step: OnStep = ignore, watch: Watch = unwatched
+) -> list[Clip]:
     """A clip for each request; see `generate`."""
-    pixels = generate(model, requests, on_step=on_step)
+    pixels = generate(model, requests, on_step=on_step, watch=watch)
     return [Clip(one, request, settings(request, model)) for one, request in zip(pixels, requests, strict=True)]
 
 
@@ -101,6 +106,7 @@ def settings(request: Request, model: VideoModel) -> dict[str, Any]:
         model_hash=model.origin.content_hash(model.config.task),
         device=model.device.type,
         dtype=precision_of(model.unet),
+        memory=model.memory,
         versions={package: version(package) for package in PACKAGES},
     ).model_dump(mode="json")
 

@@ -39,14 +39,17 @@ class ImageToVideo:
         """Context from the clean picture, raw latent from the noised one, and the signals."""
         assert inputs.pictures is not None, "image-to-video needs pictures"
         pictures = inputs.pictures.to(model.device)
-        latent = condition_latent(
-            model.autoencoder,
-            pictures[:, None],
-            noise_level=torch.tensor(inputs.noise_level),
-            samples=inputs.samples,
-        )
+        with model.at_work(model.autoencoder):
+            latent = condition_latent(
+                model.autoencoder,
+                pictures[:, None],
+                noise_level=torch.tensor(inputs.noise_level),
+                samples=inputs.samples,
+            )
+        with model.at_work(model.image_conditioner.model):
+            context = model.image_conditioner(pictures)
         return Conditioning(
-            context=model.image_conditioner(pictures),
+            context=context,
             vector=signal_vector(model, inputs, num_frames=num_frames),
             concat=repeat_over_frames(latent, num_frames),
         )

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
+from torch import nn
+from transformers import CLIPTokenizer
 
-from videoldm.checkpoints.encoders import TextEncoder, image_encoder, load_tokenizer, text_encoder
+from videoldm.checkpoints.encoders import image_encoder, load_tokenizer, text_encoder
 from videoldm.conditioners.image import ImageConditioner
 from videoldm.conditioners.text import TextConditioner
+from videoldm.core.progress import notice
 from videoldm.diffusion.denoiser import Denoiser, Network
 from videoldm.diffusion.preconditioning import Preconditioned
-from videoldm.inference.config import Reuse
+from videoldm.inference.config import ALL_IN_MEMORY, MemoryPlan, Reuse
+from videoldm.inference.memory.block_stream import BlockStream
+from videoldm.inference.memory.residence import ALL_STAY, Residence
 from videoldm.inference.precision import in_precision_of
 from videoldm.inference.reuse import Reusing
 from videoldm.models.autoencoder.network import Autoencoder
@@ -22,6 +30,7 @@ from videoldm.tasks.files import ModelFiles
 from videoldm.tasks.folder import encoder_of
 from videoldm.tasks.lora import LoraChoice, apply_loras, parse_loras
 from videoldm.tasks.open import open_model
+from videoldm.tasks.parts import ModelParts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +46,10 @@ class VideoModel:
     autoencoder: Autoencoder
     text: TextConditioner | None = None
     image: ImageConditioner | None = None
+    place: torch.device | None = None
+    """Where the networks compute; None for where the UNet is."""
+    memory: MemoryPlan = ALL_IN_MEMORY
+    residence: Residence = ALL_STAY
 
     @property
     def origin(self) -> ModelFiles:
@@ -46,8 +59,12 @@ class VideoModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the UNet is."""
-        return next(self.unet.parameters()).device
+        """Where the networks compute."""
+        return self.place or next(self.unet.parameters()).device
+
+    def at_work(self, network: nn.Module) -> AbstractContextManager[None]:
+        """One of the networks has its weights inside the context."""
+        return self.residence.at_work(network)
 
     @property
     def denoiser(self) -> Denoiser:
@@ -100,24 +117,60 @@ def load_opened(
     loras: tuple[LoraChoice, ...] = (),
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
+    memory: MemoryPlan = ALL_IN_MEMORY,
 ) -> VideoModel:
     """The model in `files`; its UNet computes in `dtype`, all else in float32.
 
-    The encoders come first: while transformers reads them they are in memory twice.
+    Under a plan by which idle networks leave, each is read when it first works.
     """
     parts = files.parts(task)
+    if parts.dropped:
+        notice(f"{files.name}: {len(parts.dropped)} tensors are not needed and left out ({parts.dropped[0]}, ...)")
     image, text = parts.image_encoder, parts.text_encoder
     model = VideoModel(
         files=files,
         loras=loras,
         config=files.config(task),
-        image=None if image is None else ImageConditioner(image.load(device=device)),
-        text=None if text is None else _text_conditioner(text, parts.tokenizer, device),
-        autoencoder=parts.autoencoder.load(dtype=torch.float32, device=device).requires_grad_(False),
-        unet=parts.unet.load(dtype=dtype, device=device).requires_grad_(False),
+        place=torch.device(device),
+        memory=memory,
+        image=None if image is None else ImageConditioner(image.empty()),
+        text=None if text is None else TextConditioner(text.empty(), _tokenizer(parts)),
+        autoencoder=parts.autoencoder.empty().requires_grad_(False),
+        unet=parts.unet.empty().to(dtype).requires_grad_(False),
     )
-    apply_loras(model.unet, loras, has_one_token=model.image is not None)
-    return model
+    return replace(model, residence=_moved_in(model, _readers(parts, model, dtype)))
+
+
+def _readers(parts: ModelParts, model: VideoModel, dtype: torch.dtype) -> dict[nn.Module, Callable[[], object]]:
+    """What reads the weights of each network to where it computes; a UNet that comes by block, to the host's memory."""
+    device = model.device
+    readers: dict[nn.Module, Callable[[], object]] = {}
+    if model.image is not None and parts.image_encoder is not None:
+        readers[model.image.model] = partial(parts.image_encoder.fill, model.image.model, device=device)
+    if model.text is not None and parts.text_encoder is not None:
+        readers[model.text.model] = partial(parts.text_encoder.fill, model.text.model, device=device)
+    readers[model.autoencoder] = partial(parts.autoencoder.fill, model.autoencoder, dtype=torch.float32, device=device)
+
+    def read_unet() -> None:
+        is_streamed = model.memory.has("unet-by-block")
+        parts.unet.fill(model.unet, dtype=dtype, device="cpu" if is_streamed else device)
+        apply_loras(model.unet, model.loras, has_one_token=model.image is not None)
+        if is_streamed:
+            BlockStream(model.unet, device)
+
+    readers[model.unet] = read_unet
+    return readers
+
+
+def _moved_in(model: VideoModel, readers: Mapping[nn.Module, Callable[[], object]]) -> Residence:
+    """Read what stays in memory; the rest is read when it works."""
+    leaving = set[nn.Module](readers) if model.memory.has("idle-networks-leave") else set[nn.Module]()
+    if model.memory.has("unet-by-block"):
+        leaving.discard(model.unet)
+    for network, read in readers.items():
+        if network not in leaving:
+            read()
+    return Residence({network: read for network, read in readers.items() if network in leaving})
 
 
 def load_conditioners(
@@ -127,9 +180,9 @@ def load_conditioners(
     encoder = folder / encoder_of(task)
     if encoder.name == "image_encoder":
         return None, ImageConditioner(image_encoder(encoder).load(device=device))
-    return _text_conditioner(text_encoder(encoder), encoder, device), None
+    return TextConditioner(text_encoder(encoder).load(device=device), load_tokenizer(encoder)), None
 
 
-def _text_conditioner(encoder: TextEncoder, tokenizer: Path | None, device: str | torch.device) -> TextConditioner:
-    assert tokenizer is not None
-    return TextConditioner(encoder.load(device=device), load_tokenizer(tokenizer))
+def _tokenizer(parts: ModelParts) -> CLIPTokenizer:
+    assert parts.tokenizer is not None
+    return load_tokenizer(parts.tokenizer)

@@ -17,7 +17,6 @@ from videoldm.checkpoints.weights_file import refuse_pickle
 from videoldm.conditioners.config import MICRO_ORDER, MicroConfig
 from videoldm.core.errors import InputError
 from videoldm.core.hashing import combined_hash
-from videoldm.core.progress import notice
 from videoldm.diffusion.config import Guidance, Karras, LinearOverFrames
 from videoldm.tasks.config import SamplingConfig, TaskModelConfig, TaskName
 from videoldm.tasks.files import require_task
@@ -106,15 +105,13 @@ class PublishedModel:
         """See `ModelFiles`."""
         self._require(task)
         assert self.checkpoint.autoencoder is not None
-        dropped = self.checkpoint.dropped
-        if dropped:
-            notice(f"{self.name}: {len(dropped)} tensors are not needed and left out ({dropped[0]}, ...)")
         return ModelParts(
             unet=self.checkpoint.unet,
             autoencoder=self.checkpoint.autoencoder,
             image_encoder=self.checkpoint.image_encoder,
             text_encoder=self.checkpoint.text_encoder,
             tokenizer=self.checkpoint.tokenizer,
+            dropped=self.checkpoint.dropped,
         )
 
     def _require(self, task: TaskName) -> None:

@@ -21,7 +21,7 @@ from videoldm.diffusion.config import (
     ScheduleName,
     schedule_named,
 )
-from videoldm.inference.config import Precision, Speed
+from videoldm.inference.config import ALL_IN_MEMORY, MemoryPlan, Precision, Speed
 from videoldm.tasks.config import SamplingConfig, TaskModelConfig, TaskName
 from videoldm.tasks.files import ModelFiles
 from videoldm.tasks.lora import LoraChoice
@@ -91,6 +91,7 @@ class Settings(Config):
     model_hash: str | None = None
     device: str = "cpu"
     dtype: Precision = "float32"
+    memory: MemoryPlan = ALL_IN_MEMORY
     versions: dict[str, str] = Field(default_factory=dict)
 
 
@@ -172,7 +173,7 @@ class Choices(Config):
             # Without a picture there is nothing to add noise to, and training says so too.
             "noise_aug_strength": 0 if image is None else _either(self.noise_aug_strength, config.signals.noise_level),
             "speed": self.speed,
-            "sampling": self._sampling(config.sampling),
+            "sampling": self.sampling(config.sampling),
             "output_fps": self.output_fps or fps,
         }
         return validate(Request, values, source="request")
@@ -186,8 +187,8 @@ class Choices(Config):
             case bucket:
                 return bucket
 
-    def _sampling(self, default: SamplingConfig) -> SamplingConfig:
-        """The model's, as the speed changes it, as the user changes that."""
+    def sampling(self, default: SamplingConfig) -> SamplingConfig:
+        """A model's sampling, as the speed changes it, as the user changes that."""
         default = default.at(self.speed)
         changes: dict[str, Any] = {"guidance": self._guidance(default.guidance)}
         if self.num_inference_steps is not None:

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from videoldm.diffusion.guidance import Guided
+from videoldm.diffusion.guidance import Guided, batched, one_by_one
 from videoldm.diffusion.noise import SeededNoise, start_noise
 from videoldm.diffusion.samplers.sample import sample
 from videoldm.diffusion.samplers.steps import OnStep, ignore
 from videoldm.diffusion.schedules import schedule_sigmas
+from videoldm.inference.config import RunStage
 from videoldm.inference.decode import decode
 from videoldm.tasks.config import SamplingConfig
 from videoldm.tasks.model import VideoModel
 from videoldm.tasks.registry import TASKS
 from videoldm.tasks.task import Inputs, unconditional
+
+
+class Watch(Protocol):
+    """Sees the stages of a run come and go."""
+
+    def __call__(self, stage: RunStage, /) -> AbstractContextManager[None]:
+        """A context around one stage."""
+        ...
+
+
+def unwatched(stage: RunStage) -> AbstractContextManager[None]:
+    """Do nothing around a stage."""
+    del stage
+    return nullcontext()
 
 
 @torch.no_grad()
@@ -28,6 +46,7 @@ def sample_clips(
     height: int | None = None,
     width: int | None = None,
     on_step: OnStep = ignore,
+    watch: Watch = unwatched,
 ) -> Float[Tensor, "b t 3 h w"]:
     """Pixels in [-1, 1] of a batch of clips, one for each sample of `inputs`; None means the model's default.
 
@@ -42,8 +61,17 @@ def sample_clips(
         height=height or model.config.height,
         width=width or model.config.width,
         on_step=on_step,
+        watch=watch,
     )
-    return decode(model.autoencoder, model.to_raw_latents(latents)).clamp_(-1, 1).float()
+    with watch("decode"), model.at_work(model.autoencoder):
+        pixels = decode(
+            model.autoencoder,
+            model.to_raw_latents(latents),
+            chunk_frames=model.memory.decode_chunk_size,
+            tiles=model.memory.tiles,
+            map_device="cpu" if model.memory.has("decode-from-host") else None,
+        )
+    return pixels.clamp_(-1, 1).float()
 
 
 def sample_latents(
@@ -55,16 +83,21 @@ def sample_latents(
     height: int,
     width: int,
     on_step: OnStep = ignore,
+    watch: Watch = unwatched,
 ) -> Float[Tensor, "b t c h_latent w_latent"]:
     """Model latents of a batch of clips."""
     task = TASKS[model.config.task]
     factor = model.autoencoder.config.factor
-    conditioning = task.conditioning(model, inputs, num_frames=num_frames)
-    denoiser = model.denoiser_for_run(len(inputs.samples), sampling.reuse)
-    denoise = Guided(denoiser, sampling.guidance, drop=unconditional(task, model))
+    with watch("encode"):
+        conditioning = task.conditioning(model, inputs, num_frames=num_frames)
+        drop = unconditional(task, model)
     sigmas = schedule_sigmas(sampling.schedule, sampling.num_inference_steps)
     shape = (num_frames, model.unet.config.in_channels, height // factor, width // factor)
     noise = start_noise(inputs.samples, shape, float(sigmas[0])).to(model.device)
-    return sample(
-        sampling.sampler, denoise, noise, sigmas, conditioning, noise=SeededNoise(inputs.samples), on_step=on_step
-    )  # fmt: skip
+    with watch("denoise"), model.at_work(model.unet):
+        denoiser = model.denoiser_for_run(len(inputs.samples), sampling.reuse)
+        evaluate = one_by_one if model.memory.has("guidance-one-by-one") else batched
+        denoise = Guided(denoiser, sampling.guidance, drop=drop, evaluate=evaluate)
+        return sample(
+            sampling.sampler, denoise, noise, sigmas, conditioning, noise=SeededNoise(inputs.samples), on_step=on_step
+        )

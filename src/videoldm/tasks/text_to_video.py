@@ -26,9 +26,11 @@ class TextToVideo:
 
     def conditioning(self, model: VideoModel, inputs: Inputs, *, num_frames: int) -> Conditioning:
         """Tokens of the prompts, and the signals."""
-        context = model.text_conditioner(inputs.prompts)
+        with model.at_work(model.text_conditioner.model):
+            context = model.text_conditioner(inputs.prompts)
         return Conditioning(context=context, vector=signal_vector(model, inputs, num_frames=num_frames))
 
     def null_context(self, model: VideoModel) -> Float[Tensor, "1 n d"]:
         """Tokens of the empty prompt."""
-        return model.text_conditioner.null()
+        with model.at_work(model.text_conditioner.model):
+            return model.text_conditioner.null()

@@ -3,13 +3,13 @@ import sys
 
 import pytest
 import torch
-from live_tensors import LiveTensors
 from tiny_decoders import DECODERS
 from tiny_networks import numbers, randomise
 
 from videoldm.inference.config import Tiles
 from videoldm.inference.decode import decode
-from videoldm.inference.decode_memory import decode_peak_bytes
+from videoldm.inference.memory.decoding import decode_peak_bytes
+from videoldm.inference.memory.live import LiveTensors
 from videoldm.inference.precision import DTYPES
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.presets import SVD
@@ -67,5 +67,5 @@ def test_forecast_for_svd():
 
 
 def test_forecast_needs_no_torch():
-    code = "import sys, videoldm.inference.decode_memory; print('torch' in sys.modules)"
+    code = "import sys, videoldm.inference.memory.decoding; print('torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"

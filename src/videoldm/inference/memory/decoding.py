@@ -21,6 +21,7 @@ def decode_peak_bytes(
     chunk_frames: int | None = None,
     tiles: Tiles | None = None,
     device: str = "cpu",
+    is_map_on_device: bool = True,
 ) -> int:
     """Forecast the most memory of `device` ("cpu" or "cuda") that `decode` takes for one clip beyond the weights.
 
@@ -34,9 +35,9 @@ def decode_peak_bytes(
     steps = list(pairwise(sizes))
     folded = [16 * before.channels**2 if after.height != before.height else 0 for before, after in steps]
     if isinstance(config.decoder, TemporalDecoder):
-        stored = num_frames * cut.largest
+        stored = num_frames * cut.largest if is_map_on_device else 0
         in_work = max(
-            weights + cut.frames(after) * _in_work(before, after, is_stored=True)
+            weights + cut.frames(after) * _in_work(before, after, is_stored=is_map_on_device)
             for weights, (before, after) in zip(folded, steps, strict=True)
         )
     else:

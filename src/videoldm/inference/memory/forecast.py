@@ -1,0 +1,186 @@
+"""A forecast of the memory that each stage of a run takes, before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+import torch
+from torch import Tensor, nn
+
+from videoldm.diffusion.conditioning import Conditioning
+from videoldm.inference.config import Measure, MemoryPlan, Precision, Reuse, RunStage
+from videoldm.inference.memory.decoding import decode_peak_bytes
+from videoldm.inference.memory.live import peak_bytes
+from videoldm.inference.precision import precision_of
+from videoldm.inference.reuse import NUM_KEPT
+from videoldm.models.autoencoder.network import Autoencoder
+from videoldm.models.unet.blocks import UNetBlock
+from videoldm.models.unet.network import VideoUNet
+
+Forecast = Mapping[RunStage, int]
+"""Bytes of the device at most in each stage, weights included."""
+
+CPU_MEASURES: tuple[Measure, ...] = ("guidance-one-by-one", "idle-networks-leave")
+"""A CPU has no second memory to which anything else could go."""
+NUM_BLOCKS_AT_ONCE = 2
+"""Of a UNet whose weights come block by block: the one that works and the one after it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipSize:
+    """What is made in one batch; `num_branches` is 2 with guidance."""
+
+    num_clips: int = 1
+    num_frames: int
+    height: int
+    """Of the pixels, as is `width`."""
+    width: int
+    num_branches: int
+    has_picture: bool
+    reuse: Reuse | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecaster:
+    """Forecasts for one model; its networks are on the meta device, in the precision that they will compute in.
+
+    `encoder` is the one that the task uses: of pictures or of texts, which need little beside their weights.
+    """
+
+    unet: VideoUNet
+    autoencoder: Autoencoder
+    encoder: nn.Module
+    num_tokens: int
+    """Length of the context."""
+    device: str
+    """The kind: "cpu" or "cuda"."""
+    _known: dict[tuple[Any, ...], tuple[int, int]] = field(default_factory=dict[tuple[Any, ...], tuple[int, int]])
+
+    def __call__(self, clip: ClipSize, plan: MemoryPlan) -> Forecast:
+        """The forecast of one batch of clips."""
+        unet, autoencoder, encoder = (_bytes(network.state_dict().values()) for network in self._networks)
+        if plan.has("unet-by-block"):
+            unet = _bytes_by_block(self.unet)
+        encoding = self._encoding(clip) if clip.has_picture else 0
+        denoising, decoding = self._denoising(clip, plan), self._decoding(clip, plan)
+        if plan.has("idle-networks-leave"):
+            return {
+                "encode": max(encoder, autoencoder + encoding if clip.has_picture else 0),
+                "denoise": unet + denoising,
+                "decode": autoencoder + decoding,
+            }
+        weights = unet + autoencoder + encoder
+        return {"encode": weights + encoding, "denoise": weights + denoising, "decode": weights + decoding}
+
+    def at_least(self, clip: ClipSize) -> int:
+        """Less than any plan needs: three maps of the finest level; known at once, for clips far too large."""
+        factor, width = self.autoencoder.config.factor, self.unet.config.channels[0]
+        numbers = clip.num_clips * clip.num_frames * (clip.height // factor) * (clip.width // factor) * width
+        return 3 * numbers * next(self.unet.parameters()).dtype.itemsize
+
+    @property
+    def _networks(self) -> tuple[nn.Module, ...]:
+        return self.unet, self.autoencoder, self.encoder
+
+    def _encoding(self, clip: ClipSize) -> int:
+        """Of one picture a clip by the autoencoder."""
+        dtype = next(self.autoencoder.parameters()).dtype
+        size = (clip.num_clips, 1, self.autoencoder.config.pixel_channels, clip.height, clip.width)
+        picture = torch.empty(size, dtype=dtype, device="meta")
+        return peak_bytes(lambda: self.autoencoder.encode(picture))
+
+    def _denoising(self, clip: ClipSize, plan: MemoryPlan) -> int:
+        """Of the UNet in one call, with the features that are kept between calls."""
+        branches_at_once = 1 if plan.has("guidance-one-by-one") or clip.reuse is not None else clip.num_branches
+        in_work, feature = self._call(clip, clip.num_clips * branches_at_once)
+        kept = 0 if clip.reuse is None else NUM_KEPT * clip.num_branches * feature
+        return in_work + kept
+
+    def _call(self, clip: ClipSize, batch: int) -> tuple[int, int]:
+        """Of one call of the UNet: its peak, and the deep feature that `reuse` would keep of it."""
+        factor, config = self.autoencoder.config.factor, self.unet.config
+        latents = (batch, clip.num_frames, config.in_channels, clip.height // factor, clip.width // factor)
+        depth = 1 if clip.reuse is None else clip.reuse.depth
+        key = (latents, self.num_tokens, depth)
+        if key not in self._known:
+            inputs = _inputs(self.unet, latents, self.num_tokens)
+            deep: list[Tensor] = []
+
+            def call() -> None:
+                deep.append(self.unet.forward_reusing(*inputs, depth=depth)[1])
+
+            self._known[key] = peak_bytes(call), deep[0].nbytes
+        return self._known[key]
+
+    def _decoding(self, clip: ClipSize, plan: MemoryPlan) -> int:
+        """Of the autoencoder, clip by clip."""
+        precision: Precision = precision_of(self.autoencoder)
+        return decode_peak_bytes(
+            self.autoencoder.config,
+            num_frames=clip.num_frames,
+            height=clip.height,
+            width=clip.width,
+            precision=precision,
+            chunk_frames=plan.decode_chunk_size,
+            tiles=plan.tiles,
+            device=self.device,
+            is_map_on_device=not plan.has("decode-from-host"),
+        )
+
+
+def measures_on(device: str) -> tuple[Measure, ...]:
+    """The measures that a kind of device has, in the order in which they should be taken."""
+    return get_args(Measure) if device == "cuda" else CPU_MEASURES
+
+
+def first_fit(
+    limit: int, forecast: Callable[[MemoryPlan], Forecast], given: MemoryPlan, measures: Iterable[Measure]
+) -> MemoryPlan | None:
+    """The given plan with as many of the measures, in their order, as it takes to stay within `limit` bytes.
+
+    Measures that do not help are left out; None if all of them do not suffice.
+    """
+    plan, excess = given, _excess(limit, forecast(given))
+    for measure in measures:
+        if not excess:
+            return plan
+        better = plan.with_measure(measure)
+        left = _excess(limit, forecast(better))
+        if left < excess:
+            plan, excess = better, left
+    return None if excess else plan
+
+
+def _excess(limit: int, forecast: Forecast) -> int:
+    """By how much stages pass the limit, all together."""
+    return sum(max(0, peak - limit) for peak in forecast.values())
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.nbytes for tensor in tensors)
+
+
+def _bytes_by_block(unet: VideoUNet) -> int:
+    """The largest blocks that are there at once, and all that is in no block."""
+    blocks = sorted(_bytes(block.state_dict().values()) for block in unet.modules() if isinstance(block, UNetBlock))
+    return _bytes(unet.state_dict().values()) - sum(blocks[:-NUM_BLOCKS_AT_ONCE])
+
+
+def _inputs(unet: VideoUNet, latents: tuple[int, ...], num_tokens: int) -> tuple[Tensor, Tensor, Conditioning]:
+    """Inputs of a call for latents `b t c h w`, on the meta device."""
+    config, dtype = unet.config, next(unet.parameters()).dtype
+    batch, num_frames, _, *size = latents
+
+    def numbers(*shape: int) -> Tensor:
+        return torch.empty(shape, dtype=dtype, device="meta")
+
+    has_index = config.num_noise_indices is not None
+    conditioning = Conditioning(
+        context=numbers(batch, num_tokens, config.context_dim),
+        vector=None if config.vector_dim is None else numbers(batch, num_frames, config.vector_dim),
+        concat=numbers(batch, num_frames, config.concat_channels, *size) if config.concat_channels else None,
+        noise_index=torch.zeros(batch, dtype=torch.long, device="meta") if has_index else None,
+    )
+    return numbers(*latents), torch.empty(batch, device="meta"), conditioning
