@@ -1,0 +1,82 @@
+"""A UNet whose weights come block by block gives the same bits, and holds few of them at a time."""
+
+import weakref
+
+import pytest
+import torch
+from tiny_networks import UNET, conditioning, numbers, randomise
+
+from videoldm.inference.memory.block_stream import BlockStream
+from videoldm.models.unet.blocks import UNetBlock
+from videoldm.models.unet.network import VideoUNet
+
+INPUTS = (numbers(1, 3, 4, 8, 8), torch.ones(1))
+
+
+def streamed():
+    unet = randomise(VideoUNet(UNET)).requires_grad_(False)
+    conditions = conditioning(UNET, batch=1, num_frames=3, height=8, width=8)
+    with torch.no_grad():
+        expected = unet(*INPUTS, conditions)
+    BlockStream(unet, "cpu")
+    return unet, conditions, expected
+
+
+@torch.no_grad()
+def test_results_are_equal_bit_for_bit_again_and_again():
+    unet, conditions, expected = streamed()
+    for _ in range(3):
+        assert torch.equal(unet(*INPUTS, conditions), expected)
+
+
+@torch.no_grad()
+def test_shallow_calls_between_full_ones_are_equal_too():
+    unet, conditions, expected = streamed()
+    output, deep = unet.forward_reusing(*INPUTS, conditions, depth=1)
+    again, _ = unet.forward_reusing(*INPUTS, conditions, depth=1, deep=deep)
+    assert torch.equal(output, expected)
+    assert torch.equal(again, expected)
+    assert torch.equal(unet(*INPUTS, conditions), expected)
+
+
+@torch.no_grad()
+def test_weights_at_home_stay_where_they_are():
+    unet, conditions, _ = streamed()
+    before = {key: tensor.data_ptr() for key, tensor in unet.state_dict().items()}
+    unet(*INPUTS, conditions)
+    assert {key: tensor.data_ptr() for key, tensor in unet.state_dict().items()} == before
+
+
+@torch.no_grad()
+def test_at_most_two_blocks_are_away_from_home():
+    unet, conditions, _ = streamed()
+    blocks = [module for module in unet.modules() if isinstance(module, UNetBlock)]
+    home = {parameter: parameter.data_ptr() for block in blocks for parameter in block.parameters()}
+    away, copies = [], weakref.WeakSet()
+
+    def look(block, *_):
+        copies.add(next(block.parameters()).data)
+        away.append([b for b in blocks if next(b.parameters()).data_ptr() != home[next(b.parameters())]] == [block])
+
+    for block in blocks:
+        block.resnet.register_forward_pre_hook(lambda _, __, block=block: look(block))
+    unet(*INPUTS, conditions)
+    assert len(away) == len(blocks)
+    assert all(away)
+    assert len(copies) <= 2
+
+
+@torch.no_grad()
+def test_a_call_that_fails_leaves_the_weights_at_home():
+    unet, conditions, expected = streamed()
+    before = {key: tensor.data_ptr() for key, tensor in unet.state_dict().items()}
+
+    def fail(*_):
+        raise RuntimeError("out of memory")
+
+    handle = unet.middle.block1.resnet.register_forward_hook(fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        unet(*INPUTS, conditions)
+    handle.remove()
+    assert {key: tensor.data_ptr() for key, tensor in unet.state_dict().items()} == before
+    assert torch.equal(unet(*INPUTS, conditions), expected)

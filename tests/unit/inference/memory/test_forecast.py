@@ -1,0 +1,127 @@
+"""What measures save, and which of them are chosen."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny_networks import AUTOENCODER, UNET
+
+from videoldm.inference.config import MemoryPlan, Reuse, Tiles
+from videoldm.inference.memory.forecast import ClipSize, Forecaster, first_fit, measures_on
+from videoldm.models.autoencoder.network import Autoencoder
+from videoldm.models.clip.build import build_image_encoder
+from videoldm.models.clip.config import SVD_IMAGE_ENCODER
+from videoldm.models.presets import SVD_XT
+from videoldm.models.unet.network import VideoUNet
+
+GIB = 2**30
+CLIP = ClipSize(num_frames=25, height=576, width=1024, num_branches=2, has_picture=True)
+
+
+def svd_xt(device):
+    with torch.device("meta"):
+        return Forecaster(
+            unet=VideoUNet(SVD_XT.unet).half(),
+            autoencoder=Autoencoder(SVD_XT.autoencoder),
+            encoder=build_image_encoder(SVD_IMAGE_ENCODER),
+            num_tokens=1,
+            device=device,
+        )
+
+
+@pytest.fixture(scope="module")
+def forecast():
+    return svd_xt("cuda")
+
+
+def gib(forecast, *measures, clip=CLIP, **plan):
+    return {stage: peak / GIB for stage, peak in forecast(clip, MemoryPlan(measures=measures, **plan)).items()}
+
+
+def test_weights_of_all_networks_are_in_each_stage(forecast):
+    """1.52 billion in 16 bits, 632 million of CLIP and 98 of the autoencoder in 32."""
+    weights = (2 * 1_524_623_082 + 4 * 632_076_800 + 4 * 97_738_439) / GIB
+    assert min(gib(forecast).values()) > 0.99 * weights
+    small = replace(CLIP, num_frames=1, height=64, width=64)
+    assert gib(forecast, clip=small)["denoise"] == pytest.approx(weights, rel=0.02)
+
+
+def test_each_measure_lowers_its_own_stage(forecast):
+    plain = gib(forecast)
+    alone = gib(forecast, "guidance-one-by-one")
+    assert alone["denoise"] < plain["denoise"] - 2
+    assert alone["decode"] == plain["decode"]
+    assert gib(forecast, "decode-from-host")["decode"] < plain["decode"] - 6
+    idle = gib(forecast, "idle-networks-leave")
+    assert all(idle[stage] < plain[stage] - 2 for stage in plain)
+    assert gib(forecast, "unet-by-block")["denoise"] < plain["denoise"] - 2
+
+
+def test_tiles_and_chunks_lower_decoding(forecast):
+    plain = gib(forecast, decode_chunk_size=25)["decode"]
+    assert gib(forecast, decode_chunk_size=1)["decode"] < plain
+    assert gib(forecast, tiles=Tiles(size_px=256, overlap_px=64))["decode"] < plain - 6
+
+
+def test_kept_features_count_and_are_those_of_the_finest_level(forecast):
+    """Two for each branch, of 320 channels in 16 bits."""
+    feature = 25 * 320 * 72 * 128 * 2 / GIB
+    without = gib(forecast, "guidance-one-by-one")["denoise"]
+    kept = gib(forecast, clip=replace(CLIP, reuse=Reuse(interval=2)))["denoise"]
+    assert kept - without == pytest.approx(4 * feature, rel=0.01)
+
+
+def test_without_guidance_there_is_one_branch(forecast):
+    unguided = gib(forecast, clip=replace(CLIP, num_branches=1))
+    assert unguided["denoise"] == pytest.approx(gib(forecast, "guidance-one-by-one")["denoise"])
+
+
+def test_more_clips_need_more(forecast):
+    assert gib(forecast, clip=replace(CLIP, num_clips=2))["denoise"] > gib(forecast)["denoise"] + 2
+
+
+def test_what_is_needed_at_least_is_less_than_any_plan_needs(forecast):
+    plan = MemoryPlan(measures=measures_on("cuda"))
+    for clip in (CLIP, replace(CLIP, num_frames=100), replace(CLIP, height=1152, width=2048)):
+        assert forecast.at_least(clip) < forecast(clip, plan)["denoise"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "chosen"),
+    [
+        (24, ()),
+        (10, ("guidance-one-by-one", "idle-networks-leave")),
+        (6, ("guidance-one-by-one", "idle-networks-leave", "decode-from-host")),
+        (4, ("guidance-one-by-one", "idle-networks-leave", "decode-from-host", "unet-by-block")),
+        (1, None),
+    ],
+)
+def test_as_few_measures_as_suffice_are_taken(forecast, limit, chosen):
+    plan = first_fit(
+        limit * GIB, lambda plan: forecast(CLIP, plan), MemoryPlan(decode_chunk_size=1), measures_on("cuda")
+    )
+    assert (None if plan is None else plan.measures) == chosen
+    if plan is not None:
+        assert plan.decode_chunk_size == 1
+        assert max(forecast(CLIP, plan).values()) <= limit * GIB
+
+
+def test_a_measure_that_does_not_help_is_left_out():
+    peaks = {(): 10, ("unet-by-block",): 5}
+
+    def forecast(plan):
+        return {"denoise": peaks.get(tuple(m for m in plan.measures if m == "unet-by-block"), 10)}
+
+    plan = first_fit(6, forecast, MemoryPlan(), measures_on("cuda"))
+    assert plan is not None
+    assert plan.measures == ("unet-by-block",)
+
+
+def test_a_cpu_has_nowhere_to_offload_to():
+    assert measures_on("cpu") == ("guidance-one-by-one", "idle-networks-leave")
+    with torch.device("meta"):
+        small = Forecaster(
+            unet=VideoUNet(UNET), autoencoder=Autoencoder(AUTOENCODER), encoder=torch.nn.Linear(2, 2),
+            num_tokens=1, device="cpu",
+        )  # fmt: skip
+    assert set(small(replace(CLIP, height=64, width=64), MemoryPlan())) == {"encode", "denoise", "decode"}

@@ -1,0 +1,88 @@
+"""Clips made in less memory are the same clips."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_networks import numbers
+
+from videoldm.core.errors import InputError
+from videoldm.inference.config import ALL_IN_MEMORY, Measure, MemoryPlan
+from videoldm.inference.memory.meter import PeakMeter
+from videoldm.tasks.memory import clip_size, forecaster, plan_memory
+from videoldm.tasks.model import load_opened
+from videoldm.tasks.open import open_model
+from videoldm.tasks.sampling import sample_clips
+from videoldm.tasks.task import Inputs
+
+INPUTS = Inputs(
+    samples=[(7,), (8,)],
+    pictures=numbers(2, 3, 64, 64).clamp(-1, 1),
+    fps=[7, 7],
+    motion_bucket=[127, 127],
+    noise_level=[0.02, 0.02],
+)
+
+
+def made(folder: Path, *measures: Measure, decode_chunk_size: int | None = None) -> torch.Tensor:
+    plan = MemoryPlan(measures=measures, decode_chunk_size=decode_chunk_size)
+    model = load_opened(open_model(str(folder)), "image-to-video", memory=plan)
+    sampling = model.config.sampling.model_copy(update={"num_inference_steps": 3})
+    clips = [sample_clips(model, INPUTS, sampling=sampling, num_frames=3, height=64, width=64) for _ in range(2)]
+    assert torch.equal(*clips)
+    return clips[0]
+
+
+@pytest.mark.parametrize("measure", ["idle-networks-leave", "decode-from-host", "unet-by-block"])
+def test_where_networks_are_does_not_change_a_bit(pipeline_folder: Path, measure: Measure) -> None:
+    assert torch.equal(made(pipeline_folder, measure), made(pipeline_folder))
+
+
+def test_guidance_one_by_one_and_chunks_give_the_same_clip(pipeline_folder: Path) -> None:
+    saving = made(pipeline_folder, "guidance-one-by-one", "idle-networks-leave", "unet-by-block", decode_chunk_size=1)
+    torch.testing.assert_close(saving, made(pipeline_folder), rtol=0, atol=2e-4)
+
+
+def test_idle_networks_have_no_weights(pipeline_folder: Path) -> None:
+    plan = MemoryPlan(measures=("idle-networks-leave",))
+    model = load_opened(open_model(str(pipeline_folder)), "image-to-video", memory=plan)
+    networks = [model.unet, model.autoencoder, model.image_conditioner.model]
+    for network in networks:
+        assert all(tensor.is_meta for tensor in network.state_dict().values())
+        with model.at_work(network):
+            working = [other for other in networks if not any(t.is_meta for t in other.state_dict().values())]
+            assert working == [network]
+    assert model.device == torch.device("cpu")
+
+
+def test_what_cannot_be_made_is_refused_with_what_can(pipeline_folder: Path) -> None:
+    files = open_model(str(pipeline_folder))
+    sampling = files.config("image-to-video").sampling
+    forecast = forecaster(files, "image-to-video", device="cpu", dtype=torch.float32)
+    small = clip_size(4, 128, 192, sampling, has_picture=True)
+    large = replace(small, num_frames=64)
+    enough = max(forecast(small, ALL_IN_MEMORY).values())
+    assert plan_memory(forecast, [small], ALL_IN_MEMORY, limit=enough) == ALL_IN_MEMORY
+    tight = int(0.95 * enough)
+    plan = plan_memory(forecast, [small], ALL_IN_MEMORY, limit=tight)
+    assert plan.measures
+    assert max(forecast(small, plan).values()) <= tight
+    with pytest.raises(InputError, match=r"64 frames of 192x128 need at least .* what fits: (\d+) frames of") as error:
+        plan_memory(forecast, [small, large], ALL_IN_MEMORY, limit=tight)
+    fitting = int(str(error.value).partition("what fits: ")[2].split()[0])
+    everything = MemoryPlan(measures=("guidance-one-by-one", "idle-networks-leave"))
+    assert max(forecast(replace(large, num_frames=fitting), everything).values()) <= tight
+    assert max(forecast(replace(large, num_frames=fitting + 1), everything).values()) > tight
+
+
+def test_the_meter_sees_what_a_stage_takes() -> None:
+    meter = PeakMeter("cpu")
+    with meter.watch("encode"):
+        torch.ones(2**26)
+    with meter.watch("denoise"):
+        pass
+    with meter.watch("encode"):
+        torch.ones(2**20)
+    assert meter.peaks["encode"] == pytest.approx(2**28, rel=0.1)
+    assert meter.peaks["denoise"] < 2**26
