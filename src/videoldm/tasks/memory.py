@@ -69,11 +69,12 @@ def _refusal(forecast: Forecaster, clip: ClipSize, given: MemoryPlan, *, limit: 
     def fits(clip: ClipSize) -> bool:
         return needed(clip) <= limit
 
+    smallest = replace(clip, num_frames=1, height=SIZE_STEP_PX, width=SIZE_STEP_PX)
     what_fits = [text for text in (_fewer_frames(clip, fits), _smaller(clip, fits)) if text]
     return (
         f"{clip.num_frames} frames of {clip.width}x{clip.height} need at least {needed(clip) / GIB:.2f} GiB with all "
         f"measures, there are {limit / GIB:.2f} GiB for the model (see --vram); what fits: "
-        f"{' or '.join(what_fits) or 'nothing'}"
+        f"{' or '.join(what_fits) or f'nothing, even 1 frame of 64x64 needs {needed(smallest) / GIB:.2f} GiB'}"
     )
 
 
