@@ -12,6 +12,7 @@ from videoldm.core.numbers import Finite
 from videoldm.core.progress import notice
 
 if TYPE_CHECKING:
+    from videoldm.models.adapters.low_rank import Adapter
     from videoldm.models.unet.network import VideoUNet
 
 
@@ -35,17 +36,15 @@ def check_loras(loras: tuple[LoraChoice, ...]) -> None:
             raise InputError(f"{lora.path}: is not the LoRA that the clip was made with, its content differs")
 
 
-def apply_loras(unet: VideoUNet, loras: tuple[LoraChoice, ...], *, has_one_token: bool) -> None:
-    """Merge LoRAs into the weights of a UNet and say what of each fitted; see `read_lora` for errors."""
+def read_adapters(unet: VideoUNet, loras: tuple[LoraChoice, ...], *, has_one_token: bool) -> list[Adapter]:
+    """LoRAs for a UNet, which needs no weights for this; say what of each fits. See `read_lora` for errors."""
     from videoldm.checkpoints.lora import read_lora
     from videoldm.models.adapters.low_rank import Adapter
-    from videoldm.models.adapters.merge import merge_for_good
 
     files = [read_lora(lora.path, unet, has_one_token=has_one_token) for lora in loras]
-    adapters = [Adapter(file.lora, choice.weight) for file, choice in zip(files, loras, strict=True)]
-    merge_for_good(unet, adapters)
     for file in files:
         notice(file.summary())
+    return [Adapter(file.lora, choice.weight) for file, choice in zip(files, loras, strict=True)]
 
 
 def _parse(part: str) -> LoraChoice:

@@ -23,12 +23,13 @@ from videoldm.inference.memory.block_stream import BlockStream
 from videoldm.inference.memory.residence import ALL_STAY, Residence
 from videoldm.inference.precision import in_precision_of
 from videoldm.inference.reuse import Reusing
+from videoldm.models.adapters.merge import merge_for_good
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.config import TaskModelConfig, TaskName
 from videoldm.tasks.files import ModelFiles
 from videoldm.tasks.folder import encoder_of
-from videoldm.tasks.lora import LoraChoice, apply_loras, parse_loras
+from videoldm.tasks.lora import LoraChoice, parse_loras, read_adapters
 from videoldm.tasks.open import open_model
 from videoldm.tasks.parts import ModelParts
 
@@ -144,6 +145,7 @@ def load_opened(
 def _readers(parts: ModelParts, model: VideoModel, dtype: torch.dtype) -> dict[nn.Module, Callable[[], object]]:
     """What reads the weights of each network to where it computes; a UNet that comes by block, to the host's memory."""
     device = model.device
+    adapters = read_adapters(model.unet, model.loras, has_one_token=model.image is not None)
     readers: dict[nn.Module, Callable[[], object]] = {}
     if model.image is not None and parts.image_encoder is not None:
         readers[model.image.model] = partial(parts.image_encoder.fill, model.image.model, device=device)
@@ -154,7 +156,7 @@ def _readers(parts: ModelParts, model: VideoModel, dtype: torch.dtype) -> dict[n
     def read_unet() -> None:
         is_streamed = model.memory.has("unet-by-block")
         parts.unet.fill(model.unet, dtype=dtype, device="cpu" if is_streamed else device)
-        apply_loras(model.unet, model.loras, has_one_token=model.image is not None)
+        merge_for_good(model.unet, adapters)
         if is_streamed:
             BlockStream(model.unet, device)
 
