@@ -65,6 +65,8 @@ def sample_latents(
     sigmas = schedule_sigmas(sampling.schedule, sampling.num_inference_steps)
     shape = (num_frames, model.unet.config.in_channels, height // factor, width // factor)
     noise = start_noise(inputs.samples, shape, float(sigmas[0])).to(model.device)
-    return sample(
+    latents = sample(
         sampling.sampler, denoise, noise, sigmas, conditioning, noise=SeededNoise(inputs.samples), on_step=on_step
-    )  # fmt: skip
+    )
+    # A schedule that ends above 0 leaves noise; as in Stable Diffusion, the sum then has the variance of the data.
+    return latents * (1 + float(sigmas[-1]) ** 2) ** -0.5
