@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, Posit
 from videoldm.checkpoints.diffusers_config import DiffusersConfig
 from videoldm.core.errors import InputError
 from videoldm.diffusion.config import LastLevel, Spacing
+from videoldm.diffusion.discrete import BETA_END, BETA_START
 from videoldm.models.autoencoder.config import AutoencoderConfig, PlainDecoder
 from videoldm.models.unet.config import NoTemporalLayers, UNetConfig, UniformNormEps
 
@@ -263,7 +264,17 @@ class ImageScheduler(DiffusersConfig):
 
     def to_json(self) -> dict[str, Any]:
         """The content of a `scheduler_config.json`; clipping is for models of pixels."""
-        return super().to_json() | {"clip_sample": False}
+        return super().to_json() | {"_class_name": self.kind, "clip_sample": False}
+
+
+_SCALED_LINEAR = ImageScheduler(beta_schedule="scaled_linear", set_alpha_to_one=False)
+SD_SCHEDULER = _SCALED_LINEAR.model_copy(
+    update={"beta_start": BETA_START, "beta_end": BETA_END, "prediction_type": "v_prediction"}
+)
+"""That of Stable Diffusion 2.1."""
+UPSCALER_SCHEDULER = _SCALED_LINEAR.model_copy(update={"prediction_type": "v_prediction"})
+"""That of the x4 upscaler, whose betas are further apart, and below that of its low-resolution picture."""
+LOW_RESOLUTION_SCHEDULER = _SCALED_LINEAR.model_copy(update={"kind": "DDPMScheduler"})
 
 
 def _mirrored(down_block_types: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Schedules: the falling noise levels sigma_0 > ... > sigma_N that a sampler of N steps visits; the last is mostly 0."""
+"""Schedules: the falling noise levels that a sampler of N steps visits, sigma_0 > ... > sigma_N, which is mostly 0."""
 
 from __future__ import annotations
 
