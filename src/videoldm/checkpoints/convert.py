@@ -26,8 +26,8 @@ from videoldm.models.presets import PRESETS, ModelConfig
 
 Layout = Literal["diffusers", "sgm"]
 TOKENIZER = "tokenizer"
-COPIED = (TOKENIZER, "scheduler", "low_res_scheduler", "feature_extractor")
-"""Folders of a pipeline that hold no networks."""
+COPIED = ("scheduler", "low_res_scheduler", "feature_extractor")
+"""Folders of a pipeline that hold neither a network nor a tokenizer."""
 
 
 def convert(checkpoint: Checkpoint, target: Path, to: Layout, *, dtype: torch.dtype | None = None) -> None:
@@ -96,14 +96,13 @@ def _to_folder(checkpoint: Checkpoint, target: Path, dtype: torch.dtype | None) 
 
 def _copy_small_files(checkpoint: Checkpoint, target: Path) -> None:
     """Take over what no tensor tells: of a pipeline's folder what lies beside the networks, else the tokenizer."""
-    folders = {TOKENIZER: checkpoint.tokenizer}
+    files = {} if checkpoint.tokenizer is None else {TOKENIZER: checkpoint.tokenizer.files()}
     if checkpoint.layout == "diffusers":
-        folders |= {name: checkpoint.source / name for name in COPIED}
-    for name, source in folders.items():
-        for file in sorted(source.iterdir()) if source is not None and source.is_dir() else []:
-            if file.suffix in (".json", ".txt"):
-                (target / name).mkdir(exist_ok=True)
-                shutil.copyfile(file, target / name / file.name)
+        files |= {name: sorted((checkpoint.source / name).glob("*.json")) for name in COPIED}
+    for name, paths in files.items():
+        for path in paths:
+            (target / name).mkdir(exist_ok=True)
+            shutil.copyfile(path, target / name / path.name)
 
 
 @dataclass(frozen=True)

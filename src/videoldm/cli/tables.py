@@ -66,8 +66,8 @@ def _tasks(tasks: Mapping[str, Any]) -> Table:
         table.add_row(
             task,
             f"{config.num_frames} x {config.width}x{config.height}",
-            f"{signals.fps:g}",
-            f"{signals.motion_bucket:g}",
+            f"{signals.fps:g}" if "fps" in config.told else "-",
+            f"{signals.motion_bucket:g}" if "motion_bucket" in config.told else "-",
             f"{signals.noise_level:g}",
             str(sampling.num_inference_steps),
             sampling.sampler.kind,

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import torch
 
-from videoldm.checkpoints.encoders import TextEncoder, image_encoder, load_tokenizer, text_encoder
+from videoldm.checkpoints.encoders import TextEncoder, image_encoder, text_encoder
+from videoldm.checkpoints.tokenizer import Tokenizer
+from videoldm.conditioners.config import TextConditionerConfig
 from videoldm.conditioners.image import ImageConditioner
 from videoldm.conditioners.text import TextConditioner
 from videoldm.diffusion.denoiser import Denoiser, Network
@@ -127,9 +129,10 @@ def load_conditioners(
     encoder = folder / encoder_of(task)
     if encoder.name == "image_encoder":
         return None, ImageConditioner(image_encoder(encoder).load(device=device))
-    return _text_conditioner(text_encoder(encoder), encoder, device), None
+    return _text_conditioner(text_encoder(encoder), Tokenizer(encoder), device), None
 
 
-def _text_conditioner(encoder: TextEncoder, tokenizer: Path | None, device: str | torch.device) -> TextConditioner:
+def _text_conditioner(encoder: TextEncoder, tokenizer: Tokenizer | None, device: str | torch.device) -> TextConditioner:
     assert tokenizer is not None
-    return TextConditioner(encoder.load(device=device), load_tokenizer(tokenizer))
+    config = TextConditionerConfig(pad_id=tokenizer.pad_id)
+    return TextConditioner(encoder.load(device=device), tokenizer.load(), config)

@@ -57,11 +57,7 @@ def why_no_picture(checkpoint: Checkpoint) -> str | None:
         return "is an upscaler, which enlarges pictures and cannot make any; no verb uses it but info and convert"
     if unet.concat_channels:
         return f"reads {unet.concat_channels} channels beside the latents, which text-to-image does not give it"
-    parts = {
-        "autoencoder": checkpoint.autoencoder,
-        "text encoder": checkpoint.text_encoder,
-        "tokenizer": checkpoint.tokenizer,
-    }
+    parts = {"autoencoder": checkpoint.autoencoder, "text encoder": checkpoint.text_encoder}
     missing = [name for name, part in parts.items() if part is None]
     return f"has no {', no '.join(missing)}: take the folder in diffusers' layout, which has all" if missing else None
 

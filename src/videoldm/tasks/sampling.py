@@ -43,7 +43,8 @@ def sample_clips(
         width=width or model.config.width,
         on_step=on_step,
     )
-    return decode(model.autoencoder, model.to_raw_latents(latents)).clamp_(-1, 1).float()
+    pixels = decode(model.autoencoder, model.to_raw_latents(latents)).clamp_(-1, 1).float()
+    return TASKS[model.config.task].finish(inputs, pixels)
 
 
 def sample_latents(
