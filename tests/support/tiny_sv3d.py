@@ -66,5 +66,5 @@ def tiny_sv3d(folder: Path, name: Name) -> Generator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PRESETS, f"tiny-{name}", config)
         patch.setitem(open_file_module.LAYOUTS, f"tiny-{name}", single_file.sv3d)
-        patch.setattr(published, "MULTI_VIEW", {**DEFAULTS, f"tiny-{name}": DEFAULTS[name]})
+        patch.setattr(published, "MULTI_VIEW", {**published.MULTI_VIEW, f"tiny-{name}": DEFAULTS[name]})
         yield path

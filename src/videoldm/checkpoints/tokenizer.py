@@ -13,6 +13,7 @@ ALTERNATIVES = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 """What a tokenizer's folder holds: either the one file or, as older versions of transformers wrote it, the two."""
 SETTINGS = ("added_tokens.json", "special_tokens_map.json", "tokenizer_config.json")
 OPENCLIP_PAD_ID = 0
+END = "<|endoftext|>"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,10 @@ class Tokenizer:
         """The tokenizer; raises InputError if there is none or it is broken."""
         self.check()
         try:
-            return CLIPTokenizer.from_pretrained(self.folder)
+            if self.pad_id is None:
+                return CLIPTokenizer.from_pretrained(self.folder)
+            # The token that fills up would not be read as text where a prompt holds it: Stable Diffusion's is "!".
+            return CLIPTokenizer.from_pretrained(self.folder, pad_token=END)
         except Exception as error:  # the library raises nothing more precise
             raise InputError(f"{self.folder}: cannot be read as a tokenizer: {error}") from error
 
