@@ -38,6 +38,7 @@ def test_without_a_tokenizer_one_line_says_what_to_do(cli: CommandLine, file: Pa
     )
     described = json.loads(cli.succeeds("info", file, "--json"))
     assert list(described["tasks"]) == ["text-to-image"]
+    assert described["tokenizer"] == "none here, generate fetches it from the hub or takes --tokenizer"
 
 
 def test_a_file_with_its_tokenizer_draws_what_the_folder_draws(

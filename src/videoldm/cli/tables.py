@@ -20,8 +20,8 @@ WIDE = 200
 def show(description: Mapping[str, Any]) -> None:
     """Print a description: single values first, then a table or a block for each group of values."""
     console = wide_console()
-    groups = {name: value for name, value in description.items() if isinstance(value, (dict, list))}
-    console.print(_grid({name: value for name, value in description.items() if name not in groups}))
+    groups = {name: value for name, value in description.items() if isinstance(value, (dict, list)) and value}
+    console.print(_grid({name: value for name, value in description.items() if not isinstance(value, (dict, list))}))
     for name, value in groups.items():
         match name, value:
             case "components", dict():

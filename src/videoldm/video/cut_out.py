@@ -27,7 +27,7 @@ def load_object(path: str | Path, height: int, width: int) -> Float[Tensor, "3 h
     if layer[..., 3].min() == 255:
         warnings.warn(
             f"{path}: has no transparent background, the model knows objects on white: cut the object out (.png)",
-            stacklevel=2,
+            stacklevel=1,
         )
         return fit_picture(load_picture(path), height, width)
     box = Image.fromarray(layer[..., 3]).getbbox()
