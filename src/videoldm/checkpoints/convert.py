@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from videoldm.checkpoints.checkpoint import Checkpoint
+from videoldm.checkpoints.diffusers_image_config import ImageScheduler
 from videoldm.checkpoints.image_pipeline import image_pipeline
 from videoldm.checkpoints.keymap import KeyMap, Shape
 from videoldm.checkpoints.loading import Readable
-from videoldm.checkpoints.open_file import LAYOUTS
+from videoldm.checkpoints.open_file import LAYOUTS, predicts_alike
 from videoldm.checkpoints.part import Part
 from videoldm.checkpoints.pipeline import video_pipeline
 from videoldm.checkpoints.writing import Source, write_tensors
@@ -37,6 +38,9 @@ def convert(checkpoint: Checkpoint, target: Path, to: Layout, *, dtype: torch.dt
     back lacks the tensors that were dropped when it was opened. Raises InputError for models that the target layout
     cannot hold, and if the target exists.
     """
+    if checkpoint.dropped:
+        number, first = len(checkpoint.dropped), checkpoint.dropped[0]
+        notice(f"{checkpoint.source}: {number} tensors are not needed and left out ({first}, ...)")
     if to == "sgm":
         _to_file(checkpoint, target, dtype)
     else:
@@ -58,6 +62,8 @@ def _to_file(checkpoint: Checkpoint, target: Path, dtype: torch.dtype | None) ->
         write_tensors(target, sources, advance)
     if checkpoint.text_encoder is not None:
         notice(f"{target}: a single file has no room for the tokenizer and the scheduler, keep those of the folder")
+    if isinstance(checkpoint.scheduler, ImageScheduler) and not predicts_alike(checkpoint.scheduler, target):
+        notice(f"{target}: its name should have the word base if the model predicts noise, and no such word if v")
 
 
 def _preset_of(checkpoint: Checkpoint) -> ModelConfig:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import nn
@@ -108,7 +108,16 @@ def _scheduler(config: ModelConfig, name: str) -> ImageScheduler | None:
     """That of a model that draws; no file holds it."""
     if config.text_encoder is None or config.unet.num_noise_indices is not None:
         return None
-    return SD_SCHEDULER.model_copy(update={"prediction_type": "epsilon"}) if BASE & _words(name) else SD_SCHEDULER
+    return SD_SCHEDULER.model_copy(update={"prediction_type": _prediction(name)})
+
+
+def predicts_alike(scheduler: ImageScheduler, file: Path) -> bool:
+    """Whether a file of this name is taken for a model that predicts what the scheduler expects."""
+    return scheduler.prediction_type == _prediction(file.stem)
+
+
+def _prediction(name: str) -> Literal["epsilon", "v_prediction"]:
+    return "epsilon" if BASE & _words(name) else "v_prediction"
 
 
 def _words(name: str) -> set[str]:

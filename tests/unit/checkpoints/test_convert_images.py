@@ -7,8 +7,9 @@ from typing import Any
 import diffusers
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tiny_preset import image_preset
+from tiny_stable_diffusion import write_text_to_image
 from transformers import CLIPTokenizer
 
 from videoldm.checkpoints.convert import convert
@@ -121,3 +122,22 @@ def test_an_encoder_of_other_sizes_has_no_place_in_a_file(
     monkeypatch.setitem(PRESETS, name, config.model_copy(update={"text_encoder": longer}))
     with pytest.raises(InputError, match="has other sizes than the text_encoder of tiny-sd, sgm's layout"):
         convert(open_folder(text_to_image_folder), tmp_path / "model.safetensors", "sgm")
+
+
+def test_a_name_that_tells_the_wrong_prediction_is_pointed_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_text_to_image(tmp_path / "folder", prediction_type="epsilon")
+    image_preset("tiny-sd", folder, monkeypatch)
+    for name, has_line in {"model": True, "model-base": False}.items():
+        capsys.readouterr()
+        convert(open_folder(folder), tmp_path / f"{name}.safetensors", "sgm")
+        line = "its name should have the word base if the model predicts noise"
+        assert (line in capsys.readouterr().err) == has_line
+
+
+def test_what_is_left_out_is_said(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_file(load_file(file) | {"cond_stage_model.model.logit_scale": torch.zeros(1)}, file.with_stem("more"))
+    convert(open_file(file.with_stem("more")), tmp_path / "back", "diffusers")
+    line = "more.safetensors: 1 tensors are not needed and left out (cond_stage_model.model.logit_scale, ...)"
+    assert line in capsys.readouterr().err
