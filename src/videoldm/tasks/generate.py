@@ -125,5 +125,5 @@ def _picture(request: Request) -> Float[Tensor, "3 h w"]:
     assert request.image is not None
     check_picture(request)
     if request.task == "multi-view":
-        return load_object(request.image, request.height, request.width)
+        return load_object(request.image, request.height, request.width, request.resize)
     return fit_picture(load_picture(request.image), request.height, request.width, request.resize)

@@ -12,16 +12,17 @@ from PIL import Image
 from torch import Tensor
 
 from videoldm.core.errors import InputError
+from videoldm.video.config import FitMode
 from videoldm.video.picture import fit_picture, load_layer, load_picture
 from videoldm.video.pixels import from_uint8
 
 
-def load_object(path: str | Path, height: int, width: int) -> Float[Tensor, "3 height width"]:
+def load_object(path: str | Path, height: int, width: int, mode: FitMode = "crop") -> Float[Tensor, "3 height width"]:
     """The object in the middle of a white picture, as pixels in [-1, 1].
 
     It keeps its size in proportion to the picture's height, unless it is larger. A picture without transparent parts is
-    taken as it is, with a warning: what is background nobody says. Raises InputError if all is transparent, or as
-    `load_picture` does.
+    fitted as any other, by `mode`, with a warning: what is background nobody says. Raises InputError if all is
+    transparent, or as `load_picture` does.
     """
     layer = load_layer(path)
     if layer[..., 3].min() == 255:
@@ -29,7 +30,7 @@ def load_object(path: str | Path, height: int, width: int) -> Float[Tensor, "3 h
             f"{path}: has no transparent background, the model knows objects on white: cut the object out (.png)",
             stacklevel=1,
         )
-        return fit_picture(load_picture(path), height, width)
+        return fit_picture(load_picture(path), height, width, mode)
     box = Image.fromarray(layer[..., 3]).getbbox()
     if box is None:
         raise InputError(f"{path}: is transparent everywhere, it should show an object")

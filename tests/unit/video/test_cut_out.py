@@ -50,6 +50,9 @@ def test_a_picture_without_transparent_parts_is_taken_as_it_is(tmp_path: Path) -
     with pytest.warns(UserWarning, match="has no transparent background, the model knows objects on white"):
         pixels = load_object(tmp_path / "a.png", 16, 16)
     assert ((pixels[:, 3, 3] + 1) * 127.5).round().tolist() == [10, 20, 30]
+    with pytest.warns(UserWarning, match="no transparent background"):
+        padded = load_object(tmp_path / "a.png", 16, 16, "pad")
+    assert padded[:, 0, 0].tolist() == [-1, -1, -1]
 
 
 def test_a_picture_of_nothing_is_refused(tmp_path: Path) -> None:
