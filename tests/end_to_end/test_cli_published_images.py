@@ -43,7 +43,11 @@ def test_info_tells_what_they_are(cli: CommandLine, text_to_image_folder: Path, 
     assert upscaler["tasks"] == {}
     assert upscaler["components"]["unet"]["config"]["num_noise_indices"] == 50
     assert upscaler["size_multiple"] == 4
-    assert "text_encoder" in cli.succeeds("info", upscaler_folder)
+    page = cli.succeeds("info", upscaler_folder)
+    assert "text_encoder" in page
+    assert "is an upscaler, which enlarges pictures and cannot make any" in page
+    assert "trained clip" not in page
+    assert (drawing["note"], drawing["tokenizer"]) == (None, str(text_to_image_folder / "tokenizer"))
 
 
 @pytest.mark.parametrize("what", [("--prompt", "a cube"), ("cat.png",)])

@@ -28,3 +28,19 @@ def tiny_preset(pipeline_folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setitem(PRESETS, TINY, config)
     monkeypatch.setitem(open_file_module.LAYOUTS, TINY, single_file.svd)
     return TINY
+
+
+def image_preset(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Add the sizes of a tiny pipeline of Stable Diffusion or its upscaler to the published ones."""
+    checkpoint = open_folder(folder)
+    assert checkpoint.autoencoder is not None
+    assert checkpoint.text_encoder is not None
+    config = ModelConfig(
+        unet=checkpoint.unet.config,
+        autoencoder=checkpoint.autoencoder.config,
+        text_encoder=checkpoint.text_encoder.part.config,
+        num_frames=1,
+    )
+    monkeypatch.setitem(PRESETS, name, config)
+    monkeypatch.setitem(open_file_module.LAYOUTS, name, single_file.stable_diffusion)
+    return name

@@ -11,6 +11,7 @@ from videoldm.checkpoints.diffusers_config import EulerScheduler
 from videoldm.checkpoints.diffusers_image_config import ImageScheduler, LatentSize
 from videoldm.checkpoints.encoders import ImageEncoder, TextEncoder
 from videoldm.checkpoints.part import AutoencoderPart, Part, UNetPart
+from videoldm.checkpoints.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,8 +19,8 @@ class Checkpoint:
     """What a checkpoint holds; a part that it lacks is None.
 
     preset: the name of the published model that it has the sizes of, None for other sizes.
-    files: all files that it is read from.
-    tokenizer: the folder of the one that goes with the text encoder.
+    files: all files that it is read from, but for those of the tokenizer.
+    tokenizer: the one that goes with the text encoder.
     dropped: keys of tensors that are known and not needed.
     """
 
@@ -31,7 +32,7 @@ class Checkpoint:
     autoencoder: AutoencoderPart | None = None
     image_encoder: ImageEncoder | None = None
     text_encoder: TextEncoder | None = None
-    tokenizer: Path | None = None
+    tokenizer: Tokenizer | None = None
     num_frames: int | None = None
     latent_size: LatentSize | None = None
     """Of the latents that an image model was trained on, where the files tell it."""

@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from videoldm.checkpoints import diffusers, transformers
 from videoldm.checkpoints.checkpoint import Checkpoint
-from videoldm.checkpoints.diffusers_config import EulerScheduler, VideoAutoencoder, VideoUNet
-from videoldm.checkpoints.diffusers_folder import INDEX_FILE
-from videoldm.checkpoints.diffusers_folder import WEIGHTS as NETWORK_WEIGHTS
-from videoldm.checkpoints.encoders import CONFIG_FILE
-from videoldm.checkpoints.encoders import WEIGHTS as ENCODER_WEIGHTS
-from videoldm.checkpoints.keymap import KeyMap
+from videoldm.checkpoints.diffusers_image_config import ImageScheduler
+from videoldm.checkpoints.image_pipeline import image_pipeline
+from videoldm.checkpoints.keymap import KeyMap, Shape
 from videoldm.checkpoints.loading import Readable
-from videoldm.checkpoints.open_file import LAYOUTS
+from videoldm.checkpoints.open_file import LAYOUTS, predicts_alike
 from videoldm.checkpoints.part import Part
+from videoldm.checkpoints.pipeline import video_pipeline
 from videoldm.checkpoints.writing import Source, write_tensors
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_folder, write_json
-from videoldm.core.progress import progress
-from videoldm.models.autoencoder.config import TemporalDecoder
-from videoldm.models.clip.build import image_config
-from videoldm.models.clip.config import CLIP_MEAN, CLIP_STD, ImageEncoderConfig
-from videoldm.models.presets import PRESETS
+from videoldm.core.progress import notice, progress
+from videoldm.models.presets import PRESETS, ModelConfig
 
 Layout = Literal["diffusers", "sgm"]
-SIGNALS = 3
-"""Frame rate, motion bucket and noise level, of one width each in the vector condition."""
-SAMPLE_SIZE = 768
+TOKENIZER = "tokenizer"
+COPIED = ("scheduler", "low_res_scheduler", "feature_extractor")
+"""Folders of a pipeline that hold neither a network nor a tokenizer."""
 
 
 def convert(checkpoint: Checkpoint, target: Path, to: Layout, *, dtype: torch.dtype | None = None) -> None:
@@ -43,6 +38,9 @@ def convert(checkpoint: Checkpoint, target: Path, to: Layout, *, dtype: torch.dt
     back lacks the tensors that were dropped when it was opened. Raises InputError for models that the target layout
     cannot hold, and if the target exists.
     """
+    if checkpoint.dropped:
+        number, first = len(checkpoint.dropped), checkpoint.dropped[0]
+        notice(f"{checkpoint.source}: {number} tensors are not needed and left out ({first}, ...)")
     if to == "sgm":
         _to_file(checkpoint, target, dtype)
     else:
@@ -50,97 +48,67 @@ def convert(checkpoint: Checkpoint, target: Path, to: Layout, *, dtype: torch.dt
 
 
 def _to_file(checkpoint: Checkpoint, target: Path, dtype: torch.dtype | None) -> None:
-    if checkpoint.preset is None:
-        raise InputError(f"{checkpoint.source}: has other sizes than {', '.join(LAYOUTS)}, sgm has no layout for them")
+    config = _preset_of(checkpoint)
     if target.suffix != ".safetensors":
         raise InputError(f"{target}: is to be one file, its name should end in .safetensors")
     if target.exists():
         raise InputError(f"{target}: exists, give the name of a new file")
-    whole = LAYOUTS[checkpoint.preset](PRESETS[checkpoint.preset])
-    parts = [_below(name, part) for name, part in checkpoint.parts().items()]
+    assert checkpoint.preset is not None
+    whole = LAYOUTS[checkpoint.preset](config)
     sources: dict[str, Source] = {}
-    for part in parts:
-        sources |= part.sources(whole, dtype)
+    for name, part in checkpoint.parts().items():
+        sources |= _Named(part, f"{name}.").sources(whole, dtype)
     with progress(f"Writing {target.name}", len(sources)) as advance:
         write_tensors(target, sources, advance)
+    if checkpoint.text_encoder is not None:
+        notice(f"{target}: a single file has no room for the tokenizer and the scheduler, keep those of the folder")
+    if isinstance(checkpoint.scheduler, ImageScheduler) and not predicts_alike(checkpoint.scheduler, target):
+        notice(f"{target}: its name should have the word base if the model predicts noise, and no such word if v")
+
+
+def _preset_of(checkpoint: Checkpoint) -> ModelConfig:
+    """The published model of these sizes; raises InputError if there is none."""
+    if checkpoint.preset is None:
+        raise InputError(f"{checkpoint.source}: has other sizes than {', '.join(LAYOUTS)}, sgm has no layout for them")
+    config = PRESETS[checkpoint.preset]
+    for name, part in checkpoint.parts().items():
+        like = replace(part, config=getattr(config, name))
+        if _shapes(part) != _shapes(like):
+            raise InputError(f"{part.source}: has other sizes than the {name} of {checkpoint.preset}, sgm's layout")
+    return config
+
+
+def _shapes(part: Part[Any, Any]) -> dict[str, Shape]:
+    return {key: tuple(tensor.shape) for key, tensor in part.empty().state_dict().items()}
 
 
 def _to_folder(checkpoint: Checkpoint, target: Path, dtype: torch.dtype | None) -> None:
-    unet, autoencoder, encoder = checkpoint.unet, checkpoint.autoencoder, checkpoint.image_encoder
-    is_svd = autoencoder is not None and isinstance(autoencoder.config.decoder, TemporalDecoder)
-    if not is_svd or encoder is None or (unet.config.vector_dim or 0) % SIGNALS:
-        kind = checkpoint.preset or "of unknown sizes"
-        raise InputError(
-            f"{checkpoint.source}: is {kind}; diffusers' pipeline holds SVD with image encoder and temporal decoder"
-        )
-    assert autoencoder is not None
-    folders = {
-        "unet": (NETWORK_WEIGHTS, _sources(unet, diffusers.unet(unet.config), dtype)),
-        "vae": (NETWORK_WEIGHTS, _sources(autoencoder, diffusers.autoencoder(autoencoder.config), dtype)),
-        "image_encoder": (
-            ENCODER_WEIGHTS,
-            _sources(encoder.part, transformers.image_encoder(encoder.part.config), dtype),
-        ),
+    is_image = checkpoint.unet.config.temporal_layers is None
+    pipeline = image_pipeline(checkpoint) if is_image else video_pipeline(checkpoint)
+    networks = {
+        f"{folder}/{network.stem}.safetensors": _Named(network.part, "").sources(network.key_map, dtype)
+        for folder, network in pipeline.networks.items()
     }
-    total = sum(len(sources) for _, sources in folders.values())
+    total = sum(len(sources) for sources in networks.values())
     with atomic_folder(target) as folder, progress(f"Writing {target.name}", total) as advance:
-        for name, values in _texts(checkpoint, encoder.part.config).items():
+        for name, values in pipeline.texts.items():
             write_json(folder / name, values)
-        for name, (stem, sources) in folders.items():
-            write_tensors(folder / name / f"{stem}.safetensors", sources, advance)
+        _copy_small_files(checkpoint, folder)
+        for name, sources in networks.items():
+            write_tensors(folder / name, sources, advance)
+    if checkpoint.text_encoder is not None and checkpoint.tokenizer is None:
+        notice(f"{target}: has no tokenizer, a single file holds none: put one into {target / TOKENIZER}")
 
 
-def _texts(checkpoint: Checkpoint, encoder: ImageEncoderConfig) -> Mapping[str, Mapping[str, Any]]:
-    """The JSON files of a pipeline's folder."""
-    assert checkpoint.autoencoder is not None
-    unet = VideoUNet.from_native(
-        checkpoint.unet.config,
-        embedding_dim=(checkpoint.unet.config.vector_dim or 0) // SIGNALS,
-        num_frames=checkpoint.num_frames or PRESETS["svd"].num_frames,
-    )
-    scheduler = checkpoint.scheduler or EulerScheduler(
-        prediction_type="v_prediction",
-        timestep_type="continuous",
-        use_karras_sigmas=True,
-        sigma_min=0.002,
-        sigma_max=700.0,
-    )
-    return {
-        INDEX_FILE: {
-            "_class_name": "StableVideoDiffusionPipeline",
-            "feature_extractor": ["transformers", "CLIPImageProcessor"],
-            "image_encoder": ["transformers", "CLIPVisionModelWithProjection"],
-            "scheduler": ["diffusers", scheduler.class_name],
-            "unet": ["diffusers", unet.class_name],
-            "vae": ["diffusers", VideoAutoencoder.class_name],
-        },
-        f"unet/{CONFIG_FILE}": unet.to_json(),
-        f"vae/{CONFIG_FILE}": VideoAutoencoder.from_native(
-            checkpoint.autoencoder.config, sample_size=SAMPLE_SIZE
-        ).to_json(),
-        f"image_encoder/{CONFIG_FILE}": {
-            **image_config(encoder).to_dict(),
-            "architectures": ["CLIPVisionModelWithProjection"],
-        },
-        "scheduler/scheduler_config.json": scheduler.to_json()
-        | {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "timestep_spacing": "leading"}
-        | {"steps_offset": 1, "num_train_timesteps": 1000},
-        "feature_extractor/preprocessor_config.json": {
-            "image_processor_type": "CLIPImageProcessor",
-            "crop_size": {"height": encoder.image_size, "width": encoder.image_size},
-            "size": {"shortest_edge": encoder.image_size},
-            "image_mean": CLIP_MEAN,
-            "image_std": CLIP_STD,
-        },
-    }
-
-
-def _sources(part: Part[Any, Any], target: KeyMap, dtype: torch.dtype | None) -> dict[str, Source]:
-    return _Named(part, "").sources(target, dtype)
-
-
-def _below(name: str, part: Part[Any, Any]) -> _Named:
-    return _Named(part, f"{name}.")
+def _copy_small_files(checkpoint: Checkpoint, target: Path) -> None:
+    """Take over what no tensor tells: of a pipeline's folder what lies beside the networks, else the tokenizer."""
+    files = {} if checkpoint.tokenizer is None else {TOKENIZER: checkpoint.tokenizer.files()}
+    if checkpoint.layout == "diffusers":
+        files |= {name: sorted((checkpoint.source / name).glob("*.json")) for name in COPIED}
+    for name, paths in files.items():
+        for path in paths:
+            (target / name).mkdir(exist_ok=True)
+            shutil.copyfile(path, target / name / path.name)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -20,11 +20,13 @@ from videoldm.checkpoints.diffusers_config import (
     read_diffusers_config,
 )
 from videoldm.checkpoints.diffusers_image_config import ImageAutoencoder, ImageScheduler, ImageUNet
-from videoldm.checkpoints.encoders import CONFIG_FILE, check_tokenizer, image_encoder, text_encoder
+from videoldm.checkpoints.encoders import CONFIG_FILE, image_encoder, text_encoder
 from videoldm.checkpoints.keymap import KeyMap
 from videoldm.checkpoints.part import AutoencoderPart, Network, Part
-from videoldm.checkpoints.stored import StoredTensor, stored_tensors
-from videoldm.checkpoints.weights_file import weights_file
+from videoldm.checkpoints.pickles import PickledTensor
+from videoldm.checkpoints.stored import StoredTensor
+from videoldm.checkpoints.tokenizer import Tokenizer
+from videoldm.checkpoints.weights_file import tensors_in, weights_file
 from videoldm.core.config import Config, input_error
 from videoldm.core.errors import InputError
 from videoldm.models.autoencoder.config import AutoencoderConfig
@@ -54,55 +56,68 @@ class ToNative(Protocol[N_co]):
         ...
 
 
-def open_folder(folder: Path, *, variant: str | None = None) -> Checkpoint:
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """Which of a folder's files are read."""
+
+    variant: str | None
+    allow_pickle: bool
+
+
+def open_folder(folder: Path, *, variant: str | None = None, allow_pickle: bool = False) -> Checkpoint:
     """What the folder of a pipeline holds, all keys and shapes checked; no weights are read.
 
     `variant` names one of several precisions, such as "fp16"; without it the only one there is, or the one without a
-    name, is taken. Raises InputError if a part is missing or does not fit.
+    name, is taken. Raises InputError if a part is missing or does not fit, or is a pickle that nobody allowed.
     """
+    choice = _Choice(variant=variant, allow_pickle=allow_pickle)
     config = read_diffusers_config(folder / "unet" / CONFIG_FILE, VideoUNet, ImageUNet)
     unet_config = _native(config, UNetConfig, folder / "unet")
-    autoencoder = _autoencoder(folder / "vae", variant)
+    autoencoder = _autoencoder(folder / "vae", choice)
     networks = Checkpoint(
         source=folder,
         layout="diffusers",
         preset=None,
         files=(),
-        unet=_part(folder / "unet", variant, UNet, unet_config, layout.unet),
+        unet=_part(folder / "unet", choice, UNet, unet_config, layout.unet),
         autoencoder=autoencoder,
     )
-    checkpoint = _with_the_rest(networks, config, variant)
+    checkpoint = _with_the_rest(networks, config, choice)
     dropped = [key for part in checkpoint.parts().values() for key in part.check()]
     num_frames = checkpoint.num_frames or 1
     preset = _preset(unet_config, autoencoder.config, num_frames)
     return replace(checkpoint, preset=preset, files=_files(checkpoint), dropped=tuple(dropped))
 
 
-def _with_the_rest(networks: Checkpoint, config: VideoUNet | ImageUNet, variant: str | None) -> Checkpoint:
+def _with_the_rest(networks: Checkpoint, config: VideoUNet | ImageUNet, choice: _Choice) -> Checkpoint:
     """The checkpoint with its encoder and what its configurations tell: SVD sees pictures, Stable Diffusion reads."""
     folder = networks.source
     if isinstance(config, VideoUNet):
         return replace(
             networks,
-            image_encoder=image_encoder(folder / "image_encoder", variant=variant),
+            image_encoder=image_encoder(
+                folder / "image_encoder", variant=choice.variant, allow_pickle=choice.allow_pickle
+            ),
             num_frames=config.num_frames,
             scheduler=_scheduler(folder, EulerScheduler),
         )
-    check_tokenizer(folder / "tokenizer")
+    tokenizer = Tokenizer(folder / "tokenizer") if (folder / "tokenizer").is_dir() else None
+    if tokenizer is not None:
+        tokenizer.check()
     return replace(
         networks,
-        text_encoder=text_encoder(folder / "text_encoder", variant=variant),
-        tokenizer=folder / "tokenizer",
+        text_encoder=text_encoder(folder / "text_encoder", variant=choice.variant, allow_pickle=choice.allow_pickle),
+        tokenizer=tokenizer,
         num_frames=1,
         latent_size=config.sample_size,
         scheduler=_scheduler(folder, ImageScheduler),
     )
 
 
-def _autoencoder(folder: Path, variant: str | None) -> AutoencoderPart:
+def _autoencoder(folder: Path, choice: _Choice) -> AutoencoderPart:
     config = read_diffusers_config(folder / CONFIG_FILE, VideoAutoencoder, ImageAutoencoder)
     native = _native(config, AutoencoderConfig, folder)
-    part = _part(folder, variant, Autoencoder, native, layout.autoencoder)
+    part = _part(folder, choice, Autoencoder, native, layout.autoencoder)
     if not any(OLD_ATTENTION in key for key in part.tensors):
         return part
     return replace(part, key_map=layout.autoencoder(native, attention=layout.OLD_PIXEL_ATTENTION))
@@ -125,24 +140,22 @@ def _native(config: ToNative[N], config_type: type[N], folder: Path) -> N:
 
 
 def _part(
-    folder: Path, variant: str | None, network: Network[M, C], config: C, map_of: Callable[[C], KeyMap]
+    folder: Path, choice: _Choice, network: Network[M, C], config: C, map_of: Callable[[C], KeyMap]
 ) -> Part[M, C]:
-    path = weights_file(folder, WEIGHTS, variant)
-    tensors = stored_tensors(path)
+    path = weights_file(folder, WEIGHTS, choice.variant, allow_pickle=choice.allow_pickle)
+    tensors = tensors_in(path, allow_pickle=choice.allow_pickle)
     return Part(source=str(path), network=network, config=config, tensors=tensors, key_map=map_of(config))
 
 
 def _files(checkpoint: Checkpoint) -> list[Path]:
-    """All files that are read of a folder."""
+    """All files that are read of a folder, but for the tokenizer's."""
     folder = checkpoint.source
     encoder = "image_encoder" if checkpoint.text_encoder is None else "text_encoder"
     texts = [folder / name / CONFIG_FILE for name in ("unet", "vae", encoder)]
     if checkpoint.scheduler is not None:
         texts.append(folder / SCHEDULER_FILE)
-    if checkpoint.tokenizer is not None:
-        texts += [path for path in checkpoint.tokenizer.iterdir() if path.suffix in (".json", ".txt")]
     tensors = [tensor for part in checkpoint.parts().values() for tensor in part.tensors.values()]
-    return sorted({*texts, *(tensor.file for tensor in tensors if isinstance(tensor, StoredTensor))})
+    return sorted({*texts, *(tensor.file for tensor in tensors if isinstance(tensor, StoredTensor | PickledTensor))})
 
 
 def _preset(unet: UNetConfig, autoencoder: AutoencoderConfig, num_frames: int) -> str | None:

@@ -5,13 +5,14 @@ Fields of one possible value stand for what our networks do not do; another valu
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationInfo, field_validator
 
 from videoldm.checkpoints.diffusers_config import DiffusersConfig
 from videoldm.core.errors import InputError
-from videoldm.diffusion.config import Spacing
+from videoldm.diffusion.config import LastLevel, Spacing
+from videoldm.diffusion.discrete import BETA_END, BETA_START
 from videoldm.models.autoencoder.config import AutoencoderConfig, PlainDecoder
 from videoldm.models.unet.config import NoTemporalLayers, UNetConfig, UniformNormEps
 
@@ -222,7 +223,11 @@ class ImageAutoencoder(DiffusersConfig):
 
 
 class ImageScheduler(DiffusersConfig):
-    """A scheduler over discrete noise levels, of which we take the levels and the parameterisation."""
+    """A scheduler over discrete noise levels, of which we take the levels and the parameterisation.
+
+    kind: its class.
+    steps_offset: the pipelines of Stable Diffusion take 1, whatever the file says.
+    """
 
     class_name: ClassVar[str] = "DDIMScheduler"
     relatives: ClassVar[tuple[str, ...]] = (
@@ -236,14 +241,40 @@ class ImageScheduler(DiffusersConfig):
         "PNDMScheduler",
         "UniPCMultistepScheduler",
     )
+    kind: str = Field(default="DDIMScheduler", validation_alias="_class_name", exclude=True)
     prediction_type: Literal["epsilon", "v_prediction"] = "epsilon"
     num_train_timesteps: PositiveInt = 1000
     beta_start: PositiveFloat = 0.0001
     beta_end: PositiveFloat = 0.02
     beta_schedule: str = "linear"
     timestep_spacing: Spacing = "leading"
+    steps_offset: NonNegativeInt = 1
+    set_alpha_to_one: bool | None = None
     trained_betas: None = None
     rescale_betas_zero_snr: Literal[False] = False
+
+    @property
+    def last_level(self) -> LastLevel:
+        """Where the last step ends: of these classes two are told so by `set_alpha_to_one`, the others end at 0."""
+        by_default = {"DDIMScheduler": True, "PNDMScheduler": False}
+        if self.kind not in by_default:
+            return "zero"
+        reaches_zero = by_default[self.kind] if self.set_alpha_to_one is None else self.set_alpha_to_one
+        return "zero" if reaches_zero else "lowest"
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of a `scheduler_config.json`; clipping is for models of pixels."""
+        return super().to_json() | {"_class_name": self.kind, "clip_sample": False}
+
+
+_SCALED_LINEAR = ImageScheduler(beta_schedule="scaled_linear", set_alpha_to_one=False)
+SD_SCHEDULER = _SCALED_LINEAR.model_copy(
+    update={"beta_start": BETA_START, "beta_end": BETA_END, "prediction_type": "v_prediction"}
+)
+"""That of Stable Diffusion 2.1."""
+UPSCALER_SCHEDULER = _SCALED_LINEAR.model_copy(update={"prediction_type": "v_prediction"})
+"""That of the x4 upscaler, whose betas are further apart, and below that of its low-resolution picture."""
+LOW_RESOLUTION_SCHEDULER = _SCALED_LINEAR.model_copy(update={"kind": "DDPMScheduler"})
 
 
 def _mirrored(down_block_types: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
-from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection, PreTrainedModel
+from transformers import CLIPTextModel, CLIPVisionModelWithProjection, PreTrainedModel
 
 from videoldm.checkpoints import transformers as layout
 from videoldm.checkpoints.part import Part
-from videoldm.checkpoints.stored import stored_tensors
-from videoldm.checkpoints.weights_file import weights_file
+from videoldm.checkpoints.weights_file import tensors_in, weights_file
 from videoldm.core.config import validate
 from videoldm.core.errors import InputError
 from videoldm.core.files import read_mapping
@@ -25,8 +24,6 @@ C = TypeVar("C")
 
 CONFIG_FILE = "config.json"
 WEIGHTS = "model"
-TOKENIZER_FILES = (("tokenizer.json",), ("vocab.json", "merges.txt"))
-"""What a tokenizer's folder holds: either the one file or, as older versions of transformers wrote it, the two."""
 
 
 @dataclass(frozen=True)
@@ -58,47 +55,35 @@ ImageEncoder = Encoder[CLIPVisionModelWithProjection, ImageEncoderConfig]
 TextEncoder = Encoder[CLIPTextModel, TextEncoderConfig]
 
 
-def image_encoder(folder: Path, *, variant: str | None = None) -> ImageEncoder:
+def image_encoder(folder: Path, *, variant: str | None = None, allow_pickle: bool = False) -> ImageEncoder:
     """The image encoder in a folder of transformers' layout."""
     values = _read(folder)
     sizes = {"image_size": values.get("image_size"), "patch_size": values.get("patch_size")}
     config = validate(ImageEncoderConfig, _common(values, folder) | sizes, source=str(folder / CONFIG_FILE))
-    path = weights_file(folder, WEIGHTS, variant)
+    path = weights_file(folder, WEIGHTS, variant, allow_pickle=allow_pickle)
     key_map = layout.image_encoder(config)
     return Encoder(
         Part(
-            source=str(path), network=build_image_encoder, config=config, tensors=stored_tensors(path), key_map=key_map
+            source=str(path),
+            network=build_image_encoder,
+            config=config,
+            tensors=tensors_in(path, allow_pickle=allow_pickle),
+            key_map=key_map,
         )
     )
 
 
-def text_encoder(folder: Path, *, variant: str | None = None) -> TextEncoder:
+def text_encoder(folder: Path, *, variant: str | None = None, allow_pickle: bool = False) -> TextEncoder:
     """The text encoder in a folder of transformers' layout."""
     values = _read(folder)
     sizes = {"vocab_size": values.get("vocab_size"), "max_tokens": values.get("max_position_embeddings")}
     config = validate(TextEncoderConfig, _common(values, folder) | sizes, source=str(folder / CONFIG_FILE))
-    path = weights_file(folder, WEIGHTS, variant)
-    tensors = stored_tensors(path)
+    path = weights_file(folder, WEIGHTS, variant, allow_pickle=allow_pickle)
+    tensors = tensors_in(path, allow_pickle=allow_pickle)
     # Since version 5 transformers writes the names without the module that it wrote before.
     module = "text_model" if any(key.startswith("text_model.") for key in tensors) else ""
     key_map = layout.text_encoder(config, module=module)
     return Encoder(Part(source=str(path), network=build_text_encoder, config=config, tensors=tensors, key_map=key_map))
-
-
-def check_tokenizer(folder: Path) -> None:
-    """Raise InputError if the folder lacks the files of a tokenizer."""
-    if not any(all((folder / name).is_file() for name in names) for names in TOKENIZER_FILES):
-        wanted = " nor ".join(" and ".join(names) for names in TOKENIZER_FILES)
-        raise InputError(f"{folder}: has neither {wanted}, it should be the folder of a tokenizer")
-
-
-def load_tokenizer(folder: Path) -> CLIPTokenizer:
-    """The tokenizer in a folder of transformers' layout; raises InputError if there is none or it is broken."""
-    check_tokenizer(folder)
-    try:
-        return CLIPTokenizer.from_pretrained(folder)
-    except Exception as error:  # the library raises nothing more precise
-        raise InputError(f"{folder}: cannot be read as a tokenizer: {error}") from error
 
 
 def _read(folder: Path) -> Mapping[str, Any]:

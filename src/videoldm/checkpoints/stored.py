@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +78,7 @@ def stored_tensors(path: Path) -> dict[str, StoredTensor]:
     """
     if not path.name.endswith(INDEX_ENDING):
         return _in_one_file(path)
-    return _in_files(path, set(_files_of(path)))
+    return _in_files(path, files_of(path))
 
 
 def below(tensors: StoredTensors, prefix: str) -> dict[str, StoredTensor]:
@@ -86,11 +86,12 @@ def below(tensors: StoredTensors, prefix: str) -> dict[str, StoredTensor]:
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
-def _files_of(index: Path) -> Iterable[str]:
+def files_of(index: Path) -> set[str]:
+    """The names of the files that an index names; raises InputError if it names none."""
     files = read_mapping(index).get("weight_map")
     if not isinstance(files, dict) or not all(isinstance(name, str) for name in files.values()):
         raise InputError(f"{index}: has no weight_map, it should say in which file each tensor lies")
-    return files.values()
+    return set(files.values())
 
 
 def _in_files(index: Path, names: set[str]) -> dict[str, StoredTensor]:

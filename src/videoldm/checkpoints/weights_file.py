@@ -1,32 +1,44 @@
-"""Which file of a network's folder holds its weights."""
+"""Which file of a network's folder holds its weights, and what a file of either kind holds."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from videoldm.checkpoints.stored import INDEX_ENDING
+from videoldm.checkpoints.pickles import PickledTensor, is_pickle, pickled_tensors, refuse_pickle
+from videoldm.checkpoints.stored import INDEX_ENDING, StoredTensor, files_of, stored_tensors
 from videoldm.core.errors import InputError
 
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+FileTensors = Mapping[str, StoredTensor | PickledTensor]
+PICKLED_INDEX = f".bin{INDEX_ENDING}"
 
 
-def refuse_pickle(path: Path) -> None:
-    """Raise InputError for a file that runs code when it is read."""
-    if path.suffix in PICKLES:
-        raise InputError(
-            f"{path}: is a pickle, which can run any code when it is read: convert it to safetensors where you trust it"
-        )
+def tensors_in(path: Path, *, allow_pickle: bool) -> FileTensors:
+    """What a file of weights holds, or all files that an index names.
+
+    Raises InputError if one is broken, and for pickles unless they are allowed.
+    """
+    if path.name.endswith(PICKLED_INDEX):
+        parts = [tensors_in(path.with_name(name), allow_pickle=allow_pickle) for name in files_of(path)]
+        return {key: tensor for part in parts for key, tensor in part.items()}
+    if not is_pickle(path):
+        return stored_tensors(path)
+    if not allow_pickle:
+        refuse_pickle(path)
+    return pickled_tensors(path)
 
 
-def weights_file(folder: Path, stem: str, variant: str | None) -> Path:
+def weights_file(folder: Path, stem: str, variant: str | None, *, allow_pickle: bool = False) -> Path:
     """The file with a network's weights, or the index of several; raises InputError if there is none."""
     names = _names(stem, _variant_of(folder, stem, variant))
     found = [folder / name for name in names if (folder / name).is_file()]
     if found:
         return found[0]
-    pickles = sorted(path.name for path in folder.glob(f"{stem}*") if path.suffix in PICKLES)
+    pickles = [folder / name for name in _pickled_names(stem, variant) if (folder / name).is_file()]
+    if pickles and allow_pickle:
+        return pickles[0]
     for path in pickles:
-        refuse_pickle(folder / path)
+        raise InputError(f"{path}: is a pickle, which can run any code when it is read; --allow-pickle runs nothing")
     raise InputError(f"{folder}: has no {names[0]}, it should hold the weights of a network")
 
 
@@ -44,3 +56,10 @@ def _names(stem: str, variant: str | None) -> list[str]:
     ending = ".safetensors" if variant is None else f".{variant}.safetensors"
     index = f"{stem}.safetensors{INDEX_ENDING.removesuffix('.json')}"
     return [f"{stem}{ending}", f"{index}.json" if variant is None else f"{index}.{variant}.json"]
+
+
+def _pickled_names(stem: str, variant: str | None) -> list[str]:
+    """As diffusers and transformers call their pickles."""
+    stem = "pytorch_model" if stem == "model" else stem
+    wanted = [] if variant is None else [f"{stem}.{variant}.bin"]
+    return [*wanted, f"{stem}.bin", f"{stem}{PICKLED_INDEX}"]

@@ -18,6 +18,7 @@ examples:
   videoldm convert svd_xt.safetensors svd-xt/ --to diffusers
   videoldm convert stabilityai/stable-video-diffusion-img2vid svd.safetensors --to sgm
   videoldm convert svd.safetensors svd-half/ --to diffusers --dtype float16
+  videoldm convert v2-1_768.ckpt v2-1_768.safetensors --to sgm --allow-pickle
 """
 
 
@@ -34,6 +35,10 @@ class ConvertOptions(Config):
     """A pipeline's folder as diffusers reads it, or one file as Stability's code reads it."""
     variant: str | None = None
     """Which of several precisions in the source's folder to read, such as fp16."""
+    tokenizer: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """The tokenizer to put into the new folder, for a single file of Stable Diffusion that has none beside it."""
+    allow_pickle: bool = False
+    """Also read .ckpt, .bin and .pt files: their tensors only, no code in them runs."""
     dtype: Precision | None = None
     """Round all weights to this precision; without it they stay as they are."""
 
@@ -45,7 +50,9 @@ def run(options: ConvertOptions) -> None:
     from videoldm.tasks.open import open_model
     from videoldm.tasks.published import PublishedModel
 
-    files = open_model(options.source, variant=options.variant)
+    files = open_model(
+        options.source, variant=options.variant, tokenizer=options.tokenizer, allow_pickle=options.allow_pickle
+    )
     if not isinstance(files, PublishedModel):
         raise InputError(f"{options.source}: is a model of our own layout, which only videoldm reads")
     convert(

@@ -27,9 +27,9 @@ class Component:
     config: Mapping[str, Any]
 
 
-def describe_model(name: str) -> dict[str, Any]:
+def describe_model(name: str, *, allow_pickle: bool = False) -> dict[str, Any]:
     """A whole model: its tasks and components."""
-    files = open_model(name)
+    files = open_model(name, allow_pickle=allow_pickle)
     if isinstance(files, NativeFolder):
         return describe_native(files)
     from videoldm.cli.describe_checkpoint import describe_checkpoint

@@ -23,6 +23,7 @@ examples:
   videoldm generate photos/ -o clips/ --motion-bucket-id low
   videoldm generate --prompt "a red cube moves to the left" --num-videos-per-prompt 4
   videoldm generate --items clips.csv -o clips/
+  videoldm generate object.png --model sv3d_p.safetensors --elevations-deg 20 -o turn.mp4
   videoldm generate --from clip.mp4 -o again.mp4
 
 An option whose default is None is left to the model, unless it says otherwise. The names that the scripts of Stability,
@@ -93,6 +94,7 @@ ALIASES = {
     "--motion-bucket": "--motion-bucket-id",
     "--cond-aug": "--noise-aug-strength",
     "--augmentation-level": "--noise-aug-strength",
+    "--elevation-deg": "--elevations-deg",
     "--cfg": "--guidance-scale",
     "--min-cfg": "--min-guidance-scale",
     "--min-scale": "--min-guidance-scale",

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field
 
 from videoldm.cli.options import OPTIONS
 from videoldm.inference.config import Precision, Tiles
+from videoldm.tasks.cameras import Azimuths, Elevations
 from videoldm.tasks.request import Choices, MotionBucket
 
 
@@ -48,6 +49,11 @@ class GenerateOptions(Choices):
     For several clips, the folder to put them in. Without it, outputs/NAME-SEED.mp4, or .png for a picture."""
     motion_bucket_id: Annotated[MotionBucket | None, tyro.conf.arg(metavar="low|medium|high|NUMBER")] = None
     """How much should move; numbers are usually up to 255."""
+    elevations_deg: Annotated[Elevations | None, tyro.conf.arg(metavar="DEGREES[,...]")] = None
+    """Of the camera above the object, for a model that is told it (sv3d_p): one number, or one a frame."""
+    azimuths_deg: Annotated[Azimuths | None, tyro.conf.arg(metavar="DEGREES,...")] = None
+    """Of the camera around the object, one a frame, of which the last shows the picture; without them a whole turn in
+    equal steps."""
     num_videos_per_prompt: Annotated[int, Field(ge=1, le=1000)] = 1
     """How many clips of each picture or prompt; they take seed, seed + 1 and so on."""
     items: Annotated[str | None, tyro.conf.arg(metavar="FILE.csv|.jsonl")] = None
@@ -59,6 +65,11 @@ class GenerateOptions(Choices):
     """cpu, cuda, cuda:1 and so on; the first GPU if there is one."""
     unet: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
     """Another UNet for a published model, such as a distilled one (with --num-inference-steps 4 --guidance-scale 1)."""
+    tokenizer: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """The tokenizer of a model that reads text and lies in a single file; without it the folder tokenizer beside the
+    file, or that of Stable Diffusion 2.1 on the hub."""
+    allow_pickle: bool = False
+    """Also read .ckpt, .bin and .pt files: their tensors only, no code in them runs."""
     lora: Annotated[str | None, tyro.conf.arg(metavar="FILE[:WEIGHT],...")] = None
     """LoRAs to merge into the model, each as strong as its weight says; 1 without one."""
     dtype: Precision | None = None

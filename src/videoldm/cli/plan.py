@@ -16,15 +16,16 @@ from videoldm.cli.plan_memory import Outlook, look_ahead
 from videoldm.core.errors import InputError
 from videoldm.core.files import check_writable
 from videoldm.inference.config import MemoryPlan, Precision
+from videoldm.tasks.cameras import elevations_of
 from videoldm.tasks.config import TaskModelConfig, TaskName
 from videoldm.tasks.files import ModelFiles
 from videoldm.tasks.folder import NativeFolder
 from videoldm.tasks.lora import LoraChoice, parse_loras
 from videoldm.tasks.open import open_model
-from videoldm.tasks.repeat import stored_settings
+from videoldm.tasks.repeat import open_model_of, stored_settings
 from videoldm.tasks.request import MAX_SEED, Choices, Request, check_size
 
-BESIDE_FROM = frozenset({"from_", "image", "model", "output", "device", "json_", "contact_sheet"})
+BESIDE_FROM = frozenset({"from_", "image", "model", "output", "device", "json_", "contact_sheet", "allow_pickle"})
 """What may be said when the settings come from an earlier clip."""
 
 
@@ -68,7 +69,7 @@ def plan_new(options: GenerateOptions) -> Plan:
     if prompt is not None and not prompt.strip():
         raise InputError(f"--prompt is {prompt!r}, it should say what the clip shows")
     pictures = [] if image is None else find_pictures(image)
-    files = open_model(options.model, variant=options.variant, unet=options.unet)
+    files = files_of(options)
     task = task_for(files, has_picture=image is not None)
     config = files.config(task)
     check_request_size(options, config, files.size_factor)
@@ -78,7 +79,10 @@ def plan_new(options: GenerateOptions) -> Plan:
     for field in ("fps", "motion_bucket_id"):
         if task == "text-to-image" and field in options.model_fields_set:
             warnings.warn(f"{option_name(field)} has no effect on a picture", stacklevel=1)
+    if task == "multi-view" and "motion_bucket_id" in options.model_fields_set:
+        warnings.warn("--motion-bucket-id has no effect on a turn around an object", stacklevel=1)
     num_frames = options.num_frames or config.num_frames
+    elevations_of(options.elevations_deg, options.azimuths_deg, config, num_frames)
 
     seeds = [options.seed + index for index in range(options.num_videos_per_prompt)]
     if seeds[-1] > MAX_SEED:
@@ -96,6 +100,17 @@ def plan_new(options: GenerateOptions) -> Plan:
     )
     check_contact_sheet(options.contact_sheet, taken=[*flat, *pictures])
     return make_plan(options, items, files, config)
+
+
+def files_of(options: GenerateOptions) -> ModelFiles:
+    """The model that the options name."""
+    return open_model(
+        options.model,
+        variant=options.variant,
+        unet=options.unet,
+        tokenizer=options.tokenizer,
+        allow_pickle=options.allow_pickle,
+    )
 
 
 def make_plan(options: GenerateOptions, items: Sequence[Item], files: ModelFiles, config: TaskModelConfig) -> Plan:
@@ -134,9 +149,15 @@ def plan_repetition(options: GenerateOptions) -> Plan:
         raise InputError(f"{option_name(others[0])} cannot be changed beside --from, which repeats a clip exactly")
     device = find_device(options.device)
     model = options.model if "model" in options.model_fields_set else None
-    settings = stored_settings(options.from_, image=options.image, model=model, device=device.split(":")[0])
+    settings = stored_settings(
+        options.from_,
+        image=options.image,
+        model=model,
+        device=device.split(":")[0],
+        allow_pickle=options.allow_pickle,
+    )
     request = settings.request
-    files = open_model(request.model, variant=request.variant, unet=request.unet)
+    files = open_model_of(request, allow_pickle=options.allow_pickle)
     stem = Path(options.from_.removesuffix(".json")).stem
     [[path]] = output_paths(options.output, [[f"{stem}-again{usual_ending(request.task, request.num_frames)}"]])
     inputs = [Path(options.from_), *([Path(request.image)] if request.image else [])]
@@ -158,7 +179,7 @@ def plan_repetition(options: GenerateOptions) -> Plan:
 def task_for(files: ModelFiles, *, has_picture: bool) -> TaskName:
     """What to do with what is given; with a sentence a picture, if the model can draw those only."""
     if has_picture:
-        return "image-to-video"
+        return "multi-view" if "multi-view" in files.tasks else "image-to-video"
     draws_only = "text-to-image" in files.tasks and "text-to-video" not in files.tasks
     return "text-to-image" if draws_only else "text-to-video"
 

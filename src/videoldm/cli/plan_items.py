@@ -11,12 +11,20 @@ from typing import Any, cast
 from videoldm.cli.generate_options import GenerateOptions
 from videoldm.cli.inputs import find_pictures
 from videoldm.cli.outputs import check_outputs, output_paths, slug
-from videoldm.cli.plan import Item, Plan, check_contact_sheet, check_request_size, make_plan, task_for
+from videoldm.cli.plan import (
+    Item,
+    Plan,
+    check_contact_sheet,
+    check_request_size,
+    files_of,
+    make_plan,
+    task_for,
+)
 from videoldm.core.config import validate
 from videoldm.core.errors import InputError
 from videoldm.core.input_file import existing_file
+from videoldm.tasks.cameras import elevations_of
 from videoldm.tasks.config import TaskModelConfig
-from videoldm.tasks.open import open_model
 from videoldm.tasks.request import Choices
 
 NOT_BESIDE = ("image", "prompt", "from_", "num_videos_per_prompt")
@@ -44,7 +52,7 @@ def plan_items(options: GenerateOptions) -> Plan:
     kinds = {row.image is not None for row in rows}
     if len(kinds) > 1:
         raise InputError(f"{source}: has pictures and prompts, which are for different models: make two lists")
-    files = open_model(options.model, variant=options.variant, unet=options.unet)
+    files = files_of(options)
     config = files.config(task_for(files, has_picture=kinds.pop()))
     choices = [_completed(options, row) for row in rows]
     names = [_name(number, row, chosen) for number, (row, chosen) in enumerate(zip(rows, choices, strict=True))]
@@ -106,6 +114,7 @@ def _name(number: int, row: Row, chosen: GenerateOptions) -> str:
 def _check(path: Path, chosen: GenerateOptions, config: TaskModelConfig, pictures: Sequence[Path], factor: int) -> None:
     check_request_size(chosen, config, factor)
     num_frames = chosen.num_frames or config.num_frames
+    elevations_of(chosen.elevations_deg, chosen.azimuths_deg, config, num_frames)
     output_fps = chosen.output_fps or chosen.fps or config.signals.fps
     check_outputs([path], inputs=pictures, num_frames=num_frames, output_fps=output_fps)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from videoldm.cli.generate_options import GenerateOptions
 from videoldm.core.progress import notice
 from videoldm.inference.config import MemoryPlan, Precision, RunStage
-from videoldm.tasks.config import TaskModelConfig
+from videoldm.tasks.config import FROM_PICTURE, TaskModelConfig
 from videoldm.tasks.files import ModelFiles
 from videoldm.tasks.request import Choices
 
@@ -56,7 +56,7 @@ def look_ahead(
             choice.height or config.height,
             choice.width or config.width,
             choice.sampling(config.sampling),
-            has_picture=config.task == "image-to-video",
+            has_picture=config.task in FROM_PICTURE,
         )
         for choice in choices
     }

@@ -20,8 +20,8 @@ WIDE = 200
 def show(description: Mapping[str, Any]) -> None:
     """Print a description: single values first, then a table or a block for each group of values."""
     console = wide_console()
-    groups = {name: value for name, value in description.items() if isinstance(value, (dict, list))}
-    console.print(_grid({name: value for name, value in description.items() if name not in groups}))
+    groups = {name: value for name, value in description.items() if isinstance(value, (dict, list)) and value}
+    console.print(_grid({name: value for name, value in description.items() if not isinstance(value, (dict, list))}))
     for name, value in groups.items():
         match name, value:
             case "components", dict():
@@ -59,20 +59,23 @@ def _components(components: Mapping[str, Any]) -> Table:
 
 
 def _tasks(tasks: Mapping[str, Any]) -> Table:
-    table = Table("task", "trained clip", "fps", "motion bucket", "noise", "steps", "sampler", "schedule", "guidance")
+    told = ("fps", "motion bucket", "noise", "elevation")
+    table = Table("task", "trained clip", *told, "steps", "sampler", "schedule", "guidance")
     for task, values in tasks.items():
         config = TaskModelConfig.model_validate(values)
         sampling, signals = config.sampling, config.signals
+        scale = sampling.guidance.scale
         table.add_row(
             task,
             f"{config.num_frames} x {config.width}x{config.height}",
-            f"{signals.fps:g}",
-            f"{signals.motion_bucket:g}",
+            f"{signals.fps:g}" if "fps" in config.told else "-",
+            f"{signals.motion_bucket:g}" if "motion_bucket" in config.told else "-",
             f"{signals.noise_level:g}",
+            f"{signals.elevation_deg:g}" if config.camera is not None else "-",
             str(sampling.num_inference_steps),
             sampling.sampler.kind,
             sampling.schedule.kind,
-            ", ".join(f"{name} {value:g}" for name, value in _numbers(sampling.guidance.scale.model_dump())),
+            ", ".join([scale.kind, *(f"{name} {value:g}" for name, value in _numbers(scale.model_dump()))]),
         )
     return table
 

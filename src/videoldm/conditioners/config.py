@@ -28,9 +28,13 @@ class PenultimateLayer(Config):
 
 
 class TextConditionerConfig(Config):
-    """Which hidden states become the context; the final norm follows in either case."""
+    """Which hidden states become the context; the final norm follows in either case.
+
+    pad_id: the token that fills up short prompts; None for the tokenizer's own.
+    """
 
     layer: LastLayer | PenultimateLayer = Field(default=LastLayer(), discriminator="kind")
+    pad_id: int | None = Field(default=None, ge=0)
 
 
 LAST_LAYER = TextConditionerConfig()

@@ -65,6 +65,7 @@ class TextConditioner:
             return_overflowing_tokens=True,
             return_offsets_mapping=True,
             return_special_tokens_mask=True,
+            return_attention_mask=True,
         )
         first_rows: dict[int, int] = {}
         words_cut: dict[int, str] = {}
@@ -76,7 +77,12 @@ class TextConditioner:
         if words_cut:
             cut = ", ".join(repr(words) for words in dict.fromkeys(words_cut.values()))
             warnings.warn(f"prompt longer than {self.max_tokens - 2} tokens, not used: {cut}", stacklevel=2)
-        return torch.tensor([rows["input_ids"][first_rows[prompt]] for prompt in range(len(prompts))])
+        first = [first_rows[prompt] for prompt in range(len(prompts))]
+        tokens = torch.tensor([rows["input_ids"][row] for row in first])
+        if self.config.pad_id is None:
+            return tokens
+        is_padding = torch.tensor([rows["attention_mask"][row] for row in first]) == 0
+        return tokens.masked_fill(is_padding, self.config.pad_id)
 
     def encode_tokens(self, tokens: Int[Tensor, "b n"]) -> Float[Tensor, "b n d"]:
         """Hidden states of tokens, after the final norm."""

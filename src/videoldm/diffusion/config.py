@@ -158,6 +158,7 @@ class Exponential(_SigmaRange):
 
 
 Spacing = Literal["leading", "trailing", "linspace"]
+LastLevel = Literal["zero", "lowest"]
 
 
 class SDDiscrete(Config):
@@ -166,10 +167,12 @@ class SDDiscrete(Config):
     spacing: "leading" takes every (1000 // steps)-th level from level 1 on, so it never sees the noisiest ones (at 30
     steps it starts at level 958); "trailing" every (1000 / steps)-th from the noisiest level down; "linspace" spreads
     the steps over all levels, both ends included.
+    last_level: "lowest" stops at sigma 0.029, the lowest of the thousand, as Stable Diffusion's own DDIM does.
     """
 
     kind: Literal["sd_discrete"] = "sd_discrete"
     spacing: Spacing = "leading"
+    last_level: LastLevel = "zero"
 
 
 class AlignYourSteps(Config):

@@ -1,4 +1,4 @@
-"""Schedules: the falling noise levels sigma_0 > ... > sigma_(N-1) > 0 that a sampler of N steps visits."""
+"""Schedules: the falling noise levels that a sampler of N steps visits, sigma_0 > ... > sigma_N, which is mostly 0."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ AYS_SIGMAS = (700.0, 54.5, 15.886, 7.977, 4.248, 1.789, 0.981, 0.403, 0.173, 0.0
 
 
 def schedule_sigmas(schedule: Schedule, num_steps: int) -> Float[Tensor, " levels"]:
-    """The levels of `num_steps` steps and a 0 at the end (`num_steps` + 1 values, float32, on the CPU).
+    """The levels of `num_steps` steps and the one at the end (`num_steps` + 1 values, float32, on the CPU).
 
-    A single step starts from the schedule's highest level, unless its spacing is "leading". Raises InputError for a
-    number of steps out of range.
+    A single step starts from the schedule's highest level, unless its spacing is "leading". A step that would start
+    where it ends is left out. Raises InputError for a number of steps out of range.
     """
     if num_steps < 1:
         raise InputError(f"steps: {num_steps} is too few, give 1 or more")
@@ -30,13 +30,19 @@ def schedule_sigmas(schedule: Schedule, num_steps: int) -> Float[Tensor, " level
             levels = _karras(num_steps, sigma_min, sigma_max, rho)
         case Exponential(sigma_min=sigma_min, sigma_max=sigma_max):
             levels = _exponential(num_steps, sigma_min, sigma_max)
-        case SDDiscrete(spacing=spacing):
-            levels = _sd_discrete(num_steps, spacing)
+        case SDDiscrete():
+            levels = _sd_discrete(num_steps, schedule.spacing)
         case AlignYourSteps():
             levels = _align_your_steps(num_steps)
         case _:
             assert_never(schedule)
-    return torch.cat([levels, levels.new_zeros(1)]).float()
+    last = _last_level(schedule)
+    return torch.cat([levels[levels > last], levels.new_tensor([last])]).float()
+
+
+def _last_level(schedule: Schedule) -> float:
+    ends_early = isinstance(schedule, SDDiscrete) and schedule.last_level == "lowest"
+    return float(discrete_sigmas()[0]) if ends_early else 0.0
 
 
 def _karras(num_steps: int, sigma_min: float, sigma_max: float, rho: float) -> Float[Tensor, " steps"]:

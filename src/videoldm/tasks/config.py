@@ -1,17 +1,23 @@
 """What a video model needs beside its weights; torch-free."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
-from videoldm.conditioners.config import SVD_MICRO, MicroConfig
+from videoldm.conditioners.config import SVD_MICRO, CameraConfig, MicroConfig, MicroSignal
 from videoldm.core.config import Config
 from videoldm.core.numbers import NonNegative
 from videoldm.diffusion.config import Euler, Guidance, Preconditioning, Sampler, Schedule, VPrediction
 from videoldm.inference.config import Reuse, Speed
 from videoldm.inference.ladder import LADDER
 
-TaskName = Literal["text-to-image", "text-to-video", "image-to-video"]
+TaskName = Literal["text-to-image", "text-to-video", "image-to-video", "multi-view"]
+FROM_PICTURE: frozenset[TaskName] = frozenset({"image-to-video", "multi-view"})
+"""Tasks that are given a picture; the others are given a text."""
+
+
+Elevation = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
+"""Degrees above the object's equator."""
 
 
 class SamplingConfig(Config):
@@ -39,6 +45,8 @@ class SignalDefaults(Config):
     fps: PositiveFloat = 7
     motion_bucket: NonNegative = 127
     noise_level: NonNegative = 0.02
+    elevation_deg: Elevation = 10
+    """Of the camera, for a model that is told where it is."""
 
 
 class TaskModelConfig(Config):
@@ -50,5 +58,12 @@ class TaskModelConfig(Config):
     width: PositiveInt
     preconditioning: Preconditioning = VPrediction()
     micro: MicroConfig = SVD_MICRO
+    camera: CameraConfig | None = None
+    """How a model is told where the camera is, in the place of `micro`; None for one that is not."""
     signals: SignalDefaults = SignalDefaults()
     sampling: SamplingConfig
+
+    @property
+    def told(self) -> tuple[MicroSignal, ...]:
+        """The signals beside the camera that the model is told."""
+        return self.micro.signals if self.camera is None else ("noise_level",)

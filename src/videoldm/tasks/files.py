@@ -31,6 +31,11 @@ class ModelFiles(Protocol):
         ...
 
     @property
+    def tokenizer(self) -> str | None:
+        """The folder of the tokenizer that the user named; None if the model's own is to be found."""
+        ...
+
+    @property
     def tasks(self) -> Sequence[TaskName]:
         """The tasks that it has weights for."""
         ...

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast, get_args
 from videoldm.core.config import read_config
 from videoldm.core.hashing import files_hash
 from videoldm.models.autoencoder.config import AutoencoderConfig
-from videoldm.tasks.config import TaskModelConfig, TaskName
+from videoldm.tasks.config import FROM_PICTURE, TaskModelConfig, TaskName
 from videoldm.tasks.files import require_task
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class NativeFolder:
     folder: Path
     variant: None = None
     unet: None = None
+    tokenizer: None = None
 
     @property
     def tasks(self) -> Sequence[TaskName]:
@@ -66,6 +67,7 @@ class NativeFolder:
         """See `ModelFiles`."""
         from videoldm.checkpoints.encoders import image_encoder, text_encoder
         from videoldm.checkpoints.native import autoencoder_part, unet_part
+        from videoldm.checkpoints.tokenizer import Tokenizer
         from videoldm.tasks.parts import ModelParts
 
         encoder = self.folder / encoder_of(task)
@@ -75,10 +77,10 @@ class NativeFolder:
             autoencoder=autoencoder_part(self.folder / "autoencoder"),
             image_encoder=image_encoder(encoder) if is_image else None,
             text_encoder=None if is_image else text_encoder(encoder),
-            tokenizer=None if is_image else encoder,
+            tokenizer=None if is_image else Tokenizer(encoder),
         )
 
 
 def encoder_of(task: TaskName) -> str:
     """The folder of the encoder that a task's model looks or reads with."""
-    return "image_encoder" if task == "image-to-video" else "text_encoder"
+    return "image_encoder" if task in FROM_PICTURE else "text_encoder"

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from videoldm.conditioners.camera import orbit_azimuths
 from videoldm.conditioners.micro import Signals, constant, warn_if_untrained
 from videoldm.core.config import validate
 from videoldm.core.errors import InputError
@@ -21,6 +22,7 @@ from videoldm.tasks.model import VideoModel
 from videoldm.tasks.request import Choices, Request, Settings, check_picture, check_size
 from videoldm.tasks.sampling import Watch, sample_clips, unwatched
 from videoldm.tasks.task import Inputs
+from videoldm.video.cut_out import load_object
 from videoldm.video.picture import fit_picture, load_picture
 from videoldm.video.time import parse_rate
 from videoldm.video.write import write_video
@@ -51,10 +53,13 @@ def generate(
         fps=[request.fps for request in requests],
         motion_bucket=[request.motion_bucket_id for request in requests],
         noise_level=[request.noise_aug_strength for request in requests],
+        elevation_deg=[_elevations(request) for request in requests],
+        azimuth_deg=[request.azimuths_deg or orbit_azimuths(request.num_frames).tolist() for request in requests],
     )
     if model.unet.config.vector_dim is not None:
         signals: Signals = {"fps": constant(inputs.fps), "motion_bucket": constant(inputs.motion_bucket)}
-        warn_if_untrained(signals, model.config.micro)
+        told: Signals = {name: values for name, values in signals.items() if name in model.config.told}
+        warn_if_untrained(told, model.config.micro)
     return sample_clips(
         model,
         inputs,
@@ -116,7 +121,15 @@ def _pictures(requests: Sequence[Request]) -> Float[Tensor, "b 3 h w"] | None:
     return torch.stack([_picture(request) for request in requests]) if paths else None
 
 
+def _elevations(request: Request) -> Sequence[float]:
+    """One a frame, so that all clips of a batch have as many."""
+    angles = request.elevations_deg or ()
+    return angles * request.num_frames if len(angles) == 1 else angles
+
+
 def _picture(request: Request) -> Float[Tensor, "3 h w"]:
     assert request.image is not None
     check_picture(request)
+    if request.task == "multi-view":
+        return load_object(request.image, request.height, request.width, request.resize)
     return fit_picture(load_picture(request.image), request.height, request.width, request.resize)

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import CLIPTokenizer
+from transformers import CLIPTextModel
 
-from videoldm.checkpoints.encoders import image_encoder, load_tokenizer, text_encoder
+from videoldm.checkpoints.encoders import image_encoder, text_encoder
+from videoldm.checkpoints.tokenizer import Tokenizer
+from videoldm.conditioners.config import TextConditionerConfig
 from videoldm.conditioners.image import ImageConditioner
 from videoldm.conditioners.text import TextConditioner
 from videoldm.core.progress import notice
@@ -135,7 +137,7 @@ def load_opened(
         place=torch.device(device),
         memory=memory,
         image=None if image is None else ImageConditioner(image.empty()),
-        text=None if text is None else TextConditioner(text.empty(), _tokenizer(parts)),
+        text=None if text is None else _text_conditioner(text.empty(), parts.tokenizer),
         autoencoder=parts.autoencoder.empty().requires_grad_(False),
         unet=parts.unet.empty().to(dtype).requires_grad_(False),
     )
@@ -182,9 +184,9 @@ def load_conditioners(
     encoder = folder / encoder_of(task)
     if encoder.name == "image_encoder":
         return None, ImageConditioner(image_encoder(encoder).load(device=device))
-    return TextConditioner(text_encoder(encoder).load(device=device), load_tokenizer(encoder)), None
+    return _text_conditioner(text_encoder(encoder).load(device=device), Tokenizer(encoder)), None
 
 
-def _tokenizer(parts: ModelParts) -> CLIPTokenizer:
-    assert parts.tokenizer is not None
-    return load_tokenizer(parts.tokenizer)
+def _text_conditioner(model: CLIPTextModel, tokenizer: Tokenizer | None) -> TextConditioner:
+    assert tokenizer is not None
+    return TextConditioner(model, tokenizer.load(), TextConditionerConfig(pad_id=tokenizer.pad_id))

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from videoldm.checkpoints.encoders import ImageEncoder, TextEncoder
 from videoldm.checkpoints.part import AutoencoderPart, UNetPart
+from videoldm.checkpoints.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelParts:
     """What `load_model` reads; an encoder that the task does not use is None.
 
-    tokenizer: the folder of the tokenizer that goes with the text encoder.
     dropped: tensors in the files that no network needs.
     """
 
@@ -22,7 +21,7 @@ class ModelParts:
     autoencoder: AutoencoderPart
     image_encoder: ImageEncoder | None = None
     text_encoder: TextEncoder | None = None
-    tokenizer: Path | None = None
+    tokenizer: Tokenizer | None = None
     dropped: Sequence[str] = ()
 
     @property

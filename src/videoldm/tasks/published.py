@@ -13,7 +13,7 @@ from videoldm.checkpoints.checkpoint import Checkpoint
 from videoldm.checkpoints.diffusers_config import EulerScheduler
 from videoldm.checkpoints.diffusers_folder import INDEX_FILE, open_folder
 from videoldm.checkpoints.open_file import open_file
-from videoldm.checkpoints.weights_file import refuse_pickle
+from videoldm.checkpoints.tokenizer import Tokenizer, openclip_tokenizer
 from videoldm.conditioners.config import MICRO_ORDER, MicroConfig
 from videoldm.core.errors import InputError
 from videoldm.core.hashing import combined_hash
@@ -22,6 +22,7 @@ from videoldm.tasks.config import SamplingConfig, TaskModelConfig, TaskName
 from videoldm.tasks.files import require_task
 from videoldm.tasks.parts import ModelParts
 from videoldm.tasks.published_images import can_draw, is_image_model, text_to_image_config, why_no_picture
+from videoldm.tasks.published_multi_view import DEFAULTS as MULTI_VIEW
 
 SVD_SAMPLING = SamplingConfig(
     num_inference_steps=25,
@@ -39,26 +40,43 @@ DEFAULTS: Mapping[str, TaskModelConfig] = MappingProxyType({"svd": SVD, "svd-xt"
 """What the official scripts sample each published model with."""
 
 
-def open_published(name: str, *, variant: str | None = None, unet: str | None = None) -> PublishedModel:
+def open_published(
+    name: str,
+    *,
+    variant: str | None = None,
+    unet: str | None = None,
+    tokenizer: str | None = None,
+    allow_pickle: bool = False,
+) -> PublishedModel:
     """A pipeline's folder, here or on the hub, or a single file; see `open_model` for errors."""
-    checkpoint = _checkpoint(name, variant)
+    checkpoint = _checkpoint(name, variant, allow_pickle=allow_pickle)
     if unet is not None:
-        files = (*checkpoint.files, Path(unet))
-        checkpoint = replace(checkpoint, unet=open_unet(Path(unet), checkpoint.unet.config), files=files)
-    return PublishedModel(name=name, variant=variant, unet=unet, checkpoint=checkpoint)
+        part = open_unet(Path(unet), checkpoint.unet.config, allow_pickle=allow_pickle)
+        checkpoint = replace(checkpoint, unet=part, files=(*checkpoint.files, Path(unet)))
+    if tokenizer is not None:
+        if checkpoint.text_encoder is None:
+            raise InputError(f"model {name} reads no text, it has no use for the tokenizer {tokenizer}")
+        chosen = _tokenizer_in(Path(tokenizer), checkpoint)
+        chosen.check()
+        checkpoint = replace(checkpoint, tokenizer=chosen)
+    return PublishedModel(name=name, variant=variant, unet=unet, tokenizer=tokenizer, checkpoint=checkpoint)
 
 
-def _checkpoint(name: str, variant: str | None) -> Checkpoint:
+def _tokenizer_in(folder: Path, checkpoint: Checkpoint) -> Tokenizer:
+    """A folder's tokenizer; a single file's text encoder is OpenCLIP's."""
+    return openclip_tokenizer(folder) if checkpoint.layout == "sgm" else Tokenizer(folder)
+
+
+def _checkpoint(name: str, variant: str | None, *, allow_pickle: bool) -> Checkpoint:
     path = Path(name)
     if not path.exists():
         from videoldm.checkpoints.hub import fetch
 
         path = fetch(name, variant=variant)
-    refuse_pickle(path)
     if path.is_file():
-        return open_file(path)
+        return open_file(path, allow_pickle=allow_pickle)
     if (path / INDEX_FILE).is_file():
-        return open_folder(path, variant=variant)
+        return open_folder(path, variant=variant, allow_pickle=allow_pickle)
     raise InputError(f"model {name}: is no model, a folder should hold {INDEX_FILE} or autoencoder/config.json")
 
 
@@ -69,6 +87,7 @@ class PublishedModel:
     name: str
     variant: str | None
     unet: str | None
+    tokenizer: str | None = None
     checkpoint: Checkpoint
 
     @property
@@ -76,10 +95,12 @@ class PublishedModel:
         """See `ModelFiles`."""
         if can_draw(self.checkpoint):
             return ["text-to-image"]
-        has_all = self.checkpoint.autoencoder is not None and self.checkpoint.image_encoder is not None
-        # SV3D has other signals in its vector, and no task yet.
+        if self.checkpoint.autoencoder is None or self.checkpoint.image_encoder is None:
+            return []
+        if self.checkpoint.preset in MULTI_VIEW:
+            return ["multi-view"]
         is_svd = (self.checkpoint.unet.config.vector_dim or 1) % len(MICRO_ORDER) == 0
-        return ["image-to-video"] if has_all and is_svd else []
+        return ["image-to-video"] if is_svd else []
 
     @property
     def size_factor(self) -> int:
@@ -90,7 +111,9 @@ class PublishedModel:
     def config(self, task: TaskName) -> TaskModelConfig:
         """See `ModelFiles`; what the files do not say is as in the published model of these sizes."""
         self._require(task)
-        return text_to_image_config(self.checkpoint) if task == "text-to-image" else _image_to_video(self.checkpoint)
+        if task == "text-to-image":
+            return text_to_image_config(self.checkpoint)
+        return MULTI_VIEW.get(self.checkpoint.preset or "") or _image_to_video(self.checkpoint)
 
     def content_hash(self, task: TaskName) -> str:
         """See `ModelFiles`."""
@@ -99,7 +122,23 @@ class PublishedModel:
 
     @cached_property
     def _hash(self) -> str:
-        return combined_hash(self.checkpoint.files)
+        tokenizer = self._tokenizer
+        return combined_hash([*self.checkpoint.files, *(tokenizer.files() if tokenizer else [])])
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer | None:
+        """The one that goes with the text encoder, from the hub if it lies nowhere here; None if nothing reads text."""
+        if self.checkpoint.tokenizer is not None or self.checkpoint.text_encoder is None:
+            return self.checkpoint.tokenizer
+        from videoldm.checkpoints.hub import STABLE_DIFFUSION, fetch_tokenizer
+
+        folder = fetch_tokenizer()
+        if folder is None:
+            raise InputError(
+                f"model {self.name} has no tokenizer and the hub is out of reach: put the folder tokenizer of "
+                f"{STABLE_DIFFUSION[-1]} beside the model's file, or name one with --tokenizer"
+            )
+        return _tokenizer_in(folder, self.checkpoint)
 
     def parts(self, task: TaskName) -> ModelParts:
         """See `ModelFiles`."""
@@ -110,7 +149,7 @@ class PublishedModel:
             autoencoder=self.checkpoint.autoencoder,
             image_encoder=self.checkpoint.image_encoder,
             text_encoder=self.checkpoint.text_encoder,
-            tokenizer=self.checkpoint.tokenizer,
+            tokenizer=self._tokenizer,
             dropped=self.checkpoint.dropped,
         )
 

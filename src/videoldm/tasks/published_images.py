@@ -12,10 +12,13 @@ from videoldm.diffusion.config import DDIM, Constant, DiscreteEps, DiscreteV, Gu
 from videoldm.diffusion.discrete import BETA_END, BETA_START, NUM_LEVELS
 from videoldm.tasks.config import SamplingConfig, SignalDefaults, TaskModelConfig
 
-# The published scheduler stops at the lowest level (sigma 0.029), whose noise stays in the picture; we go on to 0.
 SD_SAMPLING = SamplingConfig(
-    num_inference_steps=50, schedule=SDDiscrete(), sampler=DDIM(), guidance=Guidance(scale=Constant(scale=7.5))
+    num_inference_steps=50,
+    schedule=SDDiscrete(last_level="lowest"),
+    sampler=DDIM(),
+    guidance=Guidance(scale=Constant(scale=7.5)),
 )
+"""The official script's, whose last step ends at the lowest level; its noise stays in the picture."""
 STILL = SignalDefaults(fps=1, motion_bucket=0, noise_level=0)
 
 
@@ -54,11 +57,7 @@ def why_no_picture(checkpoint: Checkpoint) -> str | None:
         return "is an upscaler, which enlarges pictures and cannot make any; no verb uses it but info and convert"
     if unet.concat_channels:
         return f"reads {unet.concat_channels} channels beside the latents, which text-to-image does not give it"
-    parts = {
-        "autoencoder": checkpoint.autoencoder,
-        "text encoder": checkpoint.text_encoder,
-        "tokenizer": checkpoint.tokenizer,
-    }
+    parts = {"autoencoder": checkpoint.autoencoder, "text encoder": checkpoint.text_encoder}
     missing = [name for name, part in parts.items() if part is None]
     return f"has no {', no '.join(missing)}: take the folder in diffusers' layout, which has all" if missing else None
 
@@ -72,7 +71,7 @@ def text_to_image_config(checkpoint: Checkpoint) -> TaskModelConfig:
         scheduler = checkpoint.scheduler
         _check_levels(scheduler, str(checkpoint.source))
         default = BY_PREDICTION[scheduler.prediction_type]
-        schedule = SDDiscrete(spacing=scheduler.timestep_spacing)
+        schedule = SDDiscrete(spacing=scheduler.timestep_spacing, last_level=scheduler.last_level)
         changes["sampling"] = SD_SAMPLING.model_copy(update={"schedule": schedule})
     if checkpoint.latent_size is not None:
         size, factor = checkpoint.latent_size, checkpoint.autoencoder.config.factor

@@ -10,12 +10,26 @@ from pathlib import Path
 
 from videoldm.core.config import validate
 from videoldm.core.errors import InputError
+from videoldm.tasks.files import ModelFiles
 from videoldm.tasks.lora import check_loras
 from videoldm.tasks.open import open_model
 from videoldm.tasks.request import Request, Settings, check_picture
 
 
-def stored_settings(source: str, *, image: str | None, model: str | None, device: str) -> Settings:
+def open_model_of(request: Request, *, allow_pickle: bool) -> ModelFiles:
+    """The model of a request; that its files may be pickles is no part of it, whoever repeats it says so again."""
+    return open_model(
+        request.model,
+        variant=request.variant,
+        unet=request.unet,
+        tokenizer=request.tokenizer,
+        allow_pickle=allow_pickle,
+    )
+
+
+def stored_settings(
+    source: str, *, image: str | None, model: str | None, device: str, allow_pickle: bool = False
+) -> Settings:
     """The settings of an earlier clip, its picture and model taken from elsewhere if that is given."""
     from videoldm.video.metadata import read_metadata
 
@@ -33,7 +47,7 @@ def stored_settings(source: str, *, image: str | None, model: str | None, device
     elif request.image is not None and not Path(request.image).exists():
         raise InputError(f"{source} was made from {request.image}, which is not here: give the picture beside --from")
     check_picture(request)
-    _check_weights(request, settings.model_hash, source)
+    _check_weights(open_model_of(request, allow_pickle=allow_pickle), request, settings.model_hash, source)
     check_loras(request.loras)
     _warn_of_versions(settings.versions)
     if settings.device != device:
@@ -41,9 +55,8 @@ def stored_settings(source: str, *, image: str | None, model: str | None, device
     return settings.model_copy(update={"request": request})
 
 
-def _check_weights(request: Request, made_by: str | None, source: str) -> None:
+def _check_weights(files: ModelFiles, request: Request, made_by: str | None, source: str) -> None:
     """Refuse to repeat a clip with other weights than made it."""
-    files = open_model(request.model, variant=request.variant, unet=request.unet)
     if made_by not in (None, files.content_hash(request.task)):
         raise InputError(
             f"{source} was made by other weights than model {request.model} has now: give the folder of the model that "

@@ -22,7 +22,8 @@ from videoldm.diffusion.config import (
     schedule_named,
 )
 from videoldm.inference.config import ALL_IN_MEMORY, MemoryPlan, Precision, Speed
-from videoldm.tasks.config import SamplingConfig, TaskModelConfig, TaskName
+from videoldm.tasks.cameras import Azimuths, Elevations, elevations_of
+from videoldm.tasks.config import FROM_PICTURE, SamplingConfig, TaskModelConfig, TaskName
 from videoldm.tasks.files import ModelFiles
 from videoldm.tasks.lora import LoraChoice
 from videoldm.video.config import FitMode
@@ -55,6 +56,7 @@ class Request(Config):
     model: str
     variant: str | None = None
     unet: str | None = None
+    tokenizer: str | None = None
     loras: tuple[LoraChoice, ...] = ()
     task: TaskName
     image: str | None = None
@@ -68,6 +70,9 @@ class Request(Config):
     fps: Fps
     motion_bucket_id: NonNegative
     noise_aug_strength: NonNegative
+    elevations_deg: Elevations | None = None
+    azimuths_deg: Azimuths | None = None
+    """Of the camera: one elevation or one a frame, azimuths of all frames; None for a whole turn."""
     speed: Speed = "exact"
     """The rung of the ladder that `sampling` is on; what it changed is written out there."""
     sampling: SamplingConfig
@@ -75,9 +80,9 @@ class Request(Config):
 
     @model_validator(mode="after")
     def _has_what_the_task_needs(self) -> Self:
-        if (self.image is None) == (self.task == "image-to-video"):
+        if (self.image is None) == (self.task in FROM_PICTURE):
             raise ValueError(f"image is {self.image!r}, which does not fit the task {self.task}")
-        if (self.prompt is None) == (self.task != "image-to-video"):
+        if (self.prompt is None) == (self.task not in FROM_PICTURE):
             raise ValueError(f"prompt is {self.prompt!r}, which does not fit the task {self.task}")
         if self.prompt is not None and not self.prompt.strip():
             raise ValueError(f"prompt is {self.prompt!r}, it should say what the clip shows")
@@ -114,6 +119,11 @@ class Choices(Config):
     """How much should move: low, medium, high or a number, usually up to 255."""
     noise_aug_strength: NonNegative | None = None
     """Noise added to the picture; more of it lets the clip move away from the picture."""
+    elevations_deg: Elevations | None = None
+    """Degrees of the camera above the object, for a model that is told it (sv3d_p): one number, or one a frame."""
+    azimuths_deg: Azimuths | None = None
+    """Degrees of the camera around the object, one a frame, of which the last shows the picture; without them a whole
+    turn in equal steps."""
     speed: Speed = "exact"
     """How much to give up for speed: exact gives up nothing, turbo most. Other options go before what it would choose;
     docs/speed.md has the losses."""
@@ -126,9 +136,9 @@ class Choices(Config):
     guidance_scale: Finite | None = None
     """How closely to follow the prompt or picture, the same for all frames; 1 is no guidance."""
     min_guidance_scale: Finite | None = None
-    """The same for the first frame; it rises or falls linearly to the last frame's."""
+    """The same for the first frame; it rises or falls linearly to the last frame's, around an object to the middle."""
     max_guidance_scale: Finite | None = None
-    """The same for the last frame."""
+    """The same for the last frame, around an object for the one in the middle."""
     output_fps: PlaybackRate | None = None
     """Frame rate at which the file plays; as --fps if not given."""
 
@@ -154,10 +164,12 @@ class Choices(Config):
         Raises InputError if the picture cannot be read or what is given does not fit the model's task.
         """
         fps = self.fps or config.signals.fps
+        num_frames = self.num_frames or config.num_frames
         values = {
             "model": files.name,
             "variant": files.variant,
             "unet": files.unet,
+            "tokenizer": files.tokenizer,
             "loras": loras,
             "task": config.task,
             "image": None if image is None else str(image),
@@ -165,13 +177,15 @@ class Choices(Config):
             "prompt": prompt,
             "resize": self.resize,
             "seed": self.seed,
-            "num_frames": self.num_frames or config.num_frames,
+            "num_frames": num_frames,
             "height": self.height or config.height,
             "width": self.width or config.width,
             "fps": fps,
             "motion_bucket_id": self._motion_bucket(config),
             # Without a picture there is nothing to add noise to, and training says so too.
             "noise_aug_strength": 0 if image is None else _either(self.noise_aug_strength, config.signals.noise_level),
+            "elevations_deg": elevations_of(self.elevations_deg, self.azimuths_deg, config, num_frames),
+            "azimuths_deg": self.azimuths_deg,
             "speed": self.speed,
             "sampling": self.sampling(config.sampling),
             "output_fps": self.output_fps or fps,
@@ -200,14 +214,16 @@ class Choices(Config):
         return default.model_copy(update=changes)
 
     def _guidance(self, default: Guidance) -> Guidance:
-        """One scale for all frames, or two between which the scale rises linearly from the first to the last."""
+        """One scale for all frames, or the two ends of the model's shape; a constant one becomes a linear rise."""
         lowest, highest = self.min_guidance_scale, self.max_guidance_scale
         if self.guidance_scale is not None:
             return default.model_copy(update={"scale": Constant(scale=self.guidance_scale)})
         if lowest is None and highest is None:
             return default
         ends = _ends(default)
-        scale = LinearOverFrames(min_scale=_either(lowest, ends[0]), max_scale=_either(highest, ends[1]))
+        changes = {"min_scale": _either(lowest, ends[0]), "max_scale": _either(highest, ends[1])}
+        is_shaped = not isinstance(default.scale, Constant)
+        scale = default.scale.model_copy(update=changes) if is_shaped else LinearOverFrames.model_validate(changes)
         return default.model_copy(update={"scale": scale})
 
 

@@ -71,7 +71,7 @@ def sample_clips(
             tiles=model.memory.tiles,
             map_device="cpu" if model.memory.has("decode-from-host") else None,
         )
-    return pixels.clamp_(-1, 1).float()
+    return TASKS[model.config.task].finish(inputs, pixels.clamp_(-1, 1).float())
 
 
 def sample_latents(
@@ -98,6 +98,8 @@ def sample_latents(
         denoiser = model.denoiser_for_run(len(inputs.samples), sampling.reuse)
         evaluate = one_by_one if model.memory.has("guidance-one-by-one") else batched
         denoise = Guided(denoiser, sampling.guidance, drop=drop, evaluate=evaluate)
-        return sample(
+        latents = sample(
             sampling.sampler, denoise, noise, sigmas, conditioning, noise=SeededNoise(inputs.samples), on_step=on_step
         )
+    # A schedule that ends above 0 leaves noise; as in Stable Diffusion, the sum then has the variance of the data.
+    return latents * (1 + float(sigmas[-1]) ** 2) ** -0.5

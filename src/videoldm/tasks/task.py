@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from videoldm.conditioners.camera import camera_vector
 from videoldm.conditioners.config import DropoutConfig
 from videoldm.conditioners.dropout import apply_drops, draw_drops
 from videoldm.conditioners.micro import constant, micro_vector
@@ -30,6 +31,9 @@ class Inputs:
     fps: Sequence[float]
     motion_bucket: Sequence[float]
     noise_level: Sequence[float]
+    elevation_deg: Sequence[Sequence[float]] = ()
+    azimuth_deg: Sequence[Sequence[float]] = ()
+    """Of the camera in each frame, for models that are told it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +60,10 @@ class Task(Protocol):
         """The context of guidance's unconditional branch; None means zeros."""
         ...
 
+    def finish(self, inputs: Inputs, pixels: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "b t 3 h w"]:
+        """The clips as users get them, from what was decoded, which may be changed."""
+        ...
+
 
 def training_conditioning(
     task: Task, model: VideoModel, clips: TrainingClips, *, num_frames: int, dropout: DropoutConfig
@@ -77,6 +85,9 @@ def signal_vector(model: VideoModel, inputs: Inputs, *, num_frames: int) -> Floa
     """The vector condition that all tasks share; None for a UNet that takes none."""
     if model.unet.config.vector_dim is None:
         return None
+    if model.config.camera is not None:
+        level, elevation, azimuth = map(torch.tensor, (inputs.noise_level, inputs.elevation_deg, inputs.azimuth_deg))
+        return camera_vector(level, elevation, azimuth, model.config.camera).to(model.device)
     signals = {
         "fps": constant(inputs.fps),
         "motion_bucket": constant(inputs.motion_bucket),

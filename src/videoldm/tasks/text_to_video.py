@@ -34,3 +34,8 @@ class TextToVideo:
         """Tokens of the empty prompt."""
         with model.at_work(model.text_conditioner.model):
             return model.text_conditioner.null()
+
+    def finish(self, inputs: Inputs, pixels: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "b t 3 h w"]:
+        """All frames as they are."""
+        del inputs
+        return pixels

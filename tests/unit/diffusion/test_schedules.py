@@ -83,3 +83,13 @@ def test_one_leading_step_starts_at_the_bottom():
 def test_a_number_of_steps_out_of_range_is_named(schedule, num_steps):
     with pytest.raises(InputError, match=f"steps: {num_steps} is too"):
         schedule_sigmas(schedule, num_steps)
+
+
+def test_the_lowest_level_can_be_the_last():
+    sigmas = schedule_sigmas(SDDiscrete(last_level="lowest"), 4)
+    torch.testing.assert_close(sigmas, discrete_sigmas()[[751, 501, 251, 1, 0]].float())
+
+
+def test_a_step_from_the_last_level_to_itself_is_left_out():
+    sigmas = schedule_sigmas(SDDiscrete(spacing="linspace", last_level="lowest"), 4)
+    torch.testing.assert_close(sigmas, discrete_sigmas()[[999, 666, 333, 0]].float())

@@ -14,9 +14,7 @@ def test_a_model_with_a_part_missing_or_a_channel_too_many_says_so(text_to_image
     checkpoint = open_folder(text_to_image_folder)
     inpaints = checkpoint.unet.config.model_copy(update={"concat_channels": 5})
     cases = {
-        r"m: has no text encoder, no tokenizer: take the folder": replace(
-            checkpoint, text_encoder=None, tokenizer=None
-        ),
+        r"m: has no text encoder: take the folder": replace(checkpoint, text_encoder=None, tokenizer=None),
         r"m: reads 5 channels beside the latents": replace(checkpoint, unet=replace(checkpoint.unet, config=inpaints)),
     }
     for line, incomplete in cases.items():
