@@ -62,7 +62,7 @@ def test_motion_by_name() -> None:
     [
         (["--sed", "1"], "make: --sed is no option, did you mean --seed or --speed?"),
         (["--steps", "1"], "make: --steps is no option, did you mean --num-inference-steps?"),
-        (["-z"], "make: -z is no option, the options are --fps, --from, "),
+        (["-z"], "make: -z is no option, the options are --azimuths-deg, --elevations-deg, --fps, --from, "),
         (["--seed"], "make: --seed has no value after it"),
         (["--seed", "--json"], "make: --seed has no value after it"),
         (["--seed", "-o", "x"], "make: --seed has no value after it"),
