@@ -219,7 +219,7 @@ def test_failure_that_is_not_the_pictures_ends_a_folder(
     assert outcome.code == 1
     assert outcome.err.splitlines() == [
         "2 of 3 items failed:",
-        "  in/b.png: memory is too small for 1 frames of 16x16: ask for fewer or smaller ones",
+        "  in/b.png: memory is too small for 1 frames of 16x16: give a smaller --vram, or ask for less",
         "  in/c.png: not tried after that",
     ]
     assert outcome.out.startswith("out/a-23.mp4")
@@ -241,7 +241,7 @@ def test_failure_after_bad_pictures_lists_both(
     assert (outcome.code, outcome.out) == (2, "")
     first, second = outcome.err.splitlines()
     assert first.startswith("error: in/a.png: ")
-    assert second == "in/b.png: memory is too small for 1 frames of 16x16: ask for fewer or smaller ones"
+    assert second == "in/b.png: memory is too small for 1 frames of 16x16: give a smaller --vram, or ask for less"
 
 
 def test_interrupt_keeps_what_is_done(cli: CommandLine, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
