@@ -44,6 +44,8 @@ class GenerateOptions(Choices):
     """LoRAs to merge into the model, each as strong as its weight says; 1 without one."""
     dtype: Precision | None = None
     """Precision that the UNet computes in; for published models float16 on a GPU and bfloat16 on a CPU that has it."""
+    compile_: Annotated[bool, tyro.conf.arg(name="compile")] = False
+    """Compile the UNet, for many steps or clips of one size: the first step takes minutes, in later starts seconds."""
     contact_sheet: Annotated[str | None, tyro.conf.arg(metavar="PNG")] = None
     """Also draw frames of all clips into one picture."""
     json_: Annotated[bool, tyro.conf.arg(name="json")] = False

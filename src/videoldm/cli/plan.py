@@ -52,6 +52,7 @@ class Plan:
     config: TaskModelConfig
     device: str
     dtype: Precision
+    is_compiled: bool
 
 
 def plan_new(options: GenerateOptions) -> Plan:
@@ -102,7 +103,15 @@ def make_plan(options: GenerateOptions, items: Sequence[Item], files: ModelFiles
     device = find_device(options.device)
     dtype = options.dtype or usual_precision(files, device)
     loras = () if options.lora is None else parse_loras(options.lora)
-    return Plan(items=items, files=files, loras=loras, config=config, device=device, dtype=dtype)
+    return Plan(
+        items=items,
+        files=files,
+        loras=loras,
+        config=config,
+        device=device,
+        dtype=dtype,
+        is_compiled=options.compile_,
+    )
 
 
 def check_request_size(options: Choices, config: TaskModelConfig, factor: int) -> tuple[int, int]:
@@ -140,6 +149,7 @@ def plan_repetition(options: GenerateOptions) -> Plan:
         config=files.config(request.task),
         device=device,
         dtype=settings.dtype,
+        is_compiled=settings.compiled,
     )
 
 

@@ -16,6 +16,7 @@ from videoldm.conditioners.micro import Signals, constant, warn_if_untrained
 from videoldm.core.config import validate
 from videoldm.core.errors import InputError
 from videoldm.diffusion.samplers.steps import OnStep, ignore
+from videoldm.inference.compiled import is_compiled
 from videoldm.inference.precision import precision_of
 from videoldm.tasks.model import VideoModel
 from videoldm.tasks.request import Choices, Request, Settings, check_picture, check_size
@@ -101,6 +102,7 @@ def settings(request: Request, model: VideoModel) -> dict[str, Any]:
         model_hash=model.origin.content_hash(model.config.task),
         device=model.device.type,
         dtype=precision_of(model.unet),
+        compiled=is_compiled(model.unet),
         versions={package: version(package) for package in PACKAGES},
     ).model_dump(mode="json")
 
