@@ -44,8 +44,8 @@ def check_compiler(device: str) -> None:
         torch.compile(_tiny, dynamic=False)(torch.ones(8, device=device))
     except (RuntimeError, OSError) as error:
         raise InputError(
-            f"nothing can be compiled here ({_reason(error)}): install a C++ compiler (on Debian and Ubuntu the packages "
-            f"g++ and python3-dev) or do without --compile"
+            f"nothing can be compiled here ({_reason(error)}): install a C++ compiler (packages g++ and python3-dev of "
+            f"Debian and Ubuntu) or do without --compile"
         ) from error
 
 
