@@ -30,7 +30,7 @@ STARTS = ("uncompiled", "compiled anew", "compiled, from the disk")
 def main() -> None:
     """Measure every start in a process of its own and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=("middle", "mini", "svd"), default="middle")
+    parser.add_argument("--preset", choices=("small", "mini", "svd"), default="small")
     parser.add_argument("--num-frames", type=int, default=4)
     parser.add_argument("--height", type=int, default=128, help="in pixels, a multiple of 64")
     parser.add_argument("--width", type=int, default=128)
@@ -70,13 +70,12 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from videoldm.evaluation.speed.contenders import random_unet
+    from videoldm.evaluation.speed.presets import SIZES
     from videoldm.inference.compiled import compile_blocks
     from videoldm.inference.precision import DTYPES
-    from videoldm.models.presets import MINI, SVD
-    from videoldm.models.unet.config import UNetConfig
+    from videoldm.models.presets import MINI
 
-    middle = UNetConfig(concat_channels=4, channels=(64, 128, 256, 256), vector_dim=768)
-    config = {"middle": middle, "mini": MINI.unet, "svd": SVD.unet}[arguments.preset]
+    config = (MINI if arguments.preset == "mini" else SIZES[arguments.preset]).unet
     before = _status("VmRSS")
     unet = random_unet(config, dtype=DTYPES[arguments.dtype], device=torch.device("cpu"))
     weights = sum(parameter.nbytes for parameter in unet.parameters())

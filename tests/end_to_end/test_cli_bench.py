@@ -5,8 +5,10 @@ import json
 import pytest
 from command_line import CommandLine
 
+from videoldm.evaluation.speed import presets
 from videoldm.models.autoencoder.config import AutoencoderConfig, TemporalDecoder
-from videoldm.models.presets import PRESETS, ModelConfig
+from videoldm.models.clip.config import ImageEncoderConfig
+from videoldm.models.presets import ModelConfig
 from videoldm.models.unet.config import UNetConfig
 
 SMALL = ("--num-frames", 2, "--height", 64, "--width", 64, "--rounds", 2)
@@ -25,10 +27,12 @@ def small_preset(monkeypatch: pytest.MonkeyPatch) -> None:
         vector_dim=96,
     )
     autoencoder = AutoencoderConfig(channels=(32, 32, 32, 64), project_latents=False, decoder=TemporalDecoder())
-    monkeypatch.setitem(PRESETS, "svd", ModelConfig(unet=unet, autoencoder=autoencoder, num_frames=2))
+    encoder = ImageEncoderConfig(image_size=224, patch_size=56, width=32, num_layers=1, num_heads=2, projection_dim=32)
+    tiny = ModelConfig(unet=unet, autoencoder=autoencoder, image_encoder=encoder, num_frames=2)
+    monkeypatch.setattr(presets, "SIZES", {"svd": tiny})
 
 
-@pytest.mark.parametrize("what", ["step", "decode"])
+@pytest.mark.parametrize("what", ["step", "decode", "pipeline"])
 def test_times_of_both_with_equal_results(cli: CommandLine, what: str) -> None:
     result = json.loads(cli.succeeds("bench", what, *SMALL, "--dtype", "float32", "--json"))
     assert set(result["times"]) == {"videoldm", "diffusers"}
@@ -54,7 +58,9 @@ def test_table(cli: CommandLine) -> None:
 
 def test_what_cannot_be_timed(cli: CommandLine) -> None:
     assert cli.refuses("bench", "decode", "--compile") == "--compile has no effect on decode, leave it out"
+    error = cli.refuses("bench", "step", "--num-inference-steps", 3)
+    assert error == "--num-inference-steps has no effect on step, leave it out"
     assert cli.refuses("bench", "step", "--height", 100).startswith(
         "bench: --height is '100', should be a multiple of 64"
     )
-    assert cli.refuses("bench", "walk").startswith("bench: --what is 'walk', should be 'step' or 'decode'")
+    assert cli.refuses("bench", "walk").startswith("bench: --what is 'walk', should be 'step', 'decode' or 'pipeline'")

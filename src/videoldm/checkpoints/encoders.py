@@ -17,7 +17,7 @@ from videoldm.checkpoints.weights_file import weights_file
 from videoldm.core.config import validate
 from videoldm.core.errors import InputError
 from videoldm.core.files import read_mapping
-from videoldm.models.clip.build import build_image_encoder, build_text_encoder
+from videoldm.models.clip.build import build_image_encoder, build_text_encoder, number_positions
 from videoldm.models.clip.config import MLP_RATIO, ImageEncoderConfig, TextEncoderConfig
 
 M = TypeVar("M", bound=PreTrainedModel)
@@ -38,10 +38,7 @@ class Encoder(Generic[M, C]):
     def load(self, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> M:
         """The encoder, frozen; see `Part.load`."""
         model = self.part.load(dtype=dtype or torch.float32, device=device)
-        for name, buffer in list(model.named_buffers()):
-            assert name.endswith("position_ids"), f"{name} is in no file and not known"
-            numbers = torch.arange(buffer.shape[-1], device=device).expand(buffer.shape)
-            model.get_submodule(name.rpartition(".")[0]).register_buffer("position_ids", numbers, persistent=False)
+        number_positions(model, device=device)
         return model.requires_grad_(False)
 
 

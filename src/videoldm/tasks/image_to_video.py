@@ -41,7 +41,7 @@ class ImageToVideo:
         pictures = inputs.pictures.to(model.device)
         latent = condition_latent(
             model.autoencoder,
-            pictures[:, None],
+            pictures[:, None].to(next(model.autoencoder.parameters()).dtype),
             noise_level=torch.tensor(inputs.noise_level),
             samples=inputs.samples,
         )
