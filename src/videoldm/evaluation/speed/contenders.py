@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from transformers import CLIPImageProcessor
+from transformers import CLIPImageProcessorPil
 
 from videoldm.checkpoints import diffusers as layout
 from videoldm.checkpoints.diffusers_config import VideoAutoencoder, VideoUNet
@@ -98,12 +98,13 @@ def diffusers_pipeline(model: VideoModel, *, num_frames: int) -> Any | None:
 
     # In float16 the pipeline would change the precision of the weights that it shares with ours.
     autoencoder.register_to_config(force_upcast=False)
+    processor: Any = CLIPImageProcessorPil()  # which needs no torchvision
     pipeline = StableVideoDiffusionPipeline(
         vae=autoencoder,
         image_encoder=model.image_conditioner.model,
         unet=unet,
         scheduler=EulerDiscreteScheduler(**SVD_SCHEDULER),
-        feature_extractor=CLIPImageProcessor(),
+        feature_extractor=processor,
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
