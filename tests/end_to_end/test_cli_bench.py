@@ -1,6 +1,7 @@
 """`videoldm bench` at a size that takes a moment."""
 
 import json
+import sys
 
 import pytest
 from command_line import CommandLine
@@ -43,6 +44,21 @@ def test_times_of_both_with_equal_results(cli: CommandLine, what: str) -> None:
     assert len(ours["rounds_s"]) == len(theirs["rounds_s"]) == 2
     assert theirs["speed_up"] == 1
     assert 0 < ours["share_of_peak"] < 1.5
+
+
+def test_whole_clips_in_16_bits(cli: CommandLine) -> None:
+    words = (*SMALL, "--num-inference-steps", 1, "--dtype", "bfloat16", "--json")
+    result = json.loads(cli.succeeds("bench", "pipeline", *words))
+    assert "in 1 step, bfloat16" in result["what"]
+    assert 0 < result["largest_difference"] < 1
+
+
+@pytest.mark.parametrize("what", ["step", "pipeline"])
+def test_ours_alone_without_diffusers(cli: CommandLine, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    page = cli.succeeds("bench", what, *SMALL)
+    assert "diffusers is not installed" in page
+    assert "videoldm" in page
 
 
 def test_table(cli: CommandLine) -> None:
