@@ -74,6 +74,6 @@ def _tiny(x: Tensor) -> Tensor:
 
 
 def _reason(error: Exception) -> str:
-    """The last line that names the error itself, without its class."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """The first line of its message; the others say where in torch it came from."""
+    lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
