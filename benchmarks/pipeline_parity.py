@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import diffusers
-import numpy as np
 import torch
 from diffusers import (
     AutoencoderKLTemporalDecoder,
@@ -27,18 +26,20 @@ from diffusers import (
     UNetSpatioTemporalConditionModel,
 )
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor, nn
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from videoldm.core.random import generator
-from videoldm.diffusion.config import Guidance, Karras, LinearOverFrames
-from videoldm.diffusion.noise import start_noise
-from videoldm.diffusion.schedules import schedule_sigmas
-from videoldm.tasks.config import SamplingConfig
+from videoldm.evaluation.speed.clips import (
+    ClipRequest,
+    diffusers_frames,
+    diffusers_latents,
+    our_frames,
+    our_latents,
+    random_picture,
+)
+from videoldm.evaluation.speed.contenders import SVD_SCHEDULER
 from videoldm.tasks.model import load_model
-from videoldm.tasks.sampling import sample_latents
-from videoldm.tasks.task import Inputs
 
 SEED = 2026
 TINY_UNET: dict[str, Any] = {
@@ -75,12 +76,16 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
-    picture = random_picture(arguments.height, arguments.width)
+    request = ClipRequest(
+        picture=random_picture(arguments.height, arguments.width),
+        num_frames=arguments.num_frames,
+        num_steps=arguments.steps,
+    )
     with tempfile.TemporaryDirectory() as folder:
         write_pipeline(Path(folder), arguments.size, arguments.num_frames)
-        theirs = by_diffusers(Path(folder), picture, arguments.num_frames, arguments.steps)
+        theirs = by_diffusers(Path(folder), request)
         gc.collect()
-        ours = by_us(folder, picture, arguments.num_frames, arguments.steps)
+        ours = by_us(Path(folder), request)
     result = {
         "size": arguments.size,
         "latents": relative_error(ours.latents, theirs.latents),
@@ -103,81 +108,33 @@ def write_pipeline(folder: Path, size: str, num_frames: int) -> None:
     encoder = CLIPVisionModelWithProjection(
         CLIPVisionConfig(**(TINY_CLIP if is_tiny else FULL_CLIP), hidden_act="gelu")
     )
-    scheduler = EulerDiscreteScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
-        use_karras_sigmas=True,
-        sigma_min=0.002,
-        sigma_max=700.0,
-        timestep_spacing="leading",
-        timestep_type="continuous",
-        steps_offset=1,
-    )
     StableVideoDiffusionPipeline(
         vae=_randomise(vae),
         image_encoder=_randomise(encoder),
         unet=unet,
-        scheduler=scheduler,
+        scheduler=EulerDiscreteScheduler(**SVD_SCHEDULER),
         feature_extractor=CLIPImageProcessor(),
     ).save_pretrained(folder)
 
 
-def by_diffusers(folder: Path, picture: Image.Image, num_frames: int, steps: int) -> Clip:
+def by_diffusers(folder: Path, request: ClipRequest) -> Clip:
     """Latents and frames of diffusers' pipeline."""
     pipeline = StableVideoDiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
-    noise = _start_noise(picture, num_frames, pipeline.unet.config.out_channels, steps)
-    pipeline.scheduler.set_timesteps(steps)
-    latents = pipeline(
-        picture,
-        height=picture.height,
-        width=picture.width,
-        num_frames=num_frames,
-        num_inference_steps=steps,
-        min_guidance_scale=1.0,
-        max_guidance_scale=3.0,
-        noise_aug_strength=0.0,
-        latents=noise / pipeline.scheduler.init_noise_sigma,
-        output_type="latent",
-    ).frames
-    with torch.no_grad():
-        frames = pipeline.decode_latents(latents, num_frames).clamp(-1, 1)
-    return Clip(latents=latents, frames=frames.transpose(1, 2))
+    latents = diffusers_latents(pipeline, request)
+    return Clip(latents=latents, frames=diffusers_frames(pipeline, latents))
 
 
-def by_us(folder: str, picture: Image.Image, num_frames: int, steps: int) -> Clip:
+def by_us(folder: Path, request: ClipRequest) -> Clip:
     """Latents and frames of ours."""
-    model = load_model(folder, "image-to-video")
-    pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None] / 127.5 - 1
-    inputs = Inputs(samples=[(SEED,)], pictures=pixels, fps=[7], motion_bucket=[127], noise_level=[0.0])
-    sampling = SamplingConfig(
-        num_inference_steps=steps,
-        schedule=Karras(),
-        guidance=Guidance(scale=LinearOverFrames(min_scale=1.0, max_scale=3.0)),
-    )
-    with torch.no_grad():
-        latents = sample_latents(
-            model, inputs, sampling=sampling, num_frames=num_frames, height=picture.height, width=picture.width
-        )
-        return Clip(latents=latents, frames=model.autoencoder.decode(model.to_raw_latents(latents)).clamp(-1, 1))
+    model = load_model(str(folder), "image-to-video")
+    latents = our_latents(model, request)
+    return Clip(latents=latents, frames=our_frames(model, latents))
 
 
 def relative_error(ours: Tensor, theirs: Tensor) -> float:
     """Largest difference over largest magnitude."""
     return float((ours - theirs).abs().max() / theirs.abs().max())
-
-
-def random_picture(height: int, width: int) -> Image.Image:
-    """Coarse random colours."""
-    coarse = torch.rand(8, 8, 3, generator=generator(SEED, "picture"))
-    return Image.fromarray((coarse * 255).byte().numpy()).resize((width, height), Image.Resampling.BICUBIC)
-
-
-def _start_noise(picture: Image.Image, num_frames: int, channels: int, steps: int) -> Float[Tensor, "1 t c h w"]:
-    shape = (num_frames, channels, picture.height // 8, picture.width // 8)
-    return start_noise([(SEED,)], shape, float(schedule_sigmas(Karras(), steps)[0]))
 
 
 def _randomise(network: nn.Module) -> nn.Module:

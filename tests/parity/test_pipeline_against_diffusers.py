@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from pipeline_parity import by_diffusers, by_us, random_picture, relative_error
+from pipeline_parity import by_diffusers, by_us, relative_error
+
+from videoldm.evaluation.speed.clips import ClipRequest, random_picture
 
 
 @pytest.fixture(scope="module")
 def clips(pipeline_folder: Path):
-    picture = random_picture(64, 96)
-    return by_us(str(pipeline_folder), picture, 3, 4), by_diffusers(pipeline_folder, picture, 3, 4)
+    request = ClipRequest(picture=random_picture(64, 96), num_frames=3, num_steps=4)
+    return by_us(pipeline_folder, request), by_diffusers(pipeline_folder, request)
 
 
 def test_latents_and_frames_agree(clips) -> None:

@@ -16,7 +16,7 @@ from videoldm.checkpoints.weights_file import tensors_in, weights_file
 from videoldm.core.config import validate
 from videoldm.core.errors import InputError
 from videoldm.core.files import read_mapping
-from videoldm.models.clip.build import build_image_encoder, build_text_encoder
+from videoldm.models.clip.build import build_image_encoder, build_text_encoder, number_positions
 from videoldm.models.clip.config import MLP_RATIO, ImageEncoderConfig, TextEncoderConfig
 
 M = TypeVar("M", bound=PreTrainedModel)
@@ -45,10 +45,7 @@ class Encoder(Generic[M, C]):
     def fill(self, model: M, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> None:
         """Read the weights into an encoder that `empty` made; see `Part.load`."""
         self.part.fill(model, dtype=dtype or torch.float32, device=device)
-        for name, buffer in list(model.named_buffers()):
-            assert name.endswith("position_ids"), f"{name} is in no file and not known"
-            numbers = torch.arange(buffer.shape[-1], device=device).expand(buffer.shape)
-            model.get_submodule(name.rpartition(".")[0]).register_buffer("position_ids", numbers, persistent=False)
+        number_positions(model, device=device)
 
 
 ImageEncoder = Encoder[CLIPVisionModelWithProjection, ImageEncoderConfig]

@@ -14,6 +14,7 @@ from videoldm.cli.options import OPTIONS, Verb
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError
 from videoldm.core.progress import silent
+from videoldm.evaluation.speed.presets import PresetName
 from videoldm.inference.config import Precision
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ examples:
   videoldm bench step
   videoldm bench step --preset svd --num-frames 14 --height 256 --width 384 --dtype bfloat16 --compile
   videoldm bench decode --num-frames 4 --height 128 --width 192
+  videoldm bench pipeline --preset small --height 128 --width 192 --rounds 3
 """
-What = Literal["step", "decode"]
-Preset = Literal["svd", "svd-xt"]
+What = Literal["step", "decode", "pipeline"]
 FACTOR = 8
 
 
@@ -36,10 +37,10 @@ class BenchOptions(Config):
 
     model_config = OPTIONS
 
-    what: tyro.conf.Positional[Annotated[What, tyro.conf.arg(metavar="step|decode")]]
-    """One call of the UNet, or decoding one clip."""
-    preset: Preset = "svd"
-    """Whose sizes the networks have."""
+    what: tyro.conf.Positional[Annotated[What, tyro.conf.arg(metavar="step|decode|pipeline")]]
+    """One call of the UNet, decoding one clip, or a whole clip from a picture to pixels."""
+    preset: PresetName = "svd"
+    """Whose sizes the networks have; small is SVD with a fifth of its channels."""
     num_frames: Annotated[int, Field(ge=1, le=1000)] = 14
     """Frames of the clip."""
     height: Annotated[int, Field(ge=64, le=4096, multiple_of=64)] = 256
@@ -48,10 +49,12 @@ class BenchOptions(Config):
     """Width in pixels, likewise."""
     dtype: Precision | None = None
     """Precision of all weights; without it, the fastest that the device has."""
+    num_inference_steps: Annotated[int, Field(ge=1, le=1000)] = 2
+    """Steps of a whole clip (pipeline only), each with both branches of guidance."""
     rounds: Annotated[int, Field(ge=1, le=1000)] = 7
     """How often each contender runs, in turns, after one call that does not count."""
     compile_: Annotated[bool, tyro.conf.arg(name="compile")] = False
-    """Time our UNet compiled as well (step only); the first call takes minutes, later starts seconds."""
+    """Time our UNet compiled as well (not for decode); the first call takes minutes, later starts seconds."""
     device: str | None = None
     """cpu, cuda or cuda:NUMBER; without it, the GPU if there is one."""
     json_: Annotated[bool, tyro.conf.arg(name="json")] = False
@@ -62,12 +65,14 @@ def run(options: BenchOptions) -> None:
     """Measure and print."""
     import torch
 
-    from videoldm.evaluation.speed.bench import Setting, bench_decode, bench_step
+    from videoldm.evaluation.speed.bench import Setting, bench_decode, bench_pipeline, bench_step
+    from videoldm.evaluation.speed.presets import SIZES
     from videoldm.inference.precision import DTYPES, default_precision
-    from videoldm.models.presets import PRESETS
 
-    if options.compile_ and options.what != "step":
+    if options.compile_ and options.what == "decode":
         raise InputError("--compile has no effect on decode, leave it out")
+    if options.what != "pipeline" and "num_inference_steps" in options.model_fields_set:
+        raise InputError(f"--num-inference-steps has no effect on {options.what}, leave it out")
     device = find_device(options.device)
     dtype = options.dtype or default_precision(device)
     setting = Setting(
@@ -78,13 +83,17 @@ def run(options: BenchOptions) -> None:
         device=torch.device(device),
         rounds=options.rounds,
     )
-    preset = PRESETS[options.preset]
+    preset, steps = SIZES[options.preset], options.num_inference_steps
     with silent() if options.json_ else nullcontext():
         if options.what == "step":
             result = bench_step(preset, setting, is_compiled=options.compile_)
-        else:
+        elif options.what == "decode":
             result = bench_decode(preset, setting)
+        else:
+            result = bench_pipeline(preset, setting, num_steps=steps, is_compiled=options.compile_)
     size = f"{options.num_frames} frames of {options.width}x{options.height}"
+    if options.what == "pipeline":
+        size = f"{size} in {steps} step{'s' if steps > 1 else ''}"
     title = f"{options.what} of {options.preset}, {size}, {dtype} on {device_name(device)}"
     if options.json_:
         print(json.dumps({"what": title, **as_json(result)}))

@@ -74,6 +74,8 @@ class GenerateOptions(Choices):
     """LoRAs to merge into the model, each as strong as its weight says; 1 without one."""
     dtype: Precision | None = None
     """Precision that the UNet computes in; for published models float16 on a GPU and bfloat16 on a CPU that has it."""
+    compile_: Annotated[bool, tyro.conf.arg(name="compile")] = False
+    """Compile the UNet, for many steps or clips of one size: the first step takes minutes, in later starts seconds."""
     vram: Annotated[Vram, tyro.conf.arg(metavar="auto|8|12|24|GIB")] = None
     """Memory of the GPU that may be used (on a CPU, of the machine), in GiB; auto is what is free. Measures that change
     nothing but the time are taken until the clip fits."""

@@ -12,7 +12,7 @@ from videoldm.cli.generate_options import GenerateOptions
 from videoldm.cli.plan import Item, Plan
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file
-from videoldm.core.progress import progress
+from videoldm.core.progress import notice, progress
 from videoldm.inference.config import RunStage
 from videoldm.tasks.request import Request
 
@@ -99,10 +99,13 @@ def requests_of(item: Item, plan: Plan, options: GenerateOptions) -> list[Reques
 
 def load(plan: Plan) -> VideoModel:
     """The model of a plan."""
+    from videoldm.inference.compiled import check_compiler, code_folder, compile_blocks
     from videoldm.inference.precision import DTYPES
     from videoldm.tasks.model import load_opened
 
-    return load_opened(
+    if plan.is_compiled:
+        check_compiler(plan.device)
+    model = load_opened(
         plan.files,
         plan.config.task,
         loras=plan.loras,
@@ -110,6 +113,10 @@ def load(plan: Plan) -> VideoModel:
         dtype=DTYPES[plan.dtype],
         memory=plan.memory,
     )
+    if plan.is_compiled:
+        compile_blocks(model.unet)
+        notice(f"Compiling: the first step takes minutes, seconds where its code is already in {code_folder()}")
+    return model
 
 
 def make_item(

@@ -55,6 +55,7 @@ class Plan:
     outlook: Outlook | None
     """Of the memory; None where an earlier clip says which measures to take."""
     memory: MemoryPlan
+    is_compiled: bool
 
 
 def plan_new(options: GenerateOptions) -> Plan:
@@ -129,6 +130,7 @@ def make_plan(options: GenerateOptions, items: Sequence[Item], files: ModelFiles
         dtype=dtype,
         outlook=outlook,
         memory=outlook.plan,
+        is_compiled=options.compile_,
     )
 
 
@@ -173,6 +175,7 @@ def plan_repetition(options: GenerateOptions) -> Plan:
         dtype=settings.dtype,
         outlook=None,
         memory=settings.memory,
+        is_compiled=settings.compiled,
     )
 
 

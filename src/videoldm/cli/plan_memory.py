@@ -43,6 +43,7 @@ def look_ahead(
     dtype: Precision,
 ) -> Outlook:
     """The outlook for clips of one model; raises InputError if one of them cannot be made, naming what could be."""
+    from videoldm.inference.memory.forecast import measures_on
     from videoldm.inference.memory.limits import usable_bytes
     from videoldm.inference.precision import DTYPES
     from videoldm.tasks.memory import clip_size, forecaster, plan_memory
@@ -60,7 +61,8 @@ def look_ahead(
         )
         for choice in choices
     }
-    plan = plan_memory(forecast, list(clips), given, limit=limit)
+    measures = measures_on(forecast.device, is_compiled=options.compile_)
+    plan = plan_memory(forecast, list(clips), given, measures, limit=limit)
     peaks = [forecast(clip, plan) for clip in clips]
     stages: dict[RunStage, int] = {stage: max(peak[stage] for peak in peaks) for stage in peaks[0]}
     return Outlook(plan, stages, is_asked_for="vram" in options.model_fields_set)

@@ -17,6 +17,7 @@ from videoldm.conditioners.micro import Signals, constant, warn_if_untrained
 from videoldm.core.config import validate
 from videoldm.core.errors import InputError
 from videoldm.diffusion.samplers.steps import OnStep, ignore
+from videoldm.inference.compiled import is_compiled
 from videoldm.inference.precision import precision_of
 from videoldm.tasks.model import VideoModel
 from videoldm.tasks.request import Choices, Request, Settings, check_picture, check_size
@@ -112,6 +113,7 @@ def settings(request: Request, model: VideoModel) -> dict[str, Any]:
         device=model.device.type,
         dtype=precision_of(model.unet),
         memory=model.memory,
+        compiled=is_compiled(model.unet),
         versions={package: version(package) for package in PACKAGES},
     ).model_dump(mode="json")
 

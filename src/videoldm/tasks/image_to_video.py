@@ -42,7 +42,7 @@ class ImageToVideo:
         with model.at_work(model.autoencoder):
             latent = condition_latent(
                 model.autoencoder,
-                pictures[:, None],
+                pictures[:, None].to(next(model.autoencoder.parameters()).dtype),
                 noise_level=torch.tensor(inputs.noise_level),
                 samples=inputs.samples,
             )

@@ -10,8 +10,8 @@ import torch
 
 from videoldm.core.errors import InputError
 from videoldm.diffusion.guidance import frame_scales
-from videoldm.inference.config import MemoryPlan
-from videoldm.inference.memory.forecast import ClipSize, Forecaster, first_fit, measures_on
+from videoldm.inference.config import Measure, MemoryPlan
+from videoldm.inference.memory.forecast import ClipSize, Forecaster, first_fit
 from videoldm.inference.memory.limits import GIB
 from videoldm.tasks.config import SamplingConfig, TaskName
 from videoldm.tasks.files import ModelFiles
@@ -44,24 +44,25 @@ def clip_size(num_frames: int, height: int, width: int, sampling: SamplingConfig
     )
 
 
-def plan_memory(forecast: Forecaster, clips: Sequence[ClipSize], given: MemoryPlan, *, limit: int) -> MemoryPlan:
-    """The first measures by which every one of the clips can be made in `limit` bytes of the device.
+def plan_memory(
+    forecast: Forecaster, clips: Sequence[ClipSize], given: MemoryPlan, measures: Sequence[Measure], *, limit: int
+) -> MemoryPlan:
+    """The first of the measures by which every one of the clips can be made in `limit` bytes of the device.
 
     Raises InputError, which names what could be made, if one of them cannot.
     """
-    measures = measures_on(forecast.device)
     plan: MemoryPlan | None = given
     for clip in clips:
         is_possible = forecast.at_least(clip) <= limit
         plan = first_fit(limit, partial(forecast, clip), plan, measures) if is_possible else None
         if plan is None:
-            raise InputError(_refusal(forecast, clip, given, limit=limit))
+            raise InputError(
+                _refusal(forecast, clip, given.model_copy(update={"measures": tuple(measures)}), limit=limit)
+            )
     return plan
 
 
-def _refusal(forecast: Forecaster, clip: ClipSize, given: MemoryPlan, *, limit: int) -> str:
-    everything = given.model_copy(update={"measures": measures_on(forecast.device)})
-
+def _refusal(forecast: Forecaster, clip: ClipSize, everything: MemoryPlan, *, limit: int) -> str:
     def needed(clip: ClipSize) -> int:
         least = forecast.at_least(clip)
         return least if least > limit else max(forecast(clip, everything).values())

@@ -95,8 +95,9 @@ class VideoModel:
         return raw * self.autoencoder.config.scaling_factor
 
     def to_raw_latents(self, latents: torch.Tensor) -> torch.Tensor:
-        """Denoised latents to those that the decoder reads."""
-        return latents / self.autoencoder.config.scaling_factor
+        """Denoised latents to those that the decoder reads, in its precision."""
+        raw = latents / self.autoencoder.config.scaling_factor
+        return raw.to(next(self.autoencoder.parameters()).dtype)
 
     def _denoiser(self, network: Network) -> Denoiser:
         return Preconditioned(in_precision_of(self.unet, network), self.config.preconditioning)

@@ -90,13 +90,14 @@ class Request(Config):
 
 
 class Settings(Config):
-    """What is stored with a clip: its request, and the weights, device, precision and versions that made it."""
+    """What is stored with a clip: its request, and the weights, device, precision, code and versions that made it."""
 
     request: Request
     model_hash: str | None = None
     device: str = "cpu"
     dtype: Precision = "float32"
     memory: MemoryPlan = ALL_IN_MEMORY
+    compiled: bool = False
     versions: dict[str, str] = Field(default_factory=dict)
 
 

@@ -9,6 +9,7 @@ from tiny_networks import numbers
 
 from videoldm.core.errors import InputError
 from videoldm.inference.config import ALL_IN_MEMORY, Measure, MemoryPlan
+from videoldm.inference.memory.forecast import measures_on
 from videoldm.inference.memory.meter import PeakMeter
 from videoldm.tasks.memory import clip_size, forecaster, plan_memory
 from videoldm.tasks.model import load_opened
@@ -16,6 +17,7 @@ from videoldm.tasks.open import open_model
 from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs
 
+MEASURES = measures_on("cpu")
 INPUTS = Inputs(
     samples=[(7,), (8,)],
     pictures=numbers(2, 3, 64, 64).clamp(-1, 1),
@@ -63,15 +65,15 @@ def test_what_cannot_be_made_is_refused_with_what_can(pipeline_folder: Path) -> 
     small = clip_size(4, 128, 192, sampling, has_picture=True)
     large = replace(small, num_frames=64)
     enough = max(forecast(small, ALL_IN_MEMORY).values())
-    assert plan_memory(forecast, [small], ALL_IN_MEMORY, limit=enough) == ALL_IN_MEMORY
+    assert plan_memory(forecast, [small], ALL_IN_MEMORY, MEASURES, limit=enough) == ALL_IN_MEMORY
     tight = int(0.95 * enough)
-    plan = plan_memory(forecast, [small], ALL_IN_MEMORY, limit=tight)
+    plan = plan_memory(forecast, [small], ALL_IN_MEMORY, MEASURES, limit=tight)
     assert plan.measures
     assert max(forecast(small, plan).values()) <= tight
     with pytest.raises(InputError, match=r"64 frames of 192x128 need at least .* what fits: (\d+) frames of") as error:
-        plan_memory(forecast, [small, large], ALL_IN_MEMORY, limit=tight)
+        plan_memory(forecast, [small, large], ALL_IN_MEMORY, MEASURES, limit=tight)
     fitting = int(str(error.value).partition("what fits: ")[2].split()[0])
-    everything = MemoryPlan(measures=("guidance-one-by-one", "idle-networks-leave"))
+    everything = MemoryPlan(measures=MEASURES)
     assert max(forecast(replace(large, num_frames=fitting), everything).values()) <= tight
     assert max(forecast(replace(large, num_frames=fitting + 1), everything).values()) > tight
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,10 +12,20 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from videoldm.core.random import normal
 from videoldm.diffusion.conditioning import Conditioning
+from videoldm.evaluation.speed.clips import (
+    ClipRequest,
+    diffusers_frames,
+    diffusers_latents,
+    our_frames,
+    our_latents,
+    random_picture,
+)
 from videoldm.evaluation.speed.contenders import (
     diffusers_autoencoder,
+    diffusers_pipeline,
     diffusers_unet,
     random_autoencoder,
+    random_model,
     random_unet,
 )
 from videoldm.evaluation.speed.timing import Times, interleaved, matrix_multiply_rate, speed_ratio
@@ -23,9 +33,13 @@ from videoldm.inference.compiled import compile_blocks
 from videoldm.inference.decode import decode
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.presets import ModelConfig
+from videoldm.models.unet.config import UNetConfig
 from videoldm.models.unet.embeddings import sinusoids
 from videoldm.models.unet.network import VideoUNet
+from videoldm.tasks.model import VideoModel
 
+SIGNALS = (6.0, 127.0, 0.02)
+"""The frame rate less one, the motion and the noise on the picture."""
 OURS, COMPILED, THEIRS = "videoldm", "videoldm, compiled", "diffusers"
 
 
@@ -66,25 +80,18 @@ class Result:
 def bench_step(preset: ModelConfig, setting: Setting, *, is_compiled: bool) -> Result:
     """One call of the UNet for one clip."""
     unet = random_unet(preset.unet, dtype=setting.dtype, device=setting.device)
-    config = unet.config
-    size = (1, setting.num_frames, config.in_channels, setting.height, setting.width)
-    x, concat = _numbers(size, setting, "x"), _numbers(size, setting, "concat")
-    context = _numbers((1, 1, config.context_dim), setting, "context")
-    signals = torch.tensor([[6.0, 127.0, 0.02]], device=setting.device).to(setting.dtype)
-    c_noise = torch.tensor([0.3], device=setting.device)
-    embedding_dim = (config.vector_dim or 0) // signals.shape[1]
-    vector = _embedded(signals, embedding_dim).expand(-1, setting.num_frames, -1).to(setting.dtype)
-    conditioning = Conditioning(context=context, vector=vector, concat=concat)
+    x, c_noise, conditioning = _step_inputs(unet.config, setting)
+    embedding_dim = (unet.config.vector_dim or 0) // len(SIGNALS)
     calls: dict[str, Callable[[], Tensor]] = {OURS: lambda: unet(x, c_noise, conditioning)}
     theirs = diffusers_unet(unet, embedding_dim=embedding_dim, num_frames=setting.num_frames)
     if theirs is not None:
-        joined = torch.cat([x, concat], dim=2)
-        calls[THEIRS] = lambda: theirs(joined, c_noise[0], context, signals, return_dict=False)[0]
+        assert conditioning.concat is not None
+        joined = torch.cat([x, conditioning.concat], dim=2)
+        signals = _signals(setting)
+        calls[THEIRS] = lambda: theirs(joined, c_noise[0], conditioning.context, signals, return_dict=False)[0]
     if is_compiled:
         calls[COMPILED] = _compiled_step(unet, x, c_noise, conditioning)
-    twin = _twin(unet).to("meta")
-    on_meta = (x.to("meta"), c_noise.to("meta"), conditioning.to("meta"))
-    return _measure(calls, setting, flops=_count(lambda: twin(*on_meta)))
+    return _measure(calls, setting, flops=_step_flops(unet, x, c_noise, conditioning))
 
 
 def bench_decode(preset: ModelConfig, setting: Setting) -> Result:
@@ -97,9 +104,23 @@ def bench_decode(preset: ModelConfig, setting: Setting) -> Result:
     if theirs is not None:
         decode_at_once: Any = theirs.decode
         calls[THEIRS] = lambda: decode_at_once(latents[0], num_frames=setting.num_frames).sample[None]
-    with torch.device("meta"):
-        twin = Autoencoder(preset.autoencoder).to(setting.dtype)
-    return _measure(calls, setting, flops=_count(lambda: twin.decode(latents.to("meta"))))
+    return _measure(calls, setting, flops=_decode_flops(autoencoder, latents))
+
+
+def bench_pipeline(preset: ModelConfig, setting: Setting, *, num_steps: int, is_compiled: bool) -> Result:
+    """One clip from a picture to pixels: both encoders, all steps with guidance, decoding."""
+    model = random_model(preset, dtype=setting.dtype, device=setting.device)
+    factor = preset.autoencoder.factor
+    picture = random_picture(setting.height * factor, setting.width * factor)
+    request = ClipRequest(picture=picture, num_frames=setting.num_frames, num_steps=num_steps)
+    calls: dict[str, Callable[[], Tensor]] = {OURS: lambda: our_frames(model, our_latents(model, request))}
+    theirs = diffusers_pipeline(model, num_frames=setting.num_frames)
+    if theirs is not None:
+        calls[THEIRS] = lambda: diffusers_frames(theirs, diffusers_latents(theirs, request))
+    if is_compiled:
+        compiled = replace(model, unet=compile_blocks(_twin(model.unet)))
+        calls[COMPILED] = lambda: our_frames(compiled, our_latents(compiled, request))
+    return _measure(calls, setting, flops=_pipeline_flops(model, setting, num_steps))
 
 
 def _measure(calls: dict[str, Callable[[], Tensor]], setting: Setting, *, flops: int) -> Result:
@@ -124,6 +145,25 @@ def _count(call: Callable[[], Tensor]) -> int:
     return counter.get_total_flops()
 
 
+def _step_flops(unet: VideoUNet, x: Tensor, c_noise: Tensor, conditioning: Conditioning) -> int:
+    twin = _twin(unet).to("meta")
+    on_meta = (x.to("meta"), c_noise.to("meta"), conditioning.to("meta"))
+    return _count(lambda: twin(*on_meta))
+
+
+def _decode_flops(autoencoder: Autoencoder, latents: Tensor) -> int:
+    with torch.device("meta"):
+        twin = Autoencoder(autoencoder.config).to(latents.dtype)
+    return _count(lambda: twin.decode(latents.to("meta")))
+
+
+def _pipeline_flops(model: VideoModel, setting: Setting, num_steps: int) -> int:
+    """The steps of both branches and decoding; encoding one picture is left out, it is less than a hundredth."""
+    inputs = _step_inputs(model.unet.config, setting)
+    latents = inputs[0].to(setting.dtype)
+    return 2 * num_steps * _step_flops(model.unet, *inputs) + _decode_flops(model.autoencoder, latents)
+
+
 def _compiled_step(unet: VideoUNet, x: Tensor, c_noise: Tensor, conditioning: Conditioning) -> Callable[[], Tensor]:
     compiled = compile_blocks(_twin(unet))
     return lambda: compiled(x, c_noise, conditioning)
@@ -137,8 +177,20 @@ def _twin(unet: VideoUNet) -> VideoUNet:
     return twin.eval().requires_grad_(False)
 
 
-def _embedded(signals: Tensor, dim: int) -> Tensor:
-    return sinusoids(signals, dim).flatten(1)[:, None]
+def _step_inputs(config: UNetConfig, setting: Setting) -> tuple[Tensor, Tensor, Conditioning]:
+    """x, c_noise and conditioning of one clip."""
+    size = (1, setting.num_frames, config.in_channels, setting.height, setting.width)
+    embedded = sinusoids(_signals(setting), (config.vector_dim or 0) // len(SIGNALS)).flatten(1)[:, None]
+    conditioning = Conditioning(
+        context=_numbers((1, 1, config.context_dim), setting, "context"),
+        vector=embedded.expand(-1, setting.num_frames, -1).to(setting.dtype),
+        concat=_numbers(size, setting, "concat"),
+    )
+    return _numbers(size, setting, "x"), torch.tensor([0.3], device=setting.device), conditioning
+
+
+def _signals(setting: Setting) -> Tensor:
+    return torch.tensor([SIGNALS], device=setting.device).to(setting.dtype)
 
 
 def _numbers(shape: tuple[int, ...], setting: Setting, stream: str) -> Tensor:

@@ -1,25 +1,48 @@
-"""The same network twice: ours with random weights, and diffusers' on the very same tensors."""
+"""The same network or model twice: ours with random weights, and diffusers' on the very same tensors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from transformers import CLIPImageProcessorPil
 
 from videoldm.checkpoints import diffusers as layout
 from videoldm.checkpoints.diffusers_config import VideoAutoencoder, VideoUNet
+from videoldm.conditioners.config import MICRO_ORDER, MicroConfig
+from videoldm.conditioners.image import ImageConditioner
 from videoldm.core.errors import InputError
 from videoldm.core.random import generator
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
+from videoldm.models.clip.build import build_image_encoder, number_positions
+from videoldm.models.presets import ModelConfig
 from videoldm.models.unet.config import PlacedNormEps, UNetConfig
 from videoldm.models.unet.network import VideoUNet as UNet
+from videoldm.tasks.model import VideoModel
+from videoldm.tasks.published import SVD
 
 M = TypeVar("M", bound=nn.Module)
 
 STRETCH = 65_537
+SVD_SCHEDULER: Mapping[str, Any] = MappingProxyType(
+    {
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+        "prediction_type": "v_prediction",
+        "use_karras_sigmas": True,
+        "sigma_min": 0.002,
+        "sigma_max": 700.0,
+        "timestep_spacing": "leading",
+        "timestep_type": "continuous",
+        "steps_offset": 1,
+    }
+)
+"""Of diffusers' EulerDiscreteScheduler, as SVD's repository has it."""
 
 
 def random_unet(config: UNetConfig, *, dtype: torch.dtype, device: torch.device) -> UNet:
@@ -47,6 +70,44 @@ def diffusers_autoencoder(autoencoder: Autoencoder) -> nn.Module | None:
     config = VideoAutoencoder.from_native(autoencoder.config, sample_size=768)
     weights = layout.autoencoder(autoencoder.config).to_foreign(autoencoder.state_dict())
     return _foreign(config.class_name, config.to_json(), weights)
+
+
+def random_model(sizes: ModelConfig, *, dtype: torch.dtype, device: torch.device) -> VideoModel:
+    """Our image-to-video model, all of it in one precision."""
+    assert sizes.image_encoder is not None, "image-to-video needs an image encoder"
+    with torch.device("meta"):
+        encoder = build_image_encoder(sizes.image_encoder)
+    encoder = _random(encoder, dtype, device)
+    number_positions(encoder, device=device)
+    micro = MicroConfig(embedding_dim=(sizes.unet.vector_dim or 0) // len(MICRO_ORDER))
+    return VideoModel(
+        config=SVD.model_copy(update={"micro": micro}),
+        unet=random_unet(sizes.unet, dtype=dtype, device=device),
+        autoencoder=random_autoencoder(sizes.autoencoder, dtype=dtype, device=device),
+        image=ImageConditioner(encoder),
+    )
+
+
+def diffusers_pipeline(model: VideoModel, *, num_frames: int) -> Any | None:
+    """Diffusers' pipeline on the networks' same tensors; None if diffusers is not installed."""
+    unet: Any = diffusers_unet(model.unet, embedding_dim=model.config.micro.embedding_dim, num_frames=num_frames)
+    autoencoder: Any = diffusers_autoencoder(model.autoencoder)
+    if unet is None or autoencoder is None:
+        return None
+    from diffusers import EulerDiscreteScheduler, StableVideoDiffusionPipeline
+
+    # In float16 the pipeline would change the precision of the weights that it shares with ours.
+    autoencoder.register_to_config(force_upcast=False)
+    processor: Any = CLIPImageProcessorPil()  # which needs no torchvision
+    pipeline = StableVideoDiffusionPipeline(
+        vae=autoencoder,
+        image_encoder=model.image_conditioner.model,
+        unet=unet,
+        scheduler=EulerDiscreteScheduler(**SVD_SCHEDULER),
+        feature_extractor=processor,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
 
 
 def _foreign(class_name: str, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> nn.Module | None:

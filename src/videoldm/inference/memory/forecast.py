@@ -130,9 +130,13 @@ class Forecaster:
         )
 
 
-def measures_on(device: str) -> tuple[Measure, ...]:
-    """The measures that a kind of device has, in the order in which they should be taken."""
-    return get_args(Measure) if device == "cuda" else CPU_MEASURES
+def measures_on(device: str, *, is_compiled: bool = False) -> tuple[Measure, ...]:
+    """The measures that a kind of device has, in the order in which they should be taken.
+
+    A compiled block would have to be left for every weight that comes.
+    """
+    measures: tuple[Measure, ...] = get_args(Measure) if device == "cuda" else CPU_MEASURES
+    return tuple(measure for measure in measures if not (is_compiled and measure == "unet-by-block"))
 
 
 def first_fit(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPVisionConfig,
     CLIPVisionModelWithProjection,
+    PreTrainedModel,
 )
 
 from videoldm.core.random import seeded_initialisation
@@ -30,6 +32,14 @@ def build_image_encoder(config: ImageEncoderConfig, *, seed: int = 0) -> CLIPVis
     """The image encoder with the projection of its class token."""
     with seeded_initialisation(seed, "image encoder"):
         return CLIPVisionModelWithProjection(image_config(config))
+
+
+def number_positions(model: PreTrainedModel, *, device: torch.device | str) -> None:
+    """Fill in the position numbers of an encoder that was made without storage: they are no weights and in no file."""
+    for name, buffer in list(model.named_buffers()):
+        assert name.endswith("position_ids"), f"{name} is in no file and not known"
+        numbers = torch.arange(buffer.shape[-1], device=device).expand(buffer.shape)
+        model.get_submodule(name.rpartition(".")[0]).register_buffer("position_ids", numbers, persistent=False)
 
 
 def text_config(config: TextEncoderConfig) -> CLIPTextConfig:

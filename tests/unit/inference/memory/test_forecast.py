@@ -117,6 +117,7 @@ def test_a_measure_that_does_not_help_is_left_out():
 
 def test_a_cpu_has_nowhere_to_offload_to():
     assert measures_on("cpu") == ("guidance-one-by-one", "idle-networks-leave")
+    assert "unet-by-block" in set(measures_on("cuda")) - set(measures_on("cuda", is_compiled=True))
     with torch.device("meta"):
         small = Forecaster(
             unet=VideoUNet(UNET), autoencoder=Autoencoder(AUTOENCODER), encoder=torch.nn.Linear(2, 2),
