@@ -2,13 +2,16 @@
 
     python benchmarks/speed_ladder.py [--model mini] [--clips 32]
     python benchmarks/speed_ladder.py --full-size
+    python benchmarks/speed_ladder.py --full-size --run 14 128 192
 
 Without --full-size: clips of a model of ours from pictures and from prompts, the same seeds on every rung, the rungs in
 turn for each clip. Distances are those to the clips of `exact`. The perceptual distance and the Frechet distance use
 the judge network in the model's folder: they stand in for LPIPS and FVD and cannot be compared with those.
 
 With --full-size: a forecast for SVD's own sampling. The operations of one UNet call are counted on tensors without
-storage, the calls by sampling with a network that only counts; nothing is run or timed.
+storage, the calls by sampling with a network that only counts; nothing is run or timed. With --run FRAMES HEIGHT WIDTH
+one clip of that size is denoised on each rung, by SVD's UNet with random weights in the precision that `generate`
+would choose, and the seconds are printed; encoding and decoding, equal on every rung, are left out.
 """
 
 import argparse
@@ -34,7 +37,9 @@ from videoldm.diffusion.noise import SeededNoise
 from videoldm.diffusion.preconditioning import Preconditioned
 from videoldm.diffusion.samplers.sample import sample
 from videoldm.diffusion.schedules import schedule_sigmas
+from videoldm.evaluation.speed.contenders import random_unet
 from videoldm.inference.config import Speed
+from videoldm.inference.precision import DTYPES, InPrecision, default_precision
 from videoldm.inference.reuse import Reusing
 from videoldm.measures.features.network import FeatureNetwork
 from videoldm.measures.features.store import load_feature_network
@@ -149,6 +154,31 @@ def forecast() -> Table:
     return table
 
 
+def timed(num_frames: int, height: int, width: int) -> Table:
+    """Seconds of sampling one clip on each rung with SVD's UNet, after one call that does not count."""
+    dtype = DTYPES[default_precision("cuda" if torch.cuda.is_available() else "cpu")]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    unet = random_unet(SVD_NETWORKS.unet, dtype=dtype, device=device)
+    size = (1, num_frames, 4, height // FACTOR, width // FACTOR)
+    x, concat = torch.ones(size, device=device), torch.ones(size, device=device)
+    vector, context = torch.ones(1, num_frames, 768, device=device), torch.ones(1, 1, 1024, device=device)
+    conditioning = Conditioning(context=context, vector=vector, concat=concat)
+    unet(x.to(dtype), torch.zeros(1, device=device), conditioning.to(dtype=dtype))
+    table = Table("speed", "s a clip", "ratio", title=f"{num_frames} frames of {width}x{height}, {dtype}, {device}")
+    exact = 0.0
+    for speed in SPEEDS:
+        sampling = SVD.sampling.at(speed)
+        network = unet if sampling.reuse is None else Reusing(unet, sampling.reuse, num_clips=1)
+        denoise = Guided(Preconditioned(InPrecision(network, dtype), SVD.preconditioning), sampling.guidance)
+        sigmas = schedule_sigmas(sampling.schedule, sampling.num_inference_steps)
+        start = time.perf_counter()
+        sample(sampling.sampler, denoise, float(sigmas[0]) * x, sigmas, conditioning, noise=SeededNoise([(0,)])).cpu()
+        seconds = time.perf_counter() - start
+        exact = exact or seconds
+        table.add_row(speed, f"{seconds:.1f}", f"{exact / seconds:.2f}")
+    return table
+
+
 def measured(name: str, task: TaskName, count: int) -> Table:
     """One task of a model of ours on every rung."""
     model, judge = load_model(name, task), load_feature_network(folder_of(name) / "judge")
@@ -210,8 +240,14 @@ def main() -> None:
     parser.add_argument("--model", default="mini")
     parser.add_argument("--clips", type=int, default=32)
     parser.add_argument("--full-size", action="store_true")
+    parser.add_argument("--run", type=int, nargs=3, metavar=("FRAMES", "HEIGHT", "WIDTH"))
     arguments = parser.parse_args()
     console = Console()
+    if arguments.full_size and arguments.run:
+        with torch.inference_mode():
+            console.print(timed(*arguments.run))
+        print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+        return
     if arguments.full_size:
         console.print(forecast())
         print("Counted, not run; ratios of time will be lower where reading weights or launching kernels takes time.")
