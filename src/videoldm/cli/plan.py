@@ -60,47 +60,64 @@ class Plan:
 
 def plan_new(options: GenerateOptions) -> Plan:
     """The clips that the options ask for."""
-    image, prompt = options.image, options.prompt
-    if (image is None) == (prompt is None):
-        raise InputError(
-            "nothing to make a clip from: give a picture, or a sentence with --prompt"
-            if image is None
-            else f"a picture ({image}) and --prompt {prompt!r} exclude each other: give one of them, texts in quotes"
-        )
-    if prompt is not None and not prompt.strip():
-        raise InputError(f"--prompt is {prompt!r}, it should say what the clip shows")
-    pictures = [] if image is None else find_pictures(image)
+    check_source(options)
+    pictures = [] if options.image is None else find_pictures(options.image)
     files = files_of(options)
-    task = task_for(files, has_picture=image is not None)
+    task = task_for(files, has_picture=options.image is not None)
     config = files.config(task)
     check_request_size(options, config, files.size_factor)
-    for field in ("resize", "noise_aug_strength"):
-        if image is None and field in options.model_fields_set:
-            warnings.warn(f"{option_name(field)} has no effect without a picture", stacklevel=1)
-    for field in ("fps", "motion_bucket_id"):
-        if task == "text-to-image" and field in options.model_fields_set:
-            warnings.warn(f"{option_name(field)} has no effect on a picture", stacklevel=1)
-    if task == "multi-view" and "motion_bucket_id" in options.model_fields_set:
-        warnings.warn("--motion-bucket-id has no effect on a turn around an object", stacklevel=1)
+    warn_of_idle_options(options, task)
     num_frames = options.num_frames or config.num_frames
     elevations_of(options.elevations_deg, options.azimuths_deg, config, num_frames)
 
-    seeds = [options.seed + index for index in range(options.num_videos_per_prompt)]
-    if seeds[-1] > MAX_SEED:
-        raise InputError(f"--seed is {options.seed}, the seed of the last clip should be at most {MAX_SEED}")
-    stems = stems_of(pictures) or [slug(prompt or "")]
+    stems = stems_of(pictures) or [slug(options.prompt or "")]
     ending = usual_ending(task, num_frames)
-    paths = output_paths(options.output, [[f"{stem}-{seed}{ending}" for seed in seeds] for stem in stems])
+    paths = output_paths(options.output, [[f"{stem}-{seed}{ending}" for seed in seeds_of(options)] for stem in stems])
     output_fps = options.output_fps or options.fps or config.signals.fps
     flat = [path for row in paths for path in row]
     check_outputs(flat, inputs=pictures, num_frames=num_frames, output_fps=output_fps)
     items = (
-        [Item(label=prompt, paths=paths[0], prompt=prompt)]
-        if prompt is not None
-        else [Item(label=str(path), paths=row, image=path) for path, row in zip(pictures, paths, strict=True)]
+        [Item(label=str(path), paths=row, image=path) for path, row in zip(pictures, paths, strict=True)]
+        if options.prompt is None
+        else [Item(label=options.prompt, paths=paths[0], prompt=options.prompt)]
     )
     check_contact_sheet(options.contact_sheet, taken=[*flat, *pictures])
     return make_plan(options, items, files, config)
+
+
+def check_source(options: GenerateOptions) -> None:
+    """Refuse anything but a picture or a sentence."""
+    image, prompt = options.image, options.prompt
+    if image is None and prompt is None:
+        raise InputError("nothing to make a clip from: give a picture, or a sentence with --prompt")
+    if image is not None and prompt is not None:
+        raise InputError(
+            f"a picture ({image}) and --prompt {prompt!r} exclude each other: give one of them, texts in quotes"
+        )
+    if prompt is not None and not prompt.strip():
+        raise InputError(f"--prompt is {prompt!r}, it should say what the clip shows")
+
+
+def warn_of_idle_options(options: GenerateOptions, task: TaskName) -> None:
+    """Say which of the options that were given change nothing."""
+    reasons: dict[str, str] = {}
+    if options.image is None:
+        reasons |= dict.fromkeys(("resize", "noise_aug_strength"), "without a picture")
+    if task == "text-to-image":
+        reasons |= dict.fromkeys(("fps", "motion_bucket_id"), "on a picture")
+    if task == "multi-view":
+        reasons["motion_bucket_id"] = "on a turn around an object"
+    for field, reason in reasons.items():
+        if field in options.model_fields_set:
+            warnings.warn(f"{option_name(field)} has no effect {reason}", stacklevel=1)
+
+
+def seeds_of(options: GenerateOptions) -> Sequence[int]:
+    """The seeds of the clips of one picture or prompt."""
+    last = options.seed + options.num_videos_per_prompt - 1
+    if last > MAX_SEED:
+        raise InputError(f"--seed is {options.seed}, the seed of the last clip should be at most {MAX_SEED}")
+    return range(options.seed, last + 1)
 
 
 def files_of(options: GenerateOptions) -> ModelFiles:
