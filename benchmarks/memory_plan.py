@@ -24,6 +24,7 @@ from pipeline_parity import write_pipeline
 from rich.console import Console
 from rich.table import Table
 
+from videoldm.core.numbers import GIB
 from videoldm.inference.config import ALL_IN_MEMORY, MemoryPlan, RunStage
 from videoldm.inference.memory.forecast import ClipSize, Forecaster, measures_on
 from videoldm.inference.memory.meter import PeakMeter
@@ -39,7 +40,6 @@ from videoldm.tasks.published import SVD_XT_SAMPLING
 from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs
 
-GIB = 2**30
 PUBLISHED_SIZES = ((14, 256, 384), (14, 576, 1024), (25, 576, 1024))
 Peaks = Mapping[RunStage, int]
 

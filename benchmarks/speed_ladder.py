@@ -96,7 +96,7 @@ class CountingUNet:
 def count_calls(model: TaskModelConfig, sampling: SamplingConfig, max_depth: int) -> Calls:
     """The UNet calls of one clip."""
     unet = CountingUNet(max_depth)
-    network = unet if sampling.reuse is None else Reusing(unet, sampling.reuse, num_clips=1)
+    network = unet if sampling.reuse is None else Reusing(unet, sampling.reuse)
     conditioning = Conditioning(context=torch.ones(1, 1, 1))
     sigmas = schedule_sigmas(sampling.schedule, sampling.num_inference_steps)
     x = torch.ones(1, model.num_frames, 1, 1, 1)
@@ -168,7 +168,7 @@ def timed(num_frames: int, height: int, width: int) -> Table:
     exact = 0.0
     for speed in SPEEDS:
         sampling = SVD.sampling.at(speed)
-        network = unet if sampling.reuse is None else Reusing(unet, sampling.reuse, num_clips=1)
+        network = unet if sampling.reuse is None else Reusing(unet, sampling.reuse)
         denoise = Guided(Preconditioned(InPrecision(network, dtype), SVD.preconditioning), sampling.guidance)
         sigmas = schedule_sigmas(sampling.schedule, sampling.num_inference_steps)
         start = time.perf_counter()

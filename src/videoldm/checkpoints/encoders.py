@@ -40,7 +40,7 @@ class Encoder(Generic[M, C]):
 
     def empty(self) -> M:
         """The encoder, frozen, without memory for its weights."""
-        return self.part.empty().eval().requires_grad_(False)
+        return self.part.empty().requires_grad_(False)
 
     def fill(self, model: M, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> None:
         """Read the weights into an encoder that `empty` made; see `Part.load`."""

@@ -49,15 +49,15 @@ class Part(Generic[M, C]):
         return check_shapes(self.tensors, expected, self.key_map.droppable, source=self.source)
 
     def empty(self) -> M:
-        """The network without memory for its weights."""
+        """The network, for evaluation, without memory for its weights."""
         with torch.device("meta"):
-            return self.network(self.config)
+            return self.network(self.config).eval()
 
     def load(self, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> M:
         """The network with its weights, for evaluation; see `load` for errors."""
         module = self.empty()
         self.fill(module, dtype=dtype, device=device)
-        return module.eval()
+        return module
 
     def fill(self, module: M, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> None:
         """Read the weights into a network that `empty` made; see `load` for errors."""

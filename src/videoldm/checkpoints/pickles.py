@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 import zipfile
 from dataclasses import dataclass
@@ -45,12 +44,12 @@ class PickledTensor:
 
     def read(self) -> Tensor:
         """See `Readable`."""
-        return self.tensor.clone(memory_format=torch.contiguous_format)
+        return self.tensor.detach().clone(memory_format=torch.contiguous_format)
 
 
 def is_pickle(path: Path) -> bool:
     """Whether a file of this name can run code when it is read."""
-    return path.suffix in ENDINGS
+    return path.suffix.lower() in ENDINGS
 
 
 def refuse_pickle(path: Path) -> None:
@@ -83,7 +82,7 @@ def pickled_tensors(path: Path) -> dict[str, PickledTensor]:
 def _load(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (pickle.UnpicklingError, RuntimeError, ValueError, OSError, EOFError, LookupError, TypeError) as error:
+    except Exception as error:  # noqa: BLE001 - damaged files make the reader fail in any way
         code = _CODE.search(str(error))
         if code is None:
             raise InputError(f"{path}: cannot be read as weights of PyTorch, it is cut off or something else") from None

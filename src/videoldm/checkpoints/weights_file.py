@@ -37,8 +37,10 @@ def weights_file(folder: Path, stem: str, variant: str | None, *, allow_pickle: 
     pickles = [folder / name for name in _pickled_names(stem, variant) if (folder / name).is_file()]
     if pickles and allow_pickle:
         return pickles[0]
-    for path in pickles:
-        raise InputError(f"{path}: is a pickle, which can run any code when it is read; --allow-pickle runs nothing")
+    if pickles:
+        raise InputError(
+            f"{pickles[0]}: is a pickle, which can run any code when it is read; --allow-pickle runs nothing"
+        )
     raise InputError(f"{folder}: has no {names[0]}, it should hold the weights of a network")
 
 

@@ -55,7 +55,7 @@ def make_plan_of(options: GenerateOptions) -> Plan:
     return plan_new(options) if options.items is None else plan_items(options)
 
 
-def report(results: Results, outlook: Outlook | None, *, as_json: bool, seconds: float) -> None:
+def report(results: Results, outlook: Outlook, *, as_json: bool, seconds: float) -> None:
     """Print where the clips lie, or everything as one JSON object."""
     if as_json:
         summary = {
@@ -65,7 +65,7 @@ def report(results: Results, outlook: Outlook | None, *, as_json: bool, seconds:
             "failures": dict(results.failures),
             "seconds": round(seconds, 3),
             "memory": {
-                "forecast_bytes": None if outlook is None else dict(outlook.forecast),
+                "forecast_bytes": dict(outlook.forecast),
                 "measured_bytes": dict(results.peaks),
             },
         }
@@ -75,8 +75,7 @@ def report(results: Results, outlook: Outlook | None, *, as_json: bool, seconds:
         frames = "1 frame" if request.num_frames == 1 else f"{request.num_frames} frames"
         size = f"{request.width}x{request.height} at {request.output_fps:g} fps"
         print(f"{path}  ({frames} of {size}, seed {request.seed})")
-    if outlook is not None:
-        outlook.report(results.peaks)
+    outlook.report(results.peaks)
     print(f"{len(results.paths)} clip{'s' if len(results.paths) > 1 else ''} in {seconds:.1f} s")
 
 

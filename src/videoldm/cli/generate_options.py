@@ -78,7 +78,7 @@ class GenerateOptions(Choices):
     """Compile the UNet, for many steps or clips of one size: the first step takes minutes, in later starts seconds."""
     vram: Annotated[Vram, tyro.conf.arg(metavar="auto|8|12|24|GIB")] = None
     """Memory of the GPU that may be used (on a CPU, of the machine), in GiB; auto is what is free. Measures that change
-    nothing but the time are taken until the clip fits."""
+    nothing but the time are taken until the clip fits; docs/memory.md has them."""
     decode_chunk_size: Annotated[int | None, Field(ge=1)] = None
     """Frames that are decoded at a time: fewer need less memory, the clip is the same."""
     decode_tiles: Annotated[DecodeTiles, tyro.conf.arg(metavar="SIZE[:OVERLAP]")] = None

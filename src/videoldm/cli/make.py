@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from videoldm.tasks.sampling import Watch
 
 SHEET_COLUMNS = 8
+OUT_OF_MEMORY = ("out of memory", "allocate memory", "alloc_failed")
 
 
 @dataclass
@@ -105,14 +106,15 @@ def load(plan: Plan) -> VideoModel:
 
     if plan.is_compiled:
         check_compiler(plan.device)
-    model = load_opened(
-        plan.files,
-        plan.config.task,
-        loras=plan.loras,
-        device=plan.device,
-        dtype=DTYPES[plan.dtype],
-        memory=plan.memory,
-    )
+    with enough_memory(f"the networks of {plan.files.name}"):
+        model = load_opened(
+            plan.files,
+            plan.config.task,
+            loras=plan.loras,
+            device=plan.device,
+            dtype=DTYPES[plan.dtype],
+            memory=plan.outlook.plan,
+        )
     if plan.is_compiled:
         compile_blocks(model.unet)
         notice(f"Compiling: the first step takes minutes, seconds where its code is already in {code_folder()}")
@@ -138,13 +140,19 @@ def sample(model: VideoModel, request: Request, *, on_step: OnStep, watch: Watch
     """A clip; raises InputError if memory does not suffice."""
     from videoldm.tasks.generate import make_clips
 
-    try:
+    with enough_memory(f"{request.num_frames} frames of {request.width}x{request.height}"):
         return make_clips(model, [request], on_step=on_step, watch=watch)[0]
+
+
+@contextmanager
+def enough_memory(purpose: str) -> Generator[None]:
+    """Raise InputError if memory does not suffice inside the context."""
+    try:
+        yield
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        size = f"{request.num_frames} frames of {request.width}x{request.height}"
-        raise InputError(f"memory is too small for {size}: give a smaller --vram, or ask for less") from error
+        raise InputError(f"memory is too small for {purpose}: give a smaller --vram, or ask for less") from error
 
 
 def draw_contact_sheet(path: Path, results: Results) -> None:
@@ -163,4 +171,4 @@ def _ignore() -> None:
 
 def _is_out_of_memory(error: Exception) -> bool:
     text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text
+    return isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY)

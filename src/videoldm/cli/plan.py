@@ -12,10 +12,10 @@ from videoldm.cli.generate_options import GenerateOptions
 from videoldm.cli.inputs import find_pictures
 from videoldm.cli.options import option_name
 from videoldm.cli.outputs import check_outputs, output_paths, slug, stems_of
-from videoldm.cli.plan_memory import Outlook, look_ahead
+from videoldm.cli.plan_memory import Chosen, Outlook, look_ahead
 from videoldm.core.errors import InputError
 from videoldm.core.files import check_writable
-from videoldm.inference.config import MemoryPlan, Precision
+from videoldm.inference.config import Decoding, Precision
 from videoldm.tasks.cameras import elevations_of
 from videoldm.tasks.config import TaskModelConfig, TaskName
 from videoldm.tasks.files import ModelFiles
@@ -25,7 +25,9 @@ from videoldm.tasks.open import open_model
 from videoldm.tasks.repeat import open_model_of, stored_settings
 from videoldm.tasks.request import MAX_SEED, Choices, Request, check_size
 
-BESIDE_FROM = frozenset({"from_", "image", "model", "output", "device", "json_", "contact_sheet", "allow_pickle"})
+BESIDE_FROM = frozenset(
+    {"from_", "image", "model", "output", "device", "vram", "json_", "contact_sheet", "allow_pickle"}
+)
 """What may be said when the settings come from an earlier clip."""
 
 
@@ -52,9 +54,8 @@ class Plan:
     config: TaskModelConfig
     device: str
     dtype: Precision
-    outlook: Outlook | None
-    """Of the memory; None where an earlier clip says which measures to take."""
-    memory: MemoryPlan
+    outlook: Outlook
+    """Of the memory."""
     is_compiled: bool
 
 
@@ -136,8 +137,16 @@ def make_plan(options: GenerateOptions, items: Sequence[Item], files: ModelFiles
     device = find_device(options.device)
     dtype = options.dtype or usual_precision(files, device)
     loras = () if options.lora is None else parse_loras(options.lora)
-    choices = [item.choices or options for item in items]
-    outlook = look_ahead(options, choices, files, config, device=device, dtype=dtype)
+    outlook = look_ahead(
+        options,
+        [Chosen.of(item.choices or options, config) for item in items],
+        Decoding(chunk_size=options.decode_chunk_size, tiles=options.decode_tiles),
+        files,
+        config.task,
+        device=device,
+        dtype=dtype,
+        is_compiled=options.compile_,
+    )
     return Plan(
         items=items,
         files=files,
@@ -146,7 +155,6 @@ def make_plan(options: GenerateOptions, items: Sequence[Item], files: ModelFiles
         device=device,
         dtype=dtype,
         outlook=outlook,
-        memory=outlook.plan,
         is_compiled=options.compile_,
     )
 
@@ -183,6 +191,16 @@ def plan_repetition(options: GenerateOptions) -> Plan:
     check_outputs([path], inputs=inputs, num_frames=request.num_frames, output_fps=request.output_fps)
     check_contact_sheet(options.contact_sheet, taken=[path, *inputs])
     item = Item(label=options.from_, paths=[path], requests=[request])
+    outlook = look_ahead(
+        options,
+        [request],
+        settings.decoding,
+        files,
+        request.task,
+        device=device,
+        dtype=settings.dtype,
+        is_compiled=settings.compiled,
+    )
     return Plan(
         items=[item],
         files=files,
@@ -190,8 +208,7 @@ def plan_repetition(options: GenerateOptions) -> Plan:
         config=files.config(request.task),
         device=device,
         dtype=settings.dtype,
-        outlook=None,
-        memory=settings.memory,
+        outlook=outlook,
         is_compiled=settings.compiled,
     )
 

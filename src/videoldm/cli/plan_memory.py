@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from videoldm.cli.generate_options import GenerateOptions
+from videoldm.core.numbers import GIB
 from videoldm.core.progress import notice
-from videoldm.inference.config import MemoryPlan, Precision, RunStage
-from videoldm.tasks.config import FROM_PICTURE, TaskModelConfig
+from videoldm.inference.config import Decoding, MemoryPlan, Precision, RunStage
+from videoldm.tasks.config import FROM_PICTURE, SamplingConfig, TaskModelConfig, TaskName
 from videoldm.tasks.files import ModelFiles
 from videoldm.tasks.request import Choices
-
-GIB = 2**30
 
 
 @dataclass(frozen=True)
@@ -33,36 +33,82 @@ class Outlook:
         notice(f"memory in GiB, forecast (measured): {', '.join(stages)}; measures: {measures}")
 
 
+class Wanted(Protocol):
+    """What of a clip decides how much memory it takes."""
+
+    @property
+    def num_frames(self) -> int:
+        """Length of the clip."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Of the pixels."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Of the pixels."""
+        ...
+
+    @property
+    def sampling(self) -> SamplingConfig:
+        """Its guidance and what is reused between its steps."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """See `Wanted`."""
+
+    num_frames: int
+    height: int
+    width: int
+    sampling: SamplingConfig
+
+    @classmethod
+    def of(cls, choices: Choices, config: TaskModelConfig) -> Chosen:
+        """A user's choices completed by a model's defaults."""
+        return cls(
+            num_frames=choices.num_frames or config.num_frames,
+            height=choices.height or config.height,
+            width=choices.width or config.width,
+            sampling=choices.sampling(config.sampling),
+        )
+
+
 def look_ahead(
     options: GenerateOptions,
-    choices: Sequence[Choices],
+    wanted: Sequence[Wanted],
+    decoding: Decoding,
     files: ModelFiles,
-    config: TaskModelConfig,
+    task: TaskName,
     *,
     device: str,
     dtype: Precision,
+    is_compiled: bool,
 ) -> Outlook:
-    """The outlook for clips of one model; raises InputError if one of them cannot be made, naming what could be."""
+    """The outlook for clips of one model.
+
+    Raises InputError if one of the clips cannot be made, naming what could be.
+    """
     from videoldm.inference.memory.forecast import measures_on
     from videoldm.inference.memory.limits import usable_bytes
     from videoldm.inference.precision import DTYPES
     from videoldm.tasks.memory import clip_size, forecaster, plan_memory
 
     limit = usable_bytes(device, options.vram)
-    given = MemoryPlan(decode_chunk_size=options.decode_chunk_size, tiles=options.decode_tiles)
-    forecast = forecaster(files, config.task, device=device, dtype=DTYPES[dtype])
-    clips = {
-        clip_size(
-            choice.num_frames or config.num_frames,
-            choice.height or config.height,
-            choice.width or config.width,
-            choice.sampling(config.sampling),
-            has_picture=config.task in FROM_PICTURE,
-        )
-        for choice in choices
-    }
-    measures = measures_on(forecast.device, is_compiled=options.compile_)
-    plan = plan_memory(forecast, list(clips), given, measures, limit=limit)
+    forecast = forecaster(files, task, device=device, dtype=DTYPES[dtype])
+    has_picture = task in FROM_PICTURE
+    sizes = [clip_size(one.num_frames, one.height, one.width, one.sampling, has_picture=has_picture) for one in wanted]
+    clips = list(dict.fromkeys(sizes))
+    plan = plan_memory(
+        forecast,
+        clips,
+        MemoryPlan(decoding=decoding),
+        measures_on(forecast.device, is_compiled=is_compiled),
+        limit=limit,
+    )
     peaks = [forecast(clip, plan) for clip in clips]
     stages: dict[RunStage, int] = {stage: max(peak[stage] for peak in peaks) for stage in peaks[0]}
     return Outlook(plan, stages, is_asked_for="vram" in options.model_fields_set)

@@ -18,3 +18,6 @@ OddInt = Annotated[int, Field(ge=1), AfterValidator(_odd)]
 """Sizes of kernels that keep the length of what they are moved over."""
 Share = Annotated[float, Field(ge=0, le=1)]
 """From none (0) to all (1)."""
+
+GIB = 2**30
+"""Bytes in a gibibyte, in which memory is sold."""

@@ -17,15 +17,6 @@ from videoldm.diffusion.denoiser import Denoiser
 Drop = Callable[[Conditioning], Conditioning]
 """Takes a condition away from a conditioning."""
 
-Branches = tuple[Float[Tensor, "b t c h w"], Float[Tensor, "b t c h w"]]
-"""The unconditional and the conditional prediction, D_u and D_c."""
-
-Evaluate = Callable[
-    [Denoiser, Float[Tensor, "b t c h w"], Float[Tensor, " b"], Conditioning, Conditioning],
-    Branches,
-]
-"""Computes both branches from the denoiser, x, sigma, the unconditional and the conditional conditioning."""
-
 
 def drop_image(conditioning: Conditioning) -> Conditioning:
     """Zero context and concatenated latents, keep the vector: SVD's unconditional branch."""
@@ -49,44 +40,20 @@ def use_context(context: Float[Tensor, "1 n d"]) -> Drop:
     return drop_text
 
 
-def batched(
-    denoise: Denoiser,
-    x: Float[Tensor, "b t c h w"],
-    sigma: Float[Tensor, " b"],
-    unconditional: Conditioning,
-    conditional: Conditioning,
-) -> Branches:
-    """Evaluate both branches in one call on twice the batch."""
-    both = denoise(torch.cat([x, x]), torch.cat([sigma, sigma]), Conditioning.cat([unconditional, conditional]))
-    without, given = both.chunk(2)
-    return without, given
-
-
-def one_by_one(
-    denoise: Denoiser,
-    x: Float[Tensor, "b t c h w"],
-    sigma: Float[Tensor, " b"],
-    unconditional: Conditioning,
-    conditional: Conditioning,
-) -> Branches:
-    """Evaluate the branches one after the other: the same result with half the memory."""
-    return denoise(x, sigma, unconditional), denoise(x, sigma, conditional)
-
-
 @dataclass(frozen=True)
 class Guided:
     """A denoiser under classifier-free guidance.
 
     drop: makes the unconditional from the conditional conditioning. With `drop_frames` this is Video-LDM's context
     guidance, and wrappers nest, one for each condition that is guided on its own.
-    Where all scales are 1 the unconditional branch is not evaluated.
+    The two branches are evaluated one after the other, in half the memory of one batch of both, and where all scales
+    are 1 the unconditional one is not evaluated.
     """
 
     denoise: Denoiser
     guidance: Guidance
     _: KW_ONLY
     drop: Drop = drop_image
-    evaluate: Evaluate = batched
 
     def __call__(
         self, x: Float[Tensor, "b t c h w"], sigma: Float[Tensor, " b"], conditioning: Conditioning
@@ -95,7 +62,8 @@ class Guided:
         scales = scales_at(self.guidance, sigma, x.shape[1])
         if bool((scales == 1).all()):
             return self.denoise(x, sigma, conditioning)
-        without, given = self.evaluate(self.denoise, x, sigma, self.drop(conditioning), conditioning)
+        without = self.denoise(x, sigma, self.drop(conditioning))
+        given = self.denoise(x, sigma, conditioning)
         return without + scales[:, :, None, None, None] * (given - without)
 
 

@@ -18,7 +18,7 @@ AYS_SIGMAS = (700.0, 54.5, 15.886, 7.977, 4.248, 1.789, 0.981, 0.403, 0.173, 0.0
 
 
 def schedule_sigmas(schedule: Schedule, num_steps: int) -> Float[Tensor, " levels"]:
-    """The levels of `num_steps` steps and the one at the end (`num_steps` + 1 values, float32, on the CPU).
+    """The levels of at most `num_steps` steps and the one at the end (`num_steps` + 1 values, float32, on the CPU).
 
     A single step starts from the schedule's highest level, unless its spacing is "leading". A step that would start
     where it ends is left out. Raises InputError for a number of steps out of range.

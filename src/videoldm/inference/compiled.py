@@ -44,9 +44,14 @@ def check_compiler(device: str) -> None:
         torch.compile(_tiny, dynamic=False)(torch.ones(8, device=device))
     except (RuntimeError, OSError) as error:
         raise InputError(
-            f"nothing can be compiled here ({_reason(error)}): install a C++ compiler (packages g++ and python3-dev of "
-            f"Debian and Ubuntu) or do without --compile"
+            f"nothing can be compiled here ({_reason(error)}): {_remedy(device)} or do without --compile"
         ) from error
+
+
+def _remedy(device: str) -> str:
+    if device.startswith("cuda"):
+        return "install Triton, which PyTorch's packages for GPUs bring along, and a C compiler,"
+    return "install a C++ compiler (packages g++ and python3-dev of Debian and Ubuntu)"
 
 
 def code_folder() -> Path:

@@ -40,26 +40,31 @@ class Tiles(Config):
 RunStage = Literal["encode", "denoise", "decode"]
 """The stages of a run: conditions of the clip, its latents, its pixels."""
 
-Measure = Literal["guidance-one-by-one", "idle-networks-leave", "decode-from-host", "unet-by-block"]
-"""Ways to need less memory of the device for the same clip, the cheapest in time first.
+Measure = Literal["idle-networks-leave", "decode-from-host", "unet-by-block"]
+"""Ways to need less memory of the device for the same clip, bit by bit, the cheapest in time first.
 
-guidance-one-by-one: the branches of guidance are evaluated one after the other, not as one batch.
 idle-networks-leave: a network is in memory only while it works; its files are read again for the next clip.
 decode-from-host: the map of the clip that decoding keeps lies in the host's memory (GPU only).
 unet-by-block: weights of the UNet lie in the host's memory and come block by block (GPU only).
 """
 
 
-class MemoryPlan(Config):
-    """What is done to need less memory.
+class Decoding(Config):
+    """How decoding is cut.
 
-    decode_chunk_size: frames that are decoded at a time, to the same result; None suits it to the device.
-    tiles: the only one that changes the clip.
+    chunk_size: frames at a time, to the same result but for rounding; None suits it to the device.
+    tiles: NOT exact, see there; None decodes the picture as a whole.
     """
 
-    measures: tuple[Measure, ...] = ()
-    decode_chunk_size: PositiveInt | None = None
+    chunk_size: PositiveInt | None = None
     tiles: Tiles | None = None
+
+
+class MemoryPlan(Config):
+    """What is done to need less memory."""
+
+    measures: tuple[Measure, ...] = ()
+    decoding: Decoding = Decoding()
 
     def has(self, measure: Measure) -> bool:
         """Whether a measure is taken."""

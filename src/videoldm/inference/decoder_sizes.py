@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from videoldm.models.autoencoder.config import AutoencoderConfig
-
-# Numbers in work at a time where nothing else is said. A CPU is fastest while they fit its cache, a GPU while one
-# launch does much.
-CPU_NUMBERS, GPU_NUMBERS = 2**20, 2**26
+from videoldm.models.layers.chunks import numbers_at_once
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ class Cut:
     def of(cls, sizes: list[MapSize], num_frames: int, *, chunk_frames: int | None, device: str) -> Cut:
         """The cut into the given chunks, or for None into those that suit the kind of device."""
         largest = max(size.numbers for size in sizes)
-        working = CPU_NUMBERS if device == "cpu" else GPU_NUMBERS
+        working = numbers_at_once(device)
         chunk_frames = min(num_frames, chunk_frames or max(1, working // largest))
         return cls(num_frames, largest, chunk_frames, min(working, chunk_frames * largest))
 

@@ -29,29 +29,22 @@ class _Branch:
 class Reusing:
     """A UNet of which most calls compute the outermost layers only; not exact.
 
-    It serves one sampling run of `num_clips` clips: make a new one for the next. The branches of guidance keep features
-    of their own; they are told apart by their conditionings, which must stay the same over the run. Branches that come
-    in one batch are computed one after the other, so that it does not matter how guidance evaluates them.
+    It serves one sampling run: make a new one for the next. The branches of guidance keep features of their own; they
+    are told apart by their conditionings, which must stay the same over the run.
     Raises InputError for a depth that the UNet does not have.
     """
 
-    def __init__(self, unet: VideoUNet, reuse: Reuse, *, num_clips: int) -> None:
+    def __init__(self, unet: VideoUNet, reuse: Reuse) -> None:
         if reuse.depth > unet.max_depth:
             raise InputError(f"reuse: depth is {reuse.depth}, this UNet has {unet.max_depth} layers: give at most that")
         self._unet = unet
         self._reuse = reuse
-        self._num_clips = num_clips
         self._branches: list[_Branch] = []
 
     def __call__(
         self, x: Float[Tensor, "b t c h w"], c_noise: Float[Tensor, " b"], conditioning: Conditioning
     ) -> Float[Tensor, "b t c h w"]:
-        """See `Network`; a batch holds all clips of the run once for each branch."""
-        starts = range(0, len(x), self._num_clips)
-        rows = [slice(start, start + self._num_clips) for start in starts]
-        return torch.cat([self._evaluate(x[part], c_noise[part], conditioning[part]) for part in rows])
-
-    def _evaluate(self, x: Tensor, c_noise: Tensor, conditioning: Conditioning) -> Tensor:
+        """See `Network`."""
         branch = self._branch_of(conditioning)
         calls_since_full = branch.num_calls % self._reuse.interval
         branch.num_calls += 1

@@ -112,7 +112,7 @@ def settings(request: Request, model: VideoModel) -> dict[str, Any]:
         model_hash=model.origin.content_hash(model.config.task),
         device=model.device.type,
         dtype=precision_of(model.unet),
-        memory=model.memory,
+        decoding=model.memory.decoding,
         compiled=is_compiled(model.unet),
         versions={package: version(package) for package in PACKAGES},
     ).model_dump(mode="json")

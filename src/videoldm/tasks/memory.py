@@ -9,10 +9,10 @@ from functools import partial
 import torch
 
 from videoldm.core.errors import InputError
+from videoldm.core.numbers import GIB
 from videoldm.diffusion.guidance import frame_scales
 from videoldm.inference.config import Measure, MemoryPlan
 from videoldm.inference.memory.forecast import ClipSize, Forecaster, first_fit
-from videoldm.inference.memory.limits import GIB
 from videoldm.tasks.config import SamplingConfig, TaskName
 from videoldm.tasks.files import ModelFiles
 
@@ -72,10 +72,13 @@ def _refusal(forecast: Forecaster, clip: ClipSize, everything: MemoryPlan, *, li
 
     smallest = replace(clip, num_frames=1, height=SIZE_STEP_PX, width=SIZE_STEP_PX)
     what_fits = [text for text in (_fewer_frames(clip, fits), _smaller(clip, fits)) if text]
+    if not what_fits:
+        is_enough = "which fits" if fits(smallest) else "nothing of this model fits"
+        what_fits = [f"1 frame of 64x64 needs {needed(smallest) / GIB:.2f} GiB, {is_enough}"]
     return (
         f"{clip.num_frames} frames of {clip.width}x{clip.height} need at least {needed(clip) / GIB:.2f} GiB with all "
         f"measures, there are {limit / GIB:.2f} GiB for the model (see --vram); what fits: "
-        f"{' or '.join(what_fits) or f'nothing, even 1 frame of 64x64 needs {needed(smallest) / GIB:.2f} GiB'}"
+        f"{' or '.join(what_fits)}"
     )
 
 

@@ -21,7 +21,7 @@ from videoldm.core.progress import notice
 from videoldm.diffusion.denoiser import Denoiser, Network
 from videoldm.diffusion.preconditioning import Preconditioned
 from videoldm.inference.config import ALL_IN_MEMORY, MemoryPlan, Reuse
-from videoldm.inference.memory.block_stream import BlockStream
+from videoldm.inference.memory.block_stream import stream_blocks
 from videoldm.inference.memory.residence import ALL_STAY, Residence
 from videoldm.inference.precision import in_precision_of
 from videoldm.inference.reuse import Reusing
@@ -74,9 +74,9 @@ class VideoModel:
         """The UNet as a denoiser of model latents."""
         return self._denoiser(self.unet)
 
-    def denoiser_for_run(self, num_clips: int, reuse: Reuse | None) -> Denoiser:
+    def denoiser_for_run(self, reuse: Reuse | None) -> Denoiser:
         """The denoiser of one sampling run; with `reuse` it is not exact."""
-        return self._denoiser(self.unet if reuse is None else Reusing(self.unet, reuse, num_clips=num_clips))
+        return self._denoiser(self.unet if reuse is None else Reusing(self.unet, reuse))
 
     @property
     def text_conditioner(self) -> TextConditioner:
@@ -161,7 +161,7 @@ def _readers(parts: ModelParts, model: VideoModel, dtype: torch.dtype) -> dict[n
         parts.unet.fill(model.unet, dtype=dtype, device="cpu" if is_streamed else device)
         merge_for_good(model.unet, adapters)
         if is_streamed:
-            BlockStream(model.unet, device)
+            stream_blocks(model.unet, device)
 
     readers[model.unet] = read_unet
     return readers

@@ -21,7 +21,7 @@ from videoldm.diffusion.config import (
     ScheduleName,
     schedule_named,
 )
-from videoldm.inference.config import ALL_IN_MEMORY, MemoryPlan, Precision, Speed
+from videoldm.inference.config import Decoding, Precision, Speed
 from videoldm.tasks.cameras import Azimuths, Elevations, elevations_of
 from videoldm.tasks.config import FROM_PICTURE, SamplingConfig, TaskModelConfig, TaskName
 from videoldm.tasks.files import ModelFiles
@@ -96,7 +96,7 @@ class Settings(Config):
     model_hash: str | None = None
     device: str = "cpu"
     dtype: Precision = "float32"
-    memory: MemoryPlan = ALL_IN_MEMORY
+    decoding: Decoding = Decoding()
     compiled: bool = False
     versions: dict[str, str] = Field(default_factory=dict)
 

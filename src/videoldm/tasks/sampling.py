@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from videoldm.diffusion.guidance import Guided, batched, one_by_one
+from videoldm.diffusion.guidance import Guided
 from videoldm.diffusion.noise import SeededNoise, start_noise
 from videoldm.diffusion.samplers.sample import sample
 from videoldm.diffusion.samplers.steps import OnStep, ignore
@@ -67,8 +67,8 @@ def sample_clips(
         pixels = decode(
             model.autoencoder,
             model.to_raw_latents(latents),
-            chunk_frames=model.memory.decode_chunk_size,
-            tiles=model.memory.tiles,
+            chunk_frames=model.memory.decoding.chunk_size,
+            tiles=model.memory.decoding.tiles,
             map_device="cpu" if model.memory.has("decode-from-host") else None,
         )
     return TASKS[model.config.task].finish(inputs, pixels.clamp_(-1, 1).float())
@@ -95,9 +95,8 @@ def sample_latents(
     shape = (num_frames, model.unet.config.in_channels, height // factor, width // factor)
     noise = start_noise(inputs.samples, shape, float(sigmas[0])).to(model.device)
     with watch("denoise"), model.at_work(model.unet):
-        denoiser = model.denoiser_for_run(len(inputs.samples), sampling.reuse)
-        evaluate = one_by_one if model.memory.has("guidance-one-by-one") else batched
-        denoise = Guided(denoiser, sampling.guidance, drop=drop, evaluate=evaluate)
+        denoiser = model.denoiser_for_run(sampling.reuse)
+        denoise = Guided(denoiser, sampling.guidance, drop=drop)
         latents = sample(
             sampling.sampler, denoise, noise, sigmas, conditioning, noise=SeededNoise(inputs.samples), on_step=on_step
         )

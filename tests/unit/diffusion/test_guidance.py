@@ -5,11 +5,9 @@ from videoldm.diffusion.conditioning import Conditioning
 from videoldm.diffusion.config import Constant, Guidance, Interval, LinearOverFrames, Trapezoid, Triangle
 from videoldm.diffusion.guidance import (
     Guided,
-    batched,
     drop_frames,
     drop_image,
     frame_scales,
-    one_by_one,
     use_context,
 )
 
@@ -83,14 +81,11 @@ def test_guidance_of_each_frame_has_its_own_scale():
         torch.testing.assert_close(result[:, frame], expected)
 
 
-def test_one_by_one_equals_batched():
+def test_the_branches_are_evaluated_one_after_the_other():
     x, sigma, conditioning = random_inputs()
     denoise = Recorder()
-    together = Guided(denoise, TWICE, evaluate=batched)(x, sigma, conditioning)
-    assert denoise.batches == [4]
-    apart = Guided(denoise, TWICE, evaluate=one_by_one)(x, sigma, conditioning)
-    assert denoise.batches == [4, 2, 2]
-    torch.testing.assert_close(together, apart)
+    Guided(denoise, TWICE)(x, sigma, conditioning)
+    assert denoise.batches == [2, 2]
 
 
 def test_scale_1_calls_the_network_once_on_the_plain_batch():
@@ -107,7 +102,7 @@ def test_outside_its_interval_guidance_costs_nothing():
     guided = Guided(denoise, Guidance(scale=Constant(scale=2.0), interval=Interval(lo=1.0, hi=5.0)))
     for sigma in (0.5, 1.0, 2.0, 5.0, 6.0):
         guided(x, torch.full((2,), sigma), conditioning)
-    assert denoise.batches == [2, 2, 4, 4, 2]
+    assert denoise.batches == [2, 2, 2, 2, 2, 2, 2]
 
 
 def test_clips_inside_and_outside_the_interval_can_share_a_batch():

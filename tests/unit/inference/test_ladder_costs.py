@@ -33,7 +33,7 @@ def test_counted_operations_are_those_of_sampling():
     unet = randomise(VideoUNet(UNET))
     x = 200 * numbers(1, 3, 4, 8, 6)
     conditions = conditioning(UNET, batch=1, num_frames=3, height=8, width=6, num_tokens=1)
-    denoise = Guided(Preconditioned(Reusing(unet, SAMPLING.reuse, num_clips=1), VPrediction()), SAMPLING.guidance)
+    denoise = Guided(Preconditioned(Reusing(unet, SAMPLING.reuse), VPrediction()), SAMPLING.guidance)
     sigmas = schedule_sigmas(SAMPLING.schedule, SAMPLING.num_inference_steps)
     # The counter does not know the fused attention of CPUs.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:

@@ -124,7 +124,7 @@ def test_batch_of_four_equals_four_single_clips(tiny_model: Path, task: TaskName
         sampling = sampling.model_copy(update={"sampler": EulerAncestral()})
     together = sample_clips(model, inputs, sampling=sampling)
     alone = torch.cat([sample_clips(model, row(inputs, i), sampling=sampling) for i in range(4)])
-    torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
+    torch.testing.assert_close(together, alone, rtol=0, atol=5e-5)
     assert float((together[0] - together[1]).abs().max()) > 1e-2
 
 

@@ -21,11 +21,12 @@ def decode_peak_bytes(
     chunk_frames: int | None = None,
     tiles: Tiles | None = None,
     device: str = "cpu",
-    is_map_on_device: bool = True,
+    map_device: str | None = None,
 ) -> int:
     """Forecast the most memory of `device` ("cpu" or "cuda") that `decode` takes for one clip beyond the weights.
 
-    Height and width are those of the pixels. On a CPU the finished frames count too.
+    Height and width are those of the pixels. On a CPU the finished frames count too. `map_device` is where the map of
+    the clip lies, None for the same device.
     """
     finished = num_frames * config.pixel_channels * height * width if device == "cpu" else 0
     if tiles is not None:
@@ -35,9 +36,11 @@ def decode_peak_bytes(
     steps = list(pairwise(sizes))
     folded = [16 * before.channels**2 if after.height != before.height else 0 for before, after in steps]
     if isinstance(config.decoder, TemporalDecoder):
-        stored = num_frames * cut.largest if is_map_on_device else 0
+        is_map_here = map_device in (None, device)
+        # Parts of a map that lies elsewhere are copied twice on their way: strided views, then in one piece.
+        stored = num_frames * cut.largest if is_map_here else 2 * cut.working
         in_work = max(
-            weights + cut.frames(after) * _in_work(before, after, is_stored=is_map_on_device)
+            weights + cut.frames(after) * _in_work(before, after, is_stored=is_map_here)
             for weights, (before, after) in zip(folded, steps, strict=True)
         )
     else:

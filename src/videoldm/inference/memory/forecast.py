@@ -11,21 +11,23 @@ from torch import Tensor, nn
 
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.inference.config import Measure, MemoryPlan, Precision, Reuse, RunStage
+from videoldm.inference.memory.block_stream import blocks_in_order
 from videoldm.inference.memory.decoding import decode_peak_bytes
 from videoldm.inference.memory.live import peak_bytes
 from videoldm.inference.precision import precision_of
 from videoldm.inference.reuse import NUM_KEPT
 from videoldm.models.autoencoder.network import Autoencoder
-from videoldm.models.unet.blocks import UNetBlock
+from videoldm.models.layers.chunks import numbers_at_once
+from videoldm.models.unet.attention import FeedForward
 from videoldm.models.unet.network import VideoUNet
 
 Forecast = Mapping[RunStage, int]
 """Bytes of the device at most in each stage, weights included."""
 
-CPU_MEASURES: tuple[Measure, ...] = ("guidance-one-by-one", "idle-networks-leave")
+CPU_MEASURES: tuple[Measure, ...] = ("idle-networks-leave",)
 """A CPU has no second memory to which anything else could go."""
 NUM_BLOCKS_AT_ONCE = 2
-"""Of a UNet whose weights come block by block: the one that works and the one after it."""
+"""Of a UNet whose weights come block by block: the one that works and the one after it. Between calls one is there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,7 @@ class ClipSize:
     height: int
     """Of the pixels, as is `width`."""
     width: int
-    num_branches: int
+    num_branches: int = 1
     has_picture: bool
     reuse: Reuse | None = None
 
@@ -58,21 +60,32 @@ class Forecaster:
     """The kind: "cpu" or "cuda"."""
     _known: dict[tuple[Any, ...], tuple[int, int]] = field(default_factory=dict[tuple[Any, ...], tuple[int, int]])
 
+    def __post_init__(self) -> None:
+        for module in self.unet.modules():
+            if isinstance(module, FeedForward):
+                module.numbers_at_once = numbers_at_once(self.device)
+
     def __call__(self, clip: ClipSize, plan: MemoryPlan) -> Forecast:
         """The forecast of one batch of clips."""
         unet, autoencoder, encoder = (_bytes(network.state_dict().values()) for network in self._networks)
+        idle_unet = unet
         if plan.has("unet-by-block"):
-            unet = _bytes_by_block(self.unet)
+            unet, idle_unet = _bytes_by_block(self.unet, NUM_BLOCKS_AT_ONCE), _bytes_by_block(self.unet, 1)
         encoding = self._encoding(clip) if clip.has_picture else 0
-        denoising, decoding = self._denoising(clip, plan), self._decoding(clip, plan)
-        if plan.has("idle-networks-leave"):
+        denoising, decoding = self._denoising(clip), self._decoding(clip, plan)
+        if not plan.has("idle-networks-leave"):
+            others = autoencoder + encoder
             return {
-                "encode": max(encoder, autoencoder + encoding if clip.has_picture else 0),
-                "denoise": unet + denoising,
-                "decode": autoencoder + decoding,
+                "encode": others + idle_unet + encoding,
+                "denoise": others + unet + denoising,
+                "decode": others + idle_unet + decoding,
             }
-        weights = unet + autoencoder + encoder
-        return {"encode": weights + encoding, "denoise": weights + denoising, "decode": weights + decoding}
+        left = idle_unet if plan.has("unet-by-block") else 0
+        return {
+            "encode": left + max(encoder, autoencoder + encoding if clip.has_picture else 0),
+            "denoise": unet + denoising,
+            "decode": left + autoencoder + decoding,
+        }
 
     def at_least(self, clip: ClipSize) -> int:
         """Less than any plan needs: three maps of the finest level; known at once, for clips far too large."""
@@ -91,17 +104,16 @@ class Forecaster:
         picture = torch.empty(size, dtype=dtype, device="meta")
         return peak_bytes(lambda: self.autoencoder.encode(picture))
 
-    def _denoising(self, clip: ClipSize, plan: MemoryPlan) -> int:
+    def _denoising(self, clip: ClipSize) -> int:
         """Of the UNet in one call, with the features that are kept between calls."""
-        branches_at_once = 1 if plan.has("guidance-one-by-one") or clip.reuse is not None else clip.num_branches
-        in_work, feature = self._call(clip, clip.num_clips * branches_at_once)
+        in_work, feature = self._call(clip)
         kept = 0 if clip.reuse is None else NUM_KEPT * clip.num_branches * feature
         return in_work + kept
 
-    def _call(self, clip: ClipSize, batch: int) -> tuple[int, int]:
+    def _call(self, clip: ClipSize) -> tuple[int, int]:
         """Of one call of the UNet: its peak, and the deep feature that `reuse` would keep of it."""
         factor, config = self.autoencoder.config.factor, self.unet.config
-        latents = (batch, clip.num_frames, config.in_channels, clip.height // factor, clip.width // factor)
+        latents = (clip.num_clips, clip.num_frames, config.in_channels, clip.height // factor, clip.width // factor)
         depth = 1 if clip.reuse is None else clip.reuse.depth
         key = (latents, self.num_tokens, depth)
         if key not in self._known:
@@ -123,10 +135,10 @@ class Forecaster:
             height=clip.height,
             width=clip.width,
             precision=precision,
-            chunk_frames=plan.decode_chunk_size,
-            tiles=plan.tiles,
+            chunk_frames=plan.decoding.chunk_size,
+            tiles=plan.decoding.tiles,
             device=self.device,
-            is_map_on_device=not plan.has("decode-from-host"),
+            map_device="cpu" if plan.has("decode-from-host") else None,
         )
 
 
@@ -166,10 +178,10 @@ def _bytes(tensors: Iterable[Tensor]) -> int:
     return sum(tensor.nbytes for tensor in tensors)
 
 
-def _bytes_by_block(unet: VideoUNet) -> int:
-    """The largest blocks that are there at once, and all that is in no block."""
-    blocks = sorted(_bytes(block.state_dict().values()) for block in unet.modules() if isinstance(block, UNetBlock))
-    return _bytes(unet.state_dict().values()) - sum(blocks[:-NUM_BLOCKS_AT_ONCE])
+def _bytes_by_block(unet: VideoUNet, num_blocks: int) -> int:
+    """The largest blocks, as many as are there at once, and all that is in no block."""
+    blocks = sorted(_bytes(block.state_dict().values()) for block in blocks_in_order(unet))
+    return _bytes(unet.state_dict().values()) - sum(blocks[:-num_blocks])
 
 
 def _inputs(unet: VideoUNet, latents: tuple[int, ...], num_tokens: int) -> tuple[Tensor, Tensor, Conditioning]:

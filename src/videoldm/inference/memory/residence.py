@@ -22,8 +22,8 @@ class Residence:
         if network not in self.fill:
             yield
             return
-        self.fill[network]()
         try:
+            self.fill[network]()
             yield
         finally:
             network.to("meta")

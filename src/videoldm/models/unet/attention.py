@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videoldm.models.layers.attention import attend
+from videoldm.models.layers.chunks import numbers_at_once
 
 
 class Attention(nn.Module):
@@ -40,6 +41,8 @@ class FeedForward(nn.Module):
 
     def __init__(self, channels: int, *, expansion: int = 4) -> None:
         super().__init__()
+        self.numbers_at_once: int | None = None
+        """Of the hidden layer; None suits them to the device."""
         self.project_in = nn.Linear(channels, 2 * expansion * channels)
         self.project_out = nn.Linear(expansion * channels, channels)
 
@@ -49,7 +52,9 @@ class FeedForward(nn.Module):
             return self._update(tokens)
         flat = tokens.flatten(0, 1)
         update = torch.empty_like(flat)
-        num_rows = max(1, _hidden_numbers(tokens) // self.project_in.out_features)
+        is_large = not tokens.is_cpu or torch.compiler.is_compiling()  # loops are written out in compiled code
+        numbers = self.numbers_at_once or numbers_at_once("cuda" if is_large else "cpu")
+        num_rows = max(1, numbers // self.project_in.out_features)
         for rows, place in zip(flat.split(num_rows), update.split(num_rows), strict=True):
             place.copy_(self._update(rows))
         return update.view(tokens.shape)
@@ -57,11 +62,3 @@ class FeedForward(nn.Module):
     def _update(self, tokens: Float[Tensor, "*rows c"]) -> Float[Tensor, "*rows c"]:
         hidden, gate = self.project_in(tokens).chunk(2, dim=-1)
         return self.project_out(hidden * F.gelu(gate))
-
-
-def _hidden_numbers(tokens: Tensor) -> int:
-    """How many numbers of the hidden layer are best in work at a time.
-
-    A CPU is fastest while they fit its cache; a GPU while one launch does much, and compiled code while it is short.
-    """
-    return 2**20 if tokens.is_cpu and not torch.compiler.is_compiling() else 2**26

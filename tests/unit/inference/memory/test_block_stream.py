@@ -1,13 +1,11 @@
 """A UNet whose weights come block by block gives the same bits, and holds few of them at a time."""
 
-import weakref
-
 import pytest
 import torch
 from tiny_networks import UNET, conditioning, numbers, randomise
 
-from videoldm.inference.memory.block_stream import BlockStream
-from videoldm.models.unet.blocks import UNetBlock
+from videoldm.inference.memory.block_stream import blocks_in_order, stream_blocks
+from videoldm.inference.memory.live import LiveTensors
 from videoldm.models.unet.network import VideoUNet
 
 INPUTS = (numbers(1, 3, 4, 8, 8), torch.ones(1))
@@ -18,7 +16,7 @@ def streamed():
     conditions = conditioning(UNET, batch=1, num_frames=3, height=8, width=8)
     with torch.no_grad():
         expected = unet(*INPUTS, conditions)
-    BlockStream(unet, "cpu")
+    stream_blocks(unet, "cpu")
     return unet, conditions, expected
 
 
@@ -49,21 +47,20 @@ def test_weights_at_home_stay_where_they_are():
 
 @torch.no_grad()
 def test_at_most_two_blocks_are_away_from_home():
+    """Also where shallow calls, which need the last block only, follow full ones."""
     unet, conditions, _ = streamed()
-    blocks = [module for module in unet.modules() if isinstance(module, UNetBlock)]
-    home = {parameter: parameter.data_ptr() for block in blocks for parameter in block.parameters()}
-    away, copies = [], weakref.WeakSet()
-
-    def look(block, *_):
-        copies.add(next(block.parameters()).data)
-        away.append([b for b in blocks if next(b.parameters()).data_ptr() != home[next(b.parameters())]] == [block])
-
-    for block in blocks:
-        block.resnet.register_forward_pre_hook(lambda _, __, block=block: look(block))
-    unet(*INPUTS, conditions)
-    assert len(away) == len(blocks)
-    assert all(away)
-    assert len(copies) <= 2
+    sizes = [sum(parameter.nbytes for parameter in block.parameters()) for block in blocks_in_order(unet)]
+    live, away = LiveTensors(), []
+    for block in blocks_in_order(unet):
+        block.resnet.register_forward_pre_hook(lambda *_: away.append(live.now_bytes))
+    _, deep = unet.forward_reusing(*INPUTS, conditions, depth=2)
+    away.clear()
+    with live:
+        unet.forward_reusing(*INPUTS, conditions, depth=2, deep=deep)
+        unet.forward_reusing(*INPUTS, conditions, depth=2)
+    assert len(away) == len(sizes) + 3
+    activations = 40_000
+    assert max(sizes) < max(away) < sum(sorted(sizes)[-2:]) + activations < sum(sizes) / 2
 
 
 @torch.no_grad()

@@ -69,3 +69,11 @@ def test_forecast_for_svd():
 def test_forecast_needs_no_torch():
     code = "import sys, videoldm.inference.memory.decoding; print('torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
+
+
+def test_a_map_on_the_host_is_not_on_the_gpu():
+    setting = {"num_frames": 25, "height": 576, "width": 1024, "precision": "float16", "chunk_frames": 1}
+    here = decode_peak_bytes(SVD.autoencoder, device="cuda", **setting)
+    away = decode_peak_bytes(SVD.autoencoder, device="cuda", map_device="cpu", **setting)
+    frame = 128 * 576 * 1024 * 2
+    assert here - 25 * frame < away < here - 20 * frame

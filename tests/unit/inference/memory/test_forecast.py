@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_networks import AUTOENCODER, UNET
 
-from videoldm.inference.config import MemoryPlan, Reuse, Tiles
+from videoldm.inference.config import Decoding, MemoryPlan, Reuse, Tiles
 from videoldm.inference.memory.forecast import ClipSize, Forecaster, first_fit, measures_on
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.clip.build import build_image_encoder
@@ -48,9 +48,6 @@ def test_weights_of_all_networks_are_in_each_stage(forecast):
 
 def test_each_measure_lowers_its_own_stage(forecast):
     plain = gib(forecast)
-    alone = gib(forecast, "guidance-one-by-one")
-    assert alone["denoise"] < plain["denoise"] - 2
-    assert alone["decode"] == plain["decode"]
     assert gib(forecast, "decode-from-host")["decode"] < plain["decode"] - 6
     idle = gib(forecast, "idle-networks-leave")
     assert all(idle[stage] < plain[stage] - 2 for stage in plain)
@@ -58,22 +55,17 @@ def test_each_measure_lowers_its_own_stage(forecast):
 
 
 def test_tiles_and_chunks_lower_decoding(forecast):
-    plain = gib(forecast, decode_chunk_size=25)["decode"]
-    assert gib(forecast, decode_chunk_size=1)["decode"] < plain
-    assert gib(forecast, tiles=Tiles(size_px=256, overlap_px=64))["decode"] < plain - 6
+    plain = gib(forecast, decoding=Decoding(chunk_size=25))["decode"]
+    assert gib(forecast, decoding=Decoding(chunk_size=1))["decode"] < plain
+    assert gib(forecast, decoding=Decoding(tiles=Tiles(size_px=256, overlap_px=64)))["decode"] < plain - 6
 
 
 def test_kept_features_count_and_are_those_of_the_finest_level(forecast):
     """Two for each branch, of 320 channels in 16 bits."""
     feature = 25 * 320 * 72 * 128 * 2 / GIB
-    without = gib(forecast, "guidance-one-by-one")["denoise"]
+    without = gib(forecast)["denoise"]
     kept = gib(forecast, clip=replace(CLIP, reuse=Reuse(interval=2)))["denoise"]
     assert kept - without == pytest.approx(4 * feature, rel=0.01)
-
-
-def test_without_guidance_there_is_one_branch(forecast):
-    unguided = gib(forecast, clip=replace(CLIP, num_branches=1))
-    assert unguided["denoise"] == pytest.approx(gib(forecast, "guidance-one-by-one")["denoise"])
 
 
 def test_more_clips_need_more(forecast):
@@ -90,19 +82,19 @@ def test_what_is_needed_at_least_is_less_than_any_plan_needs(forecast):
     ("limit", "chosen"),
     [
         (24, ()),
-        (10, ("guidance-one-by-one", "idle-networks-leave")),
-        (6, ("guidance-one-by-one", "idle-networks-leave", "decode-from-host")),
-        (4, ("guidance-one-by-one", "idle-networks-leave", "decode-from-host", "unet-by-block")),
+        (10, ("idle-networks-leave",)),
+        (6, ("idle-networks-leave", "decode-from-host")),
+        (4, ("idle-networks-leave", "decode-from-host", "unet-by-block")),
         (1, None),
     ],
 )
 def test_as_few_measures_as_suffice_are_taken(forecast, limit, chosen):
     plan = first_fit(
-        limit * GIB, lambda plan: forecast(CLIP, plan), MemoryPlan(decode_chunk_size=1), measures_on("cuda")
+        limit * GIB, lambda plan: forecast(CLIP, plan), MemoryPlan(decoding=Decoding(chunk_size=1)), measures_on("cuda")
     )
     assert (None if plan is None else plan.measures) == chosen
     if plan is not None:
-        assert plan.decode_chunk_size == 1
+        assert plan.decoding.chunk_size == 1
         assert max(forecast(CLIP, plan).values()) <= limit * GIB
 
 
@@ -116,7 +108,7 @@ def test_a_measure_that_does_not_help_is_left_out():
 
 
 def test_a_cpu_has_nowhere_to_offload_to():
-    assert measures_on("cpu") == ("guidance-one-by-one", "idle-networks-leave")
+    assert measures_on("cpu") == ("idle-networks-leave",)
     assert "unet-by-block" in set(measures_on("cuda")) - set(measures_on("cuda", is_compiled=True))
     with torch.device("meta"):
         small = Forecaster(

@@ -2,9 +2,12 @@
 
 import pytest
 import torch
-from tiny_networks import UNET, conditioning, numbers, randomise
+from tiny_networks import AUTOENCODER, UNET, conditioning, numbers, randomise
 
+from videoldm.inference.config import ALL_IN_MEMORY
+from videoldm.inference.memory.forecast import ClipSize, Forecaster
 from videoldm.inference.memory.live import LiveTensors, peak_bytes
+from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.unet.network import VideoUNet
 
 
@@ -39,3 +42,24 @@ def test_a_unet_without_data_takes_what_it_takes_with_data(dtype):
     on_meta = [tensor.to("meta") for tensor in inputs]
     forecast = peak_bytes(lambda: unet(*on_meta, conditions.to("meta")))
     assert forecast == pytest.approx(live.peak_bytes, rel=0.05)
+
+
+def test_the_hidden_layer_is_counted_in_the_chunks_of_its_device():
+    """The feed-forward network of 4,608 tokens has 2.4 million hidden numbers: three chunks of a CPU's."""
+    config = UNET.model_copy(update={"channels": (64, 64)})
+    unet = randomise(VideoUNet(config))
+    inputs = (numbers(1, 12, 4, 16, 24), torch.ones(1))
+    conditions = conditioning(config, batch=1, num_frames=12, height=16, width=24, num_tokens=1)
+    with torch.no_grad(), LiveTensors() as live:
+        unet(*inputs, conditions)
+    clip = ClipSize(num_frames=12, height=64, width=96, has_picture=False)
+    autoencoder = Autoencoder(AUTOENCODER)
+    assert autoencoder.config.factor == 4
+
+    def forecast(device):
+        networks = {"unet": unet.to("meta"), "autoencoder": autoencoder, "encoder": torch.nn.Identity()}
+        weights = sum(p.nbytes for network in networks.values() for p in network.state_dict().values())
+        return Forecaster(**networks, num_tokens=1, device=device)(clip, ALL_IN_MEMORY)["denoise"] - weights
+
+    assert forecast("cpu") == pytest.approx(live.peak_bytes, rel=0.05)
+    assert forecast("cuda") > 1.1 * live.peak_bytes
