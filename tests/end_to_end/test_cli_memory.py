@@ -63,12 +63,12 @@ def test_a_clip_that_fits_says_nothing_unless_asked(cli: CommandLine, cat: Path,
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("--vram", "lots"), "--vram is 'lots', should be a valid number"),
-        (("--vram", "0"), "--vram is '0', should be greater than 0"),
+        (("--vram", "lots"), "--vram is 'lots', should be auto or a number of GiB such as 8"),
+        (("--vram", "0"), "--vram is '0', should be auto or a number of GiB such as 8"),
         (("--vram", "0.5"), "--vram is 0.5 GiB, it should be more than 1"),
         (
             ("--decode-tiles", "big"),
-            "'big' should be a size in pixels such as 512, or size and overlap such as 512:128",
+            "--decode-tiles is 'big', should be a size in pixels such as 512, or size and overlap such as 512:128",
         ),
         (("--decode-tiles", "64:64"), "overlap_px = 64 must be less than size_px = 64"),
         (("--decode-chunk-size", "0"), "--decode-chunk-size is '0', should be greater than or equal to 1"),

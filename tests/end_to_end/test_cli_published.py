@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from command_line import CommandLine
 from made_clips import frames
 from safetensors.torch import load_file, save_file
@@ -117,3 +118,48 @@ def test_bad_checkpoints_take_one_clear_line(cli: CommandLine, cat: Path, pipeli
         "mine/unet/config.json: describes UNet3D, it should describe UNetSpatioTemporalConditionModel or "
         "UNet2DConditionModel"
     )
+
+
+@pytest.mark.parametrize(
+    ("start", "line"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "is a pointer of git-lfs and no weights"),
+        (b"<!DOCTYPE html>\n<html><body>Not found</body></html>", "is a web page and no weights"),
+    ],
+)
+def test_what_often_lies_where_weights_should_be_is_called_by_its_name(
+    cli: CommandLine, cat: Path, start: bytes, line: str
+) -> None:
+    Path("svd.safetensors").write_bytes(start)
+    assert line in cli.refuses("generate", cat, "--model", "svd.safetensors")
+
+
+def test_a_variant_that_is_not_there(cli: CommandLine, cat: Path, pipeline_folder: Path, tiny_model: Path) -> None:
+    error = cli.refuses("generate", cat, "--model", pipeline_folder, "--variant", "bf16", *SMALL)
+    assert error == f"{pipeline_folder}: has no weights of the variant 'bf16', it has fp16"
+    assert "a variant (fp16) goes with published" in cli.refuses(
+        "generate", cat, "--model", tiny_model, "--variant", "fp16"
+    )
+
+
+def test_a_unet_alone_and_what_is_none(
+    cli: CommandLine, cat: Path, pipeline_folder: Path, lora: Path, tiny_preset: str
+) -> None:
+    words = ["generate", cat, "--model", pipeline_folder, *SMALL]
+    unet = pipeline_folder / "unet/diffusion_pytorch_model.safetensors"
+    assert "is a UNet alone: give it with --unet" in cli.refuses("generate", cat, "--model", unet)
+    assert "is a LoRA and no UNet" in cli.refuses(*words, "--unet", lora)
+    vae = pipeline_folder / "vae/diffusion_pytorch_model.safetensors"
+    assert "holds no UNet of this model" in cli.refuses(*words, "--unet", vae)
+    tensors = load_file(unet)
+    save_file({key: tensor.to(torch.int8) for key, tensor in tensors.items()}, "quantised.safetensors")
+    assert "is stored as int8; quantised weights" in cli.refuses(*words, "--unet", "quantised.safetensors")
+
+
+@pytest.mark.parametrize("weight", ["nan", "inf", "much"])
+def test_weights_of_a_lora_that_mean_nothing(
+    cli: CommandLine, cat: Path, pipeline_folder: Path, lora: Path, weight: str
+) -> None:
+    error = cli.refuses("generate", cat, "--model", pipeline_folder, *SMALL, "--lora", f"{lora}:{weight}")
+    assert "should be a weight such as 0.8" in error
+    assert "names an empty file" in cli.refuses("generate", cat, "--model", pipeline_folder, "--lora", f"{lora},")

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from videoldm.checkpoints.checkpoint import Checkpoint
 from videoldm.checkpoints.diffusers_image_config import ImageScheduler
-from videoldm.checkpoints.image_pipeline import image_pipeline
 from videoldm.checkpoints.keymap import KeyMap, Shape
 from videoldm.checkpoints.loading import Readable
 from videoldm.checkpoints.open_file import LAYOUTS, predicts_alike
 from videoldm.checkpoints.part import Part
-from videoldm.checkpoints.pipeline import video_pipeline
+from videoldm.checkpoints.write_image_pipeline import image_pipeline
+from videoldm.checkpoints.write_video_pipeline import video_pipeline
 from videoldm.checkpoints.writing import Source, write_tensors
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_folder, write_json
@@ -60,8 +60,10 @@ def _to_file(checkpoint: Checkpoint, target: Path, dtype: torch.dtype | None) ->
         sources |= _Named(part, f"{name}.").sources(whole, dtype)
     with progress(f"Writing {target.name}", len(sources)) as advance:
         write_tensors(target, sources, advance)
-    if checkpoint.text_encoder is not None:
-        notice(f"{target}: a single file has no room for the tokenizer and the scheduler, keep those of the folder")
+    if checkpoint.scheduler is not None:
+        notice(f"{target}: a single file has no room for the scheduler, the published one is taken")
+    if checkpoint.tokenizer is not None:
+        notice(f"{target}: a single file has no room for the tokenizer, copy it into {target.parent / 'tokenizer'}")
     if isinstance(checkpoint.scheduler, ImageScheduler) and not predicts_alike(checkpoint.scheduler, target):
         notice(f"{target}: its name should have the word base if the model predicts noise, and no such word if v")
 

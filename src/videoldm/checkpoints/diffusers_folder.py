@@ -29,6 +29,8 @@ from videoldm.checkpoints.tokenizer import Tokenizer
 from videoldm.checkpoints.weights_file import tensors_in, weights_file
 from videoldm.core.config import Config, input_error
 from videoldm.core.errors import InputError
+from videoldm.core.files import read_mapping
+from videoldm.core.progress import notice
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.presets import PRESETS
@@ -70,6 +72,7 @@ def open_folder(folder: Path, *, variant: str | None = None, allow_pickle: bool 
     `variant` names one of several precisions, such as "fp16"; without it the only one there is, or the one without a
     name, is taken. Raises InputError if a part is missing or does not fit, or is a pickle that nobody allowed.
     """
+    read_mapping(folder / INDEX_FILE)  # for nothing but to see that it is whole
     choice = _Choice(variant=variant, allow_pickle=allow_pickle)
     config = read_diffusers_config(folder / "unet" / CONFIG_FILE, VideoUNet, ImageUNet)
     unet_config = _native(config, UNetConfig, folder / "unet")
@@ -83,10 +86,21 @@ def open_folder(folder: Path, *, variant: str | None = None, allow_pickle: bool 
         autoencoder=autoencoder,
     )
     checkpoint = _with_the_rest(networks, config, choice)
+    _check_variant(checkpoint, variant)
     dropped = [key for part in checkpoint.parts().values() for key in part.check()]
     num_frames = checkpoint.num_frames or 1
     preset = _preset(unet_config, autoencoder.config, num_frames)
     return replace(checkpoint, preset=preset, files=_files(checkpoint), dropped=tuple(dropped))
+
+
+def _check_variant(checkpoint: Checkpoint, variant: str | None) -> None:
+    """Refuse a variant that no network has; some may have the nameless files alone."""
+    files = {tensor.file.name for tensor in _stored(checkpoint)}
+    if variant is not None and not any(f".{variant}." in name for name in files):
+        weights = checkpoint.source.glob("*/*.safetensors")
+        others = {path.name.split(".")[1] for path in weights if path.name.count(".") > 1}
+        there = ", ".join(sorted(others)) or "none, leave out --variant"
+        raise InputError(f"{checkpoint.source}: has no weights of the variant {variant!r}, it has {there}")
 
 
 def _with_the_rest(networks: Checkpoint, config: VideoUNet | ImageUNet, choice: _Choice) -> Checkpoint:
@@ -125,7 +139,10 @@ def _autoencoder(folder: Path, choice: _Choice) -> AutoencoderPart:
 
 def _scheduler(folder: Path, config_type: type[D]) -> D | None:
     path = folder / SCHEDULER_FILE
-    return read_diffusers_config(path, config_type) if path.is_file() else None
+    if path.is_file():
+        return read_diffusers_config(path, config_type)
+    notice(f"{folder}: has no {SCHEDULER_FILE}, noise levels are those of the published model")
+    return None
 
 
 def _native(config: ToNative[N], config_type: type[N], folder: Path) -> N:
@@ -154,8 +171,13 @@ def _files(checkpoint: Checkpoint) -> list[Path]:
     texts = [folder / name / CONFIG_FILE for name in ("unet", "vae", encoder)]
     if checkpoint.scheduler is not None:
         texts.append(folder / SCHEDULER_FILE)
+    return sorted({*texts, *(tensor.file for tensor in _stored(checkpoint))})
+
+
+def _stored(checkpoint: Checkpoint) -> list[StoredTensor | PickledTensor]:
+    """All tensors that lie in files."""
     tensors = [tensor for part in checkpoint.parts().values() for tensor in part.tensors.values()]
-    return sorted({*texts, *(tensor.file for tensor in tensors if isinstance(tensor, StoredTensor | PickledTensor))})
+    return [tensor for tensor in tensors if isinstance(tensor, StoredTensor | PickledTensor)]
 
 
 def _preset(unet: UNetConfig, autoencoder: AutoencoderConfig, num_frames: int) -> str | None:

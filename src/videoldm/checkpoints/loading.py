@@ -113,6 +113,10 @@ def check_shapes(
             if key in tensors and tensors[key].shape != shape
         ],
     }
+    for key in expected:
+        if key in tensors and not tensors[key].dtype.is_floating_point:
+            dtype = str(tensors[key].dtype).removeprefix("torch.")
+            raise InputError(f"{source}: {key} is stored as {dtype}; quantised weights are not supported")
     if any(problems.values()):
         raise InputError(f"{source}: {'; '.join(_listing(*problem) for problem in problems.items() if problem[1])}")
     return extra

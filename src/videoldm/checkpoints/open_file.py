@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from videoldm.checkpoints import single_file
+from videoldm.checkpoints.bare_unet import is_unet
 from videoldm.checkpoints.checkpoint import Checkpoint
 from videoldm.checkpoints.diffusers_image_config import SD_SCHEDULER, ImageScheduler
 from videoldm.checkpoints.encoders import Encoder
@@ -73,6 +74,8 @@ def open_file(path: Path, *, allow_pickle: bool = False) -> Checkpoint:
     if is_lora(list(tensors)):
         raise InputError(f"{path}: is a LoRA, which goes with a model: give it with --lora")
     layout = recognise(tensors, name=path.stem)
+    if layout is None and is_unet(tensors, PRESETS["svd"].unet):
+        raise InputError(f"{path}: is a UNet alone: give it with --unet, and its model with --model")
     if layout is None:
         first = ", ".join(sorted(tensors)[:3])
         raise InputError(f"{path}: is none of {', '.join(LAYOUTS)}: its {len(tensors)} tensors begin with {first}")

@@ -18,6 +18,8 @@ from videoldm.evaluation.speed.presets import PresetName
 from videoldm.inference.config import Precision
 
 if TYPE_CHECKING:
+    import torch
+
     from videoldm.evaluation.speed.bench import Result
 
 DESCRIPTION = """Time our networks beside those of diffusers: same random weights and inputs, in turns, medians.
@@ -98,7 +100,7 @@ def run(options: BenchOptions) -> None:
     if options.json_:
         print(json.dumps({"what": title, **as_json(result)}))
     else:
-        show(title, result)
+        show(title, result, DTYPES[dtype])
 
 
 def as_json(result: Result) -> dict[str, Any]:
@@ -120,8 +122,9 @@ def as_json(result: Result) -> dict[str, Any]:
     }
 
 
-def show(title: str, result: Result) -> None:
+def show(title: str, result: Result, dtype: torch.dtype) -> None:
     """The result as a table."""
+    import torch
     from rich.table import Table
 
     from videoldm.cli.tables import wide_console
@@ -143,7 +146,11 @@ def show(title: str, result: Result) -> None:
     if result.largest_difference is None:
         print("diffusers is not installed (pip install diffusers), so there is nothing to compare with")
     else:
-        print(f"largest difference from diffusers: {result.largest_difference:.1e} of the largest value")
+        rounding = torch.finfo(dtype).eps
+        print(
+            f"largest difference from diffusers: {result.largest_difference:.1e} of the largest value "
+            f"({str(dtype).removeprefix('torch.')} rounds each number to {rounding:.0e} of itself)"
+        )
 
 
 def device_name(device: str) -> str:

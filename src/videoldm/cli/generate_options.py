@@ -1,9 +1,10 @@
 """The options of `videoldm generate`."""
 
-from typing import Annotated, Any
+import re
+from typing import Annotated
 
 import tyro
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from videoldm.cli.options import OPTIONS
 from videoldm.inference.config import Precision, Tiles
@@ -11,23 +12,34 @@ from videoldm.tasks.cameras import Azimuths, Elevations
 from videoldm.tasks.request import Choices, MotionBucket
 
 
-def _gib(value: Any) -> Any:
-    """None for auto."""
-    return None if value == "auto" else value
-
-
-def _tiles(value: Any) -> Any:
-    """Tiles from SIZE or SIZE:OVERLAP; without an overlap it is a fourth of the size."""
+def _gib(value: object) -> object:
+    """A number from what may have a unit, None from auto."""
     if not isinstance(value, str):
         return value
+    number = _GIB.fullmatch(value.strip().lower())
+    if number is not None and float(number[1]) > 0:
+        return float(number[1])
+    if value == "auto":
+        return None
+    raise ValueError("should be auto or a number of GiB such as 8")
+
+
+def _optional_tiles(value: str | None) -> str | None:
+    if value is not None:
+        tiles_of(value)
+    return value
+
+
+def tiles_of(value: str) -> Tiles:
+    """Tiles from SIZE or SIZE:OVERLAP; without an overlap it is a fourth of the size."""
     size, _, overlap = value.partition(":")
     if not (size.isdecimal() and (overlap or "0").isdecimal()):
-        raise ValueError(f"{value!r} should be a size in pixels such as 512, or size and overlap such as 512:128")
+        raise ValueError("should be a size in pixels such as 512, or size and overlap such as 512:128")
     return Tiles(size_px=int(size), overlap_px=int(overlap) if overlap else int(size) // 4)
 
 
-Vram = Annotated[Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] | None, BeforeValidator(_gib)]
-DecodeTiles = Annotated[Tiles | None, BeforeValidator(_tiles)]
+_GIB = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(?:gib|gb|g)?")
+Vram = Annotated[float | None, BeforeValidator(_gib)]
 
 
 class GenerateOptions(Choices):
@@ -81,7 +93,7 @@ class GenerateOptions(Choices):
     nothing but the time are taken until the clip fits; docs/memory.md has them."""
     decode_chunk_size: Annotated[int | None, Field(ge=1)] = None
     """Frames that are decoded at a time: fewer need less memory, the clip is the same."""
-    decode_tiles: Annotated[DecodeTiles, tyro.conf.arg(metavar="SIZE[:OVERLAP]")] = None
+    decode_tiles: Annotated[str | None, AfterValidator(_optional_tiles), tyro.conf.arg(metavar="SIZE[:OVERLAP]")] = None
     """Decode in overlapping tiles of so many pixels, in the memory of one of them. Not exact: colours may shift
     between them."""
     contact_sheet: Annotated[str | None, tyro.conf.arg(metavar="PNG")] = None

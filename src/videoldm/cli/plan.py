@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videoldm.cli.device import find_device
-from videoldm.cli.generate_options import GenerateOptions
+from videoldm.cli.generate_options import GenerateOptions, tiles_of
 from videoldm.cli.inputs import find_pictures
 from videoldm.cli.options import option_name
 from videoldm.cli.outputs import check_outputs, output_paths, slug, stems_of
@@ -140,7 +140,10 @@ def make_plan(options: GenerateOptions, items: Sequence[Item], files: ModelFiles
     outlook = look_ahead(
         options,
         [Chosen.of(item.choices or options, config) for item in items],
-        Decoding(chunk_size=options.decode_chunk_size, tiles=options.decode_tiles),
+        Decoding(
+            chunk_size=options.decode_chunk_size,
+            tiles=None if options.decode_tiles is None else tiles_of(options.decode_tiles),
+        ),
         files,
         config.task,
         device=device,

@@ -25,4 +25,18 @@ def reading_tensors(path: Path) -> Generator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: cannot be read as safetensors: {error}") from None
+        raise InputError(f"{path}: {_mistaken(path) or f'cannot be read as safetensors: {error}'}") from None
+
+
+def _mistaken(path: Path) -> str:
+    """What a file is that often lies where weights should be; empty if that cannot be told."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(64).lstrip().lower()
+    except OSError:
+        return ""
+    if start.startswith(b"version https://git-lfs"):
+        return "is a pointer of git-lfs and no weights, `git lfs pull` fetches them"
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "is a web page and no weights, download the file itself"
+    return ""

@@ -30,8 +30,8 @@ def elevations_of(
 
     Raises InputError for angles that the model has no use for, and for another number of them than frames.
     """
-    given = {"elevations": elevations, "azimuths": azimuths}
-    counts = {"elevations": (1, num_frames), "azimuths": (num_frames,)}
+    given = {"elevations_deg": elevations, "azimuths_deg": azimuths}
+    counts = {"elevations_deg": (1, num_frames), "azimuths_deg": (num_frames,)}
     for name, angles in given.items():
         if angles is not None and config.camera is None:
             other = (

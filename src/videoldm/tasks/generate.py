@@ -23,7 +23,7 @@ from videoldm.tasks.model import VideoModel
 from videoldm.tasks.request import Choices, Request, Settings, check_picture, check_size
 from videoldm.tasks.sampling import Watch, sample_clips, unwatched
 from videoldm.tasks.task import Inputs
-from videoldm.video.cut_out import load_object
+from videoldm.video.object_picture import load_object
 from videoldm.video.picture import fit_picture, load_picture
 from videoldm.video.time import parse_rate
 from videoldm.video.write import write_video

@@ -42,7 +42,7 @@ def open_model(
     if not name.strip():
         raise InputError("model is '', it should be a name or a path")
     if path.is_dir() and is_native(path):
-        for what, given in {"another UNet": unet, "another tokenizer": tokenizer}.items():
+        for what, given in {"another UNet": unet, "another tokenizer": tokenizer, "a variant": variant}.items():
             if given is not None:
                 raise InputError(f"model {name} is one of ours, {what} ({given}) goes with published models only")
         return NativeFolder(name=name, folder=path)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from tiny_networks import numbers
 
 from videoldm.core.errors import InputError
@@ -12,6 +13,7 @@ from videoldm.inference.config import ALL_IN_MEMORY, Decoding, Measure, MemoryPl
 from videoldm.inference.memory import meter
 from videoldm.inference.memory.forecast import measures_on
 from videoldm.inference.memory.meter import PeakMeter
+from videoldm.tasks.lora import parse_loras
 from videoldm.tasks.memory import clip_size, forecaster, plan_memory
 from videoldm.tasks.model import load_opened
 from videoldm.tasks.open import open_model
@@ -98,3 +100,17 @@ def test_a_meter_that_may_not_ask_the_kernel_measures_nothing(monkeypatch: pytes
     with blind.watch("encode"):
         pass
     assert blind.peaks == {}
+
+
+def test_a_lora_is_merged_anew_for_every_clip(pipeline_folder: Path, tmp_path: Path) -> None:
+    layer = "down_blocks.0.attentions.0.temporal_transformer_blocks.0.attn1.to_v"
+    lora = {f"unet.{layer}.lora_A.weight": numbers(2, 32), f"unet.{layer}.lora_B.weight": numbers(32, 2)}
+    save_file(lora, tmp_path / "lora.safetensors")
+    files, loras = open_model(str(pipeline_folder)), parse_loras(f"{tmp_path}/lora.safetensors")
+    clips: list[torch.Tensor] = []
+    for measures in [(), ("idle-networks-leave",)]:
+        model = load_opened(files, "image-to-video", loras=loras, memory=MemoryPlan(measures=measures))
+        sampling = model.config.sampling.model_copy(update={"num_inference_steps": 2})
+        clips += [sample_clips(model, INPUTS, sampling=sampling, num_frames=3, height=64, width=64) for _ in range(2)]
+    assert all(torch.equal(clip, clips[0]) for clip in clips)
+    assert not torch.equal(clips[0], made(pipeline_folder))

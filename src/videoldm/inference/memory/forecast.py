@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
@@ -28,6 +29,8 @@ CPU_MEASURES: tuple[Measure, ...] = ("idle-networks-leave",)
 """A CPU has no second memory to which anything else could go."""
 NUM_BLOCKS_AT_ONCE = 2
 """Of a UNet whose weights come block by block: the one that works and the one after it. Between calls one is there."""
+
+MAX_CHUNKS = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +62,6 @@ class Forecaster:
     device: str
     """The kind: "cpu" or "cuda"."""
     _known: dict[tuple[Any, ...], tuple[int, int]] = field(default_factory=dict[tuple[Any, ...], tuple[int, int]])
-
-    def __post_init__(self) -> None:
-        for module in self.unet.modules():
-            if isinstance(module, FeedForward):
-                module.numbers_at_once = numbers_at_once(self.device)
 
     def __call__(self, clip: ClipSize, plan: MemoryPlan) -> Forecast:
         """The forecast of one batch of clips."""
@@ -118,6 +116,7 @@ class Forecaster:
         key = (latents, self.num_tokens, depth)
         if key not in self._known:
             inputs = _inputs(self.unet, latents, self.num_tokens)
+            self._set_chunks(num_positions=math.prod(latents) // latents[2])
             deep: list[Tensor] = []
 
             def call() -> None:
@@ -125,6 +124,13 @@ class Forecaster:
 
             self._known[key] = peak_bytes(call), deep[0].nbytes
         return self._known[key]
+
+    def _set_chunks(self, *, num_positions: int) -> None:
+        """Let hidden layers be cut as on the device, but not so often that going through the code takes long."""
+        for module in self.unet.modules():
+            if isinstance(module, FeedForward):
+                hidden = num_positions * module.project_in.out_features
+                module.numbers_at_once = max(numbers_at_once(self.device), hidden // MAX_CHUNKS)
 
     def _decoding(self, clip: ClipSize, plan: MemoryPlan) -> int:
         """Of the autoencoder, clip by clip."""

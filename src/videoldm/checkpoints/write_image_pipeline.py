@@ -20,7 +20,7 @@ from videoldm.checkpoints.diffusers_image_config import (
 )
 from videoldm.checkpoints.encoders import CONFIG_FILE
 from videoldm.checkpoints.encoders import WEIGHTS as ENCODER_WEIGHTS
-from videoldm.checkpoints.pipeline import FolderPart, Pipeline
+from videoldm.checkpoints.write_video_pipeline import FolderPart, Pipeline
 from videoldm.core.errors import InputError
 from videoldm.models.clip.build import text_config
 
