@@ -14,7 +14,7 @@ from torch import Tensor
 from videoldm.checkpoints.checkpoint import Checkpoint
 from videoldm.checkpoints.diffusers_image_config import ImageScheduler
 from videoldm.checkpoints.keymap import KeyMap, Shape
-from videoldm.checkpoints.loading import Readable
+from videoldm.checkpoints.loading import Readable, tell_of_dropped
 from videoldm.checkpoints.open_file import LAYOUTS, predicts_alike
 from videoldm.checkpoints.part import Part
 from videoldm.checkpoints.write_image_pipeline import image_pipeline
@@ -38,9 +38,7 @@ def convert(checkpoint: Checkpoint, target: Path, to: Layout, *, dtype: torch.dt
     back lacks the tensors that were dropped when it was opened. Raises InputError for models that the target layout
     cannot hold, and if the target exists.
     """
-    if checkpoint.dropped:
-        number, first = len(checkpoint.dropped), checkpoint.dropped[0]
-        notice(f"{checkpoint.source}: {number} tensors are not needed and left out ({first}, ...)")
+    tell_of_dropped(str(checkpoint.source), checkpoint.dropped)
     if to == "sgm":
         _to_file(checkpoint, target, dtype)
     else:

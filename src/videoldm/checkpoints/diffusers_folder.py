@@ -21,6 +21,7 @@ from videoldm.checkpoints.diffusers_config import (
 )
 from videoldm.checkpoints.diffusers_image_config import ImageAutoencoder, ImageScheduler, ImageUNet
 from videoldm.checkpoints.encoders import CONFIG_FILE, image_encoder, text_encoder
+from videoldm.checkpoints.file_names import INDEX_FILE
 from videoldm.checkpoints.keymap import KeyMap
 from videoldm.checkpoints.part import AutoencoderPart, Network, Part
 from videoldm.checkpoints.pickles import PickledTensor
@@ -43,7 +44,6 @@ D = TypeVar("D", bound=DiffusersConfig)
 N = TypeVar("N", bound=Config)
 N_co = TypeVar("N_co", bound=Config, covariant=True)
 
-INDEX_FILE = "model_index.json"
 SCHEDULER_FILE = "scheduler/scheduler_config.json"
 WEIGHTS = "diffusion_pytorch_model"
 OLD_ATTENTION = ".attentions.0.query."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from videoldm.checkpoints.keymap import KeyMap, Shape
 from videoldm.core.errors import InputError
+from videoldm.core.progress import notice
 
 SHOWN_KEYS = 5
 
@@ -120,6 +121,12 @@ def check_shapes(
     if any(problems.values()):
         raise InputError(f"{source}: {'; '.join(_listing(*problem) for problem in problems.items() if problem[1])}")
     return extra
+
+
+def tell_of_dropped(source: str, dropped: Sequence[str]) -> None:
+    """Say in one line which tensors of a checkpoint are left out, if any."""
+    if dropped:
+        notice(f"{source}: {len(dropped)} tensors are not needed and left out ({dropped[0]}, ...)")
 
 
 def _check_finite(key: str, value: Tensor, source: str) -> None:

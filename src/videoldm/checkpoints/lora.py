@@ -24,6 +24,7 @@ from videoldm.checkpoints.lora_keys import (
     other_kind,
     parse_key,
 )
+from videoldm.checkpoints.pickles import is_pickle
 from videoldm.core.config import Config, validate
 from videoldm.core.errors import InputError
 from videoldm.core.files import read_mapping
@@ -34,7 +35,6 @@ from videoldm.models.unet.network import VideoUNet
 
 PEFT_WEIGHTS, PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 DIFFUSERS_WEIGHTS, DIFFUSERS_HEADER = "pytorch_lora_weights.safetensors", "lora_adapter_metadata"
-PICKLES = (".bin", ".ckpt", ".pkl", ".pt", ".pth")
 SHOWN_KEYS = 5
 
 LayerParts = dict[Part, str]
@@ -97,7 +97,7 @@ def lora_file(path: Path) -> Path:
                 "give the name of a LoRA's file"
             )
         return path / names[0]
-    if path.suffix in PICKLES:
+    if is_pickle(path):
         raise InputError(
             f"{path}: is a pickle, which can run code when it is read; a LoRA should be a safetensors file"
         )

@@ -11,10 +11,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from videoldm.checkpoints.file_names import PICKLE_ENDINGS
 from videoldm.core.errors import InputError
 from videoldm.core.input_file import existing_file
 
-ENDINGS = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 WRAPPER = "state_dict"
 """Under which training programs put the weights beside what else they save."""
 _CODE = re.compile(r"GLOBAL (\S+)")
@@ -49,7 +49,7 @@ class PickledTensor:
 
 def is_pickle(path: Path) -> bool:
     """Whether a file of this name can run code when it is read."""
-    return path.suffix.lower() in ENDINGS
+    return path.suffix.lower() in PICKLE_ENDINGS
 
 
 def refuse_pickle(path: Path) -> None:

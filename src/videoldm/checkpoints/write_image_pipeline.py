@@ -7,7 +7,7 @@ from typing import Any
 
 from videoldm.checkpoints import diffusers, transformers
 from videoldm.checkpoints.checkpoint import Checkpoint
-from videoldm.checkpoints.diffusers_folder import INDEX_FILE, SCHEDULER_FILE
+from videoldm.checkpoints.diffusers_folder import SCHEDULER_FILE
 from videoldm.checkpoints.diffusers_folder import WEIGHTS as NETWORK_WEIGHTS
 from videoldm.checkpoints.diffusers_image_config import (
     LOW_RESOLUTION_SCHEDULER,
@@ -20,6 +20,7 @@ from videoldm.checkpoints.diffusers_image_config import (
 )
 from videoldm.checkpoints.encoders import CONFIG_FILE
 from videoldm.checkpoints.encoders import WEIGHTS as ENCODER_WEIGHTS
+from videoldm.checkpoints.file_names import INDEX_FILE
 from videoldm.checkpoints.write_video_pipeline import FolderPart, Pipeline
 from videoldm.core.errors import InputError
 from videoldm.models.clip.build import text_config

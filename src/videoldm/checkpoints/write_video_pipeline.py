@@ -9,10 +9,11 @@ from typing import Any
 from videoldm.checkpoints import diffusers, transformers
 from videoldm.checkpoints.checkpoint import Checkpoint
 from videoldm.checkpoints.diffusers_config import EulerScheduler, VideoAutoencoder, VideoUNet
-from videoldm.checkpoints.diffusers_folder import INDEX_FILE, SCHEDULER_FILE
+from videoldm.checkpoints.diffusers_folder import SCHEDULER_FILE
 from videoldm.checkpoints.diffusers_folder import WEIGHTS as NETWORK_WEIGHTS
 from videoldm.checkpoints.encoders import CONFIG_FILE
 from videoldm.checkpoints.encoders import WEIGHTS as ENCODER_WEIGHTS
+from videoldm.checkpoints.file_names import INDEX_FILE
 from videoldm.checkpoints.keymap import KeyMap
 from videoldm.checkpoints.part import Part
 from videoldm.core.errors import InputError

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from videoldm.checkpoints.file_names import INDEX_FILE, WEIGHTS_ENDINGS
 from videoldm.cli.describe_media import describe_file, describe_frames
 from videoldm.cli.describe_model import describe_component, describe_model, describe_task
 from videoldm.cli.inputs import is_folder
@@ -18,7 +19,7 @@ from videoldm.cli.tables import show
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError
 from videoldm.tasks.folder import COMPONENT_FILE, TASK_FILE
-from videoldm.tasks.open import INDEX_FILE, WEIGHTS, may_be_model
+from videoldm.tasks.open import may_be_model
 
 DESCRIPTION = """Tell what a model or a video is: sizes, defaults, and the settings that made it.
 
@@ -62,7 +63,7 @@ def describe(target: str, *, allow_pickle: bool = False) -> Mapping[str, Any]:
         if (path / "autoencoder").is_dir() or (path / INDEX_FILE).is_file():
             return describe_model(target, allow_pickle=allow_pickle)
         raise InputError(f"{target}: holds no model, no part of one and no frames (frame_00000.png, ...)")
-    if path.suffix not in WEIGHTS and os.path.lexists(path):
+    if path.suffix not in WEIGHTS_ENDINGS and os.path.lexists(path):
         return describe_file(path)
     if not (os.path.lexists(path) or may_be_model(target)):
         raise InputError(f"{target}: does not exist, and no model of the package has that name")

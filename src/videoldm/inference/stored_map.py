@@ -30,6 +30,11 @@ class StoredMap:
         self._device = torch.device(device)
         self._work_device = frames.device
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the map lies elsewhere than it is worked on."""
+        return self._device != self._work_device
+
     def chunks(self) -> Iterator[Float[Tensor, "n c h w"]]:
         """The frames, some at a time, where they are worked on."""
         return (chunk.to(self._work_device) for chunk in self.frames.split(self._cut.chunk_frames))
@@ -66,26 +71,41 @@ class StoredMap:
         def hidden(pixels: Tensor) -> Tensor:
             return block.conv1(F.silu(norm1(pixels), inplace=True))
 
-        def arrived(pixels: Tensor) -> Tensor:
-            return pixels.to(self._work_device)
-
         clip = self.frames.view(*self.frames.shape[:2], -1).movedim(0, 1).unsqueeze(0)
         parts = clip.split(chunk_pixels, dim=3)
-        norm2 = fixed_norm(block.norm2, [moments_of(hidden(arrived(pixels))) for pixels in parts])
+        norm2 = fixed_norm(block.norm2, [moments_of(hidden(self._arrived(pixels))) for pixels in parts])
         # The block's skip connection leaves the map as it is: the merge is the map plus a share of the change.
         for pixels in parts:
-            changed = arrived(pixels)
+            changed = self._arrived(pixels)
             changed.add_(block.conv2(F.silu(norm2(hidden(changed)), inplace=True)), alpha=share)
-            pixels.copy_(changed)  # nothing to do if it was there already
+            if self.is_away:
+                _copy_frames(changed, pixels)
+
+    def _arrived(self, pixels: Float[Tensor, "1 c t s"]) -> Float[Tensor, "1 c t s"]:
+        """Some pixels of the map where they are worked on."""
+        if not self.is_away:
+            return pixels
+        _, channels, num_frames, num_pixels = pixels.shape
+        there = pixels.new_empty(1, num_frames, num_pixels, channels, device=self._work_device).permute(0, 3, 1, 2)
+        _copy_frames(pixels, there)
+        return there
 
     @cached_property
     def _memory(self) -> Float[Tensor, " numbers"]:
-        is_away = self._work_device.type == "cuda" and self._device.type == "cpu"  # pinned memory is copied faster
-        return self.frames.new_empty(self._cut.num_frames * self._cut.largest, device=self._device, pin_memory=is_away)
+        is_pinned = self._work_device.type == "cuda" and self._device.type == "cpu"  # such memory is copied faster
+        return self.frames.new_empty(
+            self._cut.num_frames * self._cut.largest, device=self._device, pin_memory=is_pinned
+        )
 
     def _view(self, size: MapSize) -> Float[Tensor, "t c h w"]:
         memory = self._memory[: len(self.frames) * size.numbers]
         return memory.view(-1, size.height, size.width, size.channels).permute(0, 3, 1, 2)
+
+
+def _copy_frames(source: Float[Tensor, "1 c t s"], target: Float[Tensor, "1 c t s"]) -> None:
+    """Copy pixels that lie channels last, frame by frame, as only those of one frame lie together."""
+    for of_frame, place in zip(source.unbind(2), target.unbind(2), strict=True):
+        place.mT.copy_(of_frame.mT, non_blocking=True)
 
 
 def _written(frames: Tensor, place: Tensor) -> Moments:

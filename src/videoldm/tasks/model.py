@@ -13,11 +13,11 @@ from torch import nn
 from transformers import CLIPTextModel
 
 from videoldm.checkpoints.encoders import image_encoder, text_encoder
+from videoldm.checkpoints.loading import tell_of_dropped
 from videoldm.checkpoints.tokenizer import Tokenizer
 from videoldm.conditioners.config import TextConditionerConfig
 from videoldm.conditioners.image import ImageConditioner
 from videoldm.conditioners.text import TextConditioner
-from videoldm.core.progress import notice
 from videoldm.diffusion.denoiser import Denoiser, Network
 from videoldm.diffusion.preconditioning import Preconditioned
 from videoldm.inference.config import ALL_IN_MEMORY, MemoryPlan, Reuse
@@ -128,8 +128,7 @@ def load_opened(
     Under a plan by which idle networks leave, each is read when it first works.
     """
     parts = files.parts(task)
-    if parts.dropped:
-        notice(f"{files.name}: {len(parts.dropped)} tensors are not needed and left out ({parts.dropped[0]}, ...)")
+    tell_of_dropped(files.name, parts.dropped)
     image, text = parts.image_encoder, parts.text_encoder
     model = VideoModel(
         files=files,

@@ -10,10 +10,6 @@ from videoldm.core.errors import InputError
 from videoldm.tasks.files import ModelFiles
 from videoldm.tasks.folder import NativeFolder, is_native
 
-INDEX_FILE = "model_index.json"
-"""What marks the folder of a pipeline."""
-WEIGHTS = (".safetensors", ".ckpt", ".bin", ".pt", ".pth", ".pkl")
-"""Endings of single files that hold models."""
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(/[\w./-]+\.safetensors)?")
 
 

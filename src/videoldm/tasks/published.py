@@ -11,7 +11,8 @@ from types import MappingProxyType
 from videoldm.checkpoints.bare_unet import open_unet
 from videoldm.checkpoints.checkpoint import Checkpoint
 from videoldm.checkpoints.diffusers_config import EulerScheduler
-from videoldm.checkpoints.diffusers_folder import INDEX_FILE, open_folder
+from videoldm.checkpoints.diffusers_folder import open_folder
+from videoldm.checkpoints.file_names import INDEX_FILE
 from videoldm.checkpoints.open_file import open_file
 from videoldm.checkpoints.tokenizer import Tokenizer, openclip_tokenizer
 from videoldm.conditioners.config import MICRO_ORDER, MicroConfig

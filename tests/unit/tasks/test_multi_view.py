@@ -154,9 +154,9 @@ def test_what_cameras_cannot_be() -> None:
     assert elevations_of(None, None, SV3D_P, 21) == (10,)
     assert elevations_of([5], None, SV3D_P, 21) == [5]
     assert elevations_of(None, None, SV3D_U, 21) is None
-    with pytest.raises(InputError, match="elevations are given, but this model is not told any, it turns once"):
+    with pytest.raises(InputError, match="elevations_deg are given, but this model is not told any, it turns once"):
         elevations_of([5], None, SV3D_U, 21)
-    with pytest.raises(InputError, match="azimuths has 1 values, it should have 21, one a frame"):
+    with pytest.raises(InputError, match="azimuths_deg has 1 values, it should have 21, one a frame"):
         elevations_of(None, [5], SV3D_P, 21)
 
 

@@ -37,8 +37,8 @@ def decode_peak_bytes(
     folded = [16 * before.channels**2 if after.height != before.height else 0 for before, after in steps]
     if isinstance(config.decoder, TemporalDecoder):
         is_map_here = map_device in (None, device)
-        # Parts of a map that lies elsewhere are copied twice on their way: strided views, then in one piece.
-        stored = num_frames * cut.largest if is_map_here else 2 * cut.working
+        # Of a map that lies elsewhere the pixels in work are copied.
+        stored = num_frames * cut.largest if is_map_here else cut.working
         in_work = max(
             weights + cut.frames(after) * _in_work(before, after, is_stored=is_map_here)
             for weights, (before, after) in zip(folded, steps, strict=True)
