@@ -80,7 +80,7 @@ def test_info_tells_the_task(cli: CommandLine, unposed: Path, posed: Path) -> No
 
 
 def test_what_cannot_be(cli: CommandLine, thing: Path, unposed: Path, posed: Path, cat: Path) -> None:
-    turned = "elevations_deg are given, but this model is not told any, it turns once at the picture's own elevation; sv3d"
+    turned = "elevations_deg are given, but this model is not told any, it turns once at the picture's own"
     for model, words, line in (
         (unposed, ("--elevations-deg", "10"), turned),
         (unposed, ("--azimuths-deg", "1,2,3,4,0"), "azimuths_deg are given, but this model is not told any"),
@@ -88,7 +88,7 @@ def test_what_cannot_be(cli: CommandLine, thing: Path, unposed: Path, posed: Pat
         (posed, ("--azimuths-deg", "90"), "azimuths_deg has 1 values, it should have 5, one a frame"),
         (posed, ("--elevations-deg", "95"), "generate: --elevations-deg is '95', should be less than or equal to 90"),
         (posed, ("--azimuths-deg", "a"), "generate: --azimuths-deg is 'a', should be a valid number"),
-        ("mini", ("--elevations-deg", "10"), "elevations_deg are given, but this model is not told any, it has no camera"),
+        ("mini", ("--elevations-deg", "10"), "elevations_deg are given, but this model is not told any, it has no"),
     ):
         assert cli.refuses("generate", thing, "--model", model, *SMALL, *words).startswith(line)
     line = cli.refuses("generate", "--prompt", "a cube", "--model", posed)
