@@ -62,7 +62,7 @@ class Held:
 
     def read(self) -> Tensor:
         """See `Readable`."""
-        return self.tensor.clone()
+        return self.tensor.detach().clone(memory_format=torch.contiguous_format)
 
 
 def held(tensors: Mapping[str, Tensor]) -> dict[str, Held]:

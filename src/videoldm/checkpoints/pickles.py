@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from videoldm.checkpoints.file_names import PICKLE_ENDINGS
+from videoldm.checkpoints.loading import Held
 from videoldm.core.errors import InputError
 from videoldm.core.input_file import existing_file
 
@@ -20,31 +21,11 @@ WRAPPER = "state_dict"
 _CODE = re.compile(r"GLOBAL (\S+)")
 
 
-@dataclass(frozen=True, kw_only=True)
-class PickledTensor:
+@dataclass(frozen=True)
+class PickledTensor(Held):
     """See `Readable`; where the file allows it, its pages are read when the tensor is."""
 
     file: Path
-    tensor: Tensor
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """See `Readable`."""
-        return tuple(self.tensor.shape)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """See `Readable`."""
-        return self.tensor.dtype
-
-    @property
-    def num_bytes(self) -> int:
-        """See `Readable`."""
-        return self.tensor.nbytes
-
-    def read(self) -> Tensor:
-        """See `Readable`."""
-        return self.tensor.detach().clone(memory_format=torch.contiguous_format)
 
 
 def is_pickle(path: Path) -> bool:
@@ -71,9 +52,7 @@ def pickled_tensors(path: Path) -> dict[str, PickledTensor]:
     content = _load(path)
     content = content.get(WRAPPER, content) if isinstance(content, dict) else {}
     values = cast("dict[object, object]", content) if isinstance(content, dict) else {}
-    found = {
-        str(key): PickledTensor(file=path, tensor=value) for key, value in values.items() if isinstance(value, Tensor)
-    }
+    found = {str(key): PickledTensor(value, path) for key, value in values.items() if isinstance(value, Tensor)}
     if not found:
         raise InputError(f"{path}: holds no tensors by name, it should hold the weights of a network")
     return found
