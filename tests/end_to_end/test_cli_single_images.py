@@ -20,8 +20,9 @@ PROMPT = "a red cube"
 def file(cli: CommandLine, text_to_image_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     image_preset("tiny-sd", text_to_image_folder, monkeypatch)
     monkeypatch.setattr(hub, "fetch_tokenizer", lambda: None)
-    line = cli("convert", text_to_image_folder, "models/sd.safetensors", "--to", "sgm").err
-    assert line.startswith("models/sd.safetensors: a single file has no room for the tokenizer and the scheduler")
+    scheduler, tokenizer = cli("convert", text_to_image_folder, "models/sd.safetensors", "--to", "sgm").err.splitlines()
+    assert scheduler.startswith("models/sd.safetensors: a single file has no room for the scheduler")
+    assert tokenizer.endswith("no room for the tokenizer, copy it into models/tokenizer")
     return Path("models/sd.safetensors")
 
 

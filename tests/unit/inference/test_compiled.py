@@ -39,7 +39,7 @@ with torch.no_grad():
         unet(*unet_inputs(UNET, height=height, num_frames=frames))
         sizes.append(counter.frame_count)
     for run in range(2):
-        reusing = Reusing(unet, Reuse(interval=2), num_clips=1)
+        reusing = Reusing(unet, Reuse(interval=2))
         for _ in range(4):
             x, c_noise, conditions = unet_inputs(UNET, batch=1)
             reusing(x + run, c_noise - run, conditions)
