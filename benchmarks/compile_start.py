@@ -72,11 +72,12 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     from videoldm.evaluation.speed.contenders import random_unet
     from videoldm.evaluation.speed.presets import SIZES
     from videoldm.inference.compiled import compile_blocks
+    from videoldm.inference.memory.meter import resident_bytes
     from videoldm.inference.precision import DTYPES
     from videoldm.models.presets import MINI
 
     config = (MINI if arguments.preset == "mini" else SIZES[arguments.preset]).unet
-    before = _status("VmRSS")
+    before = resident_bytes("VmRSS")
     unet = random_unet(config, dtype=DTYPES[arguments.dtype], device=torch.device("cpu"))
     weights = sum(parameter.nbytes for parameter in unet.parameters())
     inputs = _inputs(config, arguments)
@@ -88,7 +89,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             start = time.perf_counter()
             unet(*inputs)
             seconds.append(time.perf_counter() - start)
-    peak = _status("VmHWM")
+    # Not getrusage: its maximum begins with the size of the process that started this one.
+    peak = resident_bytes("VmHWM")
     return {
         "first_s": seconds[0],
         "later_s": statistics.median(seconds[1:]),
@@ -161,11 +163,6 @@ def _own_memory(process: int) -> int:
         return 0
     found = re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)
     return 1024 * int(found[1]) if found else 0
-
-
-def _status(name: str) -> int:
-    # Not getrusage: its maximum begins with the size of the process that started this one.
-    return 1024 * int(re.findall(rf"{name}:\s+(\d+)", Path("/proc/self/status").read_text())[0])
 
 
 if __name__ == "__main__":

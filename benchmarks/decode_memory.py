@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, get_args
 
 import torch
@@ -29,6 +28,7 @@ from videoldm.evaluation.speed.contenders import diffusers_autoencoder, random_a
 from videoldm.inference.config import Precision
 from videoldm.inference.decode import decode
 from videoldm.inference.memory.decoding import decode_peak_bytes
+from videoldm.inference.memory.meter import RESTART, resident_bytes
 from videoldm.inference.precision import DTYPES
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.presets import PRESETS
@@ -166,19 +166,13 @@ def restart_peak(device: torch.device) -> int:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device)
-    Path("/proc/self/clear_refs").write_text("5")
+    RESTART.write_text("5")
     return resident_bytes("VmRSS")
 
 
 def peak_bytes(device: torch.device) -> int:
     """The most memory in use since then."""
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else resident_bytes("VmHWM")
-
-
-def resident_bytes(name: str) -> int:
-    """One of the kernel's figures about this process."""
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(status.partition(f"{name}:")[2].split()[0])
 
 
 if __name__ == "__main__":

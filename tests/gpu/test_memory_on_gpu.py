@@ -7,7 +7,7 @@ import torch
 from tiny_networks import UNET, conditioning, numbers, randomise
 
 from videoldm.inference.config import Measure, MemoryPlan
-from videoldm.inference.memory.block_stream import blocks_in_order, stream_blocks
+from videoldm.inference.memory.block_stream import stream_blocks
 from videoldm.inference.memory.forecast import measures_on
 from videoldm.inference.memory.meter import PeakMeter
 from videoldm.models.unet.network import VideoUNet
@@ -58,7 +58,7 @@ def test_no_stage_takes_more_than_its_forecast(pipeline_folder: Path) -> None:
 def test_weights_do_not_come_ahead_of_what_is_computed() -> None:
     config = UNET.model_copy(update={"channels": (256, 512), "head_channels": 64, "norm_groups": 32})
     unet = randomise(VideoUNet(config)).requires_grad_(False)
-    sizes = [sum(parameter.nbytes for parameter in block.parameters()) for block in blocks_in_order(unet)]
+    sizes = [sum(parameter.nbytes for parameter in block.parameters()) for block in unet.blocks]
     stream_blocks(unet, "cuda")
     inputs = (numbers(1, 14, 4, 32, 32).cuda(), torch.ones(1).cuda())
     conditions = conditioning(config, batch=1, num_frames=14, height=32, width=32, num_tokens=1).to("cuda")

@@ -10,7 +10,6 @@ from torch import Tensor
 from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from videoldm.core.errors import InputError
-from videoldm.models.unet.blocks import UNetBlock
 from videoldm.models.unet.network import VideoUNet
 
 MAX_VERSIONS = 1024
@@ -27,14 +26,14 @@ def compile_blocks(unet: VideoUNet) -> VideoUNet:
     calls in any case.
     """
     _set_up()
-    for block in _blocks(unet):
+    for block in unet.blocks:
         block.compile(dynamic=False)
     return unet
 
 
 def is_compiled(unet: VideoUNet) -> bool:
     """Whether `compile_blocks` has been here."""
-    return any(block._compiled_call_impl is not None for block in _blocks(unet))  # pyright: ignore[reportPrivateUsage]
+    return any(block._compiled_call_impl is not None for block in unet.blocks)  # pyright: ignore[reportPrivateUsage]
 
 
 def check_compiler(device: str) -> None:
@@ -68,10 +67,6 @@ def _set_up() -> None:
     config = torch._dynamo.config  # pyright: ignore[reportPrivateUsage] - its documented name
     config.recompile_limit = MAX_VERSIONS
     config.accumulated_recompile_limit = MAX_VERSIONS
-
-
-def _blocks(unet: VideoUNet) -> list[UNetBlock]:
-    return [module for module in unet.modules() if isinstance(module, UNetBlock)]
 
 
 def _tiny(x: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ def stream_blocks(unet: VideoUNet, device: torch.device | str) -> None:
     What belongs to no block moves to the device for good. Between calls the blocks have their weights in the host's
     memory, as if they had never left it. To be done once.
     """
-    blocks = blocks_in_order(unet)
+    blocks = unet.blocks
     in_blocks = {parameter for block in blocks for parameter in block.parameters()}
     for parameter in unet.parameters():
         if parameter not in in_blocks:
@@ -28,12 +28,6 @@ def stream_blocks(unet: VideoUNet, device: torch.device | str) -> None:
     for index, block in enumerate(blocks):
         block.register_forward_pre_hook(partial(stream.enter, index))
         block.register_forward_hook(partial(stream.leave, index), always_call=True)
-
-
-def blocks_in_order(unet: VideoUNet) -> list[UNetBlock]:
-    """The blocks in the order in which they run."""
-    parts = (*unet.down, unet.middle, *unet.up)
-    return [block for part in parts for block in part.modules() if isinstance(block, UNetBlock)]
 
 
 class _Stream:

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.inference.config import Measure, MemoryPlan, Precision, Reuse, RunStage
-from videoldm.inference.memory.block_stream import blocks_in_order
 from videoldm.inference.memory.decoding import decode_peak_bytes
 from videoldm.inference.memory.live import peak_bytes
 from videoldm.inference.precision import precision_of
@@ -186,7 +185,7 @@ def _bytes(tensors: Iterable[Tensor]) -> int:
 
 def _bytes_by_block(unet: VideoUNet, num_blocks: int) -> int:
     """The largest blocks, as many as are there at once, and all that is in no block."""
-    blocks = sorted(_bytes(block.state_dict().values()) for block in blocks_in_order(unet))
+    blocks = sorted(_bytes(block.state_dict().values()) for block in unet.blocks)
     return _bytes(unet.state_dict().values()) - sum(blocks[:-num_blocks])
 
 

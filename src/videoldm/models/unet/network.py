@@ -82,6 +82,12 @@ class VideoUNet(nn.Module):
         return unfold_frames(frames, num_frames).contiguous(), deep
 
     @property
+    def blocks(self) -> list[UNetBlock]:
+        """All blocks, in the order in which they run."""
+        parts = (*self.down, self.middle, *self.up)
+        return [block for part in parts for block in part.modules() if isinstance(block, UNetBlock)]
+
+    @property
     def max_depth(self) -> int:
         """The number of layers on either way, conv_in's among them."""
         return len(_layers(self.up))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_networks import UNET, conditioning, numbers, randomise
 
-from videoldm.inference.memory.block_stream import blocks_in_order, stream_blocks
+from videoldm.inference.memory.block_stream import stream_blocks
 from videoldm.inference.memory.live import LiveTensors
 from videoldm.models.unet.network import VideoUNet
 
@@ -49,9 +49,9 @@ def test_weights_at_home_stay_where_they_are():
 def test_at_most_two_blocks_are_away_from_home():
     """Also where shallow calls, which need the last block only, follow full ones."""
     unet, conditions, _ = streamed()
-    sizes = [sum(parameter.nbytes for parameter in block.parameters()) for block in blocks_in_order(unet)]
+    sizes = [sum(parameter.nbytes for parameter in block.parameters()) for block in unet.blocks]
     live, away = LiveTensors(), []
-    for block in blocks_in_order(unet):
+    for block in unet.blocks:
         block.resnet.register_forward_pre_hook(lambda *_: away.append(live.now_bytes))
     _, deep = unet.forward_reusing(*INPUTS, conditions, depth=2)
     away.clear()
