@@ -1,5 +1,7 @@
 """What compiling the UNet costs: time of the first call and memory, uncompiled, compiled anew, and from the disk.
 
+The last row is diffusers' UNet, uncompiled, on the same weights and inputs, if diffusers is installed.
+
 Each is a process of its own. `peak` is its resident set at its highest, `rose` what of that is neither weights nor
 what was imported before them, `helpers` the most that all processes that it started (the C++ compiler, torch's
 compile workers) held at one time beside it; in MB. `later_s` is the median of the calls after the first.
@@ -19,12 +21,15 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 SAMPLE_EVERY_S = 0.05
 COLUMNS = ("first_s", "later_s", "weights", "rose", "peak", "helpers")
-STARTS = ("uncompiled", "compiled anew", "compiled, from the disk")
+STARTS = ("uncompiled", "compiled anew", "compiled, from the disk", "diffusers")
 
 
 def main() -> None:
@@ -46,7 +51,7 @@ def main() -> None:
     if not arguments.json:
         print(f"{'':24}" + "".join(f"{name:>12}" for name in COLUMNS))
     with tempfile.TemporaryDirectory() as folder:
-        for start in STARTS:
+        for start in STARTS if find_spec("diffusers") else STARTS[:-1]:
             row = run(start, Path(folder))
             if arguments.json:
                 print(json.dumps({"start": start, **row}), flush=True)
@@ -81,13 +86,16 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     unet = random_unet(config, dtype=DTYPES[arguments.dtype], device=torch.device("cpu"))
     weights = sum(parameter.nbytes for parameter in unet.parameters())
     inputs = _inputs(config, arguments)
-    if arguments.only != STARTS[0]:
+    call: Callable[[], object] = partial(unet, *inputs)
+    if arguments.only == "diffusers":
+        call = _diffusers_call(unet, *inputs)
+    elif arguments.only != "uncompiled":
         compile_blocks(unet)
     seconds: list[float] = []
     with torch.inference_mode(), _Helpers() as helpers:
         for _ in range(1 + arguments.calls):
             start = time.perf_counter()
-            unet(*inputs)
+            call()
             seconds.append(time.perf_counter() - start)
     # Not getrusage: its maximum begins with the size of the process that started this one.
     peak = resident_bytes("VmHWM")
@@ -99,6 +107,18 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "peak": peak,
         "helpers": helpers.most,
     }
+
+
+def _diffusers_call(unet: Any, x: Any, c_noise: Any, conditioning: Any) -> Callable[[], object]:
+    import torch
+
+    from videoldm.evaluation.speed.contenders import diffusers_unet
+
+    embedding_dim = unet.config.vector_dim // 3
+    theirs = diffusers_unet(unet, embedding_dim=embedding_dim, num_frames=x.shape[1])
+    joined = torch.cat([x, conditioning.concat], dim=2)
+    signals = torch.tensor([[6.0, 127.0, 0.02]], dtype=x.dtype)
+    return lambda: theirs(joined, c_noise[0], conditioning.context, signals, return_dict=False)
 
 
 def _inputs(config: Any, arguments: argparse.Namespace) -> tuple[Any, ...]:

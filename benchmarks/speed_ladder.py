@@ -2,7 +2,7 @@
 
     python benchmarks/speed_ladder.py [--model mini] [--clips 32]
     python benchmarks/speed_ladder.py --full-size
-    python benchmarks/speed_ladder.py --full-size --run 14 128 192
+    python benchmarks/speed_ladder.py --full-size --run 14 256 384
 
 Without --full-size: clips of a model of ours from pictures and from prompts, the same seeds on every rung, the rungs in
 turn for each clip. Distances are those to the clips of `exact`. The perceptual distance and the Frechet distance use
@@ -10,8 +10,9 @@ the judge network in the model's folder: they stand in for LPIPS and FVD and can
 
 With --full-size: a forecast for SVD's own sampling. The operations of one UNet call are counted on tensors without
 storage, the calls by sampling with a network that only counts; nothing is run or timed. With --run FRAMES HEIGHT WIDTH
-one clip of that size is denoised on each rung, by SVD's UNet with random weights in the precision that `generate`
-would choose, and the seconds are printed; encoding and decoding, equal on every rung, are left out.
+full and shallow calls at that size are timed in turns, on SVD's UNet with random weights in the precision that
+`generate` would choose, and a clip's seconds are these times the number of calls; encoding and decoding, equal on every
+rung, are left out.
 """
 
 import argparse
@@ -39,7 +40,7 @@ from videoldm.diffusion.samplers.sample import sample
 from videoldm.diffusion.schedules import schedule_sigmas
 from videoldm.evaluation.speed.contenders import random_unet
 from videoldm.inference.config import Speed
-from videoldm.inference.precision import DTYPES, InPrecision, default_precision
+from videoldm.inference.precision import DTYPES, default_precision
 from videoldm.inference.reuse import Reusing
 from videoldm.measures.features.network import FeatureNetwork
 from videoldm.measures.features.store import load_feature_network
@@ -61,6 +62,7 @@ SPEEDS: tuple[Speed, ...] = get_args(Speed)
 VIDEO_TASKS: tuple[TaskName, ...] = ("image-to-video", "text-to-video")
 FULL_SIZES = ((14, 256, 384), (14, 576, 1024), (25, 576, 1024))
 FACTOR = 8
+ROUNDS = 5
 
 
 @dataclass
@@ -155,28 +157,39 @@ def forecast() -> Table:
 
 
 def timed(num_frames: int, height: int, width: int) -> Table:
-    """Seconds of sampling one clip on each rung with SVD's UNet, after one call that does not count."""
+    """Seconds of one clip on each rung: medians of full and shallow calls, in turns, times their numbers."""
     dtype = DTYPES[default_precision("cuda" if torch.cuda.is_available() else "cpu")]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     unet = random_unet(SVD_NETWORKS.unet, dtype=dtype, device=device)
-    size = (1, num_frames, 4, height // FACTOR, width // FACTOR)
-    x, concat = torch.ones(size, device=device), torch.ones(size, device=device)
-    vector, context = torch.ones(1, num_frames, 768, device=device), torch.ones(1, 1, 1024, device=device)
-    conditioning = Conditioning(context=context, vector=vector, concat=concat)
-    unet(x.to(dtype), torch.zeros(1, device=device), conditioning.to(dtype=dtype))
+    model = SVD.model_copy(update={"num_frames": num_frames, "height": height, "width": width})
+    full_s, shallow_s = call_seconds(unet, num_frames, height // FACTOR, width // FACTOR)
     table = Table("speed", "s a clip", "ratio", title=f"{num_frames} frames of {width}x{height}, {dtype}, {device}")
     exact = 0.0
     for speed in SPEEDS:
-        sampling = SVD.sampling.at(speed)
-        network = unet if sampling.reuse is None else Reusing(unet, sampling.reuse)
-        denoise = Guided(Preconditioned(InPrecision(network, dtype), SVD.preconditioning), sampling.guidance)
-        sigmas = schedule_sigmas(sampling.schedule, sampling.num_inference_steps)
-        start = time.perf_counter()
-        sample(sampling.sampler, denoise, float(sigmas[0]) * x, sigmas, conditioning, noise=SeededNoise([(0,)])).cpu()
-        seconds = time.perf_counter() - start
+        calls = count_calls(model, model.sampling.at(speed), unet.max_depth)
+        seconds = calls.full * full_s + calls.shallow * shallow_s
         exact = exact or seconds
         table.add_row(speed, f"{seconds:.1f}", f"{exact / seconds:.2f}")
+    table.caption = f"a full call {full_s:.2f} s, a shallow call {shallow_s:.2f} s, medians of {ROUNDS}"
     return table
+
+
+def call_seconds(unet: VideoUNet, num_frames: int, height: int, width: int) -> tuple[float, float]:
+    """Medians of full and shallow calls, after one pair that does not count."""
+    device, dtype = next((parameter.device, parameter.dtype) for parameter in unet.parameters())
+    x = torch.ones(1, num_frames, 4, height, width, device=device, dtype=dtype)
+    vector, context = torch.ones(1, num_frames, 768, device=device), torch.ones(1, 1, 1024, device=device)
+    conditioning = Conditioning(context=context, vector=vector, concat=x).to(dtype=dtype)
+    reuse = SVD.sampling.at("fast").reuse
+    assert reuse is not None
+    network = Reusing(unet, reuse)
+    seconds: list[float] = []
+    for _ in range(reuse.interval * (1 + ROUNDS)):
+        start = time.perf_counter()
+        network(x, torch.zeros(1, device=device), conditioning).cpu()
+        seconds.append(time.perf_counter() - start)
+    counted = seconds[reuse.interval :]
+    return statistics.median(counted[:: reuse.interval]), statistics.median(counted[1 :: reuse.interval])
 
 
 def measured(name: str, task: TaskName, count: int) -> Table:
