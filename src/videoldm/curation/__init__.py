@@ -1,0 +1,1 @@
+"""From a heap of raw videos to a filtered, captioned dataset."""

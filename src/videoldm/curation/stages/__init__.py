@@ -1,0 +1,1 @@
+"""The steps from inputs to clips."""

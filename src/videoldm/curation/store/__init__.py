@@ -1,0 +1,1 @@
+"""The dataset on disk: parts of tables, each written at once."""

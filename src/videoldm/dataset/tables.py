@@ -1,0 +1,98 @@
+"""The tables of a curated dataset, as curation writes and training reads them.
+
+Times are whole ticks of `time_base_num / time_base_den` seconds on the clock of the source's stream; a span begins with
+the frame shown at `start_pts` and ends before `end_pts`. Columns with `_num` and `_den` are exact ratios.
+"""
+
+import pyarrow as pa
+
+SPAN = (
+    ("start_pts", pa.int64()),
+    ("end_pts", pa.int64()),
+    ("time_base_num", pa.int64()),
+    ("time_base_den", pa.int64()),
+)
+
+SOURCES = pa.schema(
+    [
+        ("path", pa.string()),
+        # Of the bytes; null if they could not be read.
+        ("source_id", pa.string()),
+        # One of `SOURCE_STATES`, and why it is not "whole".
+        ("state", pa.string()),
+        ("reason", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("mtime_ns", pa.int64()),
+        ("container", pa.string()),
+        ("codec", pa.string()),
+        ("pixel_format", pa.string()),
+        # As shown, after rotation.
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("rotation", pa.int32()),
+        ("is_mirrored", pa.bool_()),
+        ("pixel_aspect_num", pa.int64()),
+        ("pixel_aspect_den", pa.int64()),
+        ("frame_rate_num", pa.int64()),
+        ("frame_rate_den", pa.int64()),
+        # Of what was decoded.
+        *SPAN,
+        ("num_frames", pa.int64()),
+        ("num_audio_streams", pa.int32()),
+        # What a list of inputs says of it: captions, licence, origin.
+        ("metadata", pa.map_(pa.string(), pa.string())),
+    ]
+)
+SOURCE_STATES = ("whole", "damaged", "refused", "quarantined", "duplicate")
+"""Decoded to its end; to a point; no video; stopped by a limit or a crash; equal bytes came before."""
+
+TRANSITIONS = pa.schema(
+    [
+        ("source_id", pa.string()),
+        # One of `TRANSITION_KINDS`.
+        ("kind", pa.string()),
+        # The frames that it changes; both are the first frame of the new shot for a cut, which changes none.
+        *SPAN,
+        # From 0 to 1, how sure the detector is.
+        ("score", pa.float32()),
+    ]
+)
+TRANSITION_KINDS = ("cut", "fade_out", "fade_in", "dissolve", "flash")
+
+CLIPS = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("source_id", pa.string()),
+        ("path", pa.string()),
+        ("stream", pa.int32()),
+        *SPAN,
+        ("num_frames", pa.int64()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("frame_rate_num", pa.int64()),
+        ("frame_rate_den", pa.int64()),
+        # Of the kept frames nearest to the first, middle and last one.
+        ("first_pts", pa.int64()),
+        ("middle_pts", pa.int64()),
+        ("last_pts", pa.int64()),
+    ]
+)
+
+SIDECARS = pa.schema(
+    [
+        ("source_id", pa.string()),
+        ("pts", pa.int64()),
+        # "sampled" each half second, or "edge" on either side of what may be a cut.
+        ("kind", pa.string()),
+        # Upright, square pixels, small.
+        ("jpeg", pa.binary()),
+    ]
+)
+
+ANNOTATION_KEY = (("clip_id", pa.string()), ("missing", pa.string()))
+"""Of every annotation: whose it is, and why its values are null if they are."""
+
+
+def annotation_schema(columns: pa.Schema) -> pa.Schema:
+    """The schema of an annotation with these value columns."""
+    return pa.schema([*ANNOTATION_KEY, *columns])
