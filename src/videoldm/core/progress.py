@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import Progress, TaskID
 
 SHOW_AFTER_S = 2.0
@@ -38,8 +37,8 @@ def progress(label: str, total: int) -> Generator[Advance]:
     if _SILENT.get():
         yield _ignore
     elif sys.stderr.isatty():
-        with _bars() as bars:
-            yield _advance_bar(bars, bars.add_task(label, total=total))
+        with _bar(label, total) as advance:
+            yield advance
     else:
         yield _Lines(label, total)
 
@@ -48,11 +47,11 @@ def notice(line: str) -> None:
     """Write one line of information to stderr, beside any bars; `silent` switches it off too."""
     if _SILENT.get():
         return
-    console = _CONSOLE.get()
-    if console is None:
+    bars = _BARS.get()
+    if bars is None:
         print(line, file=sys.stderr)
     else:
-        console.print(line, highlight=False, markup=False)
+        bars.console.print(line, highlight=False, markup=False)
 
 
 @contextlib.contextmanager
@@ -66,45 +65,63 @@ def silent() -> Generator[None]:
 
 
 _SILENT: ContextVar[bool] = ContextVar("silent", default=False)
-_CONSOLE: ContextVar[Console | None] = ContextVar("console", default=None)
+_BARS: ContextVar[Progress | None] = ContextVar("bars", default=None)
 
 
 def _ignore(steps: int = 1) -> None:
     del steps
 
 
-def _advance_bar(bars: Progress, task: TaskID) -> Advance:
-    def advance(steps: int = 1) -> None:
-        bars.advance(task, steps)
+@contextlib.contextmanager
+def _bar(label: str, total: int) -> Generator[Advance]:
+    """A bar that appears after a moment, below those that are there already."""
+    with _display() as bars:
+        task = bars.add_task(label, total=total, visible=False)
+        timer = _start_later(lambda: _show(bars, task))
 
-    return advance
+        def advance(steps: int = 1) -> None:
+            bars.advance(task, steps)
+
+        try:
+            yield advance
+        finally:
+            timer.cancel()
+            timer.join()  # so that the bar cannot appear after it was closed
+            bars.remove_task(task)
 
 
 @contextlib.contextmanager
-def _bars() -> Generator[Progress]:
-    """A display that appears after a moment, below one that is there already."""
+def _display() -> Generator[Progress]:
+    """The bars that there are, or a new display for the first one."""
+    present = _BARS.get()
+    if present is not None:
+        yield present
+        return
     from rich import progress as rich_progress
     from rich.console import Console
 
-    # Displays know of each other, and are drawn below each other, through their common console.
-    console = _CONSOLE.get() or Console(stderr=True)
     bars = rich_progress.Progress(
         rich_progress.TextColumn("{task.description}"),
         rich_progress.BarColumn(),
         rich_progress.MofNCompleteColumn(),
         rich_progress.TimeRemainingColumn(compact=True),
-        console=console,
+        console=Console(stderr=True),
         transient=True,
     )
-    timer = _start_later(bars.start)
-    token = _CONSOLE.set(console)
+    token = _BARS.set(bars)
     try:
         yield bars
     finally:
-        _CONSOLE.reset(token)
-        timer.cancel()
-        timer.join()  # so that the bar cannot appear after it was closed
+        _BARS.reset(token)
         bars.stop()
+
+
+def _show(bars: Progress, last: TaskID) -> None:
+    """Show a bar and those around it, whose own moment may come late on a busy machine."""
+    for task in bars.tasks:
+        if task.id <= last:
+            bars.update(task.id, visible=True)
+    bars.start()
 
 
 def _start_later(start: Callable[[], None]) -> threading.Timer:
