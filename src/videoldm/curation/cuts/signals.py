@@ -1,0 +1,183 @@
+"""What the detectors read: a few numbers and a very small picture of every frame, taken while a source is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float32, Int64, UInt8
+
+from videoldm.core.errors import InputError
+from videoldm.curation.cuts.config import CutConfig
+from videoldm.curation.cuts.picture import CHROMA, LUMA, Plane, tiny_picture
+
+CHUNK_FRAMES = 256
+PICTURE = (9, 16)
+"""Rows and columns of the luma that is kept of every frame."""
+PICTURE_CHROMA = (3, 4)
+"""The same of either chroma plane."""
+# How fast the mean of earlier changes, which `add` compares with, forgets.
+_FORGET = 0.2
+
+Column = Float32[np.ndarray, "t"]
+CHANGES = ("luma_change", "chroma_change", "edge_change")
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class SignalTable:
+    """One row a frame, in the order they are shown; changes are against the frame before, the first row's are 0.
+
+    `luma_change`, `chroma_change`: mean difference of levels 0..255; `edge_change`: of gradients, levels a cell;
+    `pictures`: luma at `PICTURE`, then blue and red difference at `PICTURE_CHROMA`, flat.
+    """
+
+    time_base: Fraction
+    pts: Int64[np.ndarray, "t"]
+    luma_change: Column
+    chroma_change: Column
+    edge_change: Column
+    pictures: UInt8[np.ndarray, "t n"]
+
+    def __len__(self) -> int:
+        """The number of frames."""
+        return len(self.pts)
+
+    def to_arrow(self) -> pa.Table:
+        """The same as columns; the time base is in the schema's metadata."""
+        columns: dict[str, pa.Array] = {"pts": pa.array(self.pts)}
+        columns |= {name: pa.array(getattr(self, name)) for name in CHANGES}
+        flat = pa.array(np.ascontiguousarray(self.pictures).reshape(-1))
+        columns["picture"] = pa.FixedSizeListArray.from_arrays(flat, _PICTURE_SIZE)
+        return pa.table(columns).replace_schema_metadata({"time_base": str(self.time_base)})
+
+    @classmethod
+    def from_arrow(cls, table: pa.Table) -> SignalTable:
+        """What `to_arrow` gave."""
+        table = table.combine_chunks()
+        flat = table["picture"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return cls(
+            time_base=Fraction(table.schema.metadata[b"time_base"].decode()),
+            pts=table["pts"].to_numpy(),
+            **{name: table[name].to_numpy() for name in CHANGES},
+            pictures=flat.reshape(-1, _PICTURE_SIZE),
+        )
+
+
+_PICTURE_SIZE = PICTURE[0] * PICTURE[1] + 2 * PICTURE_CHROMA[0] * PICTURE_CHROMA[1]
+
+
+class CutSignals:
+    """Takes the frames of one stream as they are decoded, in the order they are shown."""
+
+    def __init__(self, config: CutConfig) -> None:
+        self._config = config
+        self._time_base: Fraction | None = None
+        self._chunk = _Chunk.empty(CHUNK_FRAMES)
+        self._num_waiting = 0
+        self._last: _Chunk | None = None
+        self._done: list[SignalTable] = []
+        self._usual_change = 0.0
+
+    def add(self, frame: av.VideoFrame) -> bool:
+        """Whether `frame` may be the first of a new shot, by a rule that lets more through than detection does."""
+        assert frame.pts is not None
+        assert frame.time_base is not None
+        self._time_base = frame.time_base
+        row = self._num_waiting
+        luma, blue, red = tiny_picture(frame)
+        before = self._chunk.luma[row - 1] if row else self._last.luma[0] if self._last else luma
+        chunk = self._chunk
+        chunk.pts[row], chunk.luma[row], chunk.chroma[row, 0], chunk.chroma[row, 1] = frame.pts, luma, blue, red
+        self._num_waiting += 1
+        if self._num_waiting == CHUNK_FRAMES:
+            self._flush()
+        return self._is_candidate(cv2.norm(luma, before, cv2.NORM_L1) / luma.size)
+
+    def finish(self) -> SignalTable:
+        """The signals of all frames; raises InputError if there were none."""
+        if self._num_waiting:
+            self._flush()
+        if not self._done:
+            raise InputError("there are no frames to find cuts in")
+        return _joined(self._done)
+
+    def _is_candidate(self, change: float) -> bool:
+        config, usual = self._config, self._usual_change
+        self._usual_change += _FORGET * (change - usual)
+        return change > config.candidate_change and change > config.candidate_ratio * usual
+
+    def _flush(self) -> None:
+        assert self._time_base is not None
+        chunk = self._chunk.rows(0, self._num_waiting)
+        before = self._last or chunk.rows(0, 1)
+        self._done.append(_signals(before, chunk, self._time_base))
+        self._last = chunk.rows(len(chunk.pts) - 1, len(chunk.pts)).copied()
+        self._num_waiting = 0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Chunk:
+    """Tiny pictures of successive frames."""
+
+    pts: Int64[np.ndarray, "t"]
+    luma: UInt8[np.ndarray, "t h w"]
+    chroma: UInt8[np.ndarray, "t 2 y x"]
+
+    @classmethod
+    def empty(cls, size: int) -> _Chunk:
+        return cls(np.empty(size, np.int64), np.empty((size, *LUMA), np.uint8), np.empty((size, 2, *CHROMA), np.uint8))
+
+    def rows(self, first: int, end: int) -> _Chunk:
+        return _Chunk(self.pts[first:end], self.luma[first:end], self.chroma[first:end])
+
+    def copied(self) -> _Chunk:
+        return _Chunk(self.pts.copy(), self.luma.copy(), self.chroma.copy())
+
+
+def _signals(before: _Chunk, chunk: _Chunk, time_base: Fraction) -> SignalTable:
+    """The rows of `chunk`, which follows the one frame of `before`."""
+    luma = np.concatenate([before.luma, chunk.luma]).astype(np.float32)
+    chroma = np.concatenate([before.chroma, chunk.chroma]).astype(np.float32)
+    edges = _edges(luma)
+    small = [_means(luma[1:], PICTURE), *(_means(chroma[1:, plane], PICTURE_CHROMA) for plane in (0, 1))]
+    return SignalTable(
+        time_base=time_base,
+        pts=chunk.pts.copy(),
+        luma_change=_change(luma),
+        chroma_change=_change(chroma),
+        edge_change=_change(edges),
+        pictures=np.concatenate(small, axis=1).round().astype(np.uint8),
+    )
+
+
+def _change(values: Float32[np.ndarray, "t ..."]) -> Column:
+    return np.abs(np.diff(values, axis=0)).reshape(len(values) - 1, -1).mean(axis=1)
+
+
+def _edges(luma: Float32[np.ndarray, "t h w"]) -> Float32[np.ndarray, "t y x"]:
+    """How steep the picture is, down and across."""
+    down, across = np.diff(luma, axis=1)[:, :, :-1], np.diff(luma, axis=2)[:, :-1]
+    return np.abs(down) + np.abs(across)
+
+
+def _means(values: Float32[np.ndarray, "t h w"], size: tuple[int, int]) -> Float32[np.ndarray, "t n"]:
+    """Each picture as the flat means of `size` blocks."""
+    rows, columns = size
+    t, h, w = values.shape
+    return values.reshape(t, rows, h // rows, columns, w // columns).mean(axis=(2, 4)).reshape(t, -1)
+
+
+def _joined(parts: list[SignalTable]) -> SignalTable:
+    def column(name: str) -> np.ndarray:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return SignalTable(
+        time_base=parts[0].time_base,
+        pts=column("pts"),
+        pictures=column("pictures"),
+        **{name: column(name) for name in CHANGES},
+    )
