@@ -1,0 +1,115 @@
+"""Models of transformers in folders or in the hub's cache; the hub itself is asked only by `download_model`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from transformers import PreTrainedModel
+
+from videoldm.core.errors import InputError
+from videoldm.curation.annotators.annotator import Missing
+from videoldm.curation.annotators.config import LocalModel
+from videoldm.inference.precision import DTYPES
+
+T = TypeVar("T")
+
+FILES = ("*.json", "*.jinja", "*.txt", "*.model", "model*.safetensors")
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+class MissingModelError(InputError):
+    """A model is not on this machine; what needs it has no values until it is."""
+
+
+def model_folder(name: str) -> Path:
+    """The folder of a model, which is one or is the hub's cache of `owner/model`; no network is used.
+
+    Raises MissingModelError if the cache does not have its weights, InputError if `name` is neither.
+    """
+    if (folder := Path(name)).is_dir():
+        return folder
+    if not _HUB_NAME.fullmatch(name):
+        raise InputError(f"{name}: does not exist, it should be the folder of a model or a name on the hub")
+    try:
+        found = Path(snapshot_download(name, local_files_only=True))
+    except LocalEntryNotFoundError:
+        raise MissingModelError(_how_to_get(name)) from None
+    if not any(found.glob("model*.safetensors")):
+        raise MissingModelError(_how_to_get(name))
+    return found
+
+
+def download_model(name: str) -> Path:
+    """The folder of a model, fetched from the hub if it is not there yet; raises InputError if that fails."""
+    try:
+        return model_folder(name)
+    except MissingModelError:
+        pass
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(FILES)))
+    except (HfHubHTTPError, LocalEntryNotFoundError) as error:
+        raise InputError(f"{name}: cannot be fetched from the hub: {_first_line(error)}") from None
+
+
+def unless_missing(load: Callable[[], T]) -> T | Missing:
+    """What `load` gives, or why it cannot for now."""
+    try:
+        return load()
+    except MissingModelError as error:
+        return Missing(str(error), may_come_later=True)
+
+
+def load_pretrained(auto_class: Any, config: LocalModel) -> Any:
+    """The model of `config`, frozen, on its device; raises InputError unless all its weights are in its files."""
+    folder = model_folder(config.model)
+    try:
+        model, report = auto_class.from_pretrained(
+            folder,
+            dtype=DTYPES[config.precision],
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        raise InputError(f"{config.model}: cannot be read as a model: {_first_line(error)}") from None
+    if lacking := sorted(report["missing_keys"]):
+        raise InputError(f"{config.model}: its files lack {len(lacking)} weights, {lacking[0]} the first")
+    assert isinstance(model, PreTrainedModel)
+    return model.requires_grad_(False).eval().to(config.device)  # pyright: ignore[reportArgumentType]
+
+
+def load_processor(auto_class: Any, config: LocalModel, **options: Any) -> Any:
+    """What prepares the inputs of the model of `config`; raises InputError if its files are missing or broken."""
+    folder = model_folder(config.model)
+    try:
+        return auto_class.from_pretrained(folder, local_files_only=True, **options)
+    except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
+        kind = auto_class.__name__.removeprefix("Auto")
+        raise InputError(f"{config.model}: has no {kind} that can be read: {_first_line(error)}") from None
+
+
+@contextmanager
+def fixed_threads(config: LocalModel) -> Generator[None]:
+    """Within the context torch computes with the threads of `config`, and without gradients."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(config.num_threads)
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _how_to_get(name: str) -> str:
+    return f"the model {name} is not on this machine: fetch it with `hf download {name}` or name a folder"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
