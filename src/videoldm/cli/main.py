@@ -17,6 +17,7 @@ from videoldm.core.errors import ExitCode, InputError, SomeItemsFailed, exit_cod
 # Each verb is the VERB of the module of its name. Nothing heavy is imported before the verb is known.
 SUMMARIES = {
     "generate": "make clips from pictures or a sentence",
+    "curate": "turn raw videos into a dataset of annotated clips",
     "train": "train a model by a recipe",
     "bench": "time our networks beside those of diffusers",
     "convert": "write a published checkpoint in another layout",

@@ -39,6 +39,8 @@ SOURCES = pa.schema(
         *SPAN,
         ("num_frames", pa.int64()),
         ("num_audio_streams", pa.int32()),
+        # Where something is broken: from the end of the last frame before it to the first one after it.
+        ("gaps", pa.list_(pa.list_(pa.int64()))),
         # What a list of inputs says of it: captions, licence, origin.
         ("metadata", pa.map_(pa.string(), pa.string())),
     ]
@@ -57,7 +59,7 @@ TRANSITIONS = pa.schema(
         ("score", pa.float32()),
     ]
 )
-TRANSITION_KINDS = ("cut", "fade_out", "fade_in", "dissolve", "flash")
+TRANSITION_KINDS = ("cut", "fade_out", "fade_in", "dissolve", "flash", "damage")
 
 CLIPS = pa.schema(
     [
@@ -89,8 +91,13 @@ SIDECARS = pa.schema(
     ]
 )
 
-ANNOTATION_KEY = (("clip_id", pa.string()), ("missing", pa.string()))
-"""Of every annotation: whose it is, and why its values are null if they are."""
+ANNOTATION_KEY = (
+    ("clip_id", pa.string()),
+    # Why the values are null, if they are, and whether another run tries again.
+    ("missing", pa.string()),
+    ("may_come_later", pa.bool_()),
+)
+"""Of every annotation."""
 
 
 def annotation_schema(columns: pa.Schema) -> pa.Schema:

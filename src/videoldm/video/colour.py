@@ -54,12 +54,17 @@ def usual_matrix(width: int, height: int) -> int:
     return int(Colorspace.ITU709 if width >= 1280 or height > 576 else Colorspace.ITU601)
 
 
+def source_matrix(frame: VideoFrame) -> int:
+    """The YCbCr matrix of a decoded frame, by its tag or by its size."""
+    is_tagged = int(frame.colorspace) != _UNSPECIFIED
+    return int(frame.colorspace) if is_tagged else usual_matrix(frame.width, frame.height)
+
+
 def to_rgb(frame: VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
     """The frame as RGB 0..255 by its own tags; transparency is dropped, HDR is not tone-mapped."""
-    is_tagged = int(frame.colorspace) != _UNSPECIFIED
     return frame.to_ndarray(
         format="rgb24",
-        src_colorspace=frame.colorspace if is_tagged else usual_matrix(frame.width, frame.height),
+        src_colorspace=source_matrix(frame),
         src_color_range=frame.color_range,
         dst_color_range=ColorRange.JPEG,
         interpolation=_EXACT,

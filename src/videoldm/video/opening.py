@@ -35,8 +35,15 @@ def open_video(path: str | Path) -> Generator[tuple[InputContainer, tuple[VideoS
 
     Raises InputError if the file is missing, empty, cut off, without video or not a video at all.
     """
+    check_whole(path)
+    with open_damaged(path) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def open_damaged(path: str | Path) -> Generator[tuple[InputContainer, tuple[VideoStream, ...]]]:
+    """As `open_video`, also of a file that is cut off after its start."""
     found = existing_file(path, kind=_KIND)
-    _check_whole(found)
     try:
         # Absolute, so that a name such as "concat:a" is never taken for a protocol.
         container = av.open(os.fspath(found.absolute()), container_options=_OPTIONS)
@@ -80,10 +87,11 @@ def _why_not_opened(path: Path, error: Exception) -> str:
     return f"is not {_KIND}, or is broken at its start"
 
 
-def _check_whole(path: Path) -> None:
-    """Refuse a file that ends before the place where its own headers say that it does."""
-    actual = path.stat().st_size
-    expected = _declared_size(path, actual)
+def check_whole(path: str | Path) -> None:
+    """Raise InputError for a file that ends before the place where its own headers say that it does."""
+    found = existing_file(path, kind=_KIND)
+    actual = found.stat().st_size
+    expected = _declared_size(found, actual)
     if expected is not None and expected > actual:
         raise InputError(f"{path}: is cut off: it has {actual} of at least {expected} bytes")
 

@@ -63,7 +63,10 @@ Values = Mapping[str, Any] | Missing
 
 
 class Annotator(Protocol):
-    """Loaded once a worker; a clip's values do not depend on the others of its batch."""
+    """Made from its config, once a worker; a clip's values do not depend on the others of its batch.
+
+    Making one is cheap and finds nothing missing: models load with the first clips.
+    """
 
     @property
     def columns(self) -> pa.Schema:

@@ -57,3 +57,7 @@ class EmbeddingsConfig(AnnotatorConfig):
     clip: ClipModelConfig = ClipModelConfig()
     stored_as: Literal["float16", "float32"] = "float16"
     """float16 keeps cosines to about 1e-4."""
+
+
+AnnotationConfig = EmbeddingsConfig
+"""All annotations."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Float32
 
 from videoldm.curation.cuts.config import CutConfig
 from videoldm.curation.cuts.signals import SignalTable
 
 
-def cut_scores(signals: SignalTable, config: CutConfig) -> Float32[np.ndarray, "t"]:
+def cut_scores(signals: SignalTable, config: CutConfig) -> Float32[np.ndarray, t]:
     """For each frame from 0 to 1 how surely it begins a new shot; 0 where it does not."""
     change = signals.luma_change + signals.chroma_change
     around = _around(signals, change, config)

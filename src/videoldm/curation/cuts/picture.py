@@ -65,7 +65,7 @@ def _is_full_range(frame: av.VideoFrame) -> bool:
 
 
 @functools.cache
-def _to_full_range(is_full_range: bool) -> tuple[UInt8[np.ndarray, "256"], UInt8[np.ndarray, "256"]]:
+def _to_full_range(is_full_range: bool) -> tuple[UInt8[np.ndarray, 256], UInt8[np.ndarray, 256]]:
     """What luma and chroma levels become: limited range is 16..235 for luma and 16..240 for chroma."""
     levels = np.arange(256)
     if is_full_range:

@@ -13,7 +13,7 @@ from jaxtyping import Float32, Int64, UInt8
 
 from videoldm.core.errors import InputError
 from videoldm.curation.cuts.config import CutConfig
-from videoldm.curation.cuts.picture import CHROMA, LUMA, Plane, tiny_picture
+from videoldm.curation.cuts.picture import CHROMA, LUMA, tiny_picture
 
 CHUNK_FRAMES = 256
 PICTURE = (9, 16)
@@ -36,7 +36,7 @@ class SignalTable:
     """
 
     time_base: Fraction
-    pts: Int64[np.ndarray, "t"]
+    pts: Int64[np.ndarray, t]
     luma_change: Column
     chroma_change: Column
     edge_change: Column
@@ -123,7 +123,7 @@ class CutSignals:
 class _Chunk:
     """Tiny pictures of successive frames."""
 
-    pts: Int64[np.ndarray, "t"]
+    pts: Int64[np.ndarray, t]
     luma: UInt8[np.ndarray, "t h w"]
     chroma: UInt8[np.ndarray, "t 2 y x"]
 

@@ -1,0 +1,44 @@
+"""`videoldm curate VERB ...`: finds the verb of curation and imports its module only."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+
+from videoldm.cli.options import closest
+from videoldm.core.errors import InputError
+
+# Each is the VERB of the module of its name in videoldm.cli.curation.
+SUMMARIES = {
+    "run": "find cuts and clips in raw videos, and annotate them",
+    "status": "what is done and what is missing",
+}
+
+HELP = f"""usage: videoldm curate VERB ...
+
+{chr(10).join(f"  {name:<15}{summary}" for name, summary in SUMMARIES.items())}
+
+  videoldm curate VERB --help   the options of a verb, with examples
+
+examples:
+  videoldm curate run raw/ -o dataset/
+  videoldm curate status dataset/
+"""
+
+
+def curate(words: Sequence[str]) -> None:
+    """Do what the words after `curate` say."""
+    match words:
+        case []:
+            raise InputError(f"curate: a verb is missing: give {', '.join(SUMMARIES)} or --help")
+        case ["--help" | "-h" | "help", *_]:
+            print(HELP, end="")
+        case [verb, *rest] if verb in SUMMARIES:
+            importlib.import_module(f"videoldm.cli.curation.{verb.replace('-', '_')}").VERB(rest)
+        case _:
+            close = closest(words[0], list(SUMMARIES))
+            hint = f"did you mean {' or '.join(close)}?" if close else f"the verbs are {', '.join(SUMMARIES)}"
+            raise InputError(f"curate: {words[0]!r} is no verb, {hint}")
+
+
+VERB = curate

@@ -1,0 +1,1 @@
+"""The verbs of `videoldm curate`, one thin file each."""

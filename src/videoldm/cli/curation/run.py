@@ -1,0 +1,101 @@
+"""`videoldm curate run`: from raw videos to a dataset."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from pydantic import PositiveInt
+
+from videoldm.cli.options import OPTIONS, Verb
+from videoldm.core.config import Config, from_yaml, to_yaml
+from videoldm.core.errors import InputError, Interrupted, SomeItemsFailed
+from videoldm.core.input_file import existing_file
+from videoldm.curation.config import CurationConfig
+
+DESCRIPTION = """Find the cuts and clips of raw videos, and annotate the clips.
+
+Inputs are files, folders, patterns in quotes, or lists (.csv, .parquet) with a column `path`; the other columns of
+a list, such as caption and licence, stay with the videos. Nothing is copied: clips stay where they are in their
+source until `videoldm curate export`. The same command goes on after an interruption, and does only what is missing.
+
+examples:
+  videoldm curate run raw/ -o dataset/
+  videoldm curate run "raw/**/*.mp4" holiday.mov -o dataset/ --workers 8
+  videoldm curate run videos.csv -o dataset/ --executor ray
+  videoldm curate run raw/ --print-config > mine.yaml
+  videoldm curate run raw/ -o dataset/ --config mine.yaml
+"""
+STATES_THAT_FAILED = ("refused", "quarantined", "damaged")
+
+
+class CurateRunOptions(Config):
+    """What is curated, how, and where it goes."""
+
+    model_config = OPTIONS
+
+    inputs: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="INPUT")]] = ()
+    """Files, folders, patterns or lists."""
+    output: Annotated[str, tyro.conf.arg(aliases=["-o"], metavar="FOLDER")] = "dataset"
+    """Folder of the dataset, new or one that goes on."""
+    config: Annotated[str | None, tyro.conf.arg(metavar="FILE.yaml")] = None
+    """Configuration as --print-config writes it; without it, the defaults."""
+    executor: Literal["local", "ray"] = "local"
+    """Processes of this machine, or a Ray cluster."""
+    address: str | None = None
+    """Of the Ray cluster; without it, one is started on this machine."""
+    workers: PositiveInt | None = None
+    """How many pieces of work at a time; without it, one a core."""
+    print_config: bool = False
+    """Print the complete configuration as YAML instead of curating."""
+    json_: Annotated[bool, tyro.conf.arg(name="json")] = False
+    """Print one JSON object instead of lines for people."""
+
+
+def run(options: CurateRunOptions) -> None:
+    """Print the configuration, or curate."""
+    config = CurationConfig() if options.config is None else _read(options.config)
+    if options.print_config:
+        print(to_yaml(config), end="")
+        return
+    if not options.inputs:
+        raise InputError("curate run: an input is missing: give files, folders, patterns or lists")
+    if options.address is not None and options.executor != "ray":
+        raise InputError("--address is for --executor ray, leave it out or give both")
+    curate(options, config)
+
+
+def curate(options: CurateRunOptions, config: CurationConfig) -> None:
+    """Run, and tell what came of it; raises SomeItemsFailed if some inputs gave nothing, or not all."""
+    from videoldm.curation.executors.choose import executor_named
+    from videoldm.curation.inputs import find_inputs
+    from videoldm.curation.run import Run
+    from videoldm.curation.store.dataset import Dataset
+    from videoldm.curation.summary import summarise
+
+    inputs = find_inputs(options.inputs)
+    dataset = Dataset.create(options.output)
+    with dataset.locked():
+        try:
+            with executor_named(options.executor, num_workers=options.workers, address=options.address) as executor:
+                Run(dataset, config, executor)(inputs)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted; the same command goes on where it stopped") from None
+    summary = summarise(dataset)
+    print(json.dumps(summary.as_json()) if options.json_ else summary.as_text())
+    named = {one.path for one in inputs}
+    problems = [(path, reason) for path, state, reason in summary.problems if path in named]
+    if len(problems) == len(named) and not any(state == "damaged" for _, state, _ in summary.problems):
+        raise InputError("no input is a usable video:\n" + "\n".join(f"  {path}: {why}" for path, why in problems))
+    if problems:
+        raise SomeItemsFailed(problems, num_items=len(named))
+
+
+def _read(name: str) -> CurationConfig:
+    path = existing_file(Path(name), kind="a YAML file")
+    return from_yaml(CurationConfig, path.read_text(encoding="utf-8"), source=name)
+
+
+VERB = Verb(name="curate run", options=CurateRunOptions, run=run, description=DESCRIPTION, rest="inputs")

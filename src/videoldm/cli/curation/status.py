@@ -1,0 +1,48 @@
+"""`videoldm curate status`: what is done and what is missing."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import tyro
+
+from videoldm.cli.options import OPTIONS, Verb
+from videoldm.core.config import Config
+
+DESCRIPTION = """Tell how far a dataset is: its inputs by state, its clips, and what each annotation lacks and why.
+
+examples:
+  videoldm curate status dataset/
+  videoldm curate status dataset/ --json
+"""
+
+
+class CurateStatusOptions(Config):
+    """Which dataset."""
+
+    model_config = OPTIONS
+
+    dataset: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="DATASET")]]
+    """Folder of the dataset."""
+    json_: Annotated[bool, tyro.conf.arg(name="json")] = False
+    """Print one JSON object instead of lines for people."""
+
+
+def run(options: CurateStatusOptions) -> None:
+    """Read and print."""
+    from videoldm.curation.store.dataset import Dataset
+    from videoldm.curation.summary import summarise
+
+    summary = summarise(Dataset.open(options.dataset))
+    if options.json_:
+        print(json.dumps(summary.as_json()))
+        return
+    print(summary.as_text())
+    for path, state, reason in summary.problems:
+        print(f"  {path}: {state}: {reason}")
+
+
+VERB = Verb(
+    name="curate status", options=CurateStatusOptions, run=run, description=DESCRIPTION, positional=("dataset",)
+)

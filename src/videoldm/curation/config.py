@@ -1,0 +1,65 @@
+"""Everything that can be chosen about curation; torch-free."""
+
+from __future__ import annotations
+
+from pydantic import Field, PositiveInt, model_validator
+
+from videoldm.core.config import Config
+from videoldm.core.numbers import NonNegative, Positive
+from videoldm.curation.annotators.config import AnnotationConfig
+from videoldm.curation.cuts.config import CutConfig
+from videoldm.curation.executors.config import Limits
+
+
+class SidecarConfig(Config):
+    """The small frames that annotators see."""
+
+    every_s: Positive = 0.5
+    """A frame is kept in each such interval."""
+    short_side: PositiveInt = 360
+    """In pixels, at most."""
+    jpeg_quality: int = Field(default=90, ge=1, le=100)
+    max_edges_per_s: Positive = 4.0
+    """At most as many candidates for a cut have the frames on either side kept."""
+
+
+class ClipConfig(Config):
+    """Which spans become clips."""
+
+    min_s: NonNegative = 2.0
+    """Shorter ones are left out."""
+    max_s: Positive = 60.0
+    """Longer ones are divided into equal parts."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> ClipConfig:
+        if self.max_s < 2 * self.min_s:
+            raise ValueError(f"max_s is {self.max_s}, it should be at least twice min_s, which is {self.min_s}")
+        return self
+
+
+class CurationConfig(Config):
+    """One way of making a dataset."""
+
+    batch_size: PositiveInt = 64
+    """Inputs that share their parts of the tables."""
+    sidecar: SidecarConfig = SidecarConfig()
+    cuts: CutConfig = CutConfig()
+    clips: ClipConfig = ClipConfig()
+    decode_limits: Limits = Limits()
+    """Of decoding one source."""
+    annotations: tuple[AnnotationConfig, ...] = ()
+    """In this order; each after those that it needs."""
+    annotate_limits: Limits = Limits(memory_gib=16.0)
+    """Of one annotation of some clips."""
+
+    @model_validator(mode="after")
+    def _are_in_order(self) -> CurationConfig:
+        before: list[str] = []
+        for one in self.annotations:
+            lacking = [name for name in one.needs if name not in before]
+            if one.name in before or lacking:
+                what = f"needs {', '.join(lacking)} before it" if lacking else "is there twice"
+                raise ValueError(f"annotations: {one.name} {what}")
+            before.append(one.name)
+        return self

@@ -1,0 +1,27 @@
+"""What every executor is: tasks go in, results come out as they are done, and no failure stops the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from videoldm.curation.executors.config import Limits
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A piece of work without a result: its process crashed, hung, grew too large, or raised an error."""
+
+    reason: str
+
+
+class Executor(Protocol):
+    """Runs a function of a module on tasks, each in a process that it may take down."""
+
+    def run(self, function: Callable[[T], R], tasks: Sequence[T], limits: Limits) -> Iterator[tuple[int, R | Stopped]]:
+        """The place of each task in `tasks` with its result, in the order in which they are done."""
+        ...

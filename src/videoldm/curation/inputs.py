@@ -1,0 +1,119 @@
+"""Which files are to be curated: named one by one, in folders, by patterns, or in a list with what is known of them."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from videoldm.core.errors import InputError
+from videoldm.core.input_file import existing_file
+
+LISTS = (".csv", ".parquet")
+PATH_COLUMN = "path"
+ENDINGS = frozenset(
+    [
+        ".3gp",
+        ".avi",
+        ".flv",
+        ".gif",
+        ".m2ts",
+        ".m4v",
+        ".mkv",
+        ".mov",
+        ".mp4",
+        ".mpeg",
+        ".mpg",
+        ".mts",
+        ".mxf",
+        ".obu",
+        ".ogv",
+        ".ts",
+        ".vob",
+        ".webm",
+        ".wmv",
+        ".y4m",
+    ]
+)
+"""What is taken for a video in a folder; a file that is named itself may have any ending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A file as it was named, and what a list says of it."""
+
+    path: str
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def find_inputs(names: Sequence[str]) -> list[Input]:
+    """The files that `names` mean: files, folders (with all below them), patterns, and lists (CSV or Parquet).
+
+    A list has a column `path`, relative to the list's own folder; its other columns are metadata. Each file comes once,
+    in the order of first mention, folders and patterns sorted. Raises InputError for a name that means nothing.
+    """
+    found: dict[str, Input] = {}
+    for name in names:
+        for entry in _inputs_of(name):
+            found.setdefault(entry.path, entry)
+    if not found:
+        raise InputError(f"{', '.join(names)}: no video in it, endings looked for are {' '.join(sorted(ENDINGS))}")
+    return list(found.values())
+
+
+def _inputs_of(name: str) -> Iterator[Input]:
+    path = Path(name)
+    if path.is_dir():
+        yield from (Input(str(file)) for file in _below(path))
+    elif path.suffix.lower() in LISTS:
+        yield from _listed(existing_file(path, kind="a list of videos"))
+    elif path.exists() or path.is_symlink():
+        yield Input(name)
+    elif glob.has_magic(name):
+        matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
+        if not matches:
+            raise InputError(f"{name}: no file has such a name")
+        yield from (Input(match) for match in matches if Path(match).is_file())
+    else:
+        raise InputError(
+            f"{name}: does not exist, it should be a video, a folder, a pattern or a list (.csv, .parquet)"
+        )
+
+
+def _below(folder: Path) -> list[Path]:
+    """Videos in the folder and the folders in it, without hidden ones."""
+    found: list[Path] = []
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(root, name) for name in sorted(files) if name[0] != "." and Path(name).suffix.lower() in ENDINGS]
+    return found
+
+
+def _listed(path: Path) -> Iterator[Input]:
+    for number, row in enumerate(_rows(path), start=1):
+        name = row.pop(PATH_COLUMN, None)
+        if not name:
+            raise InputError(f"{path}, row {number}: has no {PATH_COLUMN!r}, a list needs a column of that name")
+        yield Input(str(path.parent / name), row)
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    if path.suffix.lower() == ".parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            rows = pq.read_table(path).to_pylist()
+        except pa.ArrowInvalid as error:
+            raise InputError(f"{path}: cannot be read as Parquet: {error}") from None
+        yield from ({key: str(value) for key, value in row.items() if value is not None} for row in rows)
+        return
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        for row in csv.DictReader(text.splitlines(), strict=True):
+            yield {key: value for key, value in row.items() if key and value}
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read as CSV: {error}") from None

@@ -1,0 +1,170 @@
+"""A whole run: from inputs to a dataset with all annotations; does what is missing and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from videoldm.core.errors import InputError
+from videoldm.core.progress import progress
+from videoldm.curation.annotators.config import AnnotationConfig
+from videoldm.curation.config import CurationConfig
+from videoldm.curation.executors.executor import Executor, Stopped
+from videoldm.curation.inputs import Input
+from videoldm.curation.stages.annotate import AnnotateTask, annotate, missing_rows
+from videoldm.curation.stages.clips import ClipsTask, make_clips
+from videoldm.curation.stages.collect import Parts, collect, is_owner
+from videoldm.curation.stages.hashing import look_at
+from videoldm.curation.stages.scan import ScanTask, scan, write_row
+from videoldm.curation.stages.scanned import is_scanned
+from videoldm.curation.store.batches import Batch, Entry, new_batches, owners, read_batches, write_batch
+from videoldm.curation.store.dataset import Dataset
+from videoldm.curation.store.hashes import Hashes
+from videoldm.curation.store.parts import is_made_from, read_part, write_part
+
+CLIPS_PER_TASK = 64
+"""Of one annotation, between two looks at the disk."""
+
+
+class Run:
+    """One run on a dataset that nobody else writes to."""
+
+    def __init__(self, dataset: Dataset, config: CurationConfig, executor: Executor) -> None:
+        self._dataset = dataset
+        self._config = config
+        self._executor = executor
+        self._hashes = Hashes.of(config)
+        self._tables = {name: dataset.table(name, one) for name, one in self._hashes.tables.items()}
+        self._annotations = {name: dataset.annotation(name, one) for name, one in self._hashes.annotations.items()}
+
+    def __call__(self, inputs: Sequence[Input]) -> None:
+        """Everything, in order."""
+        batches = self.read(inputs)
+        owner = owners(batches)
+        digests = {batch.number: _digest(batch, owner) for batch in batches}
+        self._dataset.set_current(self._hashes.tables, self._hashes.annotations)
+        self.decode(batches, owner, digests)
+        self.make_clips(batches, digests)
+        for config in self._config.annotations:
+            self.annotate(config, batches)
+
+    def read(self, inputs: Sequence[Input]) -> list[Batch]:
+        """All batches, new inputs among them, with files that have changed looked at again."""
+        known = read_batches(self._dataset.batches)
+        fresh = new_batches(known, inputs, self._config.batch_size)
+        entries = [entry for batch in known for entry in batch.entries if not entry.is_as_it_was()]
+        entries += [entry for batch in fresh for entry in batch.entries]
+        seen: dict[str, Entry] = {}
+        with progress("Reading files", len(entries)) as advance:
+            for place, result in self._executor.run(look_at, entries, self._config.decode_limits):
+                entry = entries[place]
+                stopped = {"source_id": None, "reason": result.reason} if isinstance(result, Stopped) else {}
+                seen[entry.path] = entry.model_copy(update=stopped) if isinstance(result, Stopped) else result
+                advance()
+        for batch in [*known, *fresh]:
+            renewed = Batch(number=batch.number, entries=tuple(seen.get(entry.path, entry) for entry in batch.entries))
+            if renewed != batch or batch in fresh:
+                write_batch(self._dataset.batches, renewed)
+        return read_batches(self._dataset.batches)
+
+    def decode(self, batches: Sequence[Batch], owner: Mapping[str, str], digests: Mapping[int, str]) -> None:
+        """Decode each source once; what was decoded before is not decoded again."""
+        unfinished = [batch for batch in batches if not is_made_from(self._parts(batch).sources, digests[batch.number])]
+        tasks = [task for batch in unfinished for task in self._scan_tasks(batch, owner)]
+        with progress("Decoding", len(tasks)) as advance:
+            for place, result in self._executor.run(scan, tasks, self._config.decode_limits):
+                if isinstance(result, Stopped):
+                    write_row(tasks[place].folder, {"state": "quarantined", "reason": result.reason})
+                advance()
+        for batch in unfinished:
+            collect(batch, owner, self._scanned, self._parts(batch), digest=digests[batch.number])
+
+    def make_clips(self, batches: Sequence[Batch], digests: Mapping[int, str]) -> None:
+        """Find the cuts and clips of batches that have none yet."""
+        tasks = [
+            ClipsTask(
+                **{name: table.part(batch.number) for name, table in self._tables.items()},
+                digest=digests[batch.number],
+                cuts=self._config.cuts,
+                config=self._config.clips,
+            )
+            for batch in batches
+            if not is_made_from(self._tables["clips"].part(batch.number), digests[batch.number])
+        ]
+        with progress("Finding cuts", len(tasks)) as advance:
+            for place, result in self._executor.run(make_clips, tasks, self._config.decode_limits):
+                if isinstance(result, Stopped):
+                    raise InputError(f"{tasks[place].signals}: no cuts can be found in it: {result.reason}")
+                advance()
+
+    def annotate(self, config: AnnotationConfig, batches: Sequence[Batch]) -> None:
+        """Make one annotation for the clips that lack it, or lack a value that may have come by now."""
+        tasks = [task for batch in batches for task in self._annotate_tasks(config, batch)]
+        with progress(config.name, sum(len(task.clip_ids) for task in tasks)) as advance:
+            for place, result in self._executor.run(annotate, tasks, self._config.annotate_limits):
+                task = tasks[place]
+                rows = missing_rows(task, result.reason) if isinstance(result, Stopped) else result
+                _merge(self._annotations[config.name].folder / task.clips.name, rows, clip_ids(task.clips))
+                advance(len(task.clip_ids))
+
+    def _parts(self, batch: Batch) -> Parts:
+        return Parts(**{name: self._tables[name].part(batch.number) for name in ("sources", "signals", "sidecars")})
+
+    def _scanned(self, source_id: str) -> Path:
+        return self._dataset.work / self._hashes.tables["sources"] / source_id
+
+    def _scan_tasks(self, batch: Batch, owner: Mapping[str, str]) -> Iterator[ScanTask]:
+        before = self._parts(batch).decoded()
+        for entry in batch.entries:
+            if entry.source_id is None or not is_owner(entry, owner) or entry.source_id in before:
+                continue
+            folder = self._scanned(entry.source_id)
+            if not is_scanned(folder):
+                yield ScanTask(entry, folder, self._config.sidecar, self._config.cuts)
+
+    def _annotate_tasks(self, config: AnnotationConfig, batch: Batch) -> Iterator[AnnotateTask]:
+        clips = self._tables["clips"].part(batch.number)
+        part = self._annotations[config.name].part(batch.number)
+        settled = _settled(part)
+        wanted = [clip_id for clip_id in clip_ids(clips) if clip_id not in settled]
+        for first in range(0, len(wanted), CLIPS_PER_TASK):
+            yield AnnotateTask(
+                clips=clips,
+                sources=self._tables["sources"].part(batch.number),
+                sidecars=self._tables["sidecars"].part(batch.number),
+                needs={name: self._annotations[name].part(batch.number) for name in config.needs},
+                clip_ids=tuple(wanted[first : first + CLIPS_PER_TASK]),
+                config=config,
+            )
+
+
+def clip_ids(part: Path) -> list[str]:
+    """The clips of a batch, in order."""
+    return read_part(part, ["clip_id"])["clip_id"].to_pylist()
+
+
+def _settled(part: Path) -> set[str]:
+    """The clips whose row in an annotation's part is there to stay."""
+    if not part.exists():
+        return set()
+    rows = read_part(part, ["clip_id", "may_come_later"])
+    return set(rows.filter(~pc.field("may_come_later"))["clip_id"].to_pylist())
+
+
+def _merge(part: Path, rows: pa.Table, order: Sequence[str]) -> None:
+    """Add rows to an annotation's part, in place of older ones of the same clips, in the order of the clips."""
+    if part.exists():
+        renewed = pc.field("clip_id").isin(rows["clip_id"].to_pylist())
+        rows = pa.concat_tables([rows, read_part(part).cast(rows.schema).filter(~renewed)])
+    place = {clip_id: number for number, clip_id in enumerate(rows["clip_id"].to_pylist())}
+    write_part(part, rows.take([place[clip_id] for clip_id in order if clip_id in place]), rows.schema)
+
+
+def _digest(batch: Batch, owner: Mapping[str, str]) -> str:
+    """Of everything about a batch's inputs that shows in its tables."""
+    lines = [f"{entry.model_dump_json()} {owner.get(entry.source_id or '')}" for entry in batch.entries]
+    return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()

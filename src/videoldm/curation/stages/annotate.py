@@ -1,0 +1,125 @@
+"""From kept frames to the rows of one annotation."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from videoldm.core.errors import InputError
+from videoldm.curation.annotators.annotator import Annotator, ClipFrames, KeptFrame, Missing, Values
+from videoldm.curation.annotators.registry import AnnotationConfig, make
+from videoldm.curation.sidecar import decode_frame
+from videoldm.curation.store.parts import read_part
+from videoldm.dataset.tables import annotation_schema
+
+
+@dataclass(frozen=True)
+class AnnotateTask:
+    """Some clips of a batch, and the batch's parts."""
+
+    clips: Path
+    sources: Path
+    sidecars: Path
+    needs: Mapping[str, Path]
+    """Parts of the annotations that the annotator reads."""
+    clip_ids: tuple[str, ...]
+    config: AnnotationConfig
+
+
+def annotate(task: AnnotateTask) -> pa.Table:
+    """One row a clip, in the order of `clip_ids`."""
+    try:
+        values = _made(task.config).annotate(frames_of(task))
+    except InputError as error:
+        return missing_rows(task, str(error))
+    return _table(task, values)
+
+
+def missing_rows(task: AnnotateTask, reason: str) -> pa.Table:
+    """Rows without values, as the annotator could not be loaded or was stopped."""
+    return _table(task, [Missing(reason, may_come_later=True)] * len(task.clip_ids))
+
+
+def frames_of(task: AnnotateTask) -> list[ClipFrames]:
+    """The clips as annotators see them."""
+    clips = {row["clip_id"]: row for row in _rows(task.clips, "clip_id", task.clip_ids)}
+    source_ids = {row["source_id"] for row in clips.values()}
+    metadata = {row["source_id"]: dict(row["metadata"] or ()) for row in _rows(task.sources, "source_id", source_ids)}
+    frames: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in _rows(task.sidecars, "source_id", source_ids):
+        frames[row["source_id"]].append(row)
+    needed = {
+        name: {row["clip_id"]: row for row in _rows(path, "clip_id", task.clip_ids)}
+        for name, path in task.needs.items()
+    }
+    return [
+        _clip_frames(
+            clips[clip_id],
+            frames[clips[clip_id]["source_id"]],
+            metadata[clips[clip_id]["source_id"]],
+            {name: rows[clip_id] for name, rows in needed.items() if clip_id in rows},
+        )
+        for clip_id in task.clip_ids
+    ]
+
+
+def _clip_frames(
+    clip: Mapping[str, Any],
+    frames: list[dict[str, Any]],
+    metadata: Mapping[str, str],
+    annotations: Mapping[str, Mapping[str, Any]],
+) -> ClipFrames:
+    return ClipFrames(
+        clip_id=clip["clip_id"],
+        time_base=Fraction(clip["time_base_num"], clip["time_base_den"]),
+        start_pts=clip["start_pts"],
+        end_pts=clip["end_pts"],
+        width=clip["width"],
+        height=clip["height"],
+        frames=[
+            KeptFrame(row["pts"], row["kind"] == "sampled", decode_frame(row["jpeg"]))
+            for row in frames
+            if clip["start_pts"] <= row["pts"] < clip["end_pts"]
+        ],
+        metadata=metadata,
+        annotations=annotations,
+    )
+
+
+def _table(task: AnnotateTask, values: Sequence[Values]) -> pa.Table:
+    rows = [_row(clip_id, one) for clip_id, one in zip(task.clip_ids, values, strict=True)]
+    return pa.Table.from_pylist(rows, schema=annotation_schema(_made(task.config).columns))
+
+
+def _row(clip_id: str, values: Values) -> dict[str, Any]:
+    if isinstance(values, Missing):
+        return {"clip_id": clip_id, "missing": values.reason, "may_come_later": values.may_come_later}
+    return {"clip_id": clip_id, "missing": None, "may_come_later": False, **values}
+
+
+def _rows(path: Path, column: str, wanted: Any) -> list[dict[str, Any]]:
+    return read_part(path).filter(pc.field(column).isin(sorted(wanted))).to_pylist()
+
+
+@dataclass
+class _Kept:
+    """The annotator made last: a worker works off one annotation after the other, so one model is enough to keep."""
+
+    config: AnnotationConfig | None = None
+    annotator: Annotator | None = None
+
+
+_KEPT = _Kept()
+
+
+def _made(config: AnnotationConfig) -> Annotator:
+    if _KEPT.annotator is None or config != _KEPT.config:
+        _KEPT.config, _KEPT.annotator = config, make(config)
+    return _KEPT.annotator

@@ -1,0 +1,100 @@
+"""From the folders that decoding left to the batch's parts: sources, signals and small frames."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from videoldm.core.files import atomic_file
+from videoldm.curation.stages.scanned import is_scanned, read_frames, read_row, read_signals
+from videoldm.curation.store.batches import Batch, Entry
+from videoldm.curation.store.parts import read_part, write_part
+from videoldm.dataset.tables import SOURCES
+
+FROM_INPUTS = ("path", "source_id", "size_bytes", "mtime_ns", "metadata")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Of one batch, what decoding fills."""
+
+    sources: Path
+    signals: Path
+    sidecars: Path
+
+    def decoded(self) -> dict[str, dict[str, Any]]:
+        """Rows of the sources that have been decoded, by their content."""
+        if not self.sources.exists():
+            return {}
+        rows = read_part(self.sources).to_pylist()
+        return {row["source_id"]: row for row in rows if row["source_id"] and row["state"] != "duplicate"}
+
+
+def collect(
+    batch: Batch, owners: Mapping[str, str], folder_of: Callable[[str], Path], parts: Parts, *, digest: str
+) -> None:
+    """Write the parts of a batch whose files are all decoded; the sources' part comes last and says that all is there.
+
+    `owners` tells which of several equal files counts, `folder_of` where the decode of a source left its folder; what
+    has none was decoded before and is taken over from the old parts.
+    """
+    before = parts.decoded()
+    owned = [entry.source_id for entry in batch.entries if entry.source_id is not None and is_owner(entry, owners)]
+    folders = {source: folder_of(source) for source in owned if is_scanned(folder_of(source))}
+    _write_tables(parts.signals, _tables(owned, folders, parts.signals, read_signals))
+    _write_tables(parts.sidecars, _tables(owned, folders, parts.sidecars, read_frames))
+    rows = {source: read_row(folders[source]) if source in folders else before[source] for source in owned}
+    write_part(parts.sources, [_row(entry, owners, rows) for entry in batch.entries], SOURCES, digest=digest)
+    for folder in folders.values():
+        shutil.rmtree(folder)
+
+
+def is_owner(entry: Entry, owners: Mapping[str, str]) -> bool:
+    """Whether the entry is the first with its content."""
+    return entry.source_id is not None and owners[entry.source_id] == entry.path
+
+
+def _row(entry: Entry, owners: Mapping[str, str], rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    if entry.source_id is None:
+        found: Mapping[str, Any] = {"state": "refused", "reason": entry.reason}
+    elif not is_owner(entry, owners):
+        found = {"state": "duplicate", "reason": f"has the same bytes as {owners[entry.source_id]}"}
+    else:
+        found = rows[entry.source_id]
+    return {**found, **{name: getattr(entry, name) for name in FROM_INPUTS}, "metadata": sorted(entry.metadata.items())}
+
+
+def _tables(
+    sources: list[str], folders: Mapping[str, Path], old: Path, read: Callable[[Path], pa.Table | None]
+) -> Iterator[pa.Table]:
+    """One table a source that has frames."""
+    for source in sources:
+        if source in folders:
+            table = read(folders[source])
+            if table is not None:
+                yield table
+        elif old.exists():
+            table = read_part(old).filter(pc.field("source_id") == source)
+            if len(table):
+                yield table
+
+
+def _write_tables(path: Path, tables: Iterator[pa.Table]) -> None:
+    """One group of rows a table, and only one of them in memory at a time."""
+    first = next(tables, None)
+    with atomic_file(path) as partial:
+        if first is None:
+            pq.write_table(pa.table({"source_id": pa.array([], pa.string())}), partial)
+            return
+        first = first.replace_schema_metadata(None)
+        with pq.ParquetWriter(partial, first.schema, compression="zstd") as writer:
+            writer.write_table(first)
+            for table in tables:
+                writer.write_table(table.cast(first.schema))

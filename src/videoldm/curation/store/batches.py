@@ -1,0 +1,76 @@
+"""Batches of inputs, the unit in which tables are written; a batch never changes its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from videoldm.core.config import Config
+from videoldm.core.files import write_text
+from videoldm.curation.inputs import Input
+
+
+class Entry(Config):
+    """A file as it was when it was read."""
+
+    path: str
+    size_bytes: int | None = None
+    mtime_ns: int | None = None
+    source_id: str | None = None
+    """The hash of its bytes; None if they cannot be read."""
+    reason: str | None = None
+    """Why they cannot."""
+    metadata: Mapping[str, str] = Field(default_factory=dict)
+
+    def is_as_it_was(self) -> bool:
+        """Whether size and time of the file are still those that were seen; so also of one that never could be read."""
+        return (self.size_bytes, self.mtime_ns) == stamp(self.path)
+
+
+class Batch(Config):
+    """Inputs that share their parts."""
+
+    number: int
+    entries: tuple[Entry, ...]
+
+
+def stamp(path: str) -> tuple[int | None, int | None]:
+    """Size and time of a file."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None, None
+    return status.st_size, status.st_mtime_ns
+
+
+def read_batches(folder: Path) -> list[Batch]:
+    """All batches of a dataset, in order."""
+    return [Batch.model_validate_json(path.read_text()) for path in sorted(folder.glob("*.json"))]
+
+
+def write_batch(folder: Path, batch: Batch) -> None:
+    """Write a batch in place of what was there."""
+    write_text(folder / f"{batch.number:05d}.json", batch.model_dump_json(indent=1))
+
+
+def new_batches(known: Sequence[Batch], inputs: Sequence[Input], size: int) -> list[Batch]:
+    """Batches for the inputs that are in none yet; nothing is read of them."""
+    taken = {entry.path for batch in known for entry in batch.entries}
+    entries = [Entry(path=one.path, metadata=dict(one.metadata)) for one in inputs if one.path not in taken]
+    first = len(known)
+    return [
+        Batch(number=first + number, entries=tuple(entries[start : start + size]))
+        for number, start in enumerate(range(0, len(entries), size))
+    ]
+
+
+def owners(batches: Sequence[Batch]) -> dict[str, str]:
+    """For each content the first path that has it."""
+    found: dict[str, str] = {}
+    for batch in batches:
+        for entry in batch.entries:
+            if entry.source_id is not None:
+                found.setdefault(entry.source_id, entry.path)
+    return found

@@ -1,0 +1,135 @@
+"""The folder of a dataset: what lies where in it, and that one run at a time writes to it.
+
+dataset.json                            format, and which tables are current
+batches/00000.json                      inputs, in the order in which they came
+TABLE/HASH/00000.parquet                one part a batch; HASH is that of everything that decides its values
+annotations/NAME/HASH/00000.parquet
+selections/NAME/v0001/                  what was chosen to train on
+work/                                   of a run that has not finished
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from videoldm.core.config import Config
+from videoldm.core.errors import InputError
+from videoldm.core.files import read_mapping, write_json
+from videoldm.curation.store.view import DatasetView
+
+FORMAT = 1
+INFO_FILE, LOCK_FILE = "dataset.json", "lock"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as one configuration makes it: a part for each batch."""
+
+    folder: Path
+
+    def part(self, batch: int) -> Path:
+        """Where the part of a batch lies, or would."""
+        return self.folder / f"{batch:05d}.parquet"
+
+    @property
+    def parts(self) -> list[Path]:
+        """All parts that there are."""
+        return sorted(self.folder.glob("*.parquet"))
+
+
+class Dataset:
+    """A dataset's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Dataset:
+        """One that exists; raises InputError if there is none, or one of another format."""
+        dataset = cls(Path(folder))
+        if not (dataset.folder / INFO_FILE).is_file():
+            raise InputError(f"{folder}: is no dataset, there is no {INFO_FILE} in it; videoldm curate run makes one")
+        found = dataset._info.get("format")
+        if found != FORMAT:
+            raise InputError(f"{folder}: is a dataset of format {found}, this program reads {FORMAT}")
+        return dataset
+
+    @classmethod
+    def create(cls, folder: str | Path) -> Dataset:
+        """One that exists, or a new one in an empty or missing folder."""
+        path = Path(folder)
+        if (path / INFO_FILE).exists():
+            return cls.open(path)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise InputError(f"{folder}: holds something else than a dataset, give an empty or a new folder")
+        write_json(path / INFO_FILE, {"format": FORMAT, "tables": {}, "annotations": {}})
+        return cls(path)
+
+    @contextlib.contextmanager
+    def locked(self) -> Generator[None]:
+        """Alone in this folder; raises InputError if another run is at work. A killed one leaves no lock."""
+        try:
+            with FileLock(self.folder / LOCK_FILE, blocking=False):
+                yield
+        except Timeout:
+            raise InputError(f"{self.folder}: another run is writing to this dataset, wait for it to end") from None
+
+    def table(self, name: str, config_hash: str) -> Table:
+        """A table as the configuration of that hash makes it."""
+        return Table(self.folder / name / config_hash)
+
+    def annotation(self, name: str, config_hash: str) -> Table:
+        """An annotation as the configuration of that hash makes it."""
+        return Table(self.folder / "annotations" / name / config_hash)
+
+    @property
+    def work(self) -> Path:
+        """Where a run keeps what no part holds yet."""
+        return self.folder / "work"
+
+    @property
+    def batches(self) -> Path:
+        """The folder of the batches."""
+        return self.folder / "batches"
+
+    def set_current(self, tables: Mapping[str, str], annotations: Mapping[str, str]) -> None:
+        """Say which configurations' tables are the dataset."""
+        write_json(
+            self.folder / INFO_FILE, {"format": FORMAT, "tables": dict(tables), "annotations": dict(annotations)}
+        )
+
+    def view(self) -> DatasetView:
+        """The current tables, for queries."""
+        info = read_mapping(self.folder / INFO_FILE)
+
+        def parts(name: str) -> list[Path]:
+            return self.table(name, info["tables"][name]).parts if name in info["tables"] else []
+
+        return DatasetView(
+            clips=parts("clips"),
+            sources=parts("sources"),
+            transitions=parts("transitions"),
+            sidecars=parts("sidecars"),
+            annotations={
+                name: self.annotation(name, config_hash).parts for name, config_hash in info["annotations"].items()
+            },
+        )
+
+    @cached_property
+    def _info(self) -> dict[str, Any]:
+        return read_mapping(self.folder / INFO_FILE)
+
+
+def config_hash(*parts: Config | Mapping[str, Any] | str) -> str:
+    """16 hexadecimal digits over everything that decides a table's values."""
+    lines = [json.dumps(part.model_dump(mode="json") if isinstance(part, Config) else part) for part in parts]
+    return hashlib.blake2b("\n".join(lines).encode(), digest_size=8).hexdigest()
