@@ -1,0 +1,1 @@
+"""What is in a dataset, for people: figures, histograms, pictures of clips."""

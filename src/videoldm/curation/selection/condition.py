@@ -1,0 +1,73 @@
+"""Conditions in SQL that users write: one expression, true or false for each clip, the same in every run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+
+from videoldm.core.errors import InputError
+from videoldm.curation.store.view import OpenDataset, explained, first_line, text
+
+# What a wrong query can cause, and a machine at its limits or a damaged file cannot.
+_WRONG_SQL = (
+    duckdb.ProgrammingError,
+    duckdb.DataError,
+    duckdb.NotSupportedError,
+    duckdb.InvalidInputException,
+    duckdb.PermissionException,
+)
+
+
+def check_condition(dataset: OpenDataset, sql: str) -> None:
+    """Raises InputError with one line unless `sql` can be the condition of a filter.
+
+    It may ask all tables of the dataset in subqueries; other files are out of reach of the connection. Nothing is
+    computed yet: a value that cannot be converted is found later, within `condition_explained`.
+    """
+    with condition_explained(sql):
+        duckdb.SQLExpression(sql)  # refuses all but one expression
+        unstable = _names_called(dataset, sql) & _unstable_names(dataset)
+        if unstable:
+            raise InputError(f"where {sql!r}: {min(unstable)} gives another result in each run")
+        types = dataset.types_of(f"SELECT (\n{sql}\n) FROM dataset WHERE (\n{sql}\n)")
+        if list(types.values()) != ["BOOLEAN"]:
+            raise InputError(f"where {sql!r}: is of the type {', '.join(types.values())}, it should be true or false")
+
+
+@contextmanager
+def condition_explained(sql: str) -> Generator[None]:
+    """Turn what DuckDB says of a wrong condition into one line."""
+    with explained():
+        try:
+            yield
+        except _WRONG_SQL as error:
+            raise InputError(f"where {sql!r}: {first_line(error)}") from None
+
+
+def _names_called(dataset: OpenDataset, sql: str) -> set[str]:
+    """Functions, and words alone, which may be functions too (`current_date`)."""
+    [(tree,)] = dataset.connection.execute(f"SELECT json_serialize_sql({text(f'SELECT ({sql}{chr(10)})')})").fetchall()
+    names: set[str] = set()
+    _collect_names(json.loads(tree), names)
+    return names - set(dataset.types())
+
+
+def _collect_names(node: Any, names: set[str]) -> None:
+    match node:
+        case {"function_name": str(name)} | {"column_names": [str(name)]}:
+            names.add(name.lower())
+        case _:
+            pass
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _collect_names(child, names)
+
+
+def _unstable_names(dataset: OpenDataset) -> set[str]:
+    rows = dataset.connection.execute(
+        "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'"
+    ).fetchall()
+    return {name for (name,) in rows}

@@ -1,0 +1,259 @@
+"""Filters over the whole, unfiltered dataset: what each of them drops alone, and what is left of all of them.
+
+The values that filters look at are joined once into the table `gathered`; all passes after that read this narrow table.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from videoldm.core.errors import InputError
+from videoldm.curation.selection.condition import check_condition, condition_explained
+from videoldm.curation.selection.config import AtMost, DropHighest, DropLowest, Filter, Selection, Where
+from videoldm.curation.selection.ranks import Batch, Rank, Ranked, values_at
+from videoldm.curation.selection.ties import nth_tied
+from videoldm.curation.store.view import OpenDataset, explained, quoted, text
+
+JUDGED = "judged"
+"""The view that is made: `clip_id`, and of filter i `value_i` and `passes_i`, null where the value is missing."""
+
+INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
+REALS = ("FLOAT", "DOUBLE")
+"""DuckDB's names of the types of numbers that can be ranked."""
+
+_GATHERED = "gathered"
+_ROWS_A_BATCH = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """Where a percentile lies: clips beyond `value` go, and of those with that value all up to `clip_id`."""
+
+    value: float | int
+    clip_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterCounts:
+    """What a filter does to all clips; those without a value are not among the dropped ones."""
+
+    label: str
+    num_dropped: int
+    num_missing: int
+    num_left: int
+    """After this filter alone."""
+    num_left_so_far: int
+    """After this filter and those before it."""
+    boundary: Boundary | None
+    """Of a percentile that drops any clip."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """Counts of a selection; the rows are in the view `judged` while the dataset is open."""
+
+    selection: Selection
+    num_clips: int
+    filters: tuple[FilterCounts, ...]
+    tables: tuple[str, ...]
+    """Those that the filters looked at."""
+
+    @property
+    def num_left(self) -> int:
+        """Clips that pass all filters."""
+        return self.filters[-1].num_left_so_far
+
+
+def judge(dataset: OpenDataset, selection: Selection) -> Judgement:
+    """Put every clip of the dataset through every filter.
+
+    Raises InputError for a name that there is not, a value that is no number or missing everywhere, wrong SQL, and for
+    tables in which clips appear twice.
+    """
+    with explained():
+        _gather(dataset, selection)
+        boundaries = _boundaries(dataset, selection)
+        passes = [
+            f"{_passes(index, rule, boundary)} AS passes_{index}"
+            for index, (rule, boundary) in enumerate(zip(selection.filters, boundaries, strict=True))
+        ]
+        dataset.connection.execute(f"CREATE OR REPLACE VIEW {JUDGED} AS SELECT *, {', '.join(passes)} FROM {_GATHERED}")
+        return _count(dataset, selection, boundaries)
+
+
+def kept(selection: Selection, num_filters: int | None = None) -> str:
+    """The condition on a row of `judged` that the first filters, by default all, keep it."""
+    missing = "true" if selection.keep_missing else "false"
+    count = len(selection.filters) if num_filters is None else num_filters
+    return " AND ".join(f"coalesce(passes_{index}, {missing})" for index in range(count))
+
+
+def _gather(dataset: OpenDataset, selection: Selection) -> None:
+    """Make the table of clip ids and values: the one join."""
+    types = dataset.types()
+    values = [f"{_looked_at(dataset, rule, types)} AS value_{i}" for i, rule in enumerate(selection.filters)]
+    with ExitStack() as stack:
+        for rule in selection.filters:
+            if isinstance(rule, Where):
+                stack.enter_context(condition_explained(rule.sql))
+        dataset.connection.execute(
+            f"CREATE OR REPLACE TABLE {_GATHERED} AS "
+            f"SELECT clip_id, {', '.join(values)} FROM ({dataset.wide(_tables(dataset, selection))}) AS dataset"
+        )
+    num_clips, num_rows = _row(dataset, f"SELECT (SELECT count(*) FROM clips), (SELECT count(*) FROM {_GATHERED})")
+    if num_clips == 0:
+        raise InputError("the dataset has no clips, there is nothing to select from")
+    if num_rows != num_clips:
+        raise InputError(f"{num_clips} clips have {num_rows} rows: an annotation has several rows for some clips")
+
+
+def _looked_at(dataset: OpenDataset, rule: Filter, types: Mapping[str, str]) -> str:
+    """What a filter looks at, as SQL over `dataset`; raises InputError if that cannot be."""
+    if isinstance(rule, Where):
+        check_condition(dataset, rule.sql)
+        return f"(\n{rule.sql}\n)"
+    kind = types.get(rule.value)
+    if kind is None:
+        raise InputError(f"{rule.value!r} is no value of this dataset, {_known(rule.value, types)}")
+    if kind not in (*INTEGERS, *REALS):
+        raise InputError(f"{rule.value} is of the type {kind}, it should be a number for {rule.label!r}")
+    name = quoted(rule.value)
+    # Whole numbers stay whole, as not all of them are doubles; NaN is no value.
+    return f"{name}::BIGINT" if kind in INTEGERS else f"CASE WHEN NOT isnan({name}) THEN {name}::DOUBLE END"
+
+
+def _known(name: str, types: Mapping[str, str]) -> str:
+    numbers = [column for column, kind in types.items() if kind in (*INTEGERS, *REALS)]
+    close = difflib.get_close_matches(name, numbers, n=3)
+    return f"did you mean {' or '.join(close)}?" if close else f"its numbers are {', '.join(numbers)}"
+
+
+def _tables(dataset: OpenDataset, selection: Selection) -> tuple[str, ...]:
+    """Tables that filters may look at; all columns of an annotation begin with its name."""
+    used = {"clips"}
+    for rule in selection.filters:
+        if isinstance(rule, Where):
+            sql = rule.sql.lower()
+            used |= {name for name in dataset.view.tables if name.lower() in sql}
+            used |= dataset.columns.keys() if "dataset" in sql else set()
+        else:
+            used |= {name for name, columns in dataset.columns.items() if rule.value in columns}
+    return tuple(name for name, parts in dataset.view.tables.items() if name in used and parts)
+
+
+def _boundaries(dataset: OpenDataset, selection: Selection) -> list[Boundary | None]:
+    """Of each filter that is a percentile, where it lies."""
+    columns = [f"value_{index}" for index in range(len(selection.filters))]
+    counts = _row(dataset, f"SELECT {', '.join(f'count({column})' for column in columns)} FROM {_GATHERED}")
+    ranks: dict[int, Rank] = {}
+    for index, (rule, count) in enumerate(zip(selection.filters, counts, strict=True)):
+        if count == 0:
+            raise InputError(f"{rule.label}: no clip has a value{_reasons(dataset, rule)}")
+        if isinstance(rule, (DropLowest, DropHighest)) and num_dropped(rule, count):
+            place = num_dropped(rule, count) - 1 if isinstance(rule, DropLowest) else count - num_dropped(rule, count)
+            ranks[index] = Rank(columns[index], place)
+    found = values_at(list(ranks.values()), lambda: _scan(dataset, [columns[index] for index in ranks]))
+    boundaries: list[Boundary | None] = [None] * len(columns)
+    for index, ranked in zip(ranks, found, strict=True):
+        rule = selection.filters[index]
+        assert isinstance(rule, (DropLowest, DropHighest))
+        boundaries[index] = _boundary(dataset, rule, index, ranked, counts[index])
+    return boundaries
+
+
+def num_dropped(rule: DropLowest | DropHighest, num_values: int) -> int:
+    """How many of so many clips with a value a percentile drops."""
+    return math.floor(rule.share * num_values)
+
+
+def _boundary(
+    dataset: OpenDataset, rule: DropLowest | DropHighest, index: int, ranked: Ranked, num_values: int
+) -> Boundary:
+    num_above = num_values - ranked.num_below - ranked.num_equal
+    num_beyond = ranked.num_below if isinstance(rule, DropLowest) else num_above
+    num_tied = num_dropped(rule, num_values) - num_beyond
+    condition = f"value_{index} = {_number(ranked.value)}"
+    return Boundary(ranked.value, nth_tied(dataset.connection, _GATHERED, condition, num_tied - 1))
+
+
+def _scan(dataset: OpenDataset, columns: Sequence[str]) -> Iterable[Batch]:
+    query = dataset.connection.sql(f"SELECT {', '.join(columns)} FROM {_GATHERED}")
+    reader: pa.RecordBatchReader = query.to_arrow_reader(_ROWS_A_BATCH)
+    for batch in reader:
+        yield {name: batch.column(name).drop_null().to_numpy(zero_copy_only=False) for name in columns}
+
+
+def _passes(index: int, rule: Filter, boundary: Boundary | None) -> str:
+    value = f"value_{index}"
+    match rule:
+        case Where():
+            return value
+        case AtMost():
+            return f"{value} <= {_number(rule.limit)}"
+        case DropLowest() | DropHighest():
+            if boundary is None:
+                return f"CASE WHEN {value} IS NOT NULL THEN true END"
+            line, beyond = _number(boundary.value), "<" if isinstance(rule, DropLowest) else ">"
+            return f"NOT ({value} {beyond} {line} OR ({value} = {line} AND clip_id <= {text(boundary.clip_id)}))"
+
+
+def _count(dataset: OpenDataset, selection: Selection, boundaries: Sequence[Boundary | None]) -> Judgement:
+    conditions = ["true"]
+    for index in range(len(selection.filters)):
+        passes = f"passes_{index}"
+        alone = "true" if selection.keep_missing else "false"
+        conditions += [
+            f"NOT {passes}",
+            f"{passes} IS NULL",
+            f"coalesce({passes}, {alone})",
+            kept(selection, index + 1),
+        ]
+    counts = ", ".join(f"count(*) FILTER ({condition})" for condition in conditions)
+    num_clips, *numbers = _row(dataset, f"SELECT {counts} FROM {JUDGED}")
+    filters: list[FilterCounts] = []
+    for index, rule in enumerate(selection.filters):
+        dropped, missing, left, left_so_far = numbers[4 * index : 4 * index + 4]
+        if isinstance(rule, (DropLowest, DropHighest)) and dropped != num_dropped(rule, num_clips - missing):
+            raise InputError("some clips appear twice in the tables: percentiles are those of single clips")
+        filters.append(
+            FilterCounts(
+                label=rule.label,
+                num_dropped=dropped,
+                num_missing=missing,
+                num_left=left,
+                num_left_so_far=left_so_far,
+                boundary=boundaries[index],
+            )
+        )
+    return Judgement(
+        selection=selection, num_clips=num_clips, filters=tuple(filters), tables=_tables(dataset, selection)
+    )
+
+
+def _reasons(dataset: OpenDataset, rule: Filter) -> str:
+    """Why the values of an annotation are missing, the most frequent reasons first."""
+    owners = (
+        [] if isinstance(rule, Where) else [name for name in dataset.columns if rule.value in dataset.columns[name]]
+    )
+    if not owners:
+        return ""
+    reason = quoted(f"{owners[0]}_missing")
+    rows = dataset.connection.execute(
+        f"SELECT coalesce({reason}, 'no value'), count(*) AS num FROM ({dataset.wide(owners)}) "
+        f"GROUP BY 1 ORDER BY num DESC, 1 LIMIT 3"
+    ).fetchall()
+    return ": " + ", ".join(f"{name} ({count})" for name, count in rows)
+
+
+def _number(value: float) -> str:
+    return f"'{value!r}'::{'BIGINT' if isinstance(value, int) else 'DOUBLE'}"
+
+
+def _row(dataset: OpenDataset, query: str) -> list[int]:
+    return list(dataset.connection.execute(query).fetchall()[0])
