@@ -1,0 +1,102 @@
+"""The same on a Ray cluster: an actor a worker, and in each a disposable process for what may crash or hang."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from videoldm.core.errors import InputError
+from videoldm.curation.executors.config import Limits
+from videoldm.curation.executors.executor import Stopped
+from videoldm.curation.executors.worker import Worker
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+MAX_TRIES = 3
+"""How often a task may lose its actor, with the machine under it, before it counts as the cause."""
+LOOK_EVERY_S = 1.0
+
+
+class _Actor:
+    """Lives on the cluster."""
+
+    def __init__(self) -> None:
+        self._worker = Worker()
+
+    def run(self, function: Callable[[Any], Any], task: Any, limits: Limits) -> Any:
+        """One task, stopped by the same limits as on one machine."""
+        self._worker.start(function, task, limits)
+        return self._worker.result()
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """A task on its way."""
+
+    place: int
+    number: int
+    """The how-manieth try it is."""
+    actor: Any
+
+
+class RayExecutor:
+    """See `Executor`. All machines must see the dataset and its sources under the same paths."""
+
+    def __init__(self, num_workers: int | None = None, *, address: str | None = None) -> None:
+        try:
+            import ray
+        except ImportError:
+            raise InputError('--executor ray needs Ray: pip install "videoldm[ray]"') from None
+        self._ray: Any = ray
+        try:
+            # Without an address on this machine, and with nothing that talks to the outside.
+            local = {"include_dashboard": False, "num_cpus": num_workers} if address is None else {}
+            ray.init(address=address, log_to_driver=False, configure_logging=False, **local)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise InputError(f"--address is {address!r}, no Ray cluster can be reached there: {error}") from None
+        self._num_workers = num_workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self._idle: list[Any] = []
+
+    def run(self, function: Callable[[T], R], tasks: Sequence[T], limits: Limits) -> Iterator[tuple[int, R | Stopped]]:
+        """See `Executor`."""
+        waiting = [(place, 1) for place in reversed(range(len(tasks)))]
+        busy: dict[Any, _Try] = {}
+        try:
+            while waiting or busy:
+                while waiting and len(busy) < self._num_workers:
+                    place, number = waiting.pop()
+                    actor = self._idle.pop() if self._idle else self._new_actor()
+                    busy[actor.run.remote(function, tasks[place], limits)] = _Try(place, number, actor)
+                done, _ = self._ray.wait(list(busy), num_returns=1, timeout=LOOK_EVERY_S)
+                for reference in done:
+                    one = busy.pop(reference)
+                    try:
+                        result = self._ray.get(reference)
+                    except self._ray.exceptions.RayActorError:
+                        if one.number < MAX_TRIES:
+                            waiting.append((one.place, one.number + 1))
+                            continue
+                        result = Stopped(f"lost its worker {MAX_TRIES} times")
+                    else:
+                        self._idle.append(one.actor)
+                    yield one.place, result
+        finally:
+            # Whoever stops listening does not want what is under way.
+            for one in busy.values():
+                self._ray.kill(one.actor)
+
+    def close(self) -> None:
+        """Leave the cluster, or stop the one on this machine."""
+        self._idle.clear()
+        self._ray.shutdown()
+
+    def _new_actor(self) -> Any:
+        return self._ray.remote(num_cpus=1, max_restarts=0)(_Actor).remote()
+
+    def __enter__(self) -> RayExecutor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
