@@ -6,7 +6,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from videoldm.core.config import Config
 from videoldm.core.numbers import NonNegative, Positive
-from videoldm.curation.annotators.config import AnnotationConfig
+from videoldm.curation.annotators.config import AnnotationConfig, MotionConfig
 from videoldm.curation.cuts.config import CutConfig
 from videoldm.curation.executors.config import Limits
 
@@ -48,7 +48,7 @@ class CurationConfig(Config):
     clips: ClipConfig = ClipConfig()
     decode_limits: Limits = Limits()
     """Of decoding one source."""
-    annotations: tuple[AnnotationConfig, ...] = ()
+    annotations: tuple[AnnotationConfig, ...] = (MotionConfig(),)
     """In this order; each after those that it needs."""
     annotate_limits: Limits = Limits(memory_gib=16.0)
     """Of one annotation of some clips."""

@@ -80,6 +80,24 @@ def fit_camera(
     )
 
 
+def camera_flow(motion: CameraFit, fps: Fraction, *, height: int, width: int) -> Float[Tensor, "*batch t 2 h w"]:
+    """The flow between frames of `height` x `width` that the camera alone makes; what `fit_camera` inverts."""
+    check_fps(fps)
+    step_s, short_side = 1 / float(fps), min(height, width)
+    magnification, turn = (motion.zoom * step_s).exp(), -motion.rotation * step_s
+    parameters = [
+        -motion.pan_x * step_s * short_side,
+        -motion.pan_y * step_s * short_side,
+        magnification * turn.cos() - 1,
+        magnification * turn.sin(),
+    ]
+    solution = torch.stack(parameters, dim=-1).double()
+    rows, columns = torch.arange(height), torch.arange(width)
+    design = _design(rows - (height - 1) / 2, columns - (width - 1) / 2).to(solution.device)
+    flow = torch.einsum("knp,...p->...kn", design, solution)
+    return flow.float().unflatten(-1, (height, width))
+
+
 def video_camera(
     video: Float[Tensor, "*batch t c h w"],
     fps: Fraction,

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Float32, Real
 from torch import Tensor
 
 from videoldm.measures.arguments import check_video
@@ -80,7 +80,7 @@ def _flow_between(video: Tensor, config: FarnebackConfig, *, backward: bool) -> 
     pairs = [
         (clip[i + 1], clip[i]) if backward else (clip[i], clip[i + 1]) for clip in grey for i in range(num_frames - 1)
     ]
-    flow = torch.from_numpy(np.stack([_farneback(first, second, config) for first, second in pairs]))
+    flow = torch.from_numpy(np.stack([grey_flow(first, second, config) for first, second in pairs]))
     flow = _resize_flow(flow.permute(0, 3, 1, 2), height, width)
     return flow.reshape(*batch, num_frames - 1, 2, height, width).to(video.device)
 
@@ -101,7 +101,10 @@ def _working_frames(video: Tensor, short_side: int) -> np.ndarray:
     return ((frames[:, 0] + 1) * 127.5).clamp(0, 255).numpy()
 
 
-def _farneback(first: np.ndarray, second: np.ndarray, config: FarnebackConfig) -> np.ndarray:
+def grey_flow(
+    first: Real[np.ndarray, "h w"], second: Real[np.ndarray, "h w"], config: FarnebackConfig
+) -> Float32[np.ndarray, "h w 2"]:
+    """Farneback's flow between two grey frames, 0..255, at the size they have: without tensors, and cheaper for it."""
     # OpenCV sees motion at the right and bottom edge even between equal frames; it falls into this padding.
     first, second = (np.pad(frame, _EDGE_PX, mode="edge") for frame in (first, second))
     padded = cv2.calcOpticalFlowFarneback(

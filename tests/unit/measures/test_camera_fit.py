@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from videoldm.core.errors import InputError
-from videoldm.measures.camera import CameraFit, classify_camera, fit_camera, video_camera
+from videoldm.measures.camera import CameraFit, camera_flow, classify_camera, fit_camera, video_camera
 
 FPS = Fraction(10)
 
@@ -33,6 +33,11 @@ def test_an_exact_flow_gives_its_parameters_per_second() -> None:
     _check(motion, pan_x=0.5, pan_y=-0.25, zoom=math.log(1.02) * 10, rotation=-0.1, tolerance=1e-5)
     assert motion.residual.item() == pytest.approx(0.0, abs=1e-5)
     assert motion.inliers.item() == 1.0
+
+
+def test_the_flow_of_a_fitted_camera_is_the_flow_it_was_fitted_to() -> None:
+    flow = _flow(dx=-3.0, dy=1.5, scale=1.02, turn=0.01)
+    torch.testing.assert_close(camera_flow(fit_camera(flow, FPS), FPS, height=60, width=80), flow, atol=1e-4, rtol=0)
 
 
 def test_an_object_over_a_third_of_the_frame_and_noise_do_not_matter() -> None:

@@ -4,12 +4,15 @@ Each annotator's config is one variant, told apart by `name`, which also names i
 the annotations it `needs`, decides what has to be made anew.
 """
 
-from typing import Any, ClassVar, Literal
+from fractions import Fraction
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from videoldm.core.config import Config
+from videoldm.core.numbers import Share
 from videoldm.inference.config import Precision
+from videoldm.measures.config import CameraFitConfig, FarnebackConfig
 
 
 class AnnotatorConfig(Config):
@@ -59,5 +62,31 @@ class EmbeddingsConfig(AnnotatorConfig):
     """float16 keeps cosines to about 1e-4."""
 
 
-AnnotationConfig = EmbeddingsConfig
-"""All annotations."""
+class LetterboxConfig(Config):
+    """What counts as black bars around the picture."""
+
+    darkest: int = Field(default=24, ge=0, le=255)
+    """Grey values up to this are black; compression lifts some of a bar's pixels above 0."""
+    largest: Share = 0.4
+    """No bar takes more than this of the frame's height or width."""
+
+
+class MotionConfig(AnnotatorConfig):
+    """Optical flow between frames half a second apart, and the camera's part of it (SVD, appendix C)."""
+
+    name: Literal["motion"] = "motion"
+    flow: FarnebackConfig = FarnebackConfig(
+        working_short_side=128, num_levels=3, window_px=13, num_iterations=2, polynomial_px=3
+    )
+    """More iterations or a wider polynomial cost a millisecond each and come hardly closer to the truth."""
+    least_gain: Share = 0.2
+    """Moving has to explain the next frame with this much less error than standing still, or it counts as noise."""
+    camera: CameraFitConfig = CameraFitConfig(num_iterations=5, grid_px=8)
+    stored_short_side: int = Field(default=16, ge=4)
+    shortest_step_s: Fraction = Field(default=Fraction(1, 5), gt=0)
+    """Frames closer in time than this are not compared."""
+    letterbox: LetterboxConfig = LetterboxConfig()
+
+
+AnnotationConfig = Annotated[MotionConfig | EmbeddingsConfig, Field(discriminator="name")]
+"""Any annotation."""
