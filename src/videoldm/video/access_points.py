@@ -1,0 +1,43 @@
+"""At which packets decoding can begin: from the bitstream itself, as the key frame flags of containers often lie."""
+
+from __future__ import annotations
+
+from videoldm.video.bitstream.frame_headers import av1_role_reader, ffv1_role, vp8_role, vp9_role
+from videoldm.video.bitstream.mpeg import mpeg4_role, mpeg12_role
+from videoldm.video.bitstream.nal_units import h264_role_reader, hevc_role_reader
+from videoldm.video.bitstream.roles import PacketRole, RoleReader
+
+# Formats without any reference between packets. FFV1 is none of them.
+_INTRA_ONLY = {"mjpeg", "prores", "dnxhd", "huffyuv", "utvideo", "rawvideo", "jpeg2000"}
+
+
+def role_reader(codec: str, header: bytes) -> RoleReader | None:
+    """What tells the roles of a stream's packets, None for formats whose bitstream is not known here.
+
+    `codec` is FFmpeg's name of the format, `header` the stream's extradata.
+    """
+    match codec:
+        case "h264":
+            return h264_role_reader(header)
+        case "hevc":
+            return hevc_role_reader(header)
+        case "vp8":
+            return vp8_role
+        case "vp9":
+            return vp9_role
+        case "av1":
+            return av1_role_reader(header)
+        case "mpeg4":
+            return mpeg4_role
+        case "mpeg1video" | "mpeg2video":
+            return mpeg12_role
+        case "ffv1":
+            return ffv1_role
+        case _ if codec in _INTRA_ONLY:
+            return _intra_only_role
+        case _:
+            return None
+
+
+def _intra_only_role(data: bytes) -> PacketRole:
+    return PacketRole.ACCESS if data else PacketRole.UNUSABLE

@@ -1,0 +1,116 @@
+"""Formats whose packets begin with a frame header that says what it is: VP8, VP9, AV1, FFV1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from videoldm.video.bitstream.roles import PacketRole, RoleReader
+
+_VP8_KEY_START_CODE = b"\x9d\x01\x2a"
+_OBU_SEQUENCE_HEADER, _OBU_FRAME_HEADER, _OBU_FRAME = 1, 3, 6
+# What the range coder of FFV1 compares the first two bytes with for a bit of even odds (RFC 9043, 3.8.1).
+_FFV1_EVEN_ODDS = 0x7F80
+
+
+def vp8_role(data: bytes) -> PacketRole:
+    """RFC 6386, 9.1: a key frame replaces all reference frames and resets all probabilities."""
+    if len(data) < 3:
+        return PacketRole.UNUSABLE
+    is_key, is_shown = not data[0] & 1, bool(data[0] & 16)
+    if is_key and data[3:6] != _VP8_KEY_START_CODE:
+        return PacketRole.UNUSABLE
+    if not is_shown:
+        return PacketRole.HIDDEN
+    return PacketRole.ACCESS if is_key else PacketRole.FRAME
+
+
+def vp9_role(data: bytes) -> PacketRole:
+    """VP9 bitstream specification, 6.2 and annex B: the frames of a superframe, the first of which counts."""
+    frames = [_vp9_frame(frame) for frame in _vp9_frames(data)]
+    if not frames or None in frames:
+        return PacketRole.UNUSABLE
+    known = [frame for frame in frames if frame is not None]
+    if not any(is_shown for _, is_shown in known):
+        return PacketRole.HIDDEN
+    return PacketRole.ACCESS if known[0][0] else PacketRole.FRAME
+
+
+def _vp9_frames(data: bytes) -> Iterator[bytes]:
+    if data and data[-1] & 0xE0 == 0xC0:
+        num_frames, num_bytes = (data[-1] & 7) + 1, (data[-1] >> 3 & 3) + 1
+        index_size = 2 + num_frames * num_bytes
+        if len(data) >= index_size and data[-index_size] == data[-1]:
+            place, position = len(data) - index_size + 1, 0
+            for _ in range(num_frames):
+                size = int.from_bytes(data[place : place + num_bytes], "little")
+                if size:
+                    yield data[position : position + size]
+                place, position = place + num_bytes, position + size
+            return
+    yield data
+
+
+def _vp9_frame(data: bytes) -> tuple[bool, bool] | None:
+    """Whether it is a key frame and whether it is shown; None if it is neither VP9 nor whole."""
+    if not data or data[0] >> 6 != 2:
+        return None
+    bits = f"{int.from_bytes(data[:2].ljust(2, bytes(1)), 'big'):016b}"
+    profile = int(bits[3] + bits[2], 2)
+    place = 5 if profile == 3 else 4
+    if bits[place] == "1":
+        return False, True  # shows an earlier frame
+    return bits[place + 1] == "0", bits[place + 2] == "1"
+
+
+def av1_role_reader(header: bytes) -> RoleReader:
+    """AV1 bitstream specification, 5.9.2 and 7.6.2: a key frame that is shown at once resets everything.
+
+    A key frame that is shown later (a delayed random access point) is no place to begin: frames shown before it may
+    refer to what came before.
+    """
+    in_header = header[4:] if header[:1] == b"\x81" else header
+
+    def role(data: bytes) -> PacketRole:
+        units = list(_obus(data))
+        frame = next((payload for kind, payload in units if kind in (_OBU_FRAME_HEADER, _OBU_FRAME)), b"")
+        if not frame:
+            return PacketRole.UNUSABLE
+        sequences = [payload for kind, payload in [*units, *_obus(in_header)] if kind == _OBU_SEQUENCE_HEADER]
+        if sequences and sequences[0] and sequences[0][0] >> 3 & 1:  # reduced_still_picture_header
+            return PacketRole.ACCESS
+        is_old, frame_type, is_shown = frame[0] >> 7, frame[0] >> 5 & 3, frame[0] >> 4 & 1
+        return PacketRole.ACCESS if not is_old and frame_type == 0 and is_shown else PacketRole.FRAME
+
+    return role
+
+
+def _obus(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Kind and payload of each unit; ends where a length points beyond the packet."""
+    position = 0
+    while position < len(data):
+        first = data[position]
+        position += 2 if first & 4 else 1
+        size = len(data) - position
+        if first & 2:
+            size, position = _leb128(data, position)
+        if position + size > len(data):
+            return
+        yield first >> 3 & 15, data[position : position + size]
+        position += size
+
+
+def _leb128(data: bytes, position: int) -> tuple[int, int]:
+    """A number of 7 bits a byte, the lowest first, and where it ends."""
+    value = 0
+    for index, byte in enumerate(data[position : position + 8]):
+        value |= (byte & 127) << 7 * index
+        if not byte & 128:
+            return value, position + index + 1
+    return len(data), position
+
+
+def ffv1_role(data: bytes) -> PacketRole:
+    """RFC 9043, 4.4: the first bit says whether the states of the coder begin anew; FFV1 does have other frames."""
+    if len(data) < 2:
+        return PacketRole.UNUSABLE
+    return PacketRole.ACCESS if int.from_bytes(data[:2], "big") >= _FFV1_EVEN_ODDS else PacketRole.FRAME

@@ -1,0 +1,161 @@
+"""Proof that a copied clip shows what its source shows, by decoding its first and its last group of pictures only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from av import VideoFrame
+from jaxtyping import Int64
+
+from videoldm.core.errors import InputError
+from videoldm.video.colour import colour_tags
+from videoldm.video.copy_span import CopySpan, access_points, shown_packets, span_packets
+from videoldm.video.orientation import display_matrix
+from videoldm.video.packet_decoding import decode, open_decoder, samples
+from videoldm.video.packet_reading import IndexedVideo
+from videoldm.video.packets import PacketIndex, read_packet_index
+
+_Numbers = Int64[np.ndarray, " n"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClipProof:
+    """What differs between a clip and its source, each in a few words; nothing if the clip is proven."""
+
+    differences: tuple[str, ...]
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the clip shows what its source shows."""
+        return not self.differences
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """A decoded frame as stored, and what the file says of showing it."""
+
+    samples: bytes
+    pixel_format: str
+    size: tuple[int, int]
+    look: tuple[object, ...]
+
+    def differences(self, other: _Picture, name: str) -> Iterator[str]:
+        if (self.pixel_format, self.size) != (other.pixel_format, other.size):
+            yield f"{name} is {self.pixel_format} {self.size}, not {other.pixel_format} {other.size}"
+        elif self.samples != other.samples:
+            yield f"{name} has other samples"
+        if self.look != other.look:
+            yield f"{name} has other tags of rotation, colour or pixel shape: {self.look}, not {other.look}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """First and last frame; problems met on the way to them."""
+
+    first: _Picture | None
+    last: _Picture | None
+    problems: tuple[str, ...]
+
+
+def prove_clip(source: str | Path, index: PacketIndex, span: CopySpan, clip: str | Path) -> ClipProof:
+    """Compare `clip` with the `span` of `source` (whose packets are `index`) that was copied into it.
+
+    Compared are the number of packets, all times (exactly; to the millisecond in Matroska), and the first and the last
+    frame bit by bit with their tags; every frame of the clip's first and last group has to be there, undamaged. Frames
+    between are not looked at: they are the same bytes as in the source. Raises InputError if a file cannot be read.
+    """
+    try:
+        clip_index = read_packet_index(clip)
+    except InputError as error:
+        return ClipProof((str(error),))
+    differences = [*clip_index.problems, *_differences_of_packets(index, span, clip_index)]
+    if differences:
+        return ClipProof(tuple(differences))
+    wanted = _ends_of_source(source, index, span)
+    found = _ends_of_clip(clip, clip_index)
+    differences = [*wanted.problems, *found.problems]
+    for name, here, there in (("first frame", found.first, wanted.first), ("last frame", found.last, wanted.last)):
+        if here is None or there is None:
+            differences.append(f"{name} cannot be decoded from the {'clip' if here is None else 'source'}")
+        else:
+            differences.extend(here.differences(there, name))
+    return ClipProof(tuple(differences))
+
+
+def _differences_of_packets(index: PacketIndex, span: CopySpan, clip: PacketIndex) -> Iterator[str]:
+    numbers = span_packets(index, span)
+    if len(clip) != len(numbers):
+        yield f"clip has {len(clip)} packets, not {len(numbers)}"
+        return
+    if clip.codec != index.codec:
+        yield f"clip is {clip.codec}, not {index.codec}"
+    # As whole multiples of a tick that fits into both time bases; object, as they can be large.
+    fine = Fraction(1, clip.time_base.denominator * index.time_base.denominator)
+    here = clip.pts.astype(object) * int(clip.time_base / fine)
+    there = (index.pts[numbers] - span.start_pts).astype(object) * int(index.time_base / fine)
+    # A time that was rounded lies at most half a tick off.
+    is_off = 2 * np.abs(here - there) > (int(clip.time_base / fine) if _counts_milliseconds(clip) else 0)
+    if is_off.any():
+        yield f"{int(is_off.sum())} packets have other times, packet {int(np.argmax(is_off))} is the first of them"
+
+
+def _counts_milliseconds(clip: PacketIndex) -> bool:
+    return clip.time_base == Fraction(1, 1000)
+
+
+def _ends_of_source(path: str | Path, index: PacketIndex, span: CopySpan) -> _Ends:
+    numbers = span_packets(index, span)
+    last_pts = int(index.pts[shown_packets(index, numbers)].max())
+    with open_decoder(path, index) as video:
+        first = next((_picture(frame, video) for frame in decode(video, numbers[:1])), None)
+        group = _groups(index, numbers)[-1]
+        frames = decode(video, group, only_pts=last_pts)
+        last = next((_picture(frame, video) for frame in frames if frame.pts == last_pts), None)
+    return _Ends(first, last, ())
+
+
+def _ends_of_clip(path: str | Path, index: PacketIndex) -> _Ends:
+    groups = _groups(index, np.arange(len(index)))
+    problems: list[str] = []
+    with open_decoder(path, index) as video:
+        first, last = _ends_of_group(video, groups[0], "first", problems)
+        if len(groups) > 1:
+            _, last = _ends_of_group(video, groups[-1], "last", problems)
+    return _Ends(first, last, tuple(problems))
+
+
+def _groups(index: PacketIndex, numbers: _Numbers) -> list[_Numbers]:
+    """The packets from each access point up to the next one, without its leading pictures."""
+    starts = np.flatnonzero(np.isin(numbers, access_points(index)))
+    groups = np.split(numbers, starts)[1:]
+    return [group[index.pts[group] >= index.pts[group[0]]] for group in groups]
+
+
+def _ends_of_group(
+    video: IndexedVideo, numbers: _Numbers, name: str, problems: list[str]
+) -> tuple[_Picture | None, _Picture | None]:
+    """First and last frame of a group of the clip; what is wrong with its frames is added to `problems`."""
+    times: list[int | None] = []
+    first = last = None
+    try:
+        for frame in decode(video, numbers):
+            times.append(frame.pts)
+            if frame.is_corrupt:
+                problems.append(f"frame {len(times) - 1} of the {name} group is damaged")
+            first, last = first or frame, frame
+    except InputError as error:
+        problems.append(str(error))
+    if times != sorted(video.index.pts[shown_packets(video.index, numbers)].tolist()):
+        problems.append(f"the {name} group does not show its frames at their times")
+    return _picture(first, video), _picture(last, video)
+
+
+def _picture(frame: VideoFrame | None, video: IndexedVideo) -> _Picture | None:
+    if frame is None:
+        return None
+    look = (display_matrix(frame), colour_tags(frame), video.stream.sample_aspect_ratio or 1)
+    return _Picture(samples(frame), frame.format.name, (frame.width, frame.height), look)

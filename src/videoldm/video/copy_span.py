@@ -1,0 +1,145 @@
+"""What of a wanted span can be cut out of a stream without re-encoding.
+
+**Start.** The first access point shown inside the span. An access point counts if the bitstream says so (`PacketRole`)
+and the times agree: everything decoded before it is shown before it, and of what is decoded after it only leading
+pictures are shown before it. Those are left out.
+
+**End.** Kept is the longest run of packets in decode order, from the access point on, whose frames are all shown before
+the end of the span and leave no hole: between the first and the last one shown, none of the source's frames is missing.
+
+Why that is right: a packet refers only to packets decoded before it, so a run from an access point has all that it
+needs; because no frame in it is shown at or after the end, nothing has to be hidden, and because it has no hole, the
+last frame's predecessors are all there. A longer run would show a frame that is not wanted, or lack one that is. The
+rule does not look into slice headers: where a frame after the end is decoded before frames inside, these count as
+referring to it, as encoders have no other reason for such an order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+from videoldm.core.errors import InputError
+from videoldm.video.bitstream.roles import PacketRole
+from videoldm.video.packets import NOTHING, PacketIndex
+
+_FAR = int(np.iinfo(np.int64).max)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopySpan:
+    """What a copy holds, in ticks of `time_base` on the source's clock, beside what was wanted."""
+
+    wanted_start_pts: int
+    wanted_end_pts: int
+    start_pts: int
+    end_pts: int
+    """Where the last frame's time ends, at most `wanted_end_pts`."""
+    time_base: Fraction
+    first_packet: int
+    """Number in decode order of the access point; packets from here on shown before it are left out."""
+    end_packet: int
+    """Number in decode order of the first packet after the span's."""
+    num_frames: int
+
+    @property
+    def lost_at_start(self) -> Fraction:
+        """Seconds by which the start moved."""
+        return (self.start_pts - self.wanted_start_pts) * self.time_base
+
+    @property
+    def lost_at_end(self) -> Fraction:
+        """Seconds by which the end moved."""
+        return (self.wanted_end_pts - self.end_pts) * self.time_base
+
+
+@dataclass(frozen=True, slots=True)
+class NothingToCopy:
+    """Why nothing of a wanted span can be copied."""
+
+    reason: str
+
+
+def copy_span(index: PacketIndex, start_pts: int, end_pts: int) -> CopySpan | NothingToCopy:
+    """What of `start_pts` <= time < `end_pts` can be copied, by the rules above; InputError if it is empty."""
+    if start_pts >= end_pts:
+        raise InputError(f"span is from {start_pts} to {end_pts} ticks, its end should be after its start")
+    if not index.pts.size:
+        return NothingToCopy("the stream has no packets")
+    starts = access_points(index)
+    starts = starts[(index.pts[starts] >= start_pts) & (index.pts[starts] < end_pts)]
+    if not starts.size:
+        return NothingToCopy("; ".join(("no verified access point in the span", *index.problems)))
+    first = int(starts[np.argmin(index.pts[starts])])
+    shown = _shown_times(index)
+    last, end_packet, num_frames = _longest_run(index, shown, first, end_pts)
+    return CopySpan(
+        wanted_start_pts=start_pts,
+        wanted_end_pts=end_pts,
+        start_pts=int(index.pts[first]),
+        end_pts=min(_end_of_frame(index, shown, last), end_pts),
+        time_base=index.time_base,
+        first_packet=first,
+        end_packet=end_packet,
+        num_frames=num_frames,
+    )
+
+
+def span_packets(index: PacketIndex, span: CopySpan) -> Int64[np.ndarray, " packets"]:
+    """Numbers of the packets that a copy holds, in decode order."""
+    numbers = np.arange(span.first_packet, span.end_packet)
+    return numbers[index.pts[numbers] >= span.start_pts]
+
+
+def shown_packets(index: PacketIndex, numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " shown"]:
+    """Those of `numbers` that show a frame."""
+    return numbers[index.role[numbers] != PacketRole.HIDDEN]
+
+
+def access_points(index: PacketIndex) -> Int64[np.ndarray, " points"]:
+    """Numbers of the packets at which a copy can begin, in decode order."""
+    role, pts = index.role, index.pts
+    counts = role != PacketRole.UNUSABLE
+    before = np.maximum.accumulate(np.where(counts, pts, NOTHING))
+    bound = np.where(counts & (role != PacketRole.LEADING), pts, _FAR)
+    after = np.minimum.accumulate(bound[::-1])[::-1]
+    is_access = (role == PacketRole.ACCESS) | (role == PacketRole.SPLICE)
+    # Each packet is part of both running values, so that no other may lie beyond it.
+    return np.flatnonzero(is_access & (before == pts) & (after == pts))
+
+
+def _shown_times(index: PacketIndex) -> Int64[np.ndarray, " n"]:
+    """When the stream's frames are shown, in order."""
+    return np.unique(index.pts[(index.role != PacketRole.HIDDEN) & (index.pts != NOTHING)])
+
+
+def _longest_run(index: PacketIndex, shown: Int64[np.ndarray, " n"], first: int, end_pts: int) -> tuple[int, int, int]:
+    """Time of the last frame shown, number of the packet after the run, and how many frames it shows."""
+    numbers = np.arange(first, _first_barrier(index, first))
+    numbers = numbers[(index.pts[numbers] >= index.pts[first]) & (index.role[numbers] != PacketRole.HIDDEN)]
+    pts = index.pts[numbers]
+    latest = np.maximum.accumulate(pts)
+    has_hole: Bool[np.ndarray, " n"] = np.searchsorted(shown, latest) - np.searchsorted(shown, pts[0]) != np.arange(
+        len(pts)
+    )
+    best = int(np.flatnonzero(~has_hole & (latest < end_pts))[-1])
+    return int(latest[best]), int(numbers[best]) + 1, best + 1
+
+
+def _first_barrier(index: PacketIndex, first: int) -> int:
+    """Number of the first packet after `first` that no run may hold."""
+    later = index.role[first + 1 :]
+    barriers = np.flatnonzero((later == PacketRole.UNUSABLE) | (later == PacketRole.SPLICE))
+    return first + 1 + int(barriers[0]) if barriers.size else len(index)
+
+
+def _end_of_frame(index: PacketIndex, shown: Int64[np.ndarray, " n"], pts: int) -> int:
+    """When the next frame is shown; for the last one of the stream by its duration, or by the usual one."""
+    following = int(np.searchsorted(shown, pts, side="right"))
+    if following < len(shown):
+        return int(shown[following])
+    duration = int(index.duration[index.pts == pts].max())
+    return pts + (duration or max(1, int(np.median(np.diff(shown))) if len(shown) > 1 else 1))

@@ -1,0 +1,100 @@
+"""Reading the packets of a known index again, from any one of them on."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.stream import VideoStream
+from jaxtyping import Int64
+
+from videoldm.core.errors import InputError
+from videoldm.video.opening import open_video, pick_stream
+from videoldm.video.packets import NOTHING, PacketIndex
+
+# How many packets to aim before the wanted one, if the container's own index leads beyond it.
+_STEPS_BACK = (0, 50, 500)
+
+VideoPacket: TypeAlias = "Packet[VideoStream]"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedVideo:
+    """An opened video whose packets are known."""
+
+    path: str | Path
+    index: PacketIndex
+    container: InputContainer
+    stream: VideoStream
+
+    def packets(self, numbers: Int64[np.ndarray, " n"]) -> Iterator[VideoPacket]:
+        """The packets with these ascending numbers in decode order, checked against the index; empties the decoder.
+
+        Raises InputError if the file is not the one that was indexed, or cannot be read.
+        """
+        wanted = set(numbers.tolist())
+        number = int(numbers[0])
+        for packet in self._from(number):
+            if not self._is_same(packet, number):
+                break
+            if number in wanted:
+                yield packet
+            number += 1
+            if number > numbers[-1]:
+                return
+        raise InputError(f"{self.path}: has changed since it was indexed: packet {number} is not the same any more")
+
+    def _from(self, number: int) -> Iterator[VideoPacket]:
+        """The packets from `number` on; none if it is not found."""
+        for back in (*_STEPS_BACK, number):
+            packets = self._after_seek(max(0, number - back))
+            found = self._skip_to(packets, number)
+            if found is not None:
+                yield found
+                yield from packets
+                return
+
+    def _after_seek(self, number: int) -> Iterator[VideoPacket]:
+        """Packets from a place on that should lie at or before `number`; none if there is no way to seek there."""
+        dts, pts = int(self.index.dts[number]), int(self.index.pts[number])
+        try:
+            self.container.seek(next((time for time in (dts, pts) if time != NOTHING), 0), stream=self.stream)
+        except FFmpegError:
+            return
+        try:
+            yield from (packet for packet in self.container.demux(self.stream) if packet.size)
+        except FFmpegError as error:
+            raise InputError(f"{self.path}: cannot be read further ({error.strerror})") from error
+
+    def _skip_to(self, packets: Iterator[VideoPacket], number: int) -> VideoPacket | None:
+        """The packet that is `number`; None once it cannot come any more."""
+        dts = self.index.dts[number]
+        for num_skipped, packet in enumerate(packets):
+            if packet.pts == self.index.pts[number] and self._is_same(packet, number):
+                return packet
+            is_later = packet.dts is not None and dts != NOTHING and packet.dts > dts
+            if is_later or num_skipped >= number:
+                return None
+        return None
+
+    def _is_same(self, packet: VideoPacket, number: int) -> bool:
+        # Not its times: after a seek, demuxers may guess them differently.
+        position = NOTHING if packet.pos is None else packet.pos
+        return number < len(self.index) and (packet.size, position) == (
+            self.index.size[number],
+            self.index.position[number],
+        )
+
+
+@contextlib.contextmanager
+def open_indexed(path: str | Path, index: PacketIndex) -> Generator[IndexedVideo]:
+    """The video that `index` was read from; raises InputError as `open_video` does."""
+    with open_video(path) as (container, streams):
+        yield IndexedVideo(path, index, container, pick_stream(path, streams, index.stream))

@@ -1,0 +1,123 @@
+"""The index of a stream's packets: read by one demux, nothing is decoded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.stream import VideoStream
+from jaxtyping import Bool, Int64, UInt8
+
+from videoldm.video.access_points import role_reader
+from videoldm.video.bitstream.roles import PacketRole, RoleReader
+from videoldm.video.opening import open_video, pick_stream, time_base_of
+
+NOTHING = int(np.iinfo(np.int64).min)
+"""Stands where a packet has no pts, dts or position."""
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class PacketIndex:
+    """Every packet of a video stream in decode order, times in ticks of `time_base`; `NOTHING` where one has none."""
+
+    stream: int
+    """Number of the video stream in its file."""
+    codec: str
+    time_base: Fraction
+    pts: Int64[np.ndarray, " n"]
+    dts: Int64[np.ndarray, " n"]
+    duration: Int64[np.ndarray, " n"]
+    size: Int64[np.ndarray, " n"]
+    position: Int64[np.ndarray, " n"]
+    is_keyframe: Bool[np.ndarray, " n"]
+    """As the container flags them; `role` says what they are."""
+    role: UInt8[np.ndarray, " n"]
+    """Each a `PacketRole`, read from the bytes of the packet."""
+    problems: tuple[str, ...]
+    """What is wrong with some packets, each in a few words; empty for a whole file."""
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+
+def read_packet_index(path: str | Path, *, stream: int = 0) -> PacketIndex:
+    """The packets of video stream number `stream`.
+
+    Packets that are damaged stay in it with the role UNUSABLE, and `problems` counts them; where the file cannot be
+    read further, the index ends and says so. Raises InputError as `open_video` does.
+    """
+    with open_video(path) as (container, streams):
+        video = pick_stream(path, streams, stream)
+        codec, header = video.codec_context.codec.canonical_name, video.codec_context.extradata or b""
+        notes: list[str] = []
+        read_role = role_reader(codec, header)
+        if read_role is None:
+            notes.append(f"access points cannot be verified in the format {codec}")
+        rows = _Rows(read_role, header)
+        try:
+            for packet in container.demux(video):
+                if packet.size:  # the demuxer ends with an empty packet
+                    rows.add(packet)
+        except FFmpegError as error:
+            notes.append(f"reading stopped after packet {len(rows.rows)} ({error.strerror})")
+        return rows.index(stream, codec, time_base_of(path, video), notes)
+
+
+class _Rows:
+    """The index while it grows."""
+
+    def __init__(self, read_role: RoleReader | None, header: bytes) -> None:
+        self.read_role = read_role
+        self.header = header
+        self.has_other_header = False
+        self.rows: list[tuple[int, int, int, int, int, bool, int]] = []
+        self.num_unusable: Counter[str] = Counter()
+
+    def add(self, packet: Packet[VideoStream]) -> None:
+        """A row for `packet`; counted if it is unusable."""
+        problem = self._problem(packet)
+        role = PacketRole.UNUSABLE
+        if problem is None:
+            role = PacketRole.FRAME if self.read_role is None else self.read_role(bytes(packet))
+            problem = "damaged" if role == PacketRole.UNUSABLE else None
+        if problem is not None:
+            self.num_unusable[problem] += 1
+        pts, dts, position = (NOTHING if value is None else value for value in (packet.pts, packet.dts, packet.pos))
+        self.rows.append((pts, dts, packet.duration or 0, packet.size, position, packet.is_keyframe, int(role)))
+
+    def _problem(self, packet: Packet[VideoStream]) -> str | None:
+        if packet.has_sidedata("new_extradata") and bytes(packet.get_sidedata("new_extradata")) != self.header:
+            self.has_other_header = True
+        if self.has_other_header:
+            return "after a change of the stream's header"
+        if packet.is_corrupt:
+            return "damaged"
+        if packet.pts is None:
+            return "without a time"
+        if packet.is_discard:
+            return "left out by an edit list"
+        return None
+
+    def index(self, stream: int, codec: str, time_base: Fraction, notes: list[str]) -> PacketIndex:
+        """The finished index; packets that share their time with another become unusable."""
+        table = np.array(self.rows, dtype=np.int64).reshape(-1, 7).T
+        pts, role = table[0], table[6].astype(np.uint8)
+        repeated = _repeated(pts, role)
+        role[repeated] = PacketRole.UNUSABLE
+        self.num_unusable["with the time of another"] += int(repeated.sum())
+        problems = [f"{count} packets {text}" for text, count in self.num_unusable.items() if count]
+        return PacketIndex(
+            stream=stream, codec=codec, time_base=time_base, pts=pts, dts=table[1], duration=table[2], size=table[3],
+            position=table[4], is_keyframe=table[5].astype(bool), role=role, problems=(*notes, *problems),
+        )  # fmt: skip
+
+
+def _repeated(pts: Int64[np.ndarray, " n"], role: UInt8[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+    is_shown = (role != PacketRole.HIDDEN) & (role != PacketRole.UNUSABLE)
+    values, counts = np.unique(pts[is_shown], return_counts=True)
+    return is_shown & np.isin(pts, values[counts > 1])
