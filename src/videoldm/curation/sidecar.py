@@ -7,28 +7,17 @@ from fractions import Fraction
 import cv2
 import numpy as np
 from av import VideoFrame
-from av.video.reformatter import ColorRange, Interpolation
 from jaxtyping import UInt8
 
 from videoldm.curation.config import SidecarConfig
-from videoldm.video.colour import source_matrix
 from videoldm.video.orientation import display_matrix, orientation
+from videoldm.video.planes import small_bgr
 
 
 def encode_frame(frame: VideoFrame, pixel_aspect: Fraction, config: SidecarConfig) -> bytes:
     """A frame as a small JPEG, upright, its pixels square."""
     width, height = small_size(frame.width, frame.height, pixel_aspect, config.short_side)
-    picture = frame.to_ndarray(
-        width=width,
-        height=height,
-        format="bgr24",
-        src_colorspace=source_matrix(frame),
-        src_color_range=frame.color_range,
-        dst_color_range=ColorRange.JPEG,
-        interpolation=Interpolation.AREA | Interpolation.BITEXACT | Interpolation.ACCURATE_RND,
-        threads=1,
-    )
-    upright = orientation(display_matrix(frame)).apply(picture)
+    upright = orientation(display_matrix(frame)).apply(small_bgr(frame, width, height))
     is_encoded, data = cv2.imencode(".jpg", upright, [cv2.IMWRITE_JPEG_QUALITY, config.jpeg_quality])
     assert is_encoded
     return data.tobytes()

@@ -1,0 +1,86 @@
+"""Executors: every task has one outcome, and a process that is lost takes nothing else with it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import worker_tasks
+
+from videoldm.curation.executors.config import Limits
+from videoldm.curation.executors.executor import Executor, Stopped
+from videoldm.curation.executors.local import LocalExecutor
+
+SHORT = Limits(time_s=1.5, memory_gib=1.0)
+
+
+@pytest.fixture(scope="module")
+def local() -> Iterator[LocalExecutor]:
+    with LocalExecutor(2) as executor:
+        yield executor
+
+
+def test_every_task_has_its_result(local: LocalExecutor) -> None:
+    assert dict(local.run(worker_tasks.double, range(20), Limits())) == {number: 2 * number for number in range(20)}
+
+
+def test_nothing_to_do(local: LocalExecutor) -> None:
+    assert list(local.run(worker_tasks.double, [], Limits())) == []
+
+
+def test_lost_processes_stop_their_own_task_only(local: LocalExecutor) -> None:
+    how = ["fine", "abort", "exit", "hang", "grow", "raise", "refuse", "fine too"]
+    found = dict(local.run(worker_tasks.misbehave, how, SHORT))
+    assert found[0] == "fine"
+    assert found[7] == "fine too"
+    reasons = [found[place].reason for place in range(1, 7)]
+    assert reasons[0] == "crashed (SIGABRT)"
+    assert reasons[1] == "crashed (exit code 3)"
+    assert reasons[2] == "took longer than 1.5 s"
+    assert reasons[3] == "needed more than 1 GiB of memory"
+    assert reasons[4].startswith("KeyError: 'lost' (worker_tasks.py, line")
+    assert reasons[5] == "no good"
+
+
+def test_processes_are_kept_between_tasks(local: LocalExecutor, tmp_path: Path) -> None:
+    processes = {process for _, process in local.run(worker_tasks.count_runs, [str(tmp_path)] * 8, Limits())}
+    assert len(processes) <= 2
+    assert os.getpid() not in processes
+
+
+def test_leaving_early_stops_what_is_under_way(local: LocalExecutor) -> None:
+    results = local.run(worker_tasks.misbehave, ["fine", "hang"], Limits())
+    assert next(results) == (0, "fine")
+    results.close()
+    assert dict(local.run(worker_tasks.double, [1], Limits())) == {0: 2}
+
+
+@pytest.fixture(scope="module")
+def on_ray() -> Iterator[Executor]:
+    from videoldm.curation.executors.ray import RayExecutor
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # its processes are started by Ray, not by this one
+        with RayExecutor(2) as executor:
+            yield executor
+
+
+def test_ray_does_the_same(on_ray: Executor, tmp_path: Path) -> None:
+    how = ["fine", "abort", "hang", "refuse", "fine too"]
+    found = dict(on_ray.run(worker_tasks.misbehave, how, SHORT))
+    assert (found[0], found[4]) == ("fine", "fine too")
+    assert found[1] == Stopped("crashed (SIGABRT)")
+    assert found[2] == Stopped("took longer than 1.5 s")
+    assert found[3] == Stopped("no good")
+    assert dict(on_ray.run(worker_tasks.double, range(6), Limits())) == {number: 2 * number for number in range(6)}
+
+
+def test_task_goes_on_after_its_ray_worker_was_killed(on_ray: Executor, tmp_path: Path) -> None:
+    """The first try of each task kills the actor around it; the second finds the file that says so."""
+    found = dict(
+        on_ray.run(worker_tasks.kill_parent_once, [str(tmp_path / "first"), str(tmp_path / "second")], Limits())
+    )
+    assert found == {0: "second try", 1: "second try"}
