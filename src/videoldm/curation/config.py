@@ -6,7 +6,16 @@ from pydantic import Field, PositiveInt, model_validator
 
 from videoldm.core.config import Config
 from videoldm.core.numbers import NonNegative, Positive
-from videoldm.curation.annotators.config import AnnotationConfig, MotionConfig
+from videoldm.curation.annotators.config import (
+    AestheticsConfig,
+    AnnotationConfig,
+    EmbeddingsConfig,
+    ImageCaptionConfig,
+    MotionConfig,
+    SummaryConfig,
+    TextSimilarityConfig,
+    VideoCaptionConfig,
+)
 from videoldm.curation.cuts.config import CutConfig
 from videoldm.curation.executors.config import Limits
 
@@ -38,6 +47,17 @@ class ClipConfig(Config):
         return self
 
 
+DEFAULT_ANNOTATIONS: tuple[AnnotationConfig, ...] = (
+    MotionConfig(),
+    EmbeddingsConfig(),
+    ImageCaptionConfig(),
+    VideoCaptionConfig(),
+    SummaryConfig(),
+    TextSimilarityConfig(),
+    AestheticsConfig(),
+)
+
+
 class CurationConfig(Config):
     """One way of making a dataset."""
 
@@ -48,7 +68,7 @@ class CurationConfig(Config):
     clips: ClipConfig = ClipConfig()
     decode_limits: Limits = Limits()
     """Of decoding one source."""
-    annotations: tuple[AnnotationConfig, ...] = (MotionConfig(),)
+    annotations: tuple[AnnotationConfig, ...] = DEFAULT_ANNOTATIONS
     """In this order; each after those that it needs."""
     annotate_limits: Limits = Limits(memory_gib=16.0)
     """Of one annotation of some clips."""

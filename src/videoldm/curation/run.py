@@ -15,7 +15,7 @@ from videoldm.curation.annotators.config import AnnotationConfig
 from videoldm.curation.config import CurationConfig
 from videoldm.curation.executors.executor import Executor, Stopped
 from videoldm.curation.inputs import Input
-from videoldm.curation.stages.annotate import AnnotateTask, annotate, missing_rows
+from videoldm.curation.stages.annotate import AnnotateTask, annotate, made_from, missing_rows
 from videoldm.curation.stages.clips import ClipsTask, make_clips
 from videoldm.curation.stages.collect import Parts, collect, is_owner
 from videoldm.curation.stages.hashing import look_at
@@ -129,14 +129,15 @@ class Run:
     def _annotate_tasks(self, config: AnnotationConfig, batch: Batch) -> Iterator[AnnotateTask]:
         clips = self._tables["clips"].part(batch.number)
         part = self._annotations[config.name].part(batch.number)
-        settled = _settled(part)
-        wanted = [clip_id for clip_id in clip_ids(clips) if clip_id not in settled]
+        needs = {name: self._annotations[name].part(batch.number) for name in config.needs}
+        inputs, settled = made_from(needs), _settled(part)
+        wanted = [clip_id for clip_id in clip_ids(clips) if settled.get(clip_id) != inputs(clip_id)]
         for first in range(0, len(wanted), CLIPS_PER_TASK):
             yield AnnotateTask(
                 clips=clips,
                 sources=self._tables["sources"].part(batch.number),
                 sidecars=self._tables["sidecars"].part(batch.number),
-                needs={name: self._annotations[name].part(batch.number) for name in config.needs},
+                needs=needs,
                 clip_ids=tuple(wanted[first : first + CLIPS_PER_TASK]),
                 config=config,
             )
@@ -147,12 +148,12 @@ def clip_ids(part: Path) -> list[str]:
     return read_part(part, ["clip_id"])["clip_id"].to_pylist()
 
 
-def _settled(part: Path) -> set[str]:
-    """The clips whose row in an annotation's part is there to stay."""
+def _settled(part: Path) -> dict[str, str]:
+    """The clips whose row in an annotation's part is there to stay, and what each was made from."""
     if not part.exists():
-        return set()
-    rows = read_part(part, ["clip_id", "may_come_later"])
-    return set(rows.filter(~pc.field("may_come_later"))["clip_id"].to_pylist())
+        return {}
+    rows = read_part(part, ["clip_id", "may_come_later", "made_from"]).filter(~pc.field("may_come_later"))
+    return dict(zip(rows["clip_id"].to_pylist(), rows["made_from"].to_pylist(), strict=True))
 
 
 def _merge(part: Path, rows: pa.Table, order: Sequence[str]) -> None:

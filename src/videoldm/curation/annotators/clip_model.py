@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -77,13 +76,3 @@ class ClipModel:
             list(texts), padding="max_length", truncation=True, max_length=self.max_tokens, return_tensors="pt"
         )
         return {"input_ids": tokens["input_ids"]}
-
-
-def open_clip(config: ClipModelConfig) -> ClipModel:
-    """The model of `config`, shared by the annotators of a worker; raises MissingModelError if it is not here."""
-    return _opened(config.model_dump_json())
-
-
-@lru_cache(maxsize=2)
-def _opened(config: str) -> ClipModel:
-    return ClipModel(ClipModelConfig.model_validate_json(config))

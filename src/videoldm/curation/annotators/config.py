@@ -6,10 +6,12 @@ the annotations it `needs`, decides what has to be made anew.
 
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 
-from videoldm.core.config import Config
+from videoldm.core.config import Config, validate
+from videoldm.core.errors import InputError
 from videoldm.core.numbers import Share
 from videoldm.inference.config import Precision
 from videoldm.measures.config import CameraFitConfig, FarnebackConfig
@@ -88,5 +90,149 @@ class MotionConfig(AnnotatorConfig):
     letterbox: LetterboxConfig = LetterboxConfig()
 
 
-AnnotationConfig = Annotated[MotionConfig | EmbeddingsConfig, Field(discriminator="name")]
+class TextSimilarityConfig(AnnotatorConfig):
+    """Cosines between a clip's CLIP embeddings and those of every caption it has."""
+
+    needs: ClassVar[tuple[str, ...]] = ("embeddings", "image_caption", "video_caption", "summary")
+    name: Literal["text_similarity"] = "text_similarity"
+    clip: ClipModelConfig = ClipModelConfig()
+    """The model that made the embeddings."""
+    metadata_key: str = "caption"
+    """Under which the list of inputs holds a caption."""
+
+
+class AestheticsConfig(AnnotatorConfig):
+    """The score of a linear head on the CLIP embeddings."""
+
+    needs: ClassVar[tuple[str, ...]] = ("embeddings",)
+    name: Literal["aesthetics"] = "aesthetics"
+    head: str | None = None
+    """A file of weights; without one no clip has a score."""
+    head_hash: str | None = None
+    """Of the file's bytes, so that another head at the same place makes other values; `pinned` fills it in."""
+
+
+SMALL_PICTURES: dict[str, Any] = {"do_image_splitting": False}
+"""For SmolVLM: frames of the sidecar are smaller than the tiles into which it would cut their enlargements."""
+
+
+class LocalCaptioner(LocalModel):
+    """A vision-language model of transformers, or for summaries a language model."""
+
+    kind: Literal["transformers"] = "transformers"
+    model: str = "HuggingFaceTB/SmolVLM-500M-Instruct"
+    """The default is under the Apache licence 2.0."""
+    image_options: dict[str, Any] = Field(default_factory=dict)
+    """Set on the model's image processor, such as `do_image_splitting: false`."""
+    padding_multiple: PositiveInt = 32
+    """Prompts of a language model are filled up to a multiple of so many tokens, that they fit into few batches."""
+
+
+class ServerCaptioner(Config):
+    """A model behind a server that speaks OpenAI's protocol; its key, if it wants one, is in OPENAI_API_KEY."""
+
+    kind: Literal["openai"] = "openai"
+    model: str
+    url: str
+    """Up to and with the version, such as `http://localhost:8000/v1`."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Further fields of each request; null takes away one that is sent otherwise, such as `temperature`."""
+    concurrency: PositiveInt = 8
+    timeout_s: PositiveFloat = 60
+    """For one answer from the request to its last byte."""
+    num_retries: NonNegativeInt = 3
+    first_wait_s: NonNegativeFloat = 1
+    """Before the first retry; each further one waits twice as long."""
+    rest_s: NonNegativeFloat = 30
+    """How long a server is left alone that could not be reached."""
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        place = urlsplit(url)
+        # Asking for the port raises ValueError if it is no number.
+        if place.scheme not in ("http", "https") or not place.hostname or place.port == 0 or place.username:
+            raise ValueError("should look like http://host:port/v1 or https://host/v1")
+        return url.rstrip("/")
+
+
+CaptionerConfig = Annotated[LocalCaptioner | ServerCaptioner, Field(discriminator="kind")]
+
+
+def parse_captioner(text: str) -> CaptionerConfig:
+    """`openai:http://host:port/v1#model` as a server, anything else as the folder or hub name of a model."""
+    if not text.startswith("openai:"):
+        return LocalCaptioner(model=text)
+    url, _, model = text.removeprefix("openai:").partition("#")
+    if not model:
+        raise InputError(f"captioner is {text!r}, it should name a model too: openai:http://host:port/v1#model")
+    return validate(ServerCaptioner, {"url": url, "model": model}, source=f"captioner {text!r}")
+
+
+_NOT_OF_VALUES = {"url", "concurrency", "timeout_s", "num_retries", "first_wait_s", "rest_s"}
+
+
+class CaptionConfig(AnnotatorConfig):
+    """What is asked of whom; `prompt` is the beginning of the answer for models that know no chat, such as BLIP."""
+
+    captioner: CaptionerConfig
+    prompt: str
+    max_new_tokens: PositiveInt = 96
+
+    def identity(self) -> dict[str, Any]:
+        """Without where a server is and how it is asked: another one gives the same model's captions."""
+        excluded = _NOT_OF_VALUES if isinstance(self.captioner, ServerCaptioner) else set[str]()
+        return self.model_dump(mode="json", exclude={"captioner": excluded})
+
+
+class ImageCaptionConfig(CaptionConfig):
+    """A caption of the middle frame."""
+
+    name: Literal["image_caption"] = "image_caption"
+    captioner: CaptionerConfig = LocalCaptioner(image_options=SMALL_PICTURES)
+    prompt: str = "Describe this picture in one sentence: what is seen, where, and how it looks."
+
+
+class VideoCaptionConfig(CaptionConfig):
+    """A caption of some frames, evenly over the clip."""
+
+    name: Literal["video_caption"] = "video_caption"
+    captioner: CaptionerConfig = LocalCaptioner(image_options=SMALL_PICTURES)
+    num_frames: PositiveInt = 8
+    prompt: str = (
+        "These pictures are frames of one video in the order of time. Say in one sentence what happens in it: who or "
+        "what moves, how, and what the camera does."
+    )
+
+
+class SummaryConfig(CaptionConfig):
+    """Both captions in one sentence, by a language model."""
+
+    needs: ClassVar[tuple[str, ...]] = ("image_caption", "video_caption")
+    name: Literal["summary"] = "summary"
+    captioner: CaptionerConfig = LocalCaptioner(model="HuggingFaceTB/SmolLM2-1.7B-Instruct")
+    prompt: str = (
+        "Two captions describe the same video, one a single frame of it, the other its motion. Merge them into one "
+        "plain sentence that keeps what both of them say and adds nothing. Answer with that sentence only.\n"
+        "Frame: {image_caption}\nMotion: {video_caption}"
+    )
+
+    @field_validator("prompt")
+    @classmethod
+    def _check_places(cls, prompt: str) -> str:
+        if lacking := [place for name in cls.needs if (place := f"{{{name}}}") not in prompt]:
+            raise ValueError(f"should hold {' and '.join(lacking)}, the place of a caption")
+        return prompt
+
+
+AnnotationConfig = Annotated[
+    MotionConfig
+    | EmbeddingsConfig
+    | ImageCaptionConfig
+    | VideoCaptionConfig
+    | SummaryConfig
+    | TextSimilarityConfig
+    | AestheticsConfig,
+    Field(discriminator="name"),
+]
 """Any annotation."""

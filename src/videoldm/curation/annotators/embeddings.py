@@ -10,9 +10,9 @@ import pyarrow as pa
 from jaxtyping import Float32
 
 from videoldm.curation.annotators.annotator import ClipFrames, Missing, Values
-from videoldm.curation.annotators.clip_model import open_clip
+from videoldm.curation.annotators.clip_model import ClipModel
 from videoldm.curation.annotators.config import EmbeddingsConfig
-from videoldm.curation.annotators.local_models import unless_missing
+from videoldm.curation.annotators.missing_model import unless_missing
 
 PLACES = ("first", "middle", "last")
 
@@ -25,7 +25,7 @@ class Embeddings:
 
     def __init__(self, config: EmbeddingsConfig) -> None:
         self.config = config
-        self._clip = unless_missing(lambda: open_clip(config.clip))
+        self._clip = unless_missing(lambda: ClipModel(config.clip))
 
     @property
     def columns(self) -> pa.Schema:

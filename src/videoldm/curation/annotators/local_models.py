@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from transformers import PreTrainedModel
+from transformers.utils import logging
 
 from videoldm.core.errors import InputError
-from videoldm.curation.annotators.annotator import Missing
 from videoldm.curation.annotators.config import LocalModel
+from videoldm.curation.annotators.missing_model import MissingModelError
+from videoldm.inference.config import Precision
 from videoldm.inference.precision import DTYPES
-
-T = TypeVar("T")
 
 FILES = ("*.json", "*.jinja", "*.txt", "*.model", "model*.safetensors")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-
-
-class MissingModelError(InputError):
-    """A model is not on this machine; what needs it has no values until it is."""
 
 
 def model_folder(name: str) -> Path:
@@ -58,31 +55,43 @@ def download_model(name: str) -> Path:
         raise InputError(f"{name}: cannot be fetched from the hub: {_first_line(error)}") from None
 
 
-def unless_missing(load: Callable[[], T]) -> T | Missing:
-    """What `load` gives, or why it cannot for now."""
-    try:
-        return load()
-    except MissingModelError as error:
-        return Missing(str(error), may_come_later=True)
-
-
 def load_pretrained(auto_class: Any, config: LocalModel) -> Any:
-    """The model of `config`, frozen, on its device; raises InputError unless all its weights are in its files."""
-    folder = model_folder(config.model)
+    """The model of `config`, frozen, on its device, one for all annotators of a worker that use it.
+
+    Raises MissingModelError if it is not on this machine, InputError unless all its weights are in its files.
+    """
+    return _loaded(auto_class, config.model, config.device, config.precision)
+
+
+@lru_cache(maxsize=4)
+def _loaded(auto_class: Any, name: str, device: str, precision: Precision) -> PreTrainedModel:
+    folder = model_folder(name)
     try:
-        model, report = auto_class.from_pretrained(
-            folder,
-            dtype=DTYPES[config.precision],
-            local_files_only=True,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
+        with _no_bars():
+            model, report = auto_class.from_pretrained(
+                folder,
+                dtype=DTYPES[precision],
+                local_files_only=True,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
     except (OSError, ValueError, ImportError, RuntimeError) as error:
-        raise InputError(f"{config.model}: cannot be read as a model: {_first_line(error)}") from None
+        raise InputError(f"{name}: cannot be read as a model: {_first_line(error)}") from None
     if lacking := sorted(report["missing_keys"]):
-        raise InputError(f"{config.model}: its files lack {len(lacking)} weights, {lacking[0]} the first")
-    assert isinstance(model, PreTrainedModel)
-    return model.requires_grad_(False).eval().to(config.device)  # pyright: ignore[reportArgumentType]
+        raise InputError(f"{name}: its files lack {len(lacking)} weights, {lacking[0]} the first")
+    return model.requires_grad_(False).eval().to(device)
+
+
+@contextmanager
+def _no_bars() -> Generator[None]:
+    """Keep transformers from drawing a bar of its own for each model."""
+    was_on = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_on:
+            logging.enable_progress_bar()
 
 
 def load_processor(auto_class: Any, config: LocalModel, **options: Any) -> Any:

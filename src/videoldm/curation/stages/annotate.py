@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -58,6 +58,7 @@ def frames_of(task: AnnotateTask) -> list[ClipFrames]:
     needed = {
         name: {row["clip_id"]: row for row in _rows(path, "clip_id", task.clip_ids)}
         for name, path in task.needs.items()
+        if path.exists()
     }
     return [
         _clip_frames(
@@ -93,8 +94,22 @@ def _clip_frames(
     )
 
 
+def made_from(needs: Mapping[str, Path]) -> Callable[[str], str]:
+    """For a clip, which of the annotations have values: 1 or 0 for each."""
+    present = [
+        set(read_part(part, ["clip_id", "missing"]).filter(pc.field("missing").is_null())["clip_id"].to_pylist())
+        if part.exists()
+        else set[str]()
+        for part in needs.values()
+    ]
+    return lambda clip_id: "".join("1" if clip_id in one else "0" for one in present)
+
+
 def _table(task: AnnotateTask, values: Sequence[Values]) -> pa.Table:
-    rows = [_row(clip_id, one) for clip_id, one in zip(task.clip_ids, values, strict=True)]
+    inputs = made_from(task.needs)
+    rows = [
+        {"made_from": inputs(clip_id), **_row(clip_id, one)} for clip_id, one in zip(task.clip_ids, values, strict=True)
+    ]
     return pa.Table.from_pylist(rows, schema=annotation_schema(_made(task.config).columns))
 
 

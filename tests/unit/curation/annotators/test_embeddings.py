@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_annotator_models import CLIP_TOKENS, CLIP_WIDTH, made_clip, write_clip
 from transformers import AutoTokenizer, CLIPModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
@@ -125,10 +127,6 @@ def test_wrong_models_are_refused(clip_folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_model_without_some_weights_is_refused(clip_folder: Path, tmp_path: Path) -> None:
-    from shutil import copytree
-
-    from safetensors.torch import load_file, save_file
-
     broken = copytree(clip_folder, tmp_path / "broken")
     tensors = load_file(broken / "model.safetensors")
     del tensors["visual_projection.weight"]
@@ -137,8 +135,8 @@ def test_a_model_without_some_weights_is_refused(clip_folder: Path, tmp_path: Pa
         ClipModel(config(broken))
 
 
-def test_numbers_that_are_not_finite_are_no_values(clip_folder: Path) -> None:
-    made = Embeddings(EmbeddingsConfig(clip=config(clip_folder, num_threads=2)))
+def test_numbers_that_are_not_finite_are_no_values(clip_folder: Path, tmp_path: Path) -> None:
+    made = Embeddings(EmbeddingsConfig(clip=config(copytree(clip_folder, tmp_path / "copy"))))
     made._clip._model.visual_projection.weight.data[0, 0] = float("nan")
     (values,) = made.annotate([made_clip(1)])
     assert isinstance(values, Missing)

@@ -1,0 +1,95 @@
+"""Groups of clips that show nearly the same, by the cosines of their embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int
+
+from videoldm.core.errors import InputError
+
+THRESHOLD = 0.97
+_MARGIN = 1e-4
+"""Cosines this near to the threshold are computed again; those of blocks in float32 are exact to about 1e-6."""
+_PAIRS_AT_ONCE = 4096
+
+
+def clip_vectors(embeddings: Float32[np.ndarray, "n 3 d"]) -> Float32[np.ndarray, "n 3d"]:
+    """One vector a clip, whose cosines are the mean of those between first, middle and last frames of two clips."""
+    return embeddings.reshape(len(embeddings), -1)
+
+
+def near_duplicates(
+    clip_ids: Sequence[str],
+    vectors: Float32[np.ndarray, "n d"],
+    *,
+    threshold: float = THRESHOLD,
+    block_size: int = 4096,
+) -> list[str]:
+    """For each clip the smallest id in its group, which is its own if nothing is like it.
+
+    Two clips whose cosine is at least `threshold` are in one group, and so are all that such pairs connect: the first
+    and the last of a chain may be less alike than the threshold. Every pair is looked at, in blocks of
+    `block_size` squared, so that time grows with the square of the number and memory does not. The result depends on
+    neither order nor block size. Raises InputError for ids given twice and vectors without a direction.
+    """
+    if not 0 < threshold < 1:
+        raise InputError(f"threshold is {threshold}, it should lie between 0 and 1")
+    if len(set(clip_ids)) != len(clip_ids):
+        raise InputError("near_duplicates: some clip ids are given twice")
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    if not np.isfinite(norms).all() or (norms == 0).any():
+        raise InputError("near_duplicates: some embeddings are zero or not finite")
+    order = np.array(sorted(range(len(clip_ids)), key=clip_ids.__getitem__), np.int64)
+    unit = (vectors[order] / norms[order, None]).astype(np.float32)
+    parents = np.arange(len(order))
+    for start in range(0, len(unit), block_size):
+        for other in range(start, len(unit), block_size):
+            rows, columns = _similar(unit[start : start + block_size], unit[other : other + block_size], threshold)
+            with_hits, first_hits = np.unique(rows, return_index=True)
+            for row, hits in zip(with_hits, np.split(columns, first_hits[1:]), strict=True):
+                _join(parents, np.append(hits + other, row + start))
+    groups = [""] * len(order)
+    for index, root in zip(order.tolist(), _roots(parents, np.arange(len(order))).tolist(), strict=True):
+        groups[index] = clip_ids[int(order[root])]
+    return groups
+
+
+def _similar(
+    a: Float32[np.ndarray, "n d"], b: Float32[np.ndarray, "m d"], threshold: float
+) -> tuple[Int[np.ndarray, " k"], Int[np.ndarray, " k"]]:
+    """The places in both blocks of pairs with a cosine of at least `threshold`."""
+    cosines = a @ b.T
+    rows, columns = np.nonzero(cosines >= threshold - _MARGIN)
+    is_near = cosines[rows, columns] < threshold + _MARGIN
+    is_similar = ~is_near
+    is_similar[is_near] = _exactly_similar(a, b, rows[is_near], columns[is_near], threshold)
+    return rows[is_similar], columns[is_similar]
+
+
+def _exactly_similar(
+    a: Float32[np.ndarray, "n d"],
+    b: Float32[np.ndarray, "m d"],
+    rows: Int[np.ndarray, " k"],
+    columns: Int[np.ndarray, " k"],
+    threshold: float,
+) -> Bool[np.ndarray, " k"]:
+    """Whether the cosine of each pair reaches `threshold`, in float64 and always the same order of summation."""
+    is_similar = np.empty(len(rows), np.bool_)
+    for start in range(0, len(rows), _PAIRS_AT_ONCE):
+        part = slice(start, start + _PAIRS_AT_ONCE)
+        is_similar[part] = (a[rows[part]].astype(np.float64) * b[columns[part]]).sum(axis=1) >= threshold
+    return is_similar
+
+
+def _join(parents: Int[np.ndarray, " n"], places: Int[np.ndarray, " k"]) -> None:
+    """Make one group of the groups of all `places`, under the smallest of their roots."""
+    roots = _roots(parents, places)
+    parents[roots] = parents[places] = roots.min()
+
+
+def _roots(parents: Int[np.ndarray, " n"], places: Int[np.ndarray, " k"]) -> Int[np.ndarray, " k"]:
+    while (parents[places] != places).any():
+        places = parents[places]
+    return places

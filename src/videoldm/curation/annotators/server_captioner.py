@@ -1,0 +1,213 @@
+"""Captions from any server that speaks OpenAI's protocol of chat completions."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import io
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from videoldm.curation.annotators.annotator import Missing
+from videoldm.curation.annotators.captioner import Answer, Request
+from videoldm.curation.annotators.config import ServerCaptioner
+
+KEY_VARIABLE = "OPENAI_API_KEY"
+JPEG_QUALITY = 92
+MAX_WAIT_S = 60
+MAX_ANSWER_BYTES = 2**22
+_TRY_AGAIN = frozenset({408, 409, 425, 429})
+
+
+@dataclass
+class _FailureError(Exception):
+    """Why a request has no answer, and what may help."""
+
+    reason: str
+    helps_again: bool = False
+    """At once."""
+    helps_later: bool = True
+    """In another run."""
+    is_unreachable: bool = False
+    wait_s: float = 0
+    """What the server asked for."""
+
+
+class ServerReader:
+    """Asks several at a time; what fails for a moment is asked again, after waits that double.
+
+    A server that could not be reached even so is left alone for a while, and what would have been asked meanwhile has
+    no answer, which another run can get. Redirects are not followed, lest the key goes elsewhere, and no proxy is used.
+    """
+
+    def __init__(self, config: ServerCaptioner, *, max_new_tokens: int) -> None:
+        self.config = config
+        self._max_new_tokens = max_new_tokens
+        self._key = os.environ.get(KEY_VARIABLE, "").strip()
+        self._rest: tuple[float, str] = (0, "")
+
+    def answer(self, requests: Sequence[Request]) -> list[Answer | Missing]:
+        """The answer to each request, in their order."""
+        with ThreadPoolExecutor(self.config.concurrency) as pool:
+            return list(pool.map(self._answer, requests))
+
+    def _answer(self, request: Request) -> Answer | Missing:
+        body, reason = self._body(request), ""
+        for attempt in range(self.config.num_retries + 1):
+            rests_until, why = self._rest
+            if time.monotonic() < rests_until:
+                return Missing(why, may_come_later=True)
+            try:
+                return self._parse(self._post(body))
+            except _FailureError as failure:
+                reason = self._without_key(f"{self.config.url}: {failure.reason}")
+                if not failure.helps_again:
+                    return Missing(reason, may_come_later=failure.helps_later)
+                if attempt == self.config.num_retries and failure.is_unreachable:
+                    self._rest = (time.monotonic() + self.config.rest_s, reason)
+                wait_s = max(failure.wait_s, self.config.first_wait_s * 2**attempt)
+            if attempt < self.config.num_retries:
+                time.sleep(min(wait_s, MAX_WAIT_S))
+        return Missing(reason, may_come_later=True)
+
+    def _body(self, request: Request) -> bytes:
+        content: list[dict[str, Any]] = [
+            {"type": "image_url", "image_url": {"url": _data_url(picture)}} for picture in request.pictures
+        ]
+        content.append({"type": "text", "text": request.prompt})
+        fields: dict[str, Any] = {
+            "model": self.config.model,
+            # Servers of language models alone often take nothing but text here.
+            "messages": [{"role": "user", "content": content if request.pictures else request.prompt}],
+            "max_tokens": self._max_new_tokens,
+            "temperature": 0,
+            "seed": 0,
+            **self.config.options,
+        }
+        return json.dumps({name: value for name, value in fields.items() if value is not None}).encode()
+
+    def _post(self, body: bytes) -> bytes:
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        place = urlsplit(self.config.url)
+        kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
+        connection = kind(place.netloc, timeout=self.config.timeout_s)
+        expired = threading.Event()
+        try:
+            connection.connect()
+            with _deadline(connection.sock, self.config.timeout_s, expired):
+                connection.request("POST", f"{place.path}/chat/completions", body, headers)
+                response = connection.getresponse()
+                answer = response.read(MAX_ANSWER_BYTES)
+            if expired.is_set():
+                raise TimeoutError
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, TimeoutError) or expired.is_set():
+                what = f"did not answer within {self.config.timeout_s:g} s"
+            else:
+                what = f"cannot be reached: {error or type(error).__name__}"
+            raise _FailureError(what, helps_again=True, is_unreachable=True) from None
+        finally:
+            connection.close()
+        if response.status != http.client.OK:
+            raise self._refusal(response, answer)
+        return answer
+
+    def _refusal(self, response: http.client.HTTPResponse, answer: bytes) -> _FailureError:
+        status = response.status
+        said = f"answers {status}{_message(answer)}"
+        if status in _TRY_AGAIN or status >= http.client.INTERNAL_SERVER_ERROR:
+            return _FailureError(said, helps_again=True, wait_s=_retry_after(response.headers.get("Retry-After")))
+        if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
+            return _FailureError(f"{said}; {KEY_VARIABLE} should hold a key that it takes")
+        if http.client.MULTIPLE_CHOICES <= status < http.client.BAD_REQUEST:
+            return _FailureError(f"{said} and sends elsewhere, to {response.headers.get('Location')}: name that one")
+        # What is wrong with this request will be so in the next run; a model can be loaded until then.
+        return _FailureError(said, helps_later=status == http.client.NOT_FOUND)
+
+    def _parse(self, answer: bytes) -> Answer:
+        try:
+            fields = json.loads(answer)
+            choice = fields["choices"][0]
+            text = _text(choice["message"])
+            usage = fields.get("usage") or {}
+            if choice.get("finish_reason") == "content_filter":
+                raise _FailureError("its filter held the answer back", helps_later=False)
+            return Answer(
+                text=text.strip(),
+                model=str(fields.get("model") or self.config.model),
+                num_prompt_tokens=_number(usage.get("prompt_tokens")),
+                num_new_tokens=_number(usage.get("completion_tokens")),
+                is_cut=choice.get("finish_reason") == "length",
+            )
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+            raise _FailureError("its answer is no chat completion", helps_again=True) from None
+
+    def _without_key(self, text: str) -> str:
+        """Servers like to quote a key that they refuse."""
+        return text.replace(self._key, "***") if self._key else text
+
+
+@contextlib.contextmanager
+def _deadline(connection: socket.socket, seconds: float, expired: threading.Event) -> Generator[None]:
+    """Cut the connection after `seconds`, however slowly bytes still come, and set `expired`."""
+
+    def cut() -> None:
+        expired.set()
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _data_url(picture: UInt8[np.ndarray, "h w 3"]) -> str:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "JPEG", quality=JPEG_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def _text(message: Mapping[str, Any]) -> str:
+    """What was written, which some servers give in parts, or the words with which the model refused."""
+    content = message.get("content")
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if part.get("type") == "text")
+    return content if isinstance(content, str) else message.get("refusal") or ""
+
+
+def _message(answer: bytes) -> str:
+    """What the body of an error says, in one line."""
+    text = answer.decode(errors="replace")
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        error = json.loads(text)["error"]
+        text = error if isinstance(error, str) else str(error["message"])
+    line = " ".join(text.split())
+    return f", {line[:200]}" if line else ""
+
+
+def _retry_after(value: str | None) -> float:
+    """Seconds; a date, which the header can also hold, counts as nothing."""
+    return float(value) if value and value.isdecimal() else 0
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) else None
