@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 
 from videoldm.core.errors import InputError
 from videoldm.curation.annotators.annotator import Annotator, ClipFrames, KeptFrame, Missing, Values
-from videoldm.curation.annotators.registry import AnnotationConfig, make
+from videoldm.curation.annotators.config import AnnotationConfig
+from videoldm.curation.annotators.registry import make
 from videoldm.curation.sidecar import decode_frame
 from videoldm.curation.store.parts import read_part
 from videoldm.dataset.tables import annotation_schema
