@@ -12,6 +12,8 @@ from videoldm.core.errors import InputError
 SUMMARIES = {
     "run": "find cuts and clips in raw videos, and annotate them",
     "status": "what is done and what is missing",
+    "select": "choose clips by exact percentiles and conditions",
+    "export": "write chosen clips as files",
 }
 
 HELP = f"""usage: videoldm curate VERB ...

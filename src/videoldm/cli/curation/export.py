@@ -1,0 +1,74 @@
+"""`videoldm curate export`: from a selection to files."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from pydantic import Field, PositiveInt
+
+from videoldm.cli.options import OPTIONS, Verb
+from videoldm.core.config import Config
+from videoldm.core.errors import Interrupted, SomeItemsFailed
+
+DESCRIPTION = """Write the clips of a selection: as files, cut out of their sources without encoding them again and each
+proven against its source, or as an index that points into the sources.
+
+A copy can begin only where the source's encoder made a point to begin at, so it may start a little later than the clip
+and end a little earlier; the index tells by how much. The same command goes on after an interruption.
+
+examples:
+  videoldm curate export dataset/ --selection default -o clips/
+  videoldm curate export dataset/ -o clips/ --format parquet-index
+"""
+
+
+class CurateExportOptions(Config):
+    """What is written where."""
+
+    model_config = OPTIONS
+
+    dataset: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="DATASET")]]
+    """Folder of the dataset."""
+    output: Annotated[str, tyro.conf.arg(aliases=["-o"], metavar="FOLDER")]
+    """Folder of the export, new or one that goes on."""
+    selection: str | None = None
+    """Name of a selection, the newest version of it, or NAME/v0002; without it, all clips."""
+    format: Literal["files", "parquet-index"] = "files"
+    """One video a clip, or an index alone."""
+    shortest_s: Annotated[float, Field(ge=0)] = 1.0
+    """Clips of which less can be copied are left out."""
+    workers: PositiveInt | None = None
+    """How many pieces of work at a time; without it, one a core."""
+
+
+def run(options: CurateExportOptions) -> None:
+    """Read, write and tell what could not be exported."""
+    from videoldm.curation.executors.config import Limits
+    from videoldm.curation.executors.local import LocalExecutor
+    from videoldm.curation.export.export import export_files, export_index
+    from videoldm.curation.export.rows import rows_to_export
+    from videoldm.curation.store.dataset import Dataset
+
+    clips = rows_to_export(Dataset.open(options.dataset), options.selection)
+    folder = Path(options.output)
+    if options.format == "parquet-index":
+        export_index(clips, folder)
+        print(f"{folder}: {len(clips)} clips")
+        return
+    try:
+        with LocalExecutor(options.workers) as executor:
+            shortest_s = Fraction(str(options.shortest_s))
+            failed = export_files(clips, folder, executor, shortest_s=shortest_s, limits=Limits())
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted; the same command goes on where it stopped") from None
+    print(f"{folder}: {len(clips) - len(failed)} of {len(clips)} clips")
+    if failed:
+        raise SomeItemsFailed([(row["clip_id"], row["reason"]) for row in failed], num_items=len(clips))
+
+
+VERB = Verb(
+    name="curate export", options=CurateExportOptions, run=run, description=DESCRIPTION, positional=("dataset",)
+)

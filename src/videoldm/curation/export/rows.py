@@ -1,0 +1,36 @@
+"""Which clips are exported, with all that is known of them."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from videoldm.core.errors import InputError
+from videoldm.curation.selection.manifest import CLIPS_FILE, find_selection
+from videoldm.curation.store.dataset import Dataset
+from videoldm.curation.store.parts import read_part
+from videoldm.curation.store.view import open_dataset
+
+TOO_LARGE = ("BLOB", "FLOAT[", "DOUBLE[")
+"""Types of columns that stay in the dataset: maps and embeddings."""
+
+
+def rows_to_export(dataset: Dataset, selection: str | None) -> pa.Table:
+    """Rows of the wide view in the order of clip ids, with `size_bytes` and `mtime_ns` of their sources."""
+    with open_dataset(dataset.view()) as opened:
+        types = opened.types()
+        columns = [f'"{name}"' for name, kind in types.items() if not kind.startswith(TOO_LARGE)]
+        rows = opened.connection.execute(
+            f"SELECT {', '.join(f'd.{column}' for column in columns)}, s.size_bytes, s.mtime_ns "  # noqa: S608
+            "FROM dataset d JOIN sources s ON s.source_id = d.source_id AND s.path = d.path ORDER BY d.clip_id"
+        ).to_arrow_table()
+    if selection is not None:
+        chosen = read_part(find_selection(dataset.folder, selection) / CLIPS_FILE, ["clip_id"])["clip_id"].to_pylist()
+        wanted = set(chosen)
+        rows = rows.filter(pa.array([clip_id in wanted for clip_id in rows["clip_id"].to_pylist()]))
+        if len(rows) < len(wanted):
+            raise InputError(
+                f"{selection}: {len(wanted) - len(rows)} of its clips are not in the dataset any more: select again"
+            )
+    if len(rows) == 0:
+        raise InputError(f"{dataset.folder}: has no clips to export")
+    return rows
