@@ -31,15 +31,15 @@ def _twin(values: Mapping[str, Values], selection: Selection) -> list[str]:
     for rule in selection.filters:
         assert not isinstance(rule, Where)
         column = values[rule.value]
-        known = [clip_id for clip_id, value in column.items() if value is not None and not math.isnan(value)]
+        known = {clip_id: value for clip_id, value in column.items() if value is not None and not math.isnan(value)}
         if isinstance(rule, AtMost):
-            dropped = {clip_id for clip_id in known if column[clip_id] > rule.limit}
+            dropped = {clip_id for clip_id, value in known.items() if value > rule.limit}
         else:
             sign = 1 if isinstance(rule, DropLowest) else -1
-            order = sorted(known, key=lambda clip_id: (sign * column[clip_id], clip_id))
+            order = sorted(known, key=lambda clip_id: (sign * known[clip_id], clip_id))
             dropped = set(order[: math.floor(rule.share * len(order))])
         if not selection.keep_missing:
-            dropped |= column.keys() - set(known)
+            dropped |= column.keys() - known.keys()
         left -= dropped
     return sorted(left)
 

@@ -7,28 +7,22 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-
-import pyarrow as pa
 
 from videoldm.core.errors import InputError
 from videoldm.curation.selection.condition import check_condition, condition_explained
 from videoldm.curation.selection.config import AtMost, DropHighest, DropLowest, Filter, Selection, Where
-from videoldm.curation.selection.ranks import Batch, Rank, Ranked, values_at
+from videoldm.curation.selection.ranks import Rank, Ranked, values_at
 from videoldm.curation.selection.ties import nth_tied
+from videoldm.curation.store.numbers import as_number, is_number, scan_numbers
 from videoldm.curation.store.view import OpenDataset, explained, quoted, text
 
 JUDGED = "judged"
 """The view that is made: `clip_id`, and of filter i `value_i` and `passes_i`, null where the value is missing."""
 
-INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
-REALS = ("FLOAT", "DOUBLE")
-"""DuckDB's names of the types of numbers that can be ranked."""
-
 _GATHERED = "gathered"
-_ROWS_A_BATCH = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +115,13 @@ def _looked_at(dataset: OpenDataset, rule: Filter, types: Mapping[str, str]) -> 
     kind = types.get(rule.value)
     if kind is None:
         raise InputError(f"{rule.value!r} is no value of this dataset, {_known(rule.value, types)}")
-    if kind not in (*INTEGERS, *REALS):
+    if not is_number(kind):
         raise InputError(f"{rule.value} is of the type {kind}, it should be a number for {rule.label!r}")
-    name = quoted(rule.value)
-    # Whole numbers stay whole, as not all of them are doubles; NaN is no value.
-    return f"{name}::BIGINT" if kind in INTEGERS else f"CASE WHEN NOT isnan({name}) THEN {name}::DOUBLE END"
+    return as_number(rule.value, kind)
 
 
 def _known(name: str, types: Mapping[str, str]) -> str:
-    numbers = [column for column, kind in types.items() if kind in (*INTEGERS, *REALS)]
+    numbers = [column for column, kind in types.items() if is_number(kind)]
     close = difflib.get_close_matches(name, numbers, n=3)
     return f"did you mean {' or '.join(close)}?" if close else f"its numbers are {', '.join(numbers)}"
 
@@ -158,7 +150,9 @@ def _boundaries(dataset: OpenDataset, selection: Selection) -> list[Boundary | N
         if isinstance(rule, (DropLowest, DropHighest)) and num_dropped(rule, count):
             place = num_dropped(rule, count) - 1 if isinstance(rule, DropLowest) else count - num_dropped(rule, count)
             ranks[index] = Rank(columns[index], place)
-    found = values_at(list(ranks.values()), lambda: _scan(dataset, [columns[index] for index in ranks]))
+    found = values_at(
+        list(ranks.values()), lambda: scan_numbers(dataset, _GATHERED, [columns[index] for index in ranks])
+    )
     boundaries: list[Boundary | None] = [None] * len(columns)
     for index, ranked in zip(ranks, found, strict=True):
         rule = selection.filters[index]
@@ -180,13 +174,6 @@ def _boundary(
     num_tied = num_dropped(rule, num_values) - num_beyond
     condition = f"value_{index} = {_number(ranked.value)}"
     return Boundary(ranked.value, nth_tied(dataset.connection, _GATHERED, condition, num_tied - 1))
-
-
-def _scan(dataset: OpenDataset, columns: Sequence[str]) -> Iterable[Batch]:
-    query = dataset.connection.sql(f"SELECT {', '.join(columns)} FROM {_GATHERED}")
-    reader: pa.RecordBatchReader = query.to_arrow_reader(_ROWS_A_BATCH)
-    for batch in reader:
-        yield {name: batch.column(name).drop_null().to_numpy(zero_copy_only=False) for name in columns}
 
 
 def _passes(index: int, rule: Filter, boundary: Boundary | None) -> str:

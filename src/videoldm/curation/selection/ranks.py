@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from videoldm.curation.store.numbers import Numbers
+
 _DIGIT_BITS = 16
 _SIGN = np.uint64(1 << 63)
 
-Batch = Mapping[str, NDArray[np.float64] | NDArray[np.int64]]
+Batch = Mapping[str, Numbers]
 """Values of some rows by column, without those that are missing; no NaN."""
 
 
@@ -100,7 +102,7 @@ def _narrowed(search: _Search, place: int, counts: NDArray[np.int64]) -> _Search
     )
 
 
-def _sortable(values: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.uint64]:
+def _sortable(values: Numbers) -> NDArray[np.uint64]:
     """Unsigned numbers in the order of `values`."""
     if values.dtype == np.int64:
         return values.view(np.uint64) ^ _SIGN

@@ -107,6 +107,7 @@ def open_dataset(view: DatasetView, limits: QueryLimits | None = None) -> Genera
         explained(),
     ):
         schemas = {"sources": SOURCES, "clips": CLIPS, "transitions": TRANSITIONS, "sidecars": SIDECARS}
+        connection.execute("SET enable_progress_bar = false")
         columns: dict[str, dict[str, str]] = {}
         for name, parts in view.tables.items():
             if parts:

@@ -1,0 +1,84 @@
+"""Histograms and thumbnails as pictures, for where no browser is."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+
+from videoldm.curation.report.distribution import Distribution
+from videoldm.curation.report.thumbnails import Thumbnail
+from videoldm.curation.report.wording import number
+
+_PAPER, _INK, _SOFT, _BAR, _LINE = "#ffffff", "#1c2024", "#667079", "#3b76b3", "#d9dee3"
+_GAP_PX = 16
+_LINE_PX = 18
+_FONT_SIZE = 13
+_TILE_PX = 160
+_TILE_HEIGHT_PX = 90
+_PLOT_PX = (360, 120)
+_PLOTS_A_ROW = 3
+
+
+def histograms(distributions: Sequence[Distribution]) -> Image.Image:
+    """All histograms, three in a row."""
+    width, height = _PLOT_PX[0] + _GAP_PX, _PLOT_PX[1] + 2 * _LINE_PX + _GAP_PX
+    num_rows = -(-len(distributions) // _PLOTS_A_ROW)
+    picture = Image.new("RGB", (_PLOTS_A_ROW * width + _GAP_PX, max(1, num_rows) * height + _GAP_PX), _PAPER)
+    for index, distribution in enumerate(distributions):
+        row, column = divmod(index, _PLOTS_A_ROW)
+        _plot(ImageDraw.Draw(picture), distribution, _GAP_PX + column * width, _GAP_PX + row * height)
+    return picture
+
+
+def sheet(rows: Sequence[tuple[str, Sequence[Thumbnail]]]) -> Image.Image:
+    """A contact sheet: each row has a heading, then its pictures from left to right with their first lines below."""
+    num_columns = max([1, *(len(found) for _, found in rows)])
+    height = _TILE_HEIGHT_PX + 2 * _LINE_PX + _GAP_PX
+    size = (_GAP_PX + num_columns * (_TILE_PX + _GAP_PX), _GAP_PX + max(1, len(rows)) * height)
+    picture = Image.new("RGB", size, _PAPER)
+    draw = ImageDraw.Draw(picture)
+    for index, (heading, found) in enumerate(rows):
+        top = _GAP_PX + index * height
+        _write(draw, heading, (_GAP_PX, top), size[0] - 2 * _GAP_PX, _INK)
+        for column, thumbnail in enumerate(found):
+            left = _GAP_PX + column * (_TILE_PX + _GAP_PX)
+            _paste(picture, thumbnail.jpeg, left, top + _LINE_PX)
+            first = thumbnail.lines[0] if thumbnail.lines else thumbnail.clip_id
+            _write(draw, first, (left, top + _LINE_PX + _TILE_HEIGHT_PX), _TILE_PX, _SOFT)
+    return picture
+
+
+def _plot(draw: ImageDraw.ImageDraw, distribution: Distribution, left: int, top: int) -> None:
+    width, height = _PLOT_PX
+    _write(draw, f"{distribution.column} of {distribution.num_values:,}", (left, top), width, _INK)
+    bottom = top + _LINE_PX + height
+    step, largest = width / len(distribution.counts), max(distribution.counts)
+    for index, count in enumerate(distribution.counts):
+        if count:
+            bar = round(left + index * step), round(bottom - height * count / largest)
+            draw.rectangle((*bar, max(bar[0], round(left + (index + 1) * step) - 2), bottom - 1), fill=_BAR)
+    draw.line((left, bottom, left + width, bottom), fill=_LINE)
+    lowest, _, median, _, highest = map(number, distribution.quarters)
+    _write(draw, f"{lowest} to {highest}, median {median}", (left, bottom + 1), width, _SOFT)
+
+
+def _paste(picture: Image.Image, jpeg: bytes | None, left: int, top: int) -> None:
+    """A thumbnail within its tile, or an empty frame."""
+    try:
+        tile = Image.open(io.BytesIO(jpeg or b"")).convert("RGB")
+    except (UnidentifiedImageError, OSError):
+        box = (left, top, left + _TILE_PX - 1, top + _TILE_HEIGHT_PX - 1)
+        ImageDraw.Draw(picture).rectangle(box, outline=_LINE)
+        return
+    picture.paste(ImageOps.contain(tile, (_TILE_PX, _TILE_HEIGHT_PX)), (left, top))
+
+
+def _write(draw: ImageDraw.ImageDraw, text: str, place: tuple[int, int], room: int, colour: str) -> None:
+    """One line, cut at the end of its room."""
+    font = ImageFont.load_default(size=_FONT_SIZE)
+    line = " ".join(text.split())
+    while line and draw.textlength(line, font=font) > room:
+        line = f"{line[:-4]}..." if len(line) > 4 else ""
+    draw.text(place, line, font=font, fill=colour)

@@ -1,0 +1,144 @@
+"""One HTML page that holds everything it shows: tables, histograms as SVG, thumbnails as data URLs."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from videoldm.curation.report.distribution import Distribution
+from videoldm.curation.report.stats import Stats
+from videoldm.curation.report.thumbnails import Thumbnail
+from videoldm.curation.report.wording import counted, number, share, table_one_rows
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1c2024; --soft: #667079; --paper: #ffffff; --line: #d9dee3; --bar: #3b76b3; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e8ebee; --soft: #98a2ab; --paper: #14171a; --line: #333a41; --bar: #6ea3da; }
+}
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem auto;
+  max-width: 72rem; padding: 0 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin: 2.2rem 0 0.6rem; }
+h3 { font-size: 1rem; margin: 1.2rem 0 0.4rem; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { border-bottom: 1px solid var(--line); padding: 0.3rem 1rem 0.3rem 0; text-align: left; vertical-align: top; }
+th { color: var(--soft); font-weight: 500; } .number { text-align: right; }
+.grid { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); }
+.pictures { grid-template-columns: repeat(auto-fill, minmax(8rem, 1fr)); gap: 0.8rem; }
+figure { margin: 0; } figcaption { color: var(--soft); font-size: 0.8rem; overflow-wrap: anywhere; }
+figcaption b { color: var(--ink); font-weight: 600; }
+img, .no-picture { width: 100%; aspect-ratio: 16 / 9; border-radius: 4px; display: block; box-sizing: border-box; }
+img { object-fit: contain; background: var(--line); }
+.no-picture { border: 1px dashed var(--line); color: var(--soft); font-size: 0.8rem;
+  display: grid; place-items: center; }
+svg { width: 100%; height: auto; display: block; } rect { fill: var(--bar); }
+svg text { fill: var(--soft); font-size: 11px; } svg line { stroke: var(--line); }
+"""
+
+_WIDTH, _BARS_HEIGHT, _HEIGHT = 320, 100, 118
+
+
+def page(title: str, sections: Iterable[str]) -> str:
+    """A whole document."""
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>\n'
+        f"<body><h1>{escape(title)}</h1>\n{chr(10).join(sections)}\n</body></html>\n"
+    )
+
+
+def stats_page(title: str, stats: Stats, thumbnails: Sequence[Thumbnail]) -> str:
+    """The report on a dataset."""
+    sections = [section("Clips", table(["", "dataset"], [[name, value] for name, value in _table_one(stats)]))]
+    if stats.sources:
+        rows = [[state.state, f"{state.num_sources:,}", counted(state.reasons)] for state in stats.sources]
+        sections.append(section("Sources", table(["state", "number", "reasons"], rows)))
+    if stats.coverage:
+        rows = [
+            [
+                each.annotation,
+                f"{each.num_made:,}",
+                share(each.num_made, stats.table_one.num_clips),
+                f"{sum(each.missing.values()):,}",
+                counted(each.missing),
+            ]
+            for each in stats.coverage
+        ]
+        sections.append(section("Annotations", table(["name", "made", "of all", "missing", "why"], rows)))
+    if stats.distributions:
+        figures = "".join(histogram_figure(each) for each in stats.distributions)
+        note = "<p>The first and the last bar of a histogram take in the half percent beyond their side.</p>"
+        sections.append(section("Values", f'{note}<div class="grid">{figures}</div>'))
+    if thumbnails:
+        sections.append(section("Some clips", pictures(thumbnails)))
+    return page(title, sections)
+
+
+def section(heading: str, body: str) -> str:
+    """A part of a page."""
+    return f"<h2>{escape(heading)}</h2>\n{body}"
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of texts; columns of numbers are aligned to the right."""
+    classes = [
+        ' class="number"' if rows and all(_is_number(row[i]) for row in rows) else "" for i in range(len(headings))
+    ]
+    head = "".join(f"<th{kind}>{escape(text)}</th>" for kind, text in zip(classes, headings, strict=True))
+    body = "".join(
+        f"<tr>{''.join(f'<td{kind}>{escape(text)}</td>' for kind, text in zip(classes, row, strict=True))}</tr>"
+        for row in rows
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def histogram_figure(distribution: Distribution) -> str:
+    """A histogram, with the ends of its axis and the quartiles below."""
+    lowest, first, median, third, highest = map(number, distribution.quarters)
+    caption = (
+        f"<b>{escape(distribution.column)}</b> of {distribution.num_values:,} clips: {lowest} to {highest}, "
+        f"quartiles {first}, {median}, {third}"
+    )
+    return f"<figure>{histogram_svg(distribution)}<figcaption>{caption}</figcaption></figure>"
+
+
+def histogram_svg(distribution: Distribution) -> str:
+    """Bars whose heights are counts; a bar's range and count show when it is pointed at."""
+    edges, largest = distribution.edges, max(distribution.counts)
+    width = _WIDTH / len(distribution.counts)
+    bars = "".join(
+        f'<rect x="{i * width:.2f}" y="{_BARS_HEIGHT - height:.2f}" width="{max(1.0, width - 1):.2f}" '
+        f'height="{height:.2f}"><title>{number(edges[i])} to {number(edges[i + 1])}: {count:,}</title></rect>'
+        for i, count in enumerate(distribution.counts)
+        if (height := _BARS_HEIGHT * count / largest) > 0
+    )
+    label = f"histogram of {escape(distribution.column)}"
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">{bars}'
+        f'<line x1="0" y1="{_BARS_HEIGHT}" x2="{_WIDTH}" y2="{_BARS_HEIGHT}"/>'
+        f'<text x="0" y="{_HEIGHT - 4}">{number(edges[0])}</text>'
+        f'<text x="{_WIDTH}" y="{_HEIGHT - 4}" text-anchor="end">{number(edges[-1])}</text></svg>'
+    )
+
+
+def pictures(thumbnails: Sequence[Thumbnail]) -> str:
+    """A grid of thumbnails with their lines."""
+    return f'<div class="grid pictures">{"".join(map(_picture, thumbnails))}</div>'
+
+
+def _picture(thumbnail: Thumbnail) -> str:
+    if thumbnail.jpeg is None:
+        image = '<div class="no-picture">no picture</div>'
+    else:
+        data = base64.b64encode(thumbnail.jpeg).decode()
+        image = f'<img src="data:image/jpeg;base64,{data}" alt="middle frame" loading="lazy">'
+    lines = "<br>".join(map(escape, thumbnail.lines))
+    return f'<figure>{image}<figcaption title="{escape(thumbnail.clip_id)}">{lines}</figcaption></figure>'
+
+
+def _table_one(stats: Stats) -> Iterable[tuple[str, str]]:
+    return table_one_rows(stats.table_one).items()
+
+
+def _is_number(text: str) -> bool:
+    return text[:1].isdigit() or text in ("", "-")

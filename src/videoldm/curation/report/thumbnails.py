@@ -1,0 +1,87 @@
+"""Small pictures of clips: the middle frame as the sidecar keeps it, a JPEG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from videoldm.curation.report.wording import number
+from videoldm.curation.store.view import OpenDataset, quoted
+
+_MAX_LETTERS = 90
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thumbnail:
+    """A picture and the lines below it."""
+
+    clip_id: str
+    jpeg: bytes | None
+    """None if the sidecar does not have it."""
+    lines: tuple[str, ...]
+
+
+def thumbnails(dataset: OpenDataset, lines: Mapping[str, Sequence[str]]) -> list[Thumbnail]:
+    """Pictures of clips with these lines, and one that says where the clip is; meant for tens of clips."""
+    rows = dataset.connection.execute(
+        f"SELECT clip_id, source_id, middle_pts, path, start_pts * time_base_num / time_base_den FROM clips "
+        f"WHERE clip_id IN ({_marks(lines)})",
+        list(lines),
+    ).fetchall()
+    clips = {clip_id: place for clip_id, *place in rows}
+    jpegs = _jpegs(dataset, [(source, pts) for source, pts, *_ in clips.values()])
+    return [
+        Thumbnail(
+            clip_id=clip_id,
+            jpeg=jpegs.get((clips[clip_id][0], clips[clip_id][1])),
+            lines=(*texts, f"{PurePath(clips[clip_id][2]).name} at {clips[clip_id][3]:.2f} s"),
+        )
+        for clip_id, texts in lines.items()
+    ]
+
+
+def sample(dataset: OpenDataset, num_clips: int) -> list[Thumbnail]:
+    """Some clips, the same in every run, that have nothing to do with each other, with their annotations."""
+    query = f"SELECT clip_id FROM clips ORDER BY md5(clip_id) LIMIT {num_clips}"
+    clip_ids = [clip_id for (clip_id,) in dataset.connection.execute(query).fetchall()]
+    lines: dict[str, list[str]] = {clip_id: [] for clip_id in clip_ids}
+    for name, columns in dataset.columns.items():
+        if not columns or not clip_ids:
+            continue
+        column = quoted(columns[name])
+        rows = dataset.connection.execute(
+            f"SELECT clip_id, {column} FROM {quoted(name)} WHERE clip_id IN ({_marks(clip_ids)}) "
+            f"AND {column} IS NOT NULL",
+            clip_ids,
+        ).fetchall()
+        for clip_id, value in rows:
+            lines[clip_id] += _line(name, value)
+    return thumbnails(dataset, lines)
+
+
+def _jpegs(dataset: OpenDataset, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], bytes]:
+    """Pictures by source and time; no more of the sidecars is read than the ranges in their footers allow."""
+    if not places:
+        return {}
+    sources, times = sorted({source for source, _ in places}), sorted({pts for _, pts in places})
+    is_wanted = f"source_id IN ({_marks(sources)}) AND pts IN ({_marks(times)})"
+    query = f"SELECT source_id, pts, jpeg FROM sidecars WHERE {is_wanted}"
+    rows = dataset.connection.execute(query, [*sources, *times]).fetchall()
+    return {(source, pts): jpeg for source, pts, jpeg in rows}
+
+
+def _line(name: str, value: Any) -> list[str]:
+    """A value for people; nothing for what is neither number nor text, such as an embedding."""
+    match value:
+        case bool() | int() | float():
+            return [f"{name} {number(value)}"]
+        case str():
+            return [value if len(value) <= _MAX_LETTERS else f"{value[: _MAX_LETTERS - 3]}..."]
+        case _:
+            return []
+
+
+def _marks(values: Sequence[object] | Mapping[str, object]) -> str:
+    return ", ".join("?" * len(values)) or "NULL"
