@@ -12,6 +12,7 @@ from videoldm.core.errors import InputError
 SUMMARIES = {
     "run": "find cuts and clips in raw videos, and annotate them",
     "status": "what is done and what is missing",
+    "stats": "figures, histograms and a report with thumbnails",
     "select": "choose clips by exact percentiles and conditions",
     "export": "write chosen clips as files",
 }

@@ -1,0 +1,99 @@
+"""`videoldm curate select`: choose clips by exact percentiles and conditions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from videoldm.cli.options import OPTIONS, Verb
+from videoldm.core.config import Config
+from videoldm.curation.selection.config import Selection
+from videoldm.curation.selection.options import split_selection
+
+DESCRIPTION = """Choose the clips to train on. Each filter looks at the whole dataset; a clip stays if it passes all.
+
+  --drop-lowest NAME=25% ...   of all clips with a value, drop exactly that share with the lowest; ties by clip id
+  --drop-highest NAME=25% ...  the same with the highest
+  --text-area-max 0.07         drop clips with more of the frame under text
+  --where SQL                  keep clips for which a condition over the columns holds, such as 'duration_s > 4'
+  --keep-missing               keep clips without a value that a filter needs; they are dropped and counted otherwise
+
+A selection has a name and versions; what it was made from is written beside it.
+
+examples:
+  videoldm curate select dataset/ --drop-lowest motion=25% aesthetics=25% text_similarity=50%
+  videoldm curate select dataset/ --text-area-max 0.07 --where "duration_s >= 4 AND height >= 480" --name hq
+  videoldm curate select dataset/ --drop-lowest motion=25% --dry-run --gallery gallery/
+"""
+
+
+class CurateSelectOptions(Config):
+    """Which dataset, and what becomes of the selection."""
+
+    model_config = OPTIONS
+
+    dataset: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="DATASET")]]
+    """Folder of the dataset."""
+    name: str = "default"
+    """Of the selection."""
+    dry_run: bool = False
+    """Show what would be left, and write no selection."""
+    gallery: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Folder for a page and a picture of some clips that each filter drops."""
+    json_: Annotated[bool, tyro.conf.arg(name="json")] = False
+    """Print one JSON object instead of a table for people."""
+
+
+def select(options: CurateSelectOptions, selection: Selection) -> None:
+    """Judge, print, and save unless it is a dry run."""
+    from videoldm.cli.tables import wide_console
+    from videoldm.curation.report.files import write_gallery
+    from videoldm.curation.report.tables import judgement_table
+    from videoldm.curation.selection.evaluate import judge
+    from videoldm.curation.selection.manifest import save_selection
+    from videoldm.curation.store.dataset import Dataset
+    from videoldm.curation.store.view import open_dataset
+
+    found = Dataset.open(options.dataset)
+    with open_dataset(found.view()) as dataset:
+        judgement = judge(dataset, selection)
+        files = [] if options.gallery is None else write_gallery(dataset, judgement, Path(options.gallery))
+        saved = None if options.dry_run else save_selection(dataset, judgement, found.folder, options.name)
+    if options.json_:
+        counts = [asdict(one) for one in judgement.filters]
+        folder = None if saved is None else str(saved.folder)
+        print(
+            json.dumps({"clips": judgement.num_clips, "left": judgement.num_left, "filters": counts, "folder": folder})
+        )
+        return
+    wide_console().print(judgement_table(judgement))
+    for file in files:
+        print(file)
+    if saved is not None:
+        print(saved.folder if saved.is_new else f"{saved.folder}  (nothing has changed since)")
+
+
+class _SelectVerb(Verb[CurateSelectOptions]):
+    """Filters keep the order in which they are typed, and an option of them may have several values."""
+
+    def __call__(self, words: Sequence[str]) -> None:
+        """See `Verb`."""
+        if any(word in ("-h", "--help") for word in words):
+            self.print_help()
+            return
+        selection, others = split_selection(words)
+        select(self.read(others), selection)
+
+
+VERB = _SelectVerb(
+    name="curate select",
+    options=CurateSelectOptions,
+    run=lambda _: None,
+    description=DESCRIPTION,
+    positional=("dataset",),
+)
