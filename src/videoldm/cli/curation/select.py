@@ -65,11 +65,9 @@ def select(options: CurateSelectOptions, selection: Selection) -> None:
         files = [] if options.gallery is None else write_gallery(dataset, judgement, Path(options.gallery))
         saved = None if options.dry_run else save_selection(dataset, judgement, found.folder, options.name)
     if options.json_:
-        counts = [asdict(one) for one in judgement.filters]
-        folder = None if saved is None else str(saved.folder)
-        print(
-            json.dumps({"clips": judgement.num_clips, "left": judgement.num_left, "filters": counts, "folder": folder})
-        )
+        result = {"clips": judgement.num_clips, "left": judgement.num_left}
+        filters = [asdict(one) for one in judgement.filters]
+        print(json.dumps({**result, "filters": filters, "folder": None if saved is None else str(saved.folder)}))
         return
     wide_console().print(judgement_table(judgement))
     for file in files:

@@ -19,7 +19,7 @@ def rows_to_export(dataset: Dataset, selection: str | None) -> pa.Table:
     with open_dataset(dataset.view()) as opened:
         types = opened.types()
         columns = [f'"{name}"' for name, kind in types.items() if not kind.startswith(TOO_LARGE)]
-        rows = opened.connection.execute(
+        rows = opened.connection.sql(
             f"SELECT {', '.join(f'd.{column}' for column in columns)}, s.size_bytes, s.mtime_ns "  # noqa: S608
             "FROM dataset d JOIN sources s ON s.source_id = d.source_id AND s.path = d.path ORDER BY d.clip_id"
         ).to_arrow_table()
