@@ -3,23 +3,86 @@
 from pydantic import Field
 
 from videoldm.core.config import Config
-from videoldm.core.numbers import NonNegative, Positive
+from videoldm.core.numbers import NonNegative, Positive, Share
+
+
+class CandidateConfig(Config):
+    """When a frame may begin a shot, so that the scan keeps it and the one before; much more than are cuts."""
+
+    change: NonNegative = 6.0
+    """Luma differs from the frame before by this much on average ..."""
+    ratio: NonNegative = 1.5
+    """... and by this many times what it did lately."""
+
+
+class HardCutConfig(Config):
+    """A cut is where (change / `change`) * (histogram change / `histogram`)^2 is at least 1.
+
+    Of both, what frames within `around_s` change on average is taken off first, times `change_around` and
+    `histogram_around`: frames that move fast differ, too. Camera jolts change pictures, but hardly histograms.
+    """
+
+    change: Positive = 20.0
+    histogram: Positive = 0.32
+    change_around: NonNegative = 0.7
+    histogram_around: NonNegative = 0.5
+    around_s: Positive = 0.25
+
+
+class VeilConfig(Config):
+    """Fades and flashes: frames that turn to black or white and come back from it."""
+
+    share: Share = 0.8
+    """How much of a frame has to be black or white for it to count as such; the rest may be text."""
+    black: NonNegative = 16.0
+    white: Positive = 236.0
+    height: Positive = 12.0
+    """By how much the mean has to leave black or white again; what does not is a dark or a bright shot."""
+    peak: Positive = 25.0
+    """The same for a flash that does not reach white or a short fade that does not reach black."""
+    longest_ramp_s: Positive = 4.0
+    """On either side of black or white."""
+    longest_flash_s: Positive = 0.5
+    """A white that lasts longer, ramps included, is a fade."""
+
+
+class DissolveRate(Config):
+    """Windows of some lengths are looked at so many times a second."""
+
+    rate: Positive
+    lengths_s: tuple[Positive, ...] = Field(min_length=1)
+
+
+class DissolveConfig(Config):
+    """A dissolve is where change * (1 - unevenness cost * unevenness) * sqrt(histogram change) reaches `strength`.
+
+    Change is the distance of the frames before and after it (root mean square), unevenness how far the share of the
+    new shot is from growing steadily.
+    """
+
+    rates: tuple[DissolveRate, ...] = (
+        DissolveRate(rate=12.5, lengths_s=(0.24, 0.32, 0.48, 0.64, 0.8)),
+        DissolveRate(rate=4, lengths_s=(1, 1.5, 2, 3)),
+    )
+    strength: Positive = 9.5
+    change: Positive = 12.0
+    """Windows whose ends differ by less are not looked at."""
+    residual_cost: NonNegative = 2.0
+    """How much what is no mixture in a window counts against it, when the best windows are looked for."""
+    unevenness_cost: NonNegative = 2.0
+    residual: Share = 0.5
+    """Most that may remain of the frames inside, as a part of the change, when mixtures are taken off."""
 
 
 class CutConfig(Config):
-    """Thresholds of the detectors; levels are those of a full-range picture, 0 to 255, times are in seconds.
+    """Thresholds of the detectors. Levels are those of full-range pictures, 0 to 255.
 
-    All were tuned on generated videos (`videoldm.synthetic.long`, seeds of the split "train").
+    All defaults were tuned on generated videos (`benchmarks/cuts.py --split train`), never on those that are reported.
     """
 
-    candidate_change: NonNegative = 4.0
-    """A frame may begin a shot, and is kept, if it differs from the one before by this many levels ..."""
-    candidate_ratio: Positive = 1.5
-    """... and by this many times what the frames before it did."""
-
-    cut_change: NonNegative = 8.0
-    """A cut's change is at least this many levels ..."""
-    cut_ratio: Positive = 2.5
-    """... and this many times the change of the frames around it."""
-    cut_around_s: Positive = Field(default=0.25)
-    """How far around a cut frames are compared with it."""
+    candidates: CandidateConfig = CandidateConfig()
+    hard: HardCutConfig = HardCutConfig()
+    veils: VeilConfig = VeilConfig()
+    dissolves: DissolveConfig = DissolveConfig()
+    same_shot: Positive = 9.5
+    """Below this strength, measured as for dissolves, what comes before and after a flash is one shot."""

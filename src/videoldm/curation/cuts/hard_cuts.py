@@ -1,32 +1,48 @@
-"""Hard cuts: one change between two frames that stands out from the changes around it."""
+"""Hard cuts: a change of picture and histogram between two frames, far above what the frames around it change."""
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool
 
-from videoldm.curation.cuts.config import CutConfig
-from videoldm.curation.cuts.signals import SignalTable
+from videoldm.curation.cuts.config import HardCutConfig
+from videoldm.curation.cuts.found import Found, frame_times, score_of
+from videoldm.curation.cuts.signals import Column, SignalTable
 
-
-def cut_scores(signals: SignalTable, config: CutConfig) -> Float32[np.ndarray, t]:
-    """For each frame from 0 to 1 how surely it begins a new shot; 0 where it does not."""
-    change = signals.luma_change + signals.chroma_change
-    around = _around(signals, change, config)
-    is_cut = (change >= config.cut_change) & (change >= config.cut_ratio * around)
-    score = 1 - np.maximum(around, 1e-6) / np.maximum(change, 1e-6)
-    return np.where(is_cut, score, 0).astype(np.float32)
+# Blue and red difference span fewer levels than luma does.
+_CHROMA_WEIGHT = 4.0
+# However long frames last, so many on each side are compared with.
+_LEAST_AROUND = 2
 
 
-def _around(signals: SignalTable, change: np.ndarray, config: CutConfig) -> np.ndarray:
-    """The largest of the changes within `cut_around_s` of each frame, itself left out; at least one on each side."""
-    times = signals.pts * float(signals.time_base)
-    first = np.searchsorted(times, times - config.cut_around_s)
-    end = np.searchsorted(times, times + config.cut_around_s, side="right")
-    result = np.zeros_like(change)
-    for i in np.flatnonzero(change >= config.cut_change):
-        low, high = min(first[i], max(i - 2, 0)), max(end[i], i + 3)
-        result[i] = max(
-            change[max(low, 1) : i].mean() if i > 1 else 0, change[i + 1 : high].mean() if i + 1 < len(change) else 0
+def find_cuts(signals: SignalTable, is_taken: Bool[np.ndarray, " t"], config: HardCutConfig) -> list[Found]:
+    """All cuts whose new shot begins at a frame that is not `is_taken`; frames that are do not count as around it."""
+    change = signals.luma_change + _CHROMA_WEIGHT / 2 * signals.chroma_change
+    histogram = signals.histogram_change
+    times = frame_times(signals)
+    firsts = np.searchsorted(times, times - config.around_s)
+    ends = np.searchsorted(times, times + config.around_s, side="right")
+    found: list[Found] = []
+    # What frames around change only lowers the strength, so that the others need no closer look.
+    for frame in np.flatnonzero((_strength(change, histogram, config) >= 1) & ~is_taken):
+        before = slice(max(min(firsts[frame], frame - _LEAST_AROUND), 1), frame)
+        after = slice(frame + 1, max(ends[frame], frame + 1 + _LEAST_AROUND))
+        usual_change = max(_mean(change[side], is_taken[side]) for side in (before, after))
+        usual_histogram = max(_mean(histogram[side], is_taken[side]) for side in (before, after))
+        strength = _strength(
+            np.maximum(change[frame] - config.change_around * usual_change, 0),
+            np.maximum(histogram[frame] - config.histogram_around * usual_histogram, 0),
+            config,
         )
-    return result
+        if strength >= 1:
+            found.append(Found("cut", int(frame), int(frame), score_of(strength)))
+    return found
+
+
+def _strength(change, histogram, config: HardCutConfig):
+    return (change / config.change) * (histogram / config.histogram) ** 2
+
+
+def _mean(values: Column, is_left_out: Bool[np.ndarray, " t"]) -> float:
+    kept = values[~is_left_out]
+    return float(kept.mean()) if len(kept) else 0.0

@@ -18,33 +18,42 @@ from videoldm.curation.cuts.picture import CHROMA, LUMA, tiny_picture
 CHUNK_FRAMES = 256
 PICTURE = (9, 16)
 """Rows and columns of the luma that is kept of every frame."""
+NUM_LUMA = PICTURE[0] * PICTURE[1]
 PICTURE_CHROMA = (3, 4)
 """The same of either chroma plane."""
+# Of luma and of both chroma planes, whose levels lie closer together.
+_NUM_BINS = (16, 32, 32)
 # How fast the mean of earlier changes, which `add` compares with, forgets.
 _FORGET = 0.2
 
-Column = Float32[np.ndarray, "t"]
-CHANGES = ("luma_change", "chroma_change", "edge_change")
+Column = Float32[np.ndarray, " t"]
+CHANGES = ("luma_change", "chroma_change", "histogram_change")
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class SignalTable:
     """One row a frame, in the order they are shown; changes are against the frame before, the first row's are 0.
 
-    `luma_change`, `chroma_change`: mean difference of levels 0..255; `edge_change`: of gradients, levels a cell;
-    `pictures`: luma at `PICTURE`, then blue and red difference at `PICTURE_CHROMA`, flat.
+    `luma_change`, `chroma_change`: mean difference of levels 0..255; `histogram_change`: from 0 to 3, how much of the
+    picture lies at other levels of luma, blue and red difference; `pictures`: luma at `PICTURE`, then blue and red
+    difference at `PICTURE_CHROMA`, flat.
     """
 
     time_base: Fraction
-    pts: Int64[np.ndarray, t]
+    pts: Int64[np.ndarray, " t"]
     luma_change: Column
     chroma_change: Column
-    edge_change: Column
+    histogram_change: Column
     pictures: UInt8[np.ndarray, "t n"]
 
     def __len__(self) -> int:
         """The number of frames."""
         return len(self.pts)
+
+    @property
+    def luma(self) -> UInt8[np.ndarray, "t n"]:
+        """The luma of `pictures`."""
+        return self.pictures[:, :NUM_LUMA]
 
     def to_arrow(self) -> pa.Table:
         """The same as columns; the time base is in the schema's metadata."""
@@ -67,7 +76,7 @@ class SignalTable:
         )
 
 
-_PICTURE_SIZE = PICTURE[0] * PICTURE[1] + 2 * PICTURE_CHROMA[0] * PICTURE_CHROMA[1]
+_PICTURE_SIZE = NUM_LUMA + 2 * PICTURE_CHROMA[0] * PICTURE_CHROMA[1]
 
 
 class CutSignals:
@@ -106,9 +115,9 @@ class CutSignals:
         return _joined(self._done)
 
     def _is_candidate(self, change: float) -> bool:
-        config, usual = self._config, self._usual_change
+        config, usual = self._config.candidates, self._usual_change
         self._usual_change += _FORGET * (change - usual)
-        return change > config.candidate_change and change > config.candidate_ratio * usual
+        return change > config.change and change > config.ratio * usual
 
     def _flush(self) -> None:
         assert self._time_base is not None
@@ -123,7 +132,7 @@ class CutSignals:
 class _Chunk:
     """Tiny pictures of successive frames."""
 
-    pts: Int64[np.ndarray, t]
+    pts: Int64[np.ndarray, " t"]
     luma: UInt8[np.ndarray, "t h w"]
     chroma: UInt8[np.ndarray, "t 2 y x"]
 
@@ -142,14 +151,13 @@ def _signals(before: _Chunk, chunk: _Chunk, time_base: Fraction) -> SignalTable:
     """The rows of `chunk`, which follows the one frame of `before`."""
     luma = np.concatenate([before.luma, chunk.luma]).astype(np.float32)
     chroma = np.concatenate([before.chroma, chunk.chroma]).astype(np.float32)
-    edges = _edges(luma)
     small = [_means(luma[1:], PICTURE), *(_means(chroma[1:, plane], PICTURE_CHROMA) for plane in (0, 1))]
     return SignalTable(
         time_base=time_base,
         pts=chunk.pts.copy(),
         luma_change=_change(luma),
         chroma_change=_change(chroma),
-        edge_change=_change(edges),
+        histogram_change=_histogram_change(before, chunk),
         pictures=np.concatenate(small, axis=1).round().astype(np.uint8),
     )
 
@@ -158,10 +166,23 @@ def _change(values: Float32[np.ndarray, "t ..."]) -> Column:
     return np.abs(np.diff(values, axis=0)).reshape(len(values) - 1, -1).mean(axis=1)
 
 
-def _edges(luma: Float32[np.ndarray, "t h w"]) -> Float32[np.ndarray, "t y x"]:
-    """How steep the picture is, down and across."""
-    down, across = np.diff(luma, axis=1)[:, :, :-1], np.diff(luma, axis=2)[:, :-1]
-    return np.abs(down) + np.abs(across)
+def _histogram_change(before: _Chunk, chunk: _Chunk) -> Column:
+    planes = [np.concatenate([before.luma, chunk.luma])]
+    planes += [np.concatenate([before.chroma[:, plane], chunk.chroma[:, plane]]) for plane in (0, 1)]
+    counts = np.concatenate(
+        [histograms(plane, num_bins) for plane, num_bins in zip(planes, _NUM_BINS, strict=True)], axis=1
+    )
+    return np.abs(np.diff(counts, axis=0)).sum(axis=1) / 2
+
+
+def histograms(levels: UInt8[np.ndarray, "t ..."], num_bins: int) -> Float32[np.ndarray, "t bins"]:
+    """Which part of each picture lies in each of `num_bins` equal bins, a power of 2, blurred a little."""
+    num_pictures, padded = len(levels), num_bins + 2
+    bins = levels.reshape(num_pictures, -1) // (256 // num_bins)
+    places = bins + np.arange(1, num_pictures * padded, padded)[:, None]
+    counts = np.bincount(places.ravel(), minlength=num_pictures * padded).reshape(num_pictures, padded)
+    blurred = counts[:, :-2] + 2 * counts[:, 1:-1] + counts[:, 2:]
+    return (blurred / (4 * bins.shape[1])).astype(np.float32)
 
 
 def _means(values: Float32[np.ndarray, "t h w"], size: tuple[int, int]) -> Float32[np.ndarray, "t n"]:

@@ -8,9 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from videoldm.curation.cuts.config import CutConfig
-from videoldm.curation.cuts.hard_cuts import cut_scores
+from videoldm.curation.cuts.dissolves import DissolveFinder
+from videoldm.curation.cuts.found import Found, taken
+from videoldm.curation.cuts.hard_cuts import find_cuts
+from videoldm.curation.cuts.mixtures import Mixture, different
 from videoldm.curation.cuts.signals import SignalTable
 from videoldm.curation.cuts.transition import Transition
+from videoldm.curation.cuts.veils import VeilFinder
 
 
 class SafeSpan(NamedTuple):
@@ -22,22 +26,47 @@ class SafeSpan(NamedTuple):
 
 
 def find_transitions(signals: SignalTable, end_pts: int, config: CutConfig) -> list[Transition]:
-    """All transitions in order, none overlaps another; `end_pts` is where the last frame ends."""
-    scores = cut_scores(signals, config)
+    """All transitions in order, of which none overlaps another; `end_pts` is where the last frame ends.
+
+    A cascade: fades and flashes first, which would look like cuts; cuts outside of them, at the source's own rate;
+    dissolves at lower rates in what lies between those.
+    """
+    found = VeilFinder(signals, config.veils).find()
+    found += find_cuts(signals, taken(found, len(signals)), config.hard)
+    found.sort(key=lambda one: one.first)
+    dissolves = DissolveFinder(signals, config.dissolves)
+    start = 0
+    between: list[Found] = []
+    for stop, resume in [(one.first, one.end) for one in found] + [(len(signals), len(signals))]:
+        if stop > start:
+            between += dissolves.find(start, stop)
+        start = resume
+    ticks = [*(int(pts) for pts in signals.pts), end_pts]
     return [
-        Transition("cut", int(signals.pts[i]), int(signals.pts[i]), float(scores[i])) for i in np.flatnonzero(scores)
+        Transition(one.kind, ticks[one.first], ticks[one.end], one.score)
+        for one in sorted(found + between, key=lambda one: one.first)
     ]
 
 
 def safe_spans(
     transitions: Sequence[Transition], signals: SignalTable, end_pts: int, config: CutConfig
 ) -> list[SafeSpan]:
-    """The stretches between the transitions; a flash that the same shot goes on after does not divide it."""
+    """The stretches between the transitions; a flash that the same shot goes on after divides nothing."""
+    dividing = [one for one in transitions if one.kind != "flash" or not _is_inside_shot(one, signals, config)]
     spans: list[SafeSpan] = []
     start = int(signals.pts[0])
-    for stop, resume in [(one.start_pts, one.end_pts) for one in transitions] + [(end_pts, end_pts)]:
-        num_frames = int(np.searchsorted(signals.pts, stop) - np.searchsorted(signals.pts, start))
-        if num_frames > 0:
-            spans.append(SafeSpan(start, stop, num_frames))
+    for stop, resume in [(one.start_pts, one.end_pts) for one in dividing] + [(end_pts, end_pts)]:
+        first, end = np.searchsorted(signals.pts, (start, stop))
+        if end > first:
+            spans.append(SafeSpan(start, stop, int(end - first)))
         start = resume
     return spans
+
+
+def _is_inside_shot(flash: Transition, signals: SignalTable, config: CutConfig) -> bool:
+    """Whether the frames on both sides are of one shot."""
+    first, end = (int(at) for at in np.searchsorted(signals.pts, (flash.start_pts, flash.end_pts)))
+    if first == 0 or end == len(signals):
+        return False
+    sides = Mixture.of(signals, slice(first, first), first - 1, end)
+    return different(sides.change, sides.histogram) < config.same_shot

@@ -1,0 +1,157 @@
+"""Fades and flashes: frames that turn to one level, black or white, and come back from it."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from videoldm.curation.cuts.config import VeilConfig
+from videoldm.curation.cuts.found import Found, frame_times, runs, score_of, taken
+from videoldm.curation.cuts.signals import Column, SignalTable
+
+# A ramp is followed in steps of at least this time, so that noise does not end a slow one ...
+_STEP_S = 0.04
+# ... for as long as a step keeps this share of the ramp's mean slope, and is at least so many levels.
+_SLOPE_SHARE, _LEAST_STEP = 0.2, 0.6
+# Between these shares of a ramp's height a line is fitted, which tells where the ramp began.
+_FITTED = (0.15, 0.85)
+# Of the way to white or black, for cells to take part in a veil that does not reach it.
+_LEAST_PART = 0.2
+
+Cells = Bool[np.ndarray, " n"]
+
+
+class VeilFinder:
+    """Looks at one source."""
+
+    def __init__(self, signals: SignalTable, config: VeilConfig) -> None:
+        self._luma, self._times, self._config = signals.luma, frame_times(signals), config
+
+    def find(self) -> list[Found]:
+        """Fades through black or white, and flashes, in order; a fade without its other side is of one kind only."""
+        found: list[Found] = []
+        extremes = self._extremes()
+        for index, (first, end, cells) in enumerate(extremes):
+            low = found[-1].end if found else 0
+            high = extremes[index + 1][0] if index + 1 < len(extremes) else len(self._luma)
+            if first >= low:
+                found += self._veil(first, end, cells, (low, high))
+        return self._with_peaks(found)
+
+    def _extremes(self) -> list[tuple[int, int, Cells]]:
+        """Runs of frames that are black or white, and in which cells."""
+        luma, config = self._luma, self._config
+        last = luma.shape[1] - 1
+        ordered = [int(share * last) for share in (1 - config.share, config.share)]
+        parts = np.partition(luma, ordered, axis=1)
+        blacks, whites = parts[:, ordered[1]] <= config.black, parts[:, ordered[0]] >= config.white
+        found = [(first, end, luma[first] <= config.black) for first, end in runs(blacks)]
+        found += [(first, end, luma[first] >= config.white) for first, end in runs(whites)]
+        return sorted(found, key=lambda one: one[0])
+
+    def _veil(self, first: int, end: int, cells: Cells, bounds: tuple[int, int]) -> list[Found]:
+        """What the frames `first` to before `end`, all of one level in `cells`, and the ramps beside them make."""
+        num_before, height_before = self._ramp(range(first, bounds[0] - 1, -1), cells)
+        num_after, height_after = self._ramp(range(end - 1, bounds[1]), cells)
+        height = max(height_before, height_after)
+        if height < self._config.height:
+            return []
+        start = first - (num_before if height_before >= self._config.height else 0)
+        stop = end + (num_after if height_after >= self._config.height else 0)
+        score = score_of(height / self._config.height)
+        if self._luma[first, cells].mean() > 128 and self._seconds(start, stop) <= self._config.longest_flash_s:
+            return [Found("flash", start, stop, score)]
+        if start < first and end < stop:
+            return [Found("fade_out", start, end, score), Found("fade_in", end, stop, score)]
+        is_in = end < stop or start == 0
+        return [Found("fade_in" if is_in else "fade_out", start, stop, score)]
+
+    def _seconds(self, first: int, end: int) -> float:
+        return self._times[min(end, len(self._times) - 1)] - self._times[first]
+
+    def _ramp(self, frames: range, cells: Cells) -> tuple[int, float]:
+        """How many frames after the first of `frames` are on their way, and how many levels away it leads."""
+        seconds = np.abs(self._times[frames] - self._times[frames[0]])
+        num_near = int(np.searchsorted(seconds, self._config.longest_ramp_s, side="right"))
+        seconds, values = seconds[:num_near], self._luma[frames[:num_near]][:, cells].mean(axis=1)
+        away = np.abs(values - values[0])
+        before, reached = _followed(seconds, away)
+        height = float(away[reached])
+        if reached == 0:
+            return 0, 0.0
+        low, high = (share * height for share in _FITTED)
+        fitted = np.flatnonzero((away[: reached + 1] > low) & (away[: reached + 1] < high))
+        last = reached
+        if len(fitted) >= 2:
+            slope, offset = np.polyfit(away[fitted], seconds[fitted], 1)
+            last = int(np.searchsorted(seconds, slope * height + offset - 1e-6))
+        return min(max(last, before + 1), reached) - 1, height
+
+    def _with_peaks(self, found: list[Found]) -> list[Found]:
+        """Also flashes and short fades that do not reach white or black, as where that frame is missing."""
+        is_taken = taken(found, len(self._luma))
+        mean = self._luma.mean(axis=1, dtype=np.float32)
+        for sign in (1, -1):
+            for peak in self._peaks(sign * mean):
+                if not is_taken[max(peak - 1, 0) : peak + 2].any():
+                    one = self._peak_veil(peak, sign, is_taken)
+                    found += one
+                    is_taken |= taken(one, len(self._luma))
+        return sorted(found, key=lambda one: one.first)
+
+    def _peaks(self, values: Column) -> list[int]:
+        """Frames that stand out from those shortly before and after by `config.peak`."""
+        reach = self._config.longest_flash_s / 2
+        firsts = np.searchsorted(self._times, self._times - reach - 1e-6)
+        ends = np.searchsorted(self._times, self._times + reach + 1e-6, side="right")
+        inner = np.flatnonzero((values[1:-1] >= values[:-2]) & (values[1:-1] > values[2:])) + 1
+        return [
+            int(at)
+            for at in inner
+            if values[at] == values[firsts[at] : ends[at]].max()
+            and values[at] - values[firsts[at] : at].min() >= self._config.peak
+            and values[at] - values[at + 1 : ends[at]].min() >= self._config.peak
+        ]
+
+    def _peak_veil(self, peak: int, sign: int, is_taken: Bool[np.ndarray, " t"]) -> list[Found]:
+        """The flash (`sign` 1) or fade (-1) around the frame `peak`, if most of the picture takes part."""
+        luma, config = self._luma, self._config
+        everywhere = np.ones(luma.shape[1], bool)
+        ahead, behind = np.flatnonzero(is_taken[peak:]), np.flatnonzero(is_taken[:peak])
+        low = int(behind[-1]) + 1 if len(behind) else 0
+        high = peak + int(ahead[0]) if len(ahead) else len(luma)
+        num_before, height_before = self._ramp(range(peak, low - 1, -1), everywhere)
+        num_after, height_after = self._ramp(range(peak, high), everywhere)
+        start, stop = peak - num_before, peak + 1 + num_after
+        if min(height_before, height_after) < config.peak or self._seconds(start, stop) > config.longest_flash_s:
+            return []
+        goal = 255.0 if sign > 0 else 0.0
+        for side in (start - 1, stop):
+            outside, inside = luma[side].astype(np.float32), luma[peak].astype(np.float32)
+            room = np.abs(goal - outside)
+            moved = sign * (inside - outside)
+            if np.mean(moved >= _LEAST_PART * room) < config.share:
+                return []
+        score = score_of(min(height_before, height_after) / config.peak)
+        if sign > 0:
+            return [Found("flash", start, stop, score)]
+        return [Found("fade_out", start, peak + 1, score), Found("fade_in", peak + 1, stop, score)]
+
+
+def _followed(seconds: Float64[np.ndarray, " t"], away: Float64[np.ndarray, " t"]) -> tuple[int, int]:
+    """Where the last step that still leads away begins and ends."""
+    steps = [0]
+    for index in range(1, len(seconds)):
+        if seconds[index] >= seconds[steps[-1]] + _STEP_S - 1e-6:
+            steps.append(index)
+    at = 0
+    while True:
+        here = steps[at]
+        slope = away[here] / seconds[here] if at else 0.0
+        # One step that does not rise may be a repeated frame.
+        for ahead in steps[at + 1 : at + 3]:
+            if away[ahead] - away[here] >= max(_LEAST_STEP, _SLOPE_SHARE * slope * (seconds[ahead] - seconds[here])):
+                at = steps.index(ahead, at)
+                break
+        else:
+            return steps[max(at - 1, 0)], here
