@@ -12,11 +12,12 @@ from av import VideoFrame
 from jaxtyping import Int64
 
 from videoldm.core.errors import InputError
+from videoldm.video.bitstream.content import content_reader
 from videoldm.video.colour import colour_tags
 from videoldm.video.copy_span import CopySpan, access_points, shown_packets, span_packets
 from videoldm.video.orientation import display_matrix
 from videoldm.video.packet_decoding import decode, open_decoder, samples
-from videoldm.video.packet_reading import IndexedVideo
+from videoldm.video.packet_reading import IndexedVideo, open_indexed
 from videoldm.video.packets import PacketIndex, read_packet_index
 
 _Numbers = Int64[np.ndarray, " n"]
@@ -58,15 +59,16 @@ class _Ends:
 
     first: _Picture | None
     last: _Picture | None
-    problems: tuple[str, ...]
+    problems: tuple[str, ...] = ()
 
 
 def prove_clip(source: str | Path, index: PacketIndex, span: CopySpan, clip: str | Path) -> ClipProof:
     """Compare `clip` with the `span` of `source` (whose packets are `index`) that was copied into it.
 
-    Compared are the number of packets, all times (exactly; to the millisecond in Matroska), and the first and the last
-    frame bit by bit with their tags; every frame of the clip's first and last group has to be there, undamaged. Frames
-    between are not looked at: they are the same bytes as in the source. Raises InputError if a file cannot be read.
+    Compared are the number of packets, their bytes, their times (exactly; to the millisecond in Matroska), and the
+    first and the last frame bit by bit with their tags. Decoded are the first and the last group of pictures of the
+    clip, each frame of which has to be there, undamaged; groups between are not. Raises InputError if the source cannot
+    be read.
     """
     try:
         clip_index = read_packet_index(clip)
@@ -75,9 +77,10 @@ def prove_clip(source: str | Path, index: PacketIndex, span: CopySpan, clip: str
     differences = [*clip_index.problems, *_differences_of_packets(index, span, clip_index)]
     if differences:
         return ClipProof(tuple(differences))
+    differences.extend(_differences_of_bytes(source, index, span, clip, clip_index))
     wanted = _ends_of_source(source, index, span)
     found = _ends_of_clip(clip, clip_index)
-    differences = [*wanted.problems, *found.problems]
+    differences.extend(found.problems)
     for name, here, there in (("first frame", found.first, wanted.first), ("last frame", found.last, wanted.last)):
         if here is None or there is None:
             differences.append(f"{name} cannot be decoded from the {'clip' if here is None else 'source'}")
@@ -103,6 +106,19 @@ def _differences_of_packets(index: PacketIndex, span: CopySpan, clip: PacketInde
         yield f"{int(is_off.sum())} packets have other times, packet {int(np.argmax(is_off))} is the first of them"
 
 
+def _differences_of_bytes(
+    source: str | Path, index: PacketIndex, span: CopySpan, clip: str | Path, clip_index: PacketIndex
+) -> Iterator[str]:
+    with open_indexed(source, index) as there, open_indexed(clip, clip_index) as here:
+        contents = [content_reader(index.codec, video.stream.codec_context.extradata or b"") for video in (there, here)]
+        pairs = zip(there.packets(span_packets(index, span)), here.packets(np.arange(len(clip_index))), strict=True)
+        for number, pair in enumerate(pairs):
+            wanted, found = (content(bytes(packet)) for content, packet in zip(contents, pair, strict=True))
+            if wanted != found:
+                yield f"packet {number} has other bytes"
+                return
+
+
 def _counts_milliseconds(clip: PacketIndex) -> bool:
     return clip.time_base == Fraction(1, 1000)
 
@@ -115,7 +131,7 @@ def _ends_of_source(path: str | Path, index: PacketIndex, span: CopySpan) -> _En
         group = _groups(index, numbers)[-1]
         frames = decode(video, group, only_pts=last_pts)
         last = next((_picture(frame, video) for frame in frames if frame.pts == last_pts), None)
-    return _Ends(first, last, ())
+    return _Ends(first, last)
 
 
 def _ends_of_clip(path: str | Path, index: PacketIndex) -> _Ends:
@@ -128,7 +144,7 @@ def _ends_of_clip(path: str | Path, index: PacketIndex) -> _Ends:
     return _Ends(first, last, tuple(problems))
 
 
-def _groups(index: PacketIndex, numbers: _Numbers) -> list[_Numbers]:
+def _groups(index: PacketIndex, numbers: _Numbers) -> list[Int64[np.ndarray, _n]]:
     """The packets from each access point up to the next one, without its leading pictures."""
     starts = np.flatnonzero(np.isin(numbers, access_points(index)))
     groups = np.split(numbers, starts)[1:]

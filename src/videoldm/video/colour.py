@@ -88,6 +88,19 @@ def from_rgb(picture: UInt8[np.ndarray, "h w 3"], pixel_format: str) -> VideoFra
     )
 
 
+def to_layout(frame: VideoFrame, pixel_format: str) -> VideoFrame:
+    """The frame in another `pixel_format` of the same kind (YCbCr or RGB), its colours and tags as they are."""
+    return frame.reformat(
+        format=pixel_format,
+        src_colorspace=frame.colorspace,
+        dst_colorspace=frame.colorspace,
+        src_color_range=frame.color_range,
+        dst_color_range=frame.color_range,
+        interpolation=_EXACT,
+        threads=1,
+    )
+
+
 def _name(names: dict[int, str], number: int) -> str | None:
     if number in names:
         return names[number]

@@ -18,8 +18,9 @@ from videoldm.video.colour import from_rgb, usual_matrix
 
 # x264's output depends on the number of threads and on the processor; without cpu-independent even two processes on one
 # machine sometimes gave different files.
-_NUM_THREADS = 4
-_H264_OPTIONS = {"crf": "17", "preset": "medium", "x264-params": "log-level=warning:cpu-independent=1"}
+NUM_THREADS = 4
+H264_OPTIONS = {"crf": "17", "preset": "medium", "x264-params": "log-level=warning:cpu-independent=1"}
+"""Hardly lossy to the eye."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def encode_mp4(path: Path, pictures: UInt8[np.ndarray, "t h w 3"], fps: Fraction
         codec="libx264",
         pixel_format="yuv420p",
         to_frame=lambda picture: from_rgb(picture, "yuv420p"),
-        codec_options=_H264_OPTIONS,
+        codec_options=H264_OPTIONS,
         container_options={"movflags": "+faststart"},
     )
     _encode(path, even, fps, comment, video_format)
@@ -72,7 +73,7 @@ def _encode(
         stream = container.add_stream(video_format.codec, rate=fps, options=video_format.codec_options)
         assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, video_format.pixel_format
-        stream.codec_context.thread_count = _NUM_THREADS
+        stream.codec_context.thread_count = NUM_THREADS
         stream.codec_context.time_base = 1 / fps
         if video_format.pixel_format.startswith("yuv"):
             _tag_colour(stream, width, height)

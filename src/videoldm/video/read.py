@@ -66,6 +66,14 @@ def read_frames(
     Raises InputError if the file cannot be used, also when damage is found only after some frames.
     """
     clock = _clock(path, stream)
+    yield from (_finish(frame, clock) for frame in stored_frames(path, start=start, end=end, stream=stream))
+
+
+def stored_frames(
+    path: str | Path, *, start: ExactTime | None = None, end: ExactTime | None = None, stream: int = 0
+) -> Iterator[VideoFrame]:
+    """As `read_frames`, but as the decoder gives them: neither turned nor converted to RGB."""
+    clock = _clock(path, stream)
     first = None if start is None else math.ceil(exact_seconds(start, name="start") / clock.time_base)
     stop = math.inf if end is None else exact_seconds(end, name="end") / clock.time_base
     for frame in _decode_from(path, stream, clock, first):
@@ -73,7 +81,7 @@ def read_frames(
         if pts >= stop:
             return
         if first is None or pts >= first:
-            yield _finish(frame, clock)
+            yield frame
 
 
 def frames_at(path: str | Path, times: Sequence[Fraction], *, stream: int = 0) -> list[Frame]:

@@ -1,12 +1,8 @@
 """Cutting a clip out of a video without re-encoding: its packets are copied into a file of their own.
 
-**Times** begin at zero with the first frame shown, exactly. mp4 and mov get no edit list, which many readers ignore:
-sample durations are those of the frames in the order shown, and signed composition offsets (version 1 of `ctts`) put
-them into that order. Matroska and WebM count milliseconds, so that times are rounded to these there.
-
-**Formats.** mp4 takes H.264, HEVC, AV1, VP9, MPEG-4 part 2, MPEG-1/2 and Motion JPEG; mov takes ProRes and DNxHD as
-well; VP8 needs webm or mkv, FFV1 mkv. Sound and subtitles are dropped; rotation, colour tags and the shape of pixels
-are kept; tags with text are not.
+mp4 takes H.264, HEVC, AV1, VP9, MPEG-4 part 2, MPEG-1/2 and Motion JPEG; ProRes and DNxHD need mov, VP8 webm, and other
+formats Matroska, which takes all but rounds times to milliseconds. Sound, subtitles and tags with text are dropped;
+rotation, colour tags and the shape of pixels are kept.
 """
 
 from __future__ import annotations
@@ -15,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
-import av
 import numpy as np
 from av.container import OutputContainer
 from av.packet import Packet
@@ -23,9 +18,9 @@ from av.video.stream import VideoStream
 from jaxtyping import Int64
 
 from videoldm.core.errors import InputError
-from videoldm.core.files import atomic_file
 from videoldm.video.bitstream.nal_units import with_encoder_note
 from videoldm.video.bitstream.roles import PacketRole
+from videoldm.video.clip_file import clip_times, new_clip_file
 from videoldm.video.copy_span import CopySpan, span_packets
 from videoldm.video.packet_reading import IndexedVideo, VideoPacket, open_indexed
 from videoldm.video.packets import PacketIndex
@@ -37,10 +32,6 @@ _SUFFIXES = {
     "dnxhd": (".mov", ".mkv"),
     "vp8": (".webm", ".mkv"),
 }
-_MOV_OPTIONS = {"movflags": "+negative_cts_offsets+faststart", "use_editlist": "0"}
-# Bit-exact: no date, no version of the muxer. Its shifting of negative dts would move the first frame away from zero.
-_OPTIONS = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}
-_MUXERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 
 
 def clip_suffixes(codec: str) -> tuple[str, ...]:
@@ -57,34 +48,16 @@ def copy_clip(path: str | Path, index: PacketIndex, span: CopySpan, destination:
     suffixes = clip_suffixes(index.codec)
     if suffix not in suffixes:
         raise InputError(f"{destination}: a copy of {index.codec} should end in {' or '.join(suffixes)}")
-    is_mov = suffix in (".mp4", ".mov")
     numbers = span_packets(index, span)
-    times = _Times(index.pts[numbers] - span.start_pts, span.end_pts - span.start_pts, is_mov=is_mov)
-    options = {**_OPTIONS, **(_MOV_OPTIONS if is_mov else {})}
-    with (
-        open_indexed(path, index) as video,
-        atomic_file(destination) as partial,
-        av.open(str(partial), "w", format=_MUXERS[suffix], container_options=options) as target,
-    ):
-        for packet in _copies(video, numbers, times, _like(video.stream, target)):
+    times = clip_times(index.pts[numbers] - span.start_pts, span.end_pts - span.start_pts, index.time_base, suffix)
+    with open_indexed(path, index) as video, new_clip_file(destination) as target:
+        stream = _like(video.stream, target)
+        for place, packet in enumerate(_packets(video, numbers)):
+            times.stamp(packet, place)
+            packet.stream = stream
+            # As the bitstream says, so that players seek to no false place.
+            packet.is_keyframe = index.role[numbers[place]] in (PacketRole.ACCESS, PacketRole.SPLICE)
             target.mux_one(packet)
-
-
-class _Times:
-    """Exact times of a clip's packets in decode order, the first frame at 0.
-
-    Decoding times are those at which frames are shown, in order, as early as it takes for none to be decoded too late:
-    so sample durations in mp4, the steps between them, are those of the frames as shown.
-    """
-
-    def __init__(self, pts: Int64[np.ndarray, " n"], end: int, *, is_mov: bool) -> None:
-        in_order = np.sort(pts)
-        edges = np.append(in_order, end)
-        rank = np.searchsorted(in_order, pts)
-        self.pts = pts
-        self.dts = in_order - (in_order - pts).max()
-        # mp4 takes the duration of the last packet for the last step; Matroska keeps each frame's own.
-        self.durations = np.diff(edges) if is_mov else edges[rank + 1] - pts
 
 
 def _like(source: VideoStream, target: OutputContainer) -> VideoStream:
@@ -95,23 +68,11 @@ def _like(source: VideoStream, target: OutputContainer) -> VideoStream:
     return stream
 
 
-def _copies(
-    video: IndexedVideo, numbers: Int64[np.ndarray, " n"], times: _Times, stream: VideoStream
-) -> Iterator[VideoPacket]:
-    first = next((bytes(packet) for packet in video.container.demux(video.stream) if packet.size), b"")
-    for place, packet in enumerate(video.packets(numbers)):
-        copied = _named(packet, first, video) if place == 0 else packet
-        copied.stream, copied.time_base = stream, video.index.time_base
-        copied.pts, copied.dts = int(times.pts[place]), int(times.dts[place])
-        copied.duration = int(times.durations[place])
-        # As the bitstream says, so that players seek to no false place.
-        copied.is_keyframe = video.index.role[numbers[place]] in (PacketRole.ACCESS, PacketRole.SPLICE)
-        yield copied
-
-
-def _named(packet: VideoPacket, first: bytes, video: IndexedVideo) -> VideoPacket:
-    """The clip's first packet, with the name of its encoder where decoders go by it."""
-    if video.index.codec != "h264":
-        return packet
-    header = video.stream.codec_context.extradata or b""
-    return cast("VideoPacket", Packet(with_encoder_note(bytes(packet), first, header)))
+def _packets(video: IndexedVideo, numbers: Int64[np.ndarray, " n"]) -> Iterator[VideoPacket]:
+    """The packets to copy; the first one of H.264 with the name of its encoder, as decoders go by it."""
+    packets = video.packets(numbers)
+    if video.index.codec == "h264":
+        head = next((bytes(packet) for packet in video.container.demux(video.stream) if packet.size), b"")
+        header = video.stream.codec_context.extradata or b""
+        yield cast("VideoPacket", Packet(with_encoder_note(bytes(next(packets)), head, header)))
+    yield from packets

@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 import pytest
+from copied_clips import MADE, make
 from numbered_video import VARIABLE_PTS, draw_number, encode
 
 
@@ -29,3 +30,10 @@ def variable_mp4(tmp_path_factory):
     path = tmp_path_factory.mktemp("video") / "variable.mp4"
     pictures = [draw_number(number) for number in range(len(VARIABLE_PTS))]
     return encode(path, pictures, VARIABLE_PTS, time_base=Fraction(1, 90), rate=Fraction(20), options={"bf": "2"})
+
+
+@pytest.fixture(scope="session")
+def made_videos(tmp_path_factory):
+    """Path and maker's notes of small videos in many formats, by name."""
+    folder = tmp_path_factory.mktemp("made")
+    return {made.name: (make(folder, made), made) for made in MADE}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from videoldm.video.bitstream.roles import PacketRole, RoleReader
 
 _VP8_KEY_START_CODE = b"\x9d\x01\x2a"
-_OBU_SEQUENCE_HEADER, _OBU_FRAME_HEADER, _OBU_FRAME = 1, 3, 6
+_OBU_SEQUENCE_HEADER, _OBU_TEMPORAL_DELIMITER, _OBU_FRAME_HEADER, _OBU_FRAME = 1, 2, 3, 6
 # What the range coder of FFV1 compares the first two bytes with for a bit of even odds (RFC 9043, 3.8.1).
 _FFV1_EVEN_ODDS = 0x7F80
 
@@ -82,6 +82,11 @@ def av1_role_reader(header: bytes) -> RoleReader:
         return PacketRole.ACCESS if not is_old and frame_type == 0 and is_shown else PacketRole.FRAME
 
     return role
+
+
+def av1_content(data: bytes) -> tuple[tuple[int, bytes], ...]:
+    """The units of a packet without framing and without temporal delimiters, which mp4 and Matroska leave out."""
+    return tuple(unit for unit in _obus(data) if unit[0] != _OBU_TEMPORAL_DELIMITER)
 
 
 def _obus(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -35,7 +35,7 @@ def h264_role_reader(header: bytes) -> RoleReader:
 
 def hevc_role_reader(header: bytes) -> RoleReader:
     """Decoding begins at IDR, CRA and BLA pictures; leading pictures are known by their own types."""
-    length_size = _length_size(header, 21)
+    length_size = _hevc_length_size(header)
 
     def role(data: bytes) -> PacketRole:
         # Layers above 0 are other views, or alpha.
@@ -61,6 +61,17 @@ def nal_units(data: bytes, length_size: int | None) -> Iterator[bytes]:
         if position > len(data):
             return
         yield data[begin:position]
+
+
+def h264_content(data: bytes, header: bytes) -> tuple[bytes, ...]:
+    """The NAL units of a packet without framing, and without x264's name."""
+    units = nal_units(data, _h264_length_size(header))
+    return tuple(unit.rstrip(b"\0") for unit in units if not _is_encoder_note(unit))
+
+
+def hevc_content(data: bytes, header: bytes) -> tuple[bytes, ...]:
+    """The NAL units of a packet without framing."""
+    return tuple(unit.rstrip(b"\0") for unit in nal_units(data, _hevc_length_size(header)))
 
 
 def with_encoder_note(packet: bytes, first_packet: bytes, header: bytes) -> bytes:
@@ -89,6 +100,10 @@ def _is_encoder_note(unit: bytes) -> bool:
 
 def _h264_length_size(header: bytes) -> int | None:
     return _length_size(header, 4)
+
+
+def _hevc_length_size(header: bytes) -> int | None:
+    return _length_size(header, 21)
 
 
 def _length_size(header: bytes, offset: int) -> int | None:
