@@ -65,13 +65,13 @@ class ServerReader:
             return list(pool.map(self._answer, requests))
 
     def _answer(self, request: Request) -> Answer | Missing:
-        body, reason = self._body(request), ""
+        reason = ""
         for attempt in range(self.config.num_retries + 1):
             rests_until, why = self._rest
             if time.monotonic() < rests_until:
                 return Missing(why, may_come_later=True)
             try:
-                return self._parse(self._post(body))
+                return self._parse(self._post(self._body(request)))
             except _FailureError as failure:
                 reason = self._without_key(f"{self.config.url}: {failure.reason}")
                 if not failure.helps_again:

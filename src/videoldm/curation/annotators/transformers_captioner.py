@@ -103,6 +103,8 @@ class _Generator:
         # BLIP ends with its separator, whatever its configuration calls the end.
         ends += [self.tokenizer.eos_token_id, self.tokenizer.sep_token_id]
         object.__setattr__(self, "ends", frozenset(end for end in ends if end is not None))
+        if self.model.generation_config.pad_token_id is None:
+            self.model.generation_config.pad_token_id = self.tokenizer.pad_token_id
 
     def answer(self, prepared: Sequence[Inputs]) -> list[Answer | Missing]:
         answers: list[Answer | Missing | None] = [None] * len(prepared)
@@ -134,7 +136,6 @@ class _Generator:
             max_new_tokens=self.max_new_tokens,
             do_sample=False,
             num_beams=1,
-            pad_token_id=self.tokenizer.pad_token_id,
             # Models that were made for sampling bring these along; without it they only cause warnings.
             temperature=None,
             top_p=None,
