@@ -96,7 +96,9 @@ def _make(folder: Path, seed: int, index: int, num_shots: int, split: Split) -> 
         shortest_shot_s=3.4 if is_slow else 1.6,
         longest_shot_s=5.0 if is_slow else 3.5,
         transition_s=(0.5, 2.0) if is_slow else (0.3, 0.9),
-        world=WorldOptions(grounds={ground: 1.0 for ground in GROUNDS} | {"photo": 6.0}) if index % 2 else WorldOptions(),
+        world=WorldOptions(grounds={ground: 1.0 for ground in GROUNDS} | {"photo": 6.0})
+        if index % 2
+        else WorldOptions(),
     )
     stem = f"{split}_{seed}_{index}_{num_shots}"
     path, note = folder / f"{stem}{encoding.ending}", folder / f"{stem}.json"

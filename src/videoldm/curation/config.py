@@ -13,6 +13,7 @@ from videoldm.curation.annotators.config import (
     ImageCaptionConfig,
     MotionConfig,
     SummaryConfig,
+    TextAreaConfig,
     TextSimilarityConfig,
     VideoCaptionConfig,
 )
@@ -49,6 +50,7 @@ class ClipConfig(Config):
 
 DEFAULT_ANNOTATIONS: tuple[AnnotationConfig, ...] = (
     MotionConfig(),
+    TextAreaConfig(),
     EmbeddingsConfig(),
     ImageCaptionConfig(),
     VideoCaptionConfig(),

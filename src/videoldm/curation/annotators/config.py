@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from videoldm.core.config import Config, validate
 from videoldm.core.errors import InputError
-from videoldm.core.numbers import Share
+from videoldm.core.numbers import Positive, Share
 from videoldm.inference.config import Precision
 from videoldm.measures.config import CameraFitConfig, FarnebackConfig
 
@@ -88,6 +88,32 @@ class MotionConfig(AnnotatorConfig):
     shortest_step_s: Fraction = Field(default=Fraction(1, 5), gt=0)
     """Frames closer in time than this are not compared."""
     letterbox: LetterboxConfig = LetterboxConfig()
+
+
+class TextDetectorConfig(Config):
+    """The network that finds text, and how its marks become boxes; rapidocr's values where it has one."""
+
+    model: str = "PP-OCRv6_det_small"
+    """A model inside the installed rapidocr, or the path of an .onnx file."""
+    working_short_side: int = Field(default=352, ge=32)
+    """What pictures are scaled to, rounded to multiples of 32."""
+    num_threads: int = Field(default=1, ge=1)
+    least_mark: Share = 0.3
+    least_mean_mark: Share = 0.5
+    growth: Positive = 1.6
+    tall: Share = 0.2
+    """Boxes taller than this share of the picture's height are no text unless they are long."""
+    least_tall_aspect: Positive = 2.0
+
+
+class TextAreaConfig(AnnotatorConfig):
+    """How much of the picture is text (SVD, appendix C)."""
+
+    name: Literal["text_area"] = "text_area"
+    detector: TextDetectorConfig = TextDetectorConfig()
+    area_scale: Positive = 0.91
+    """Turns the area of the boxes into that of the lines, from ascent to descent: the median ratio on 160 rendered
+    frames of seed 100 (`benchmarks/annotations.py --fit`); lines of other renders are then off by about a tenth."""
 
 
 class TextSimilarityConfig(AnnotatorConfig):
@@ -227,6 +253,7 @@ class SummaryConfig(CaptionConfig):
 
 AnnotationConfig = Annotated[
     MotionConfig
+    | TextAreaConfig
     | EmbeddingsConfig
     | ImageCaptionConfig
     | VideoCaptionConfig

@@ -13,6 +13,10 @@ def make(config: configs.AnnotationConfig) -> Annotator:
             from videoldm.curation.annotators.motion import MotionAnnotator
 
             return MotionAnnotator(config)
+        case configs.TextAreaConfig():
+            from videoldm.curation.annotators.text import TextAreaAnnotator
+
+            return TextAreaAnnotator(config)
         case configs.EmbeddingsConfig():
             from videoldm.curation.annotators.embeddings import Embeddings
 

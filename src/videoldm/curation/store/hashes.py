@@ -19,7 +19,7 @@ class Hashes:
     @classmethod
     def of(cls, config: CurationConfig) -> Hashes:
         """Those of one configuration."""
-        decoded = config_hash(config.sidecar, config.cuts)
+        decoded = config_hash(config.sidecar, config.cuts.candidates)
         divided = config_hash(decoded, config.cuts, config.clips)
         annotations: dict[str, str] = {}
         for one in config.annotations:

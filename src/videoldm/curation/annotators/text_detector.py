@@ -1,0 +1,140 @@
+"""Finding lines of text in a picture with the detector that rapidocr brings along."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from videoldm.core.errors import InputError
+from videoldm.curation.annotators.config import TextDetectorConfig
+
+_MULTIPLE_PX = 32
+"""The network halves its input five times."""
+_LONGEST_SIDES = 4
+_SMALLEST_CORE_PX = 3
+_SAMPLE_PX = 32
+_SAMPLE_LINES = ("some words in a line of text", "and below them a few more")
+
+
+class TextDetector:
+    """A network that marks the cores of text lines, and the boxes around what it marks.
+
+    Liao et al. 2019, "Real-time Scene Text Detection with Differentiable Binarization". Pictures go through the network
+    one by one, on a fixed number of threads: a result depends on nothing but its picture.
+    """
+
+    def __init__(self, config: TextDetectorConfig) -> None:
+        """Raises InputError if the model cannot be found or read."""
+        self.config = config
+        self.session = _open_session(model_path(config), config.num_threads)
+        self.input_name: str = self.session.get_inputs()[0].name
+
+    def lines(self, pixels: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "n 4 2"]:
+        """Corners (x, y) of the box around each line of text, as shares of the width and height of an RGB picture."""
+        (marked,) = self.session.run(None, {self.input_name: self.prepare(pixels)})
+        marked = marked[0, 0, :-_SAMPLE_PX]
+        boxes = [*self._boxes(marked)]
+        height, width = marked.shape
+        return np.array(boxes, dtype=np.float32).reshape(-1, 4, 2) / np.array([width, height], dtype=np.float32)
+
+    def prepare(self, pixels: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "1 3 y x"]:
+        """What the network is given: BGR in [-1, 1], sides that it can halve, some lines of text below the picture.
+
+        The network weighs its features by their means over the picture, and so takes whatever stands out most for text
+        where there is none. Real text in sight keeps it from that; what it marks there is not looked at.
+        """
+        height, width, _ = pixels.shape
+        scale = self.config.working_short_side / min(height, width)
+        size = _network_side(width * scale, self.config), _network_side(height * scale, self.config)
+        is_smaller = size[1] < height
+        resized = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR)
+        return cv2.dnn.blobFromImage(
+            np.concatenate([resized, _sample(size[0])]), 1 / 127.5, mean=(127.5, 127.5, 127.5), swapRB=True
+        )
+
+    def _boxes(self, marked: Float[np.ndarray, "y x"]) -> Iterator[Float[np.ndarray, "4 2"]]:
+        """The boxes around the marked cores, grown to the size of the lines."""
+        mask = cv2.dilate((marked > self.config.least_mark).astype(np.uint8), np.ones((2, 2), np.uint8))
+        contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+        for contour in contours:
+            centre, (along, across), angle = cv2.minAreaRect(contour)
+            if min(along, across) < _SMALLEST_CORE_PX:
+                continue
+            if _mean_inside(marked, cv2.boxPoints((centre, (along, across), angle))) < self.config.least_mean_mark:
+                continue
+            # Cores are lines shrunk by a share of area over circumference, and this gives it back.
+            margin = self.config.growth * along * across / (along + across)
+            along, across = along + margin, across + margin
+            if self._is_line(along, across, len(marked)):
+                yield cv2.boxPoints((centre, (along, across), angle))
+
+    def _is_line(self, along: float, across: float, height: int) -> bool:
+        """Whether a box can be a line; tall ones that are not long are objects with an outline."""
+        tall, long = min(along, across), max(along, across)
+        return tall <= self.config.tall * height or long >= self.config.least_tall_aspect * tall
+
+
+def model_path(config: TextDetectorConfig) -> Path:
+    """The file of the model; raises InputError if there is none."""
+    if config.model.endswith(".onnx"):
+        path = Path(config.model)
+        if not path.is_file():
+            raise InputError(f"{path}: is no file, a text detector should be an ONNX file")
+        return path
+    found = importlib.util.find_spec("rapidocr")
+    if found is None or found.origin is None:
+        raise InputError("rapidocr is not installed, install videoldm[curate]")
+    folder = Path(found.origin).parent / "models"
+    path = folder / f"{config.model}.onnx"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in folder.glob("*det*.onnx"))) or "none"
+        raise InputError(f"rapidocr has no model {config.model!r}, its text detectors are: {known}")
+    return path
+
+
+def _open_session(path: Path, num_threads: int) -> Any:
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise InputError("onnxruntime is not installed, install videoldm[curate]")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = num_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # noqa: BLE001 - onnxruntime raises whatever its C++ throws
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{path}: is no model that onnxruntime can read: {reason}") from None
+
+
+@functools.lru_cache(maxsize=4)
+def _sample(width: int) -> UInt8[np.ndarray, "y x 3"]:
+    """Two lines of small dark letters over the whole width."""
+    picture = np.full((_SAMPLE_PX, width, 3), 235, np.uint8)
+    for i, words in enumerate(_SAMPLE_LINES):
+        line = "  ".join([words] * (1 + width // 100))
+        place = (4, 12 + 16 * i)
+        cv2.putText(picture, line, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (20, 20, 20), 1, cv2.LINE_AA)
+    return picture
+
+
+def _network_side(side: float, config: TextDetectorConfig) -> int:
+    side = min(side, _LONGEST_SIDES * config.working_short_side)
+    return max(1, round(side / _MULTIPLE_PX)) * _MULTIPLE_PX
+
+
+def _mean_inside(marked: Float[np.ndarray, "y x"], corners: Float[np.ndarray, "4 2"]) -> float:
+    left, top = np.floor(corners.min(axis=0)).astype(int).clip(0)
+    right, bottom = np.ceil(corners.max(axis=0)).astype(int) + 1
+    window = marked[top:bottom, left:right]
+    inside = np.zeros(window.shape, np.uint8)
+    cv2.fillPoly(inside, [(corners - (left, top)).astype(np.int32)], (1,))
+    return cv2.mean(window, inside)[0]
