@@ -1,0 +1,59 @@
+"""Runs of curation in one process, for tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from videoldm.core.errors import InputError
+from videoldm.curation.annotators.config import MotionConfig
+from videoldm.curation.config import CurationConfig
+from videoldm.curation.executors.config import Limits
+from videoldm.curation.executors.executor import Stopped
+from videoldm.curation.inputs import find_inputs
+from videoldm.curation.run import Run
+from videoldm.curation.store.dataset import Dataset
+
+CONFIG = CurationConfig(batch_size=4, annotations=(MotionConfig(),))
+
+
+class Inline:
+    """An executor without processes, that remembers what it was asked to do."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[str, Any]] = []
+
+    def run(self, function: Callable[[Any], Any], tasks: Sequence[Any], limits: Limits) -> Iterator[tuple[int, Any]]:
+        for place, task in enumerate(tasks):
+            self.done.append((function.__name__, task))
+            try:
+                yield place, function(task)
+            except InputError as error:
+                yield place, Stopped(str(error))
+
+    def names(self) -> list[str]:
+        """What was done since the last look."""
+        names, self.done = [name for name, _ in self.done], []
+        return names
+
+
+def curate(folder: Path, *inputs: Path, config: CurationConfig = CONFIG, executor: Any = None) -> Dataset:
+    dataset = Dataset.create(folder)
+    with dataset.locked():
+        Run(dataset, config, executor or Inline())(find_inputs([str(path) for path in inputs]))
+    return dataset
+
+
+def rows(dataset: Dataset, table: str) -> list[dict[str, Any]]:
+    """Rows of a current table or annotation."""
+    return [row for part in dataset.view().tables[table] for row in pq.ParquetFile(part).read().to_pylist()]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """All that a run is to leave, by name."""
+    found = {os.path.relpath(path, folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {name: data for name, data in sorted(found.items()) if name != "lock"}

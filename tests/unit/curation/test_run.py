@@ -1,0 +1,190 @@
+"""Whole runs on faulty and good files: states, clips, and what is done anew."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from curated import CONFIG, Inline, curate, files, rows
+from fault_videos import make_corpus, pictures, write
+
+from videoldm.core.errors import InputError
+from videoldm.curation.annotators.config import MotionConfig
+from videoldm.curation.config import ClipConfig
+from videoldm.curation.cuts.config import CutConfig
+from videoldm.curation.store.dataset import Dataset
+
+UNUSUAL = CONFIG.model_copy(update={"clips": ClipConfig(min_s=0.5)})
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    folder = tmp_path_factory.mktemp("faults")
+    return folder, make_corpus(folder)
+
+
+@pytest.fixture(scope="module")
+def curated(corpus: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return curate(tmp_path_factory.mktemp("parent") / "dataset", corpus[0], config=UNUSUAL)
+
+
+def test_every_input_ends_in_the_state_it_should(curated: Dataset, corpus: tuple[Path, dict[str, str]]) -> None:
+    folder, expected = corpus
+    found = {os.path.relpath(row["path"], folder): row["state"] for row in rows(curated, "sources")}
+    assert found == expected
+
+
+def test_what_is_not_whole_says_why(curated: Dataset) -> None:
+    for row in rows(curated, "sources"):
+        assert (row["reason"] is None) == (row["state"] == "whole"), row["path"]
+
+
+def test_every_whole_video_has_all_its_frames(curated: Dataset) -> None:
+    num_frames = {Path(row["path"]).name: row["num_frames"] for row in rows(curated, "sources")}
+    assert num_frames["good.mp4"] == num_frames["variable rate.mp4"] == num_frames["ten bit.mp4"] == 75
+    assert num_frames["120 fps.mp4"] == 240
+    assert num_frames["edit list.mp4"] == 65
+
+
+def test_rotated_video_is_described_as_shown(curated: Dataset) -> None:
+    [row] = [row for row in rows(curated, "sources") if row["path"].endswith("rotated.mp4")]
+    assert (row["width"], row["height"], row["rotation"]) == (96, 128, 90)
+
+
+def test_no_clip_reaches_into_damage(curated: Dataset) -> None:
+    [source] = [row for row in rows(curated, "sources") if row["path"].endswith("bad packets.mp4")]
+    [[start, end]] = source["gaps"]
+    clips = [row for row in rows(curated, "clips") if row["source_id"] == source["source_id"]]
+    assert clips
+    assert all(clip["end_pts"] <= start or clip["start_pts"] >= end for clip in clips)
+    kinds = [row["kind"] for row in rows(curated, "transitions") if row["source_id"] == source["source_id"]]
+    assert "damage" in kinds
+
+
+def test_clips_lie_in_their_source_and_have_frames(curated: Dataset) -> None:
+    sources = {row["source_id"]: row for row in rows(curated, "sources") if row["state"] in ("whole", "damaged")}
+    clips = rows(curated, "clips")
+    assert len({clip["clip_id"] for clip in clips}) == len(clips)
+    for clip in clips:
+        source = sources[clip["source_id"]]
+        assert source["start_pts"] <= clip["start_pts"] <= clip["first_pts"] <= clip["middle_pts"] <= clip["last_pts"]
+        assert clip["last_pts"] < clip["end_pts"] <= source["end_pts"]
+        duration = Fraction((clip["end_pts"] - clip["start_pts"]) * clip["time_base_num"], clip["time_base_den"])
+        assert duration >= Fraction(1, 2)
+
+
+def test_every_clip_has_a_row_of_motion(curated: Dataset) -> None:
+    assert [row["clip_id"] for row in rows(curated, "motion")] == [row["clip_id"] for row in rows(curated, "clips")]
+
+
+def test_second_run_does_nothing(curated: Dataset, corpus: tuple[Path, dict[str, str]]) -> None:
+    before, executor = files(curated.folder), Inline()
+    curate(curated.folder, corpus[0], config=UNUSUAL, executor=executor)
+    assert executor.names() == []
+    assert files(curated.folder) == before
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    folder = tmp_path / "raw videos"
+    folder.mkdir()
+    for number in range(6):
+        write(folder / f"{number}.mp4", pictures(60 + number))
+    return folder
+
+
+def counted(executor: Inline) -> dict[str, int]:
+    return dict(Counter(executor.names()))
+
+
+def test_new_inputs_join_and_nothing_else_is_done(videos: Path, tmp_path: Path) -> None:
+    executor = Inline()
+    curate(tmp_path / "dataset", videos, executor=executor)
+    assert counted(executor) == {"look_at": 6, "scan": 6, "make_clips": 2, "annotate": 2}
+    write(videos / "new.mp4", pictures(80))
+    dataset = curate(tmp_path / "dataset", videos, executor=executor)
+    assert counted(executor) == {"look_at": 1, "scan": 1, "make_clips": 1, "annotate": 1}
+    assert len(rows(dataset, "sources")) == 7
+
+
+def test_cut_threshold_decodes_nothing_anew(videos: Path, tmp_path: Path) -> None:
+    executor = Inline()
+    curate(tmp_path / "dataset", videos, executor=executor)
+    executor.names()
+    hard = CutConfig().hard.model_copy(update={"change": 30.0})
+    changed = CONFIG.model_copy(update={"cuts": CutConfig(hard=hard)})
+    curate(tmp_path / "dataset", videos, config=changed, executor=executor)
+    assert counted(executor) == {"make_clips": 2}  # and the clips are the same, so their motion is known
+
+
+def test_other_annotation_settings_make_that_annotation_anew(videos: Path, tmp_path: Path) -> None:
+    executor = Inline()
+    curate(tmp_path / "dataset", videos, executor=executor)
+    executor.names()
+    changed = CONFIG.model_copy(update={"annotations": (MotionConfig(stored_short_side=8),)})
+    curate(tmp_path / "dataset", videos, config=changed, executor=executor)
+    assert counted(executor) == {"annotate": 2}
+
+
+def test_changed_source_is_decoded_again_alone(videos: Path, tmp_path: Path) -> None:
+    executor = Inline()
+    before = rows(curate(tmp_path / "dataset", videos, executor=executor), "clips")
+    executor.names()
+    write(videos / "3.mp4", pictures(100))
+    dataset = curate(tmp_path / "dataset", videos, executor=executor)
+    assert counted(executor) == {"look_at": 1, "scan": 1, "make_clips": 1, "annotate": 1}
+    after = rows(dataset, "clips")
+    assert [row for row in after if "3.mp4" not in row["path"]] == [row for row in before if "3.mp4" not in row["path"]]
+    assert [row["num_frames"] for row in after if "3.mp4" in row["path"]] == [100]
+
+
+def test_touched_source_is_not_decoded_again(videos: Path, tmp_path: Path) -> None:
+    executor = Inline()
+    curate(tmp_path / "dataset", videos, executor=executor)
+    executor.names()
+    os.utime(videos / "3.mp4", (1, 1))
+    curate(tmp_path / "dataset", videos, executor=executor)
+    assert "scan" not in counted(executor)
+
+
+def test_work_that_was_lost_midway_goes_on(videos: Path, tmp_path: Path) -> None:
+    class Stopping(Inline):
+        """Ends the run after some pieces of work, as an interrupt does."""
+
+        def run(self, function, tasks, limits):
+            for result in super().run(function, tasks, limits):
+                if len(self.done) > 9:
+                    raise KeyboardInterrupt
+                yield result
+
+    whole = curate(tmp_path / "whole", videos)
+    with pytest.raises(KeyboardInterrupt):
+        curate(tmp_path / "broken", videos, executor=Stopping())
+    executor = Inline()
+    curate(tmp_path / "broken", videos, executor=executor)
+    assert counted(executor)["scan"] < 6
+    assert files(tmp_path / "broken") == files(whole.folder)
+
+
+def test_dataset_of_someone_else_is_refused(videos: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/letter.txt").write_text("dear")
+    with pytest.raises(InputError, match="holds something else than a dataset"):
+        curate(tmp_path / "other", videos)
+
+
+def test_second_run_at_the_same_time_is_refused(videos: Path, tmp_path: Path) -> None:
+    dataset = curate(tmp_path / "dataset", videos)
+    with dataset.locked(), pytest.raises(InputError, match="another run is writing to this dataset"):
+        curate(tmp_path / "dataset", videos)
+
+
+def test_moved_dataset_still_opens(videos: Path, tmp_path: Path) -> None:
+    dataset = curate(tmp_path / "dataset", videos)
+    before = rows(dataset, "clips")
+    shutil.move(tmp_path / "dataset", tmp_path / "elsewhere")
+    assert rows(Dataset.open(tmp_path / "elsewhere"), "clips") == before
