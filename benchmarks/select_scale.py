@@ -60,7 +60,7 @@ def main() -> None:
     """Build, select, check, print."""
     arguments = parse_arguments()
     with tempfile.TemporaryDirectory(prefix="select-scale-", dir=arguments.folder) as name:
-        folder, console = Path(name), Console()
+        folder, console = Path(name), Console(width=140)
         start = time.perf_counter()
         view = build(folder, arguments.rows)
         size = sum(path.stat().st_size for path in folder.rglob("*.parquet"))

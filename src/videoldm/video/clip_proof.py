@@ -17,7 +17,7 @@ from videoldm.video.colour import colour_tags
 from videoldm.video.copy_span import CopySpan, access_points, shown_packets, span_packets
 from videoldm.video.orientation import display_matrix
 from videoldm.video.packet_decoding import decode, open_decoder, samples
-from videoldm.video.packet_reading import IndexedVideo, open_indexed
+from videoldm.video.packet_reading import IndexedVideo
 from videoldm.video.packets import PacketIndex, read_packet_index
 
 _Numbers = Int64[np.ndarray, " n"]
@@ -77,9 +77,9 @@ def prove_clip(source: str | Path, index: PacketIndex, span: CopySpan, clip: str
     differences = [*clip_index.problems, *_differences_of_packets(index, span, clip_index)]
     if differences:
         return ClipProof(tuple(differences))
-    differences.extend(_differences_of_bytes(source, index, span, clip, clip_index))
-    wanted = _ends_of_source(source, index, span)
-    found = _ends_of_clip(clip, clip_index)
+    with open_decoder(source, index) as original, open_decoder(clip, clip_index) as copy:
+        differences.extend(_differences_of_bytes(original, copy, span))
+        wanted, found = _ends_of_source(original, span), _ends_of_clip(copy)
     differences.extend(found.problems)
     for name, here, there in (("first frame", found.first, wanted.first), ("last frame", found.last, wanted.last)):
         if here is None or there is None:
@@ -106,45 +106,42 @@ def _differences_of_packets(index: PacketIndex, span: CopySpan, clip: PacketInde
         yield f"{int(is_off.sum())} packets have other times, packet {int(np.argmax(is_off))} is the first of them"
 
 
-def _differences_of_bytes(
-    source: str | Path, index: PacketIndex, span: CopySpan, clip: str | Path, clip_index: PacketIndex
-) -> Iterator[str]:
-    with open_indexed(source, index) as there, open_indexed(clip, clip_index) as here:
-        contents = [content_reader(index.codec, video.stream.codec_context.extradata or b"") for video in (there, here)]
-        pairs = zip(there.packets(span_packets(index, span)), here.packets(np.arange(len(clip_index))), strict=True)
-        for number, pair in enumerate(pairs):
-            wanted, found = (content(bytes(packet)) for content, packet in zip(contents, pair, strict=True))
-            if wanted != found:
-                yield f"packet {number} has other bytes"
-                return
+def _differences_of_bytes(original: IndexedVideo, copy: IndexedVideo, span: CopySpan) -> Iterator[str]:
+    videos = (original, copy)
+    contents = [content_reader(video.index.codec, video.stream.codec_context.extradata or b"") for video in videos]
+    numbers = (span_packets(original.index, span), np.arange(len(copy.index)))
+    pairs = zip(*(video.packets(wanted) for video, wanted in zip(videos, numbers, strict=True)), strict=True)
+    for number, pair in enumerate(pairs):
+        wanted, found = (content(bytes(packet)) for content, packet in zip(contents, pair, strict=True))
+        if wanted != found:
+            yield f"packet {number} has other bytes"
+            return
 
 
 def _counts_milliseconds(clip: PacketIndex) -> bool:
     return clip.time_base == Fraction(1, 1000)
 
 
-def _ends_of_source(path: str | Path, index: PacketIndex, span: CopySpan) -> _Ends:
+def _ends_of_source(video: IndexedVideo, span: CopySpan) -> _Ends:
+    index = video.index
     numbers = span_packets(index, span)
     last_pts = int(index.pts[shown_packets(index, numbers)].max())
-    with open_decoder(path, index) as video:
-        first = next((_picture(frame, video) for frame in decode(video, numbers[:1])), None)
-        group = _groups(index, numbers)[-1]
-        frames = decode(video, group, only_pts=last_pts)
-        last = next((_picture(frame, video) for frame in frames if frame.pts == last_pts), None)
+    first = next((_picture(frame, video) for frame in decode(video, numbers[:1])), None)
+    frames = decode(video, _groups(index, numbers)[-1], only_pts=last_pts)
+    last = next((_picture(frame, video) for frame in frames if frame.pts == last_pts), None)
     return _Ends(first, last)
 
 
-def _ends_of_clip(path: str | Path, index: PacketIndex) -> _Ends:
-    groups = _groups(index, np.arange(len(index)))
+def _ends_of_clip(video: IndexedVideo) -> _Ends:
+    groups = _groups(video.index, np.arange(len(video.index)))
     problems: list[str] = []
-    with open_decoder(path, index) as video:
-        first, last = _ends_of_group(video, groups[0], "first", problems)
-        if len(groups) > 1:
-            _, last = _ends_of_group(video, groups[-1], "last", problems)
+    first, last = _ends_of_group(video, groups[0], "first", problems)
+    if len(groups) > 1:
+        _, last = _ends_of_group(video, groups[-1], "last", problems)
     return _Ends(first, last, tuple(problems))
 
 
-def _groups(index: PacketIndex, numbers: _Numbers) -> list[Int64[np.ndarray, _n]]:
+def _groups(index: PacketIndex, numbers: _Numbers) -> list[Int64[np.ndarray, " _n"]]:
     """The packets from each access point up to the next one, without its leading pictures."""
     starts = np.flatnonzero(np.isin(numbers, access_points(index)))
     groups = np.split(numbers, starts)[1:]

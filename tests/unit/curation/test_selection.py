@@ -61,7 +61,7 @@ _FILTERS: st.SearchStrategy[Filter] = st.one_of(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     st.lists(st.tuples(_VALUES, _VALUES), min_size=1, max_size=60),
     st.lists(_FILTERS, min_size=1, max_size=4),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from videoldm.curation.selection.ranks import Rank, values_at
@@ -50,6 +50,7 @@ def test_rank_beyond_the_rows_is_our_mistake() -> None:
         values_at([Rank("a", 3)], lambda: [{"a": np.zeros(3)}])
 
 
+@settings(max_examples=20)
 @given(st.sets(st.text("ab'é0", max_size=9), min_size=1, max_size=60))
 def test_id_at_a_place_is_that_of_sorting(ids: set[str]) -> None:
     with duckdb.connect() as connection:
