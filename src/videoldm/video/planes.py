@@ -32,7 +32,7 @@ def small_bgr(frame: VideoFrame, width: int, height: int) -> UInt8[np.ndarray, "
 
 
 def _resized(plane: VideoPlane, width: int, height: int) -> UInt8[np.ndarray, "height width"]:
-    samples = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+    samples = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
     if (plane.height, plane.width) == (height, width):
         return samples
     is_smaller = plane.width >= width and plane.height >= height

@@ -21,7 +21,8 @@ and end a little earlier; the index tells by how much. The same command goes on 
 
 examples:
   videoldm curate export dataset/ --selection default -o clips/
-  videoldm curate export dataset/ -o clips/ --format parquet-index
+  videoldm curate export dataset/ -o shards/ --format webdataset --exact
+  videoldm curate export dataset/ -o index/ --format parquet-index
 """
 
 
@@ -36,8 +37,12 @@ class CurateExportOptions(Config):
     """Folder of the export, new or one that goes on."""
     selection: str | None = None
     """Name of a selection, the newest version of it, or NAME/v0002; without it, all clips."""
-    format: Literal["files", "parquet-index"] = "files"
-    """One video a clip, or an index alone."""
+    format: Literal["files", "webdataset", "parquet-index"] = "files"
+    """One video a clip; tar files of many; or an index alone."""
+    shard_size: PositiveInt = 256
+    """Clips in a tar file of webdataset."""
+    exact: bool = False
+    """Encode those clips again that cannot be copied whole, so that nothing of them is lost."""
     shortest_s: Annotated[float, Field(ge=0)] = 1.0
     """Clips of which less can be copied are left out."""
     workers: PositiveInt | None = None
@@ -46,22 +51,24 @@ class CurateExportOptions(Config):
 
 def run(options: CurateExportOptions) -> None:
     """Read, write and tell what could not be exported."""
-    from videoldm.curation.executors.config import Limits
     from videoldm.curation.executors.local import LocalExecutor
-    from videoldm.curation.export.export import export_files, export_index
+    from videoldm.curation.export.export import Cutting, export_files, export_index, export_shards
     from videoldm.curation.export.rows import rows_to_export
     from videoldm.curation.store.dataset import Dataset
 
     clips = rows_to_export(Dataset.open(options.dataset), options.selection)
     folder = Path(options.output)
-    if options.format == "parquet-index":
-        export_index(clips, folder)
-        print(f"{folder}: {len(clips)} clips")
-        return
+    cutting = Cutting(shortest_s=Fraction(str(options.shortest_s)), is_exact=options.exact)
     try:
         with LocalExecutor(options.workers) as executor:
-            shortest_s = Fraction(str(options.shortest_s))
-            failed = export_files(clips, folder, executor, shortest_s=shortest_s, limits=Limits())
+            match options.format:
+                case "files":
+                    failed = export_files(clips, folder, executor, cutting)
+                case "webdataset":
+                    failed = export_shards(clips, folder, executor, cutting, shard_size=options.shard_size)
+                case "parquet-index":
+                    export_index(clips, folder)
+                    failed = []
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the same command goes on where it stopped") from None
     print(f"{folder}: {len(clips) - len(failed)} of {len(clips)} clips")

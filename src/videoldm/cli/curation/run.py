@@ -86,7 +86,7 @@ def curate(options: CurateRunOptions, config: CurationConfig) -> None:
     summary = summarise(dataset)
     print(json.dumps(summary.as_json()) if options.json_ else summary.as_text())
     named = {one.path for one in inputs}
-    problems = [(path, reason) for path, state, reason in summary.problems if path in named]
+    problems = [(path, reason) for path, _, reason in summary.problems if path in named]
     if len(problems) == len(named) and not any(state == "damaged" for _, state, _ in summary.problems):
         raise InputError("no input is a usable video:\n" + "\n".join(f"  {path}: {why}" for path, why in problems))
     if problems:

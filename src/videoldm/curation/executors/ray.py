@@ -52,7 +52,7 @@ class RayExecutor:
         self._ray: Any = ray
         try:
             # Without an address on this machine, and with nothing that talks to the outside.
-            local = {"include_dashboard": False, "num_cpus": num_workers} if address is None else {}
+            local: dict[str, Any] = {"include_dashboard": False, "num_cpus": num_workers} if address is None else {}
             ray.init(address=address, log_to_driver=False, configure_logging=False, **local)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise InputError(f"--address is {address!r}, no Ray cluster can be reached there: {error}") from None

@@ -1,8 +1,8 @@
-"""Cutting clips out of their source without encoding them again, each proven against it."""
+"""Cutting clips out of their source: copied where that can be proven, encoded again where it is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,8 +13,10 @@ from videoldm.core.files import write_json
 from videoldm.curation.store.batches import stamp
 from videoldm.video.clip_proof import prove_clip
 from videoldm.video.copy_span import CopySpan, NothingToCopy, copy_span
+from videoldm.video.exact_clip import encode_clip
 from videoldm.video.packets import PacketIndex, read_packet_index
 from videoldm.video.stream_copy import clip_suffixes, copy_clip
+from videoldm.video.time import Timestamp
 
 SPAN_COLUMNS = ("clip_id", "source_id", "path", "time_base_num", "time_base_den")
 
@@ -28,6 +30,8 @@ class CutOutTask:
     folder: Path
     shortest_s: Fraction
     """Of what is left of a clip."""
+    is_exact: bool
+    """Encode again what cannot be copied whole."""
 
 
 def cut_out(task: CutOutTask) -> list[dict[str, Any]]:
@@ -62,38 +66,79 @@ def _index(path: str, clip: Mapping[str, Any]) -> PacketIndex | InputError:
         return error
 
 
+def by_source(clips: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """The clips of each source, so that its packets are read once."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for clip in clips:
+        groups.setdefault(clip["source_id"], []).append(clip)
+    return list(groups.values())
+
+
 def _cut_out(clip: Mapping[str, Any], index: PacketIndex, task: CutOutTask) -> dict[str, Any]:
     span = copy_span(index, clip["start_pts"], clip["end_pts"])
-    if isinstance(span, NothingToCopy):
-        return _row(clip, reason=span.reason)
-    left, wanted = (span.end_pts - span.start_pts) * span.time_base, (clip["end_pts"] - clip["start_pts"])
-    if left < task.shortest_s:
-        seconds = float(wanted * span.time_base)
-        return _row(clip, reason=f"only {float(left):.2f} of {seconds:.2f} s can be copied, encode it with --exact")
-    target = row_file(task.folder, clip["clip_id"]).with_suffix(clip_suffixes(index.codec)[0])
+    reason = _why_not_copied(clip, span, task)
+    if reason is not None:
+        return _row(clip, reason=reason)
+    target = row_file(task.folder, clip["clip_id"]).with_suffix(".mp4")
     target.parent.mkdir(parents=True, exist_ok=True)
+    if task.is_exact and not _is_whole(clip, span):
+        row = _encoded(clip, target, task.folder)
+    else:
+        assert isinstance(span, CopySpan)
+        target = target.with_suffix(clip_suffixes(index.codec)[0])
+        row = _copied(clip, index, span, target, task.folder)
+    if "file" in row:
+        write_json(target.with_suffix(".json"), row)
+    return row
+
+
+def _why_not_copied(clip: Mapping[str, Any], span: CopySpan | NothingToCopy, task: CutOutTask) -> str | None:
+    if task.is_exact:
+        return None
+    if isinstance(span, NothingToCopy):
+        return f"{span.reason}; --exact encodes it again"
+    left = (span.end_pts - span.start_pts) * span.time_base
+    if left >= task.shortest_s:
+        return None
+    wanted = (clip["end_pts"] - clip["start_pts"]) * span.time_base
+    return f"only {float(left):.2f} of {float(wanted):.2f} s can be copied, --exact encodes it again"
+
+
+def _is_whole(clip: Mapping[str, Any], span: CopySpan | NothingToCopy) -> bool:
+    return isinstance(span, CopySpan) and (span.start_pts, span.end_pts) == (clip["start_pts"], clip["end_pts"])
+
+
+def _encoded(clip: Mapping[str, Any], target: Path, folder: Path) -> dict[str, Any]:
+    time_base = Fraction(clip["time_base_num"], clip["time_base_den"])
+    start, end = (Timestamp(clip[name], time_base) for name in ("start_pts", "end_pts"))
+    num_frames = encode_clip(clip["path"], start, end, target, stream=clip["stream"])
+    return {
+        **{name: clip[name] for name in (*SPAN_COLUMNS, "start_pts", "end_pts")},
+        "file": target.relative_to(folder).as_posix(),
+        "lost_start_ticks": 0,
+        "lost_end_ticks": 0,
+        "num_frames": num_frames,
+        "is_copy": False,
+    }
+
+
+def _copied(clip: Mapping[str, Any], index: PacketIndex, span: CopySpan, target: Path, folder: Path) -> dict[str, Any]:
     copy_clip(clip["path"], index, span, target)
     proof = prove_clip(clip["path"], index, span, target)
     if not proof.is_proven:
         target.unlink()
         return _row(clip, reason=f"its copy differs from the source: {'; '.join(proof.differences)}")
-    row = _row(clip, file=target.relative_to(task.folder), span=span)
-    write_json(target.with_suffix(".json"), row)
-    return row
-
-
-def _row(
-    clip: Mapping[str, Any], *, file: Path | None = None, span: CopySpan | None = None, reason: str | None = None
-) -> dict[str, Any]:
-    known = {name: clip[name] for name in SPAN_COLUMNS}
-    if span is None or file is None:
-        return {**known, "reason": reason}
     return {
-        **known,
-        "file": file.as_posix(),
+        **{name: clip[name] for name in SPAN_COLUMNS},
+        "file": target.relative_to(folder).as_posix(),
         "start_pts": span.start_pts,
         "end_pts": span.end_pts,
         "lost_start_ticks": span.start_pts - span.wanted_start_pts,
         "lost_end_ticks": span.wanted_end_pts - span.end_pts,
         "num_frames": span.num_frames,
+        "is_copy": True,
     }
+
+
+def _row(clip: Mapping[str, Any], *, reason: str) -> dict[str, Any]:
+    return {**{name: clip[name] for name in SPAN_COLUMNS}, "reason": reason}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,36 +14,63 @@ from videoldm.core.files import read_mapping
 from videoldm.core.progress import progress
 from videoldm.curation.executors.config import Limits
 from videoldm.curation.executors.executor import Executor, Stopped
-from videoldm.curation.export.cut_out import CutOutTask, cut_out, row_file
+from videoldm.curation.export.cut_out import CutOutTask, by_source, cut_out, row_file
+from videoldm.curation.export.shards import ShardTask, read_rows, shards_of, write_shard
 from videoldm.curation.export.tables import EXPORTED
 from videoldm.curation.store.parts import write_part
 
 INDEX_FILE = "clips.parquet"
-NO_BYTES = frozenset({"flow_maps"})
-"""Columns of annotations that are too large for an index."""
+
+Rows = list[dict[str, Any]]
 
 
-def export_files(
-    clips: pa.Table, folder: Path, executor: Executor, *, shortest_s: Fraction, limits: Limits
-) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Cutting:
+    """How clips are cut out of their sources."""
+
+    shortest_s: Fraction = Fraction(1)
+    """Clips of which less can be copied are left out."""
+    is_exact: bool = False
+    """Encode again what cannot be copied whole."""
+    limits: Limits = field(default_factory=Limits)
+
+    def accepts(self, row: Mapping[str, Any]) -> bool:
+        """Whether a clip that was exported before is as it is wanted now."""
+        return row.get("file") is not None and not (
+            self.is_exact and (row["lost_start_ticks"] or row["lost_end_ticks"])
+        )
+
+
+def export_files(clips: pa.Table, folder: Path, executor: Executor, cutting: Cutting) -> Rows:
     """One video a clip with its row as JSON beside it, and the index of all; goes on where it stopped.
 
-    `clips` are rows of the wide view, with `size_bytes` and `mtime_ns` of their sources. Returns the rows that failed.
+    `clips` are those of `rows_to_export`. Returns the rows of those that could not be exported.
     """
-    wanted = clips.select([name for name in clips.column_names if name not in NO_BYTES]).to_pylist()
-    done = {clip["clip_id"]: row for clip in wanted if (row := _exported(folder, clip["clip_id"])) is not None}
-    tasks = [
-        CutOutTask(rows, folder, shortest_s)
-        for rows in _by_source(clip for clip in wanted if clip["clip_id"] not in done)
-    ]
-    with progress("Exporting clips", sum(len(task.clips) for task in tasks)) as advance:
-        for place, result in executor.run(cut_out, tasks, limits):
-            rows = _stopped(tasks[place], result) if isinstance(result, Stopped) else result
-            done |= {row["clip_id"]: row for row in rows}
-            advance(len(rows))
-    rows = [done[clip["clip_id"]] for clip in wanted]
-    write_part(folder / INDEX_FILE, _joined(clips, rows), _joined(clips, rows).schema)
-    return [row for row in rows if row.get("file") is None]
+    wanted = clips.to_pylist()
+    known = {clip["clip_id"]: _exported(folder, clip["clip_id"]) for clip in wanted}
+    rows = {clip_id: row for clip_id, row in known.items() if row is not None and cutting.accepts(row)}
+    left = by_source(clip for clip in wanted if clip["clip_id"] not in rows)
+    tasks = [CutOutTask(group, folder, cutting.shortest_s, is_exact=cutting.is_exact) for group in left]
+    for found in _carried_out(cut_out, tasks, executor, cutting):
+        rows |= {row["clip_id"]: row for row in found}
+    return _finish(clips, rows, folder)
+
+
+def export_shards(clips: pa.Table, folder: Path, executor: Executor, cutting: Cutting, *, shard_size: int) -> Rows:
+    """Tar files of `shard_size` clips each, as WebDataset reads them, and the index; otherwise as `export_files`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows: dict[str, dict[str, Any]] = {}
+    tasks: list[ShardTask] = []
+    for number, group in enumerate(shards_of(clips.to_pylist(), shard_size)):
+        path = folder / f"{number:05d}.tar"
+        known = read_rows(path)
+        if [row["clip_id"] for row in known if cutting.accepts(row)] == [clip["clip_id"] for clip in group]:
+            rows |= {row["clip_id"]: row for row in known}
+        else:
+            tasks.append(ShardTask(group, path, cutting.shortest_s, cutting.is_exact))
+    for found in _carried_out(write_shard, tasks, executor, cutting):
+        rows |= {row["clip_id"]: row for row in found}
+    return _finish(clips, rows, folder)
 
 
 def export_index(clips: pa.Table, folder: Path) -> None:
@@ -51,26 +78,29 @@ def export_index(clips: pa.Table, folder: Path) -> None:
     write_part(folder / INDEX_FILE, clips, clips.schema)
 
 
+def _carried_out(function: Callable[[Any], Rows], tasks: Sequence[Any], executor: Executor, cutting: Cutting) -> Any:
+    with progress("Exporting clips", sum(len(task.clips) for task in tasks)) as advance:
+        for place, result in executor.run(function, tasks, cutting.limits):
+            clips = tasks[place].clips
+            if isinstance(result, Stopped):
+                yield [{"clip_id": clip["clip_id"], "reason": result.reason} for clip in clips]
+            else:
+                yield result
+            advance(len(clips))
+
+
 def _exported(folder: Path, clip_id: str) -> dict[str, Any] | None:
     path = row_file(folder, clip_id)
     return read_mapping(path) if path.exists() else None
 
 
-def _by_source(clips: Iterable[Mapping[str, Any]]) -> Iterator[Sequence[Mapping[str, Any]]]:
-    groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for clip in clips:
-        groups[clip["source_id"]].append(clip)
-    yield from groups.values()
-
-
-def _stopped(task: CutOutTask, result: Stopped) -> list[dict[str, Any]]:
-    return [{"clip_id": clip["clip_id"], "reason": result.reason} for clip in task.clips]
-
-
-def _joined(clips: pa.Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """The clips with what came of each; columns of the export that the clips have too are called `exported_...`."""
-    exported = pa.Table.from_pylist(list(rows), schema=EXPORTED).drop_columns(["clip_id", "source_id", "path"])
+def _finish(clips: pa.Table, rows: Mapping[str, dict[str, Any]], folder: Path) -> Rows:
+    """Write the index; columns of the export that the clips have too are called `exported_...` in it."""
+    ordered = [rows[clip_id] for clip_id in clips["clip_id"].to_pylist()]
+    exported = pa.Table.from_pylist(ordered, schema=EXPORTED).drop_columns(["clip_id", "source_id", "path"])
+    index = clips
     for name in exported.column_names:
         column = f"exported_{name}" if name in clips.column_names else name
-        clips = clips.append_column(column, exported[name])
-    return clips
+        index = index.append_column(column, exported[name])
+    write_part(folder / INDEX_FILE, index, index.schema)
+    return [row for row in ordered if row.get("file") is None]

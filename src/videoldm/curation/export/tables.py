@@ -19,5 +19,10 @@ EXPORTED = pa.schema(
         ("lost_start_ticks", pa.int64()),
         ("lost_end_ticks", pa.int64()),
         ("num_frames", pa.int64()),
+        # Whether packets were copied; else the frames were encoded again.
+        ("is_copy", pa.bool_()),
+        # Where the video's bytes lie in its shard.
+        ("offset", pa.int64()),
+        ("size", pa.int64()),
     ]
 )

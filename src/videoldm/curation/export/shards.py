@@ -1,0 +1,78 @@
+"""Clips as WebDataset: tar files of `ID.mp4` beside `ID.json`, with an index of where each lies."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from videoldm.core.files import atomic_file, read_json, write_json
+from videoldm.curation.export.cut_out import CutOutTask, by_source, cut_out
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """Clips of one shard, and the file to write."""
+
+    clips: Sequence[Mapping[str, Any]]
+    """Rows of the wide view, with `size_bytes` and `mtime_ns` of the sources."""
+    path: Path
+    shortest_s: Fraction
+    is_exact: bool
+
+
+def write_shard(task: ShardTask) -> list[dict[str, Any]]:
+    """Write the tar and, after it, its rows as JSON; returns the rows, in the order of the clips."""
+    with tempfile.TemporaryDirectory(dir=task.path.parent, prefix=f".{task.path.stem}-") as name:
+        folder = Path(name)
+        rows: dict[str, dict[str, Any]] = {}
+        for clips in by_source(task.clips):
+            found = cut_out(CutOutTask(clips, folder, task.shortest_s, is_exact=task.is_exact))
+            rows |= {row["clip_id"]: row for row in found}
+        with atomic_file(task.path) as partial, tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as tar:
+            placed = [_place(tar, clip, rows[clip["clip_id"]], folder, task.path.name) for clip in task.clips]
+    write_json(rows_file(task.path), placed)
+    return placed
+
+
+def rows_file(shard: Path) -> Path:
+    """Where the rows of a shard lie; there once the shard is whole."""
+    return shard.with_suffix(".json")
+
+
+def read_rows(shard: Path) -> list[dict[str, Any]]:
+    """The rows of a shard that is whole; of another, none."""
+    return read_json(rows_file(shard)) if rows_file(shard).exists() else []
+
+
+def _place(
+    tar: tarfile.TarFile, clip: Mapping[str, Any], row: dict[str, Any], folder: Path, shard: str
+) -> dict[str, Any]:
+    """Add a clip to the tar; its row then says where its bytes begin and how many there are."""
+    if row.get("file") is None:
+        return row
+    path = folder / row["file"]
+    known = {**{name: value for name, value in clip.items() if value is not None}, **row, "file": shard}
+    _add(tar, f"{row['clip_id']}.json", json.dumps(known, default=str).encode())
+    begin = tar.offset + tarfile.BLOCKSIZE
+    size = path.stat().st_size
+    _add(tar, f"{row['clip_id']}{path.suffix}", path.read_bytes())
+    return {**row, "file": shard, "offset": begin, "size": size}
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)  # without time or owner, so that equal clips make equal shards
+    member.size = len(data)
+    tar.addfile(member, io.BytesIO(data))
+
+
+def shards_of(rows: Iterable[Mapping[str, Any]], size: int) -> list[list[Mapping[str, Any]]]:
+    """The clips in shards of `size`."""
+    clips = list(rows)
+    return [clips[start : start + size] for start in range(0, len(clips), size)]
