@@ -17,25 +17,39 @@ from videoldm.dataset.tables import CLIPS, SIDECARS, SOURCES, TRANSITIONS
 NUMBER = pa.float32()
 
 
-def test_main_value_of_an_annotation_is_called_like_it(tmp_path: Path) -> None:
+def test_columns_are_called_after_their_annotation(tmp_path: Path) -> None:
     columns = {
         "motion": {"camera": NUMBER, "motion": NUMBER, "motion_residual": NUMBER},
         "aesthetics": {"score": NUMBER, "model": pa.string()},
-        "two words": {"width": NUMBER},
+        "text": {"text_area": NUMBER, "textual": NUMBER},
+        "two words": {"width": pa.list_(pa.float16(), 3)},
         "empty": {},
     }
     view = made_view(tmp_path, [clip_row("a")], {name: (found, []) for name, found in columns.items()})
     with open_dataset(view) as dataset:
         assert {name: dict(found) for name, found in dataset.columns.items()} == {
-            "motion": {"motion": "motion", "motion_camera": "camera", "motion_residual": "motion_residual"},
-            "aesthetics": {"aesthetics": "score", "aesthetics_model": "model"},
-            "two words": {"two words": "width"},
+            "motion": {"motion_camera": "camera", "motion": "motion", "motion_residual": "motion_residual"},
+            "aesthetics": {"aesthetics_score": "score", "aesthetics_model": "model"},
+            "text": {"text_area": "text_area", "text_textual": "textual"},
+            "two words": {"two words_width": "width"},
             "empty": {},
         }
         names = list(dataset.types())
         assert names[: len(CLIPS)] == CLIPS.names
-        assert {"start_s", "duration_s", "fps", "aesthetics_model", "two words", "empty_missing"} < set(names)
+        added = {"start_s", "duration_s", "fps"} | {f"{name}_missing" for name in columns}
+        wide = {name for found in dataset.columns.values() for name in found}
+        assert set(names) == {*CLIPS.names, *added, *wide, "aesthetics", "text", "two words"}
+        assert len(names) == len(set(names))
+        mains = [dataset.main(name) for name in columns]
+        assert mains == ["motion", "aesthetics_score", "text_area", "two words_width", None]
         assert dataset.connection.execute("SELECT motion, motion_missing FROM dataset").fetchall() == [(None, NOT_MADE)]
+
+
+def test_name_of_an_annotation_stands_for_its_first_column(tmp_path: Path) -> None:
+    view = made_view(tmp_path, [clip_row("a")], {"aesthetics": valued("score", {"a": 4.5})})
+    with open_dataset(view) as dataset:
+        query = "SELECT aesthetics, aesthetics_score FROM dataset"
+        assert dataset.connection.execute(query).fetchall() == [(4.5, 4.5)]
 
 
 def test_computed_columns_follow_the_clock(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_rank_beyond_the_rows_is_our_mistake() -> None:
         values_at([Rank("a", 3)], lambda: [{"a": np.zeros(3)}])
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.sets(st.text("ab'é0", max_size=9), min_size=1, max_size=60))
 def test_id_at_a_place_is_that_of_sorting(ids: set[str]) -> None:
     with duckdb.connect() as connection:
@@ -60,3 +60,9 @@ def test_id_at_a_place_is_that_of_sorting(ids: set[str]) -> None:
         in_order = sorted(ids, key=str.encode)
         for place in {0, len(ids) // 3, len(ids) - 1}:
             assert nth_tied(connection, "clips", "value = 1", place, few=1) == in_order[place]
+
+
+def test_same_id_many_times_ends_the_search() -> None:
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE clips AS SELECT 'abcd' AS clip_id, 1 AS value FROM range(5)")
+        assert nth_tied(connection, "clips", "value = 1", 3, few=1) == "abcd"

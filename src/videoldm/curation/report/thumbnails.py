@@ -48,16 +48,17 @@ def sample(dataset: OpenDataset, num_clips: int) -> list[Thumbnail]:
     clip_ids = [clip_id for (clip_id,) in dataset.connection.execute(query).fetchall()]
     lines: dict[str, list[str]] = {clip_id: [] for clip_id in clip_ids}
     for name, columns in dataset.columns.items():
-        if not columns or not clip_ids:
+        main = dataset.main(name)
+        if main is None or not clip_ids:
             continue
-        column = quoted(columns[name])
+        column = quoted(columns[main])
         rows = dataset.connection.execute(
             f"SELECT clip_id, {column} FROM {quoted(name)} WHERE clip_id IN ({_marks(clip_ids)}) "
             f"AND {column} IS NOT NULL",
             clip_ids,
         ).fetchall()
         for clip_id, value in rows:
-            lines[clip_id] += _line(name, value)
+            lines[clip_id] += _line(main, value)
     return thumbnails(dataset, lines)
 
 

@@ -133,9 +133,8 @@ def _tables(dataset: OpenDataset, selection: Selection) -> tuple[str, ...]:
         if isinstance(rule, Where):
             sql = rule.sql.lower()
             used |= {name for name in dataset.view.tables if name.lower() in sql}
-            used |= dataset.columns.keys() if "dataset" in sql else set()
         else:
-            used |= {name for name, columns in dataset.columns.items() if rule.value in columns}
+            used.add(dataset.owner(rule.value) or "clips")
     return tuple(name for name, parts in dataset.view.tables.items() if name in used and parts)
 
 
@@ -225,14 +224,12 @@ def _count(dataset: OpenDataset, selection: Selection, boundaries: Sequence[Boun
 
 def _reasons(dataset: OpenDataset, rule: Filter) -> str:
     """Why the values of an annotation are missing, the most frequent reasons first."""
-    owners = (
-        [] if isinstance(rule, Where) else [name for name in dataset.columns if rule.value in dataset.columns[name]]
-    )
-    if not owners:
+    owner = None if isinstance(rule, Where) else dataset.owner(rule.value)
+    if owner is None:
         return ""
-    reason = quoted(f"{owners[0]}_missing")
+    reason = quoted(f"{owner}_missing")
     rows = dataset.connection.execute(
-        f"SELECT coalesce({reason}, 'no value'), count(*) AS num FROM ({dataset.wide(owners)}) "
+        f"SELECT coalesce({reason}, 'no value'), count(*) AS num FROM ({dataset.wide([owner])}) "
         f"GROUP BY 1 ORDER BY num DESC, 1 LIMIT 3"
     ).fetchall()
     return ": " + ", ".join(f"{name} ({count})" for name, count in rows)

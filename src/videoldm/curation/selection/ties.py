@@ -25,7 +25,7 @@ def nth_tied(connection: DuckDBPyConnection, table: str, condition: str, place: 
             place -= groups[found][1]
             found += 1
         start, count = groups[found]
-        # An id that ends here is a group of its own, before the ids that go on.
+        # An id that ends here is a group of its own, and cannot be told apart any further.
         if count <= few or len(start) < length:
             [(clip_id,)] = connection.execute(
                 f"SELECT clip_id {tied} AND left(clip_id, {length}) = {text(start)} "

@@ -2,9 +2,10 @@
 
 Views are `sources`, `clips`, `transitions` and `sidecars` (`videoldm.dataset.tables`), one for each annotation by its
 name, and the wide view `dataset`: a row for each clip, with the columns of `clips`, then `start_s`, `duration_s`, `fps`
-in rounded seconds for queries, then those of all annotations. An annotation's main value, its column of the same name
-or else its first one, is called like the annotation; the others are `<annotation>_<column>`, and `<annotation>_missing`
-says why there is no value.
+in rounded seconds for queries, then those of all annotations. A column of an annotation is called
+`<annotation>_<column>`, unless its name is or begins with the annotation's already; `<annotation>_missing` says why
+there is no value. Where no column has the annotation's own name, this stands for the first one: `aesthetics` is
+`aesthetics_score`.
 """
 
 from __future__ import annotations
@@ -66,7 +67,16 @@ class OpenDataset:
     view: DatasetView
     connection: DuckDBPyConnection
     columns: Mapping[str, Mapping[str, str]]
-    """For each annotation its wide columns, main value first, and the column of the annotation that each one is."""
+    """For each annotation its wide columns, and the column of the annotation that each one is."""
+
+    def main(self, annotation: str) -> str | None:
+        """The wide column that an annotation's own name stands for; None if it has no columns."""
+        columns = self.columns[annotation]
+        return annotation if annotation in columns else next(iter(columns), None)
+
+    def owner(self, column: str) -> str | None:
+        """The annotation that a column of `dataset` belongs to; None for those of clips."""
+        return next((name for name, columns in self.columns.items() if column in (name, *columns)), None)
 
     def wide(self, annotations: Collection[str]) -> str:
         """The query behind the view `dataset`, with these annotations only."""
@@ -76,6 +86,12 @@ class OpenDataset:
             f"{quoted(name)}.{quoted(column)} AS {quoted(wide)}"
             for name in joined
             for wide, column in self.columns[name].items()
+        ]
+        mains = {name: self.main(name) for name in joined}
+        values += [
+            f"{quoted(name)}.{quoted(self.columns[name][main])} AS {quoted(name)}"
+            for name, main in mains.items()
+            if main not in (None, name)
         ]
         reasons = [
             f"CASE WHEN {quoted(name)}.clip_id IS NULL THEN {text(NOT_MADE)} "
@@ -199,7 +215,4 @@ def _empty(schema: pa.Schema) -> str:
 def _wide_columns(name: str, columns: Sequence[str]) -> dict[str, str]:
     keys = [key for key, _ in ANNOTATION_KEY]
     values = [column for column in columns if column not in keys]
-    main = name if name in values else next(iter(values), None)
-    others = [column for column in values if column != main]
-    found = {} if main is None else {name: main}
-    return {**found, **{column if column.startswith(f"{name}_") else f"{name}_{column}": column for column in others}}
+    return {column if f"{column}_".startswith(f"{name}_") else f"{name}_{column}": column for column in values}
