@@ -15,7 +15,7 @@ _MARGIN = 1e-4
 _PAIRS_AT_ONCE = 4096
 
 
-def clip_vectors(embeddings: Float32[np.ndarray, "n 3 d"]) -> Float32[np.ndarray, "n 3d"]:
+def clip_vectors(embeddings: Float32[np.ndarray, "n 3 d"]) -> Float32[np.ndarray, "n 3*d"]:
     """One vector a clip, whose cosines are the mean of those between first, middle and last frames of two clips."""
     return embeddings.reshape(len(embeddings), -1)
 
@@ -47,6 +47,8 @@ def near_duplicates(
     for start in range(0, len(unit), block_size):
         for other in range(start, len(unit), block_size):
             rows, columns = _similar(unit[start : start + block_size], unit[other : other + block_size], threshold)
+            if len(rows) == 0:
+                continue
             with_hits, first_hits = np.unique(rows, return_index=True)
             for row, hits in zip(with_hits, np.split(columns, first_hits[1:]), strict=True):
                 _join(parents, np.append(hits + other, row + start))
