@@ -90,6 +90,13 @@ class MotionConfig(AnnotatorConfig):
     letterbox: LetterboxConfig = LetterboxConfig()
 
 
+class FirstLook(Config):
+    """A look at a smaller picture, which spares the rest of the work where it finds nothing."""
+
+    short_side: int = Field(default=192, ge=32)
+    least_mark: Share = 0.3
+
+
 class TextDetectorConfig(Config):
     """The network that finds text, and how its marks become boxes; rapidocr's values where it has one."""
 
@@ -97,6 +104,8 @@ class TextDetectorConfig(Config):
     """A model inside the installed rapidocr, or the path of an .onnx file."""
     working_short_side: int = Field(default=352, ge=32)
     """What pictures are scaled to, rounded to multiples of 32."""
+    first_look: FirstLook | None = FirstLook()
+    """A third of the cost; lines too small for it, below about a twenty-fifth of the height, have little area."""
     num_threads: int = Field(default=1, ge=1)
     least_mark: Share = 0.3
     least_mean_mark: Share = 0.5
@@ -111,9 +120,9 @@ class TextAreaConfig(AnnotatorConfig):
 
     name: Literal["text_area"] = "text_area"
     detector: TextDetectorConfig = TextDetectorConfig()
-    area_scale: Positive = 0.91
-    """Turns the area of the boxes into that of the lines, from ascent to descent: the median ratio on 160 rendered
-    frames of seed 100 (`benchmarks/annotations.py --fit`); lines of other renders are then off by about a tenth."""
+    area_scale: Positive = 0.98
+    """Turns the area of the boxes into that of the lines from ascent to descent. The median ratio on the 120 frames
+    with text of `benchmarks/annotations.py --fit --seed 100 --text-frames 180`, whose texts no figure is taken from."""
 
 
 class TextSimilarityConfig(AnnotatorConfig):

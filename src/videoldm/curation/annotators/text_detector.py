@@ -38,26 +38,33 @@ class TextDetector:
 
     def lines(self, pixels: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "n 4 2"]:
         """Corners (x, y) of the box around each line of text, as shares of the width and height of an RGB picture."""
-        (marked,) = self.session.run(None, {self.input_name: self.prepare(pixels)})
-        marked = marked[0, 0, :-_SAMPLE_PX]
+        look = self.config.first_look
+        if look is not None and self._marked(pixels, look.short_side).max() < look.least_mark:
+            return np.zeros((0, 4, 2), dtype=np.float32)
+        marked = self._marked(pixels, self.config.working_short_side)
         boxes = [*self._boxes(marked)]
         height, width = marked.shape
         return np.array(boxes, dtype=np.float32).reshape(-1, 4, 2) / np.array([width, height], dtype=np.float32)
 
-    def prepare(self, pixels: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "1 3 y x"]:
-        """What the network is given: BGR in [-1, 1], sides that it can halve, some lines of text below the picture.
+    def prepare(self, pixels: UInt8[np.ndarray, "h w 3"], short_side: int) -> Float[np.ndarray, "1 3 y x"]:
+        """What the network is given: BGR in [-1, 1], sides that it can halve, lines of text below the picture.
 
         The network weighs its features by their means over the picture, and so takes whatever stands out most for text
         where there is none. Real text in sight keeps it from that; what it marks there is not looked at.
         """
         height, width, _ = pixels.shape
-        scale = self.config.working_short_side / min(height, width)
-        size = _network_side(width * scale, self.config), _network_side(height * scale, self.config)
+        scale = short_side / min(height, width)
+        size = _network_side(width * scale, short_side), _network_side(height * scale, short_side)
         is_smaller = size[1] < height
         resized = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR)
         return cv2.dnn.blobFromImage(
             np.concatenate([resized, _sample(size[0])]), 1 / 127.5, mean=(127.5, 127.5, 127.5), swapRB=True
         )
+
+    def _marked(self, pixels: UInt8[np.ndarray, "h w 3"], short_side: int) -> Float[np.ndarray, "y x"]:
+        """How far each place of the picture, at that size, is the core of a line, 0 to 1."""
+        (marked,) = self.session.run(None, {self.input_name: self.prepare(pixels, short_side)})
+        return marked[0, 0, :-_SAMPLE_PX]
 
     def _boxes(self, marked: Float[np.ndarray, "y x"]) -> Iterator[Float[np.ndarray, "4 2"]]:
         """The boxes around the marked cores, grown to the size of the lines."""
@@ -126,8 +133,8 @@ def _sample(width: int) -> UInt8[np.ndarray, "y x 3"]:
     return picture
 
 
-def _network_side(side: float, config: TextDetectorConfig) -> int:
-    side = min(side, _LONGEST_SIDES * config.working_short_side)
+def _network_side(side: float, short_side: int) -> int:
+    side = min(side, _LONGEST_SIDES * short_side)
     return max(1, round(side / _MULTIPLE_PX)) * _MULTIPLE_PX
 
 

@@ -76,14 +76,33 @@ def test_what_stands_out_is_not_text(detector: TextDetector, scene: np.ndarray) 
     assert [len(detector.lines(picture)) for picture in (ring, square)] == [0, 0]
 
 
+def test_the_first_look_spares_the_second_where_there_is_no_text(
+    detector: TextDetector, scene: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    marked = TextDetector._marked
+
+    def counted(self: TextDetector, pixels: np.ndarray, short_side: int) -> np.ndarray:
+        sizes.append(short_side)
+        return marked(self, pixels, short_side)
+
+    monkeypatch.setattr(TextDetector, "_marked", counted)
+    assert len(detector.lines(scene)) == 0
+    assert sizes == [192]
+    picture, _ = written(scene, *TWO_LINES)
+    thorough = TextDetector(TextDetectorConfig(first_look=None))
+    np.testing.assert_array_equal(detector.lines(picture), thorough.lines(picture))
+    assert sizes == [192, 192, 352, 352]
+
+
 def test_the_boxes_are_those_of_rapidocr(detector: TextDetector, scene: np.ndarray) -> None:
     from rapidocr.ch_ppocr_det.utils import DBPostProcess
 
     picture, _ = written(scene, *TWO_LINES, ("askew", 20, (10, 200)))
-    (marked,) = detector.session.run(None, {detector.input_name: detector.prepare(picture)})
-    marked = marked[:, :, :-32]
-    height, width = marked.shape[-2:]
-    theirs, _ = DBPostProcess(thresh=0.3, box_thresh=0.5, unclip_ratio=1.6, use_dilation=True)(marked, (height, width))
+    marked = detector._marked(picture, detector.config.working_short_side)
+    height, width = marked.shape
+    process = DBPostProcess(thresh=0.3, box_thresh=0.5, unclip_ratio=1.6, use_dilation=True)
+    theirs, _ = process(marked[None, None], (height, width))
     ours = detector.lines(picture) * (width, height)
     assert len(ours) == len(theirs) == 3
     by_top = [sorted(boxes, key=lambda box: box[:, 1].min()) for boxes in (ours, theirs)]
@@ -143,7 +162,9 @@ def test_values_do_not_depend_on_the_batch(annotator: TextAreaAnnotator, clip_of
     assert annotator.annotate(clips) == [TextAreaAnnotator(annotator.config).annotate([clip])[0] for clip in clips]
 
 
-def test_a_missing_model_is_missing(clip_of: ClipOf, scene: np.ndarray, tmp_path: Path, monkeypatch) -> None:
+def test_a_missing_model_is_missing(
+    clip_of: ClipOf, scene: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def reason(model: str) -> str:
         config = TextAreaConfig(detector=TextDetectorConfig(model=model))
         (row,) = TextAreaAnnotator(config).annotate([clip_of([scene])])
