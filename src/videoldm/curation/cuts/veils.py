@@ -15,9 +15,6 @@ _STEP_S = 0.04
 _SLOPE_SHARE, _LEAST_STEP = 0.2, 0.6
 # Between these shares of a ramp's height a line is fitted, which tells where the ramp began.
 _FITTED = (0.15, 0.85)
-# Of the way to white or black, for cells to take part in a veil that does not reach it.
-_LEAST_PART = 0.2
-
 Cells = Bool[np.ndarray, " n"]
 
 
@@ -101,7 +98,7 @@ class VeilFinder:
 
     def _peaks(self, values: Column) -> list[int]:
         """Frames that stand out from those shortly before and after by `config.peak`."""
-        reach = self._config.longest_flash_s / 2
+        reach = self._config.longest_flash_s
         firsts = np.searchsorted(self._times, self._times - reach - 1e-6)
         ends = np.searchsorted(self._times, self._times + reach + 1e-6, side="right")
         inner = np.flatnonzero((values[1:-1] >= values[:-2]) & (values[1:-1] > values[2:])) + 1
@@ -123,14 +120,16 @@ class VeilFinder:
         num_before, height_before = self._ramp(range(peak, low - 1, -1), everywhere)
         num_after, height_after = self._ramp(range(peak, high), everywhere)
         start, stop = peak - num_before, peak + 1 + num_after
-        if min(height_before, height_after) < config.peak or self._seconds(start, stop) > config.longest_flash_s:
+        if min(height_before, height_after) < config.peak:
             return []
-        goal = 255.0 if sign > 0 else 0.0
+        if sign > 0 and self._seconds(start, stop) > config.longest_flash_s:
+            return []
+        goal, least = (255.0, config.least_flash) if sign > 0 else (0.0, config.least_fade)
         for side in (start - 1, stop):
             outside, inside = luma[side].astype(np.float32), luma[peak].astype(np.float32)
             room = np.abs(goal - outside)
             moved = sign * (inside - outside)
-            if np.mean(moved >= _LEAST_PART * room) < config.share:
+            if np.mean(moved >= least * room) < config.share:
                 return []
         score = score_of(min(height_before, height_after) / config.peak)
         if sign > 0:
