@@ -33,7 +33,11 @@ class VeilConfig(Config):
     """Fades and flashes: frames that turn to black or white and come back from it."""
 
     share: Share = 0.8
-    """How much of a frame has to be black or white for it to count as such; the rest may be text."""
+    """How much of a frame has to be black or white for it to count as such; the rest may be text ..."""
+    longest_part_s: Positive = 0.5
+    """... but where that lasts for longer, it is a dark or bright shot, unless ..."""
+    whole: Share = 0.98
+    """... so much of the frame is black or white."""
     black: NonNegative = 16.0
     white: Positive = 236.0
     height: Positive = 12.0
@@ -59,23 +63,23 @@ class DissolveRate(Config):
 
 
 class DissolveConfig(Config):
-    """A dissolve is where difference * (1 - unevenness cost * unevenness) * lost energy^2 reaches `strength`.
+    """A dissolve is where histogram change * (1 - unevenness cost * unevenness) * lost energy^2 reaches `histogram`.
 
-    Difference is that of the frames before and after it, change (root mean square) * sqrt(histogram change);
-    unevenness how far the share of the new shot is from growing steadily; lost energy, from 0 to 1, how much contrast
-    the frames inside lack, as mixtures do and moving pictures do not.
+    Histogram change, from 0 to 1, is that of the frames before and after it; unevenness how far the share of the new
+    shot is from growing steadily; lost energy, from 0 to 1, how much contrast the frames inside lack: mixtures lack
+    what their shares say (1), moving pictures nothing.
     """
 
     rates: tuple[DissolveRate, ...] = (
         DissolveRate(rate=12.5, lengths_s=(0.24, 0.32, 0.48, 0.64, 0.8)),
         DissolveRate(rate=4, lengths_s=(1, 1.5, 2, 3)),
     )
-    strength: Positive = 4.0
+    histogram: Positive = 0.05
     change: Positive = 12.0
-    """Windows whose ends differ by less are not looked at."""
+    """The frames before and after differ by at least this many levels (root mean square)."""
     residual_cost: NonNegative = 2.0
     """How much what is no mixture in a window counts against it, when the best windows are looked for."""
-    unevenness_cost: NonNegative = 2.0
+    unevenness_cost: NonNegative = 3.0
 
 
 class CutConfig(Config):
@@ -88,5 +92,5 @@ class CutConfig(Config):
     hard: HardCutConfig = HardCutConfig()
     veils: VeilConfig = VeilConfig()
     dissolves: DissolveConfig = DissolveConfig()
-    same_shot: Positive = 9.5
-    """Below this strength, measured as for dissolves, what comes before and after a flash is one shot."""
+    same_shot: Positive = 7.0
+    """Below this difference, measured as for dissolves, what comes before and after a flash is one shot."""

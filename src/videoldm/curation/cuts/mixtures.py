@@ -110,13 +110,15 @@ class Mixture:
 
     def strength(self, seconds: Float[np.ndarray, " t"], config: DissolveConfig) -> float:
         """How surely the frames, the first and last of which are `before` and `after`, are a dissolve; 1 is enough."""
+        if self.change < config.change:
+            return 0.0
         steady = (seconds - seconds[0]) / (seconds[-1] - seconds[0])
         unevenness = float(np.abs(self.shares - steady)[1:-1].mean())
         evenness = max(1 - config.unevenness_cost * unevenness, 0.0)
         energies = (self.textures**2).sum(axis=1)
         apart = ((self.textures[-1] - self.textures[0]) ** 2).sum()
         lost = min(max(float(lost_energy(energies, steady, apart)), 0.0), 1.0)
-        return different(self.change, self.histogram) * evenness * lost**2 / config.strength
+        return self.histogram / config.histogram * evenness * lost**2
 
 
 def different(change: float, histogram: float) -> float:

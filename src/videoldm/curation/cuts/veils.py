@@ -37,13 +37,18 @@ class VeilFinder:
 
     def _extremes(self) -> list[tuple[int, int, Cells]]:
         """Runs of frames that are black or white, and in which cells."""
-        luma, config = self._luma, self._config
-        last = luma.shape[1] - 1
-        ordered = [int(share * last) for share in (1 - config.share, config.share)]
-        parts = np.partition(luma, ordered, axis=1)
-        blacks, whites = parts[:, ordered[1]] <= config.black, parts[:, ordered[0]] >= config.white
-        found = [(first, end, luma[first] <= config.black) for first, end in runs(blacks)]
-        found += [(first, end, luma[first] >= config.white) for first, end in runs(whites)]
+        config = self._config
+        whole, part = (int(share * (self._luma.shape[1] - 1)) for share in (config.whole, config.share))
+        blacks = np.partition(self._luma, (part, whole), axis=1)
+        whites = 255 - np.partition(255 - self._luma, (part, whole), axis=1)
+        found: list[tuple[int, int, Cells]] = []
+        for level, ordered, sign in ((config.black, blacks, 1), (config.white, whites, -1)):
+            is_whole, is_part = (sign * (ordered[:, at].astype(np.float32) - level) <= 0 for at in (whole, part))
+            for first, end in runs(is_part):
+                if self._seconds(first, end) > config.longest_part_s:
+                    is_part[first:end] = is_whole[first:end]
+            cells = sign * (self._luma.astype(np.float32) - level) <= 0
+            found += [(first, end, cells[first]) for first, end in runs(is_part)]
         return sorted(found, key=lambda one: one[0])
 
     def _veil(self, first: int, end: int, cells: Cells, bounds: tuple[int, int]) -> list[Found]:
