@@ -33,13 +33,22 @@ class VeilConfig(Config):
     """Fades and flashes: frames that turn to black or white and come back from it."""
 
     share: Share = 0.8
-    """How much of a frame has to be black or white for it to count as such; the rest may be text."""
+    """How much of a frame has to be black or white for it to count as such; the rest may be text ..."""
+    longest_part_s: Positive = 0.5
+    """... but where that lasts for longer, it is a dark or bright shot, unless ..."""
+    whole: Share = 0.98
+    """... so much of the frame is black or white."""
     black: NonNegative = 16.0
     white: Positive = 236.0
     height: Positive = 12.0
     """By how much the mean has to leave black or white again; what does not is a dark or a bright shot."""
     peak: Positive = 25.0
-    """The same for a flash that does not reach white or a short fade that does not reach black."""
+    """The same for a flash that does not reach white or a fade that does not reach black, as if that frame is missing;
+    the two are looked for where the mean is highest or lowest within `longest_flash_s` on both sides."""
+    least_flash: Share = 0.3
+    """How much of the way to white `share` of the picture has to go in such a flash ..."""
+    least_fade: Share = 0.5
+    """... and to black in such a fade."""
     longest_ramp_s: Positive = 4.0
     """On either side of black or white."""
     longest_flash_s: Positive = 0.5
@@ -54,24 +63,23 @@ class DissolveRate(Config):
 
 
 class DissolveConfig(Config):
-    """A dissolve is where change * (1 - unevenness cost * unevenness) * sqrt(histogram change) reaches `strength`.
+    """A dissolve is where histogram change * (1 - unevenness cost * unevenness) * lost energy^2 reaches `histogram`.
 
-    Change is the distance of the frames before and after it (root mean square), unevenness how far the share of the
-    new shot is from growing steadily.
+    Histogram change, from 0 to 1, is that of the frames before and after it; unevenness how far the share of the new
+    shot is from growing steadily; lost energy, from 0 to 1, how much contrast the frames inside lack: mixtures lack
+    what their shares say (1), moving pictures nothing.
     """
 
     rates: tuple[DissolveRate, ...] = (
         DissolveRate(rate=12.5, lengths_s=(0.24, 0.32, 0.48, 0.64, 0.8)),
         DissolveRate(rate=4, lengths_s=(1, 1.5, 2, 3)),
     )
-    strength: Positive = 9.5
+    histogram: Positive = 0.05
     change: Positive = 12.0
-    """Windows whose ends differ by less are not looked at."""
+    """The frames before and after differ by at least this many levels (root mean square)."""
     residual_cost: NonNegative = 2.0
     """How much what is no mixture in a window counts against it, when the best windows are looked for."""
-    unevenness_cost: NonNegative = 2.0
-    residual: Share = 0.5
-    """Most that may remain of the frames inside, as a part of the change, when mixtures are taken off."""
+    unevenness_cost: NonNegative = 3.0
 
 
 class CutConfig(Config):
@@ -84,5 +92,5 @@ class CutConfig(Config):
     hard: HardCutConfig = HardCutConfig()
     veils: VeilConfig = VeilConfig()
     dissolves: DissolveConfig = DissolveConfig()
-    same_shot: Positive = 9.5
-    """Below this strength, measured as for dissolves, what comes before and after a flash is one shot."""
+    same_shot: Positive = 7.0
+    """Below this difference, measured as for dissolves, what comes before and after a flash is one shot."""

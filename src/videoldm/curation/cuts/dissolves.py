@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from videoldm.curation.cuts.config import DissolveConfig, DissolveRate
 from videoldm.curation.cuts.found import Found, frame_times, score_of
-from videoldm.curation.cuts.mixtures import Mixture, Vectors, as_vectors, distance, luma_histograms
+from videoldm.curation.cuts.mixtures import Mixture, Vectors, as_vectors, distance, lost_energy, luma_histograms, textures
 from videoldm.curation.cuts.signals import Column, SignalTable
 
 # Where inside a window mixtures are looked for.
@@ -75,17 +75,23 @@ class DissolveFinder:
         return first + (starts + ends - 1) // 2, as_vectors(sums / (ends - starts)[:, None])
 
     def _merit(self, vectors: Vectors, counts: Float32[np.ndarray, "k bins"], length: int) -> Column:
-        """For each window of `length` steps how different its ends are, less what is no mixture; 0 for too little."""
-        before, after = vectors[:-length], vectors[length:]
+        """For each window of `length` steps how much it looks like a dissolve; 0 where its ends hardly differ."""
+        num_windows = len(vectors) - length
+        before, after = vectors[:num_windows], vectors[length:]
         change = distance(before, after)
+        histogram = np.abs(counts[length:] - counts[:-length]).sum(axis=1) / 2
+        texture = textures(vectors)
+        energies = (texture**2).sum(axis=1)
+        apart = ((texture[length:] - texture[:-length]) ** 2).sum(axis=1)
+        steps = np.stack([energies[step:][:num_windows] for step in range(length + 1)])
+        lost = lost_energy(steps, np.linspace(0, 1, length + 1), apart).clip(0, 1)
         residual = np.zeros_like(change)
         for share in _INSIDE:
             low, part = divmod(share * length, 1)
-            near = vectors[int(low) :][: len(before)]
-            frame = near + part * (vectors[int(low) + 1 :][: len(before)] - near) if part else near
+            near = vectors[int(low) :][:num_windows]
+            frame = near + part * (vectors[int(low) + 1 :][:num_windows] - near) if part else near
             residual += distance(frame, before + share * (after - before)) / len(_INSIDE)
-        histogram = np.abs(counts[length:] - counts[:-length]).sum(axis=1) / 2
-        merit = (change - self._config.residual_cost * residual) * np.sqrt(histogram)
+        merit = (change - self._config.residual_cost * residual) * np.sqrt(histogram) * lost
         return np.where(change >= self._config.change, np.maximum(merit, 0), 0)
 
     def _refined(self, window: _Window, first: int, end: int) -> _Window:
@@ -114,6 +120,6 @@ class DissolveFinder:
     def _strength(self, window: _Window) -> float:
         if window.last - window.first < 2:
             return 0.0
-        mixture = Mixture.of(self._signals, slice(window.first + 1, window.last), window.first, window.last)
-        seconds = self._times[window.first + 1 : window.last + 1] - self._times[window.first]
-        return mixture.strength(seconds, self._config)
+        frames = slice(window.first, window.last + 1)
+        mixture = Mixture.of(self._signals, frames, window.first, window.last)
+        return mixture.strength(self._times[frames], self._config)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from videoldm.curation.cuts.config import DissolveConfig
-from videoldm.curation.cuts.signals import NUM_LUMA, Column, SignalTable, histograms
+from videoldm.curation.cuts.signals import NUM_LUMA, PICTURE, PICTURE_CHROMA, Column, SignalTable, histograms
 
 NUM_BINS = 16
 # How much more a level of colour difference counts than one of luma; the kept pictures hold few of them.
 _CHROMA_WEIGHT = 2.5
+# How much steps between neighbouring cells count beside contrast.
+_STEP_WEIGHT = 3 / 16
 
 Vectors = Float32[np.ndarray, "t n"]
 
@@ -35,15 +38,57 @@ def distance(a: Vectors, b: Vectors) -> Column:
     return np.sqrt(np.einsum("tn,tn->t", difference, difference) / difference.shape[1])
 
 
+@functools.cache
+def _texture_matrix() -> Float32[np.ndarray, "n n"]:
+    """Maps a vector to one whose squared length is the energy of its picture: of steps between cells, of contrast."""
+    rows, columns = PICTURE
+    unit = np.eye(NUM_LUMA).reshape(-1, rows, columns)
+    steps = [np.diff(unit, axis=axis).reshape(NUM_LUMA, -1) for axis in (1, 2)]
+    num_chroma = PICTURE_CHROMA[0] * PICTURE_CHROMA[1]
+    contrasts = [np.eye(size) - 1 / size for size in (NUM_LUMA, num_chroma, num_chroma)]
+    luma = np.concatenate([_STEP_WEIGHT * part for part in steps] + [contrasts[0] / NUM_LUMA**0.5], axis=1)
+    parts = [luma, *(part / (2 * num_chroma) ** 0.5 for part in contrasts[1:])]
+    whole = np.zeros((sum(len(part) for part in parts), sum(part.shape[1] for part in parts)))
+    row = column = 0
+    for part in parts:
+        whole[row : row + len(part), column : column + part.shape[1]] = part
+        row, column = row + len(part), column + part.shape[1]
+    # The same lengths from a square matrix.
+    return np.linalg.qr(whole.T).R.T.astype(np.float32)
+
+
+def textures(vectors: Vectors) -> Vectors:
+    """Vectors whose squared lengths are the energies of the pictures, and which mix as the pictures do.
+
+    A mixture has less energy than what it is mixed of: for shares 1 - s and s of A and B it is
+    (1 - s) E(A) + s E(B) - s (1 - s) E(A - B). What moves keeps its energy, which tells a dissolve from motion.
+    """
+    return vectors @ _texture_matrix()
+
+
+def lost_energy(
+    energies: Float[np.ndarray, "k *rest"], shares: Float[np.ndarray, " k"], apart: Float[np.ndarray, "*rest"]
+) -> Float[np.ndarray, "*rest"]:
+    """How much of the energy that mixtures lose is lost: 1 for a dissolve, 0 for motion.
+
+    `energies` are those of some frames, the first and the last of which are mixed with `shares`; `apart` is E(A - B).
+    """
+    s = shares.reshape(-1, *[1] * (energies.ndim - 1))
+    inside = slice(1, -1)
+    missing = ((1 - s) * energies[0] + s * energies[-1] - energies)[inside]
+    wanted = (s * (1 - s))[inside]
+    return (missing * wanted).sum(axis=0) / ((wanted**2).sum() * np.maximum(apart, 1e-6))
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Mixture:
-    """Frames as `before + share * (after - before)`: the share of each, and the distance that remains of it.
+    """Frames as `before + share * (after - before)`: the share of each that comes nearest.
 
     `change` is the distance of the two, `histogram` from 0 to 1 how much of the picture lies at other levels.
     """
 
     shares: Column
-    rest: Column
+    textures: Vectors
     change: float
     histogram: float
 
@@ -53,26 +98,27 @@ class Mixture:
         ends = as_vectors(signals.pictures[[before, after]])
         counts = luma_histograms(ends)
         direction = ends[1] - ends[0]
-        away = as_vectors(signals.pictures[frames]) - ends[0]
+        vectors = as_vectors(signals.pictures[frames])
+        away = vectors - ends[0]
         shares = away @ direction / max(float(direction @ direction), 1e-6)
-        rest = away - shares[:, None] * direction
         return cls(
             shares=shares,
-            rest=np.sqrt((rest**2).mean(axis=1)),
+            textures=textures(vectors),
             change=float(np.sqrt((direction**2).mean())),
             histogram=float(np.abs(counts[1] - counts[0]).sum()) / 2,
         )
 
     def strength(self, seconds: Float[np.ndarray, " t"], config: DissolveConfig) -> float:
-        """How surely all the frames, shown so many seconds after `before`, are a dissolve, 1 being just enough.
-
-        `seconds` ends with the time of `after`, so it is one longer than the frames.
-        """
-        if self.rest.mean() > config.residual * self.change:
+        """How surely the frames, the first and last of which are `before` and `after`, are a dissolve; 1 is enough."""
+        if self.change < config.change:
             return 0.0
-        unevenness = float(np.abs(self.shares - seconds[:-1] / seconds[-1]).mean())
+        steady = (seconds - seconds[0]) / (seconds[-1] - seconds[0])
+        unevenness = float(np.abs(self.shares - steady)[1:-1].mean())
         evenness = max(1 - config.unevenness_cost * unevenness, 0.0)
-        return different(self.change, self.histogram) * evenness / config.strength
+        energies = (self.textures**2).sum(axis=1)
+        apart = ((self.textures[-1] - self.textures[0]) ** 2).sum()
+        lost = min(max(float(lost_energy(energies, steady, apart)), 0.0), 1.0)
+        return self.histogram / config.histogram * evenness * lost**2
 
 
 def different(change: float, histogram: float) -> float:

@@ -15,9 +15,6 @@ _STEP_S = 0.04
 _SLOPE_SHARE, _LEAST_STEP = 0.2, 0.6
 # Between these shares of a ramp's height a line is fitted, which tells where the ramp began.
 _FITTED = (0.15, 0.85)
-# Of the way to white or black, for cells to take part in a veil that does not reach it.
-_LEAST_PART = 0.2
-
 Cells = Bool[np.ndarray, " n"]
 
 
@@ -40,13 +37,18 @@ class VeilFinder:
 
     def _extremes(self) -> list[tuple[int, int, Cells]]:
         """Runs of frames that are black or white, and in which cells."""
-        luma, config = self._luma, self._config
-        last = luma.shape[1] - 1
-        ordered = [int(share * last) for share in (1 - config.share, config.share)]
-        parts = np.partition(luma, ordered, axis=1)
-        blacks, whites = parts[:, ordered[1]] <= config.black, parts[:, ordered[0]] >= config.white
-        found = [(first, end, luma[first] <= config.black) for first, end in runs(blacks)]
-        found += [(first, end, luma[first] >= config.white) for first, end in runs(whites)]
+        config = self._config
+        whole, part = (int(share * (self._luma.shape[1] - 1)) for share in (config.whole, config.share))
+        blacks = np.partition(self._luma, (part, whole), axis=1)
+        whites = 255 - np.partition(255 - self._luma, (part, whole), axis=1)
+        found: list[tuple[int, int, Cells]] = []
+        for level, ordered, sign in ((config.black, blacks, 1), (config.white, whites, -1)):
+            is_whole, is_part = (sign * (ordered[:, at].astype(np.float32) - level) <= 0 for at in (whole, part))
+            for first, end in runs(is_part):
+                if self._seconds(first, end) > config.longest_part_s:
+                    is_part[first:end] = is_whole[first:end]
+            cells = sign * (self._luma.astype(np.float32) - level) <= 0
+            found += [(first, end, cells[first]) for first, end in runs(is_part)]
         return sorted(found, key=lambda one: one[0])
 
     def _veil(self, first: int, end: int, cells: Cells, bounds: tuple[int, int]) -> list[Found]:
@@ -101,7 +103,7 @@ class VeilFinder:
 
     def _peaks(self, values: Column) -> list[int]:
         """Frames that stand out from those shortly before and after by `config.peak`."""
-        reach = self._config.longest_flash_s / 2
+        reach = self._config.longest_flash_s
         firsts = np.searchsorted(self._times, self._times - reach - 1e-6)
         ends = np.searchsorted(self._times, self._times + reach + 1e-6, side="right")
         inner = np.flatnonzero((values[1:-1] >= values[:-2]) & (values[1:-1] > values[2:])) + 1
@@ -123,14 +125,16 @@ class VeilFinder:
         num_before, height_before = self._ramp(range(peak, low - 1, -1), everywhere)
         num_after, height_after = self._ramp(range(peak, high), everywhere)
         start, stop = peak - num_before, peak + 1 + num_after
-        if min(height_before, height_after) < config.peak or self._seconds(start, stop) > config.longest_flash_s:
+        if min(height_before, height_after) < config.peak:
             return []
-        goal = 255.0 if sign > 0 else 0.0
+        if sign > 0 and self._seconds(start, stop) > config.longest_flash_s:
+            return []
+        goal, least = (255.0, config.least_flash) if sign > 0 else (0.0, config.least_fade)
         for side in (start - 1, stop):
             outside, inside = luma[side].astype(np.float32), luma[peak].astype(np.float32)
             room = np.abs(goal - outside)
             moved = sign * (inside - outside)
-            if np.mean(moved >= _LEAST_PART * room) < config.share:
+            if np.mean(moved >= least * room) < config.share:
                 return []
         score = score_of(min(height_before, height_after) / config.peak)
         if sign > 0:
