@@ -15,6 +15,7 @@ SUMMARIES = {
     "stats": "figures, histograms and a report with thumbnails",
     "select": "choose clips by exact percentiles and conditions",
     "export": "write chosen clips as files",
+    "fit-aesthetic": "fit a head that scores clips as people rated them",
 }
 
 HELP = f"""usage: videoldm curate VERB ...

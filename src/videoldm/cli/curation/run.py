@@ -13,7 +13,9 @@ from videoldm.cli.options import OPTIONS, Verb
 from videoldm.core.config import Config, from_yaml, to_yaml
 from videoldm.core.errors import InputError, Interrupted, SomeItemsFailed
 from videoldm.core.input_file import existing_file
+from videoldm.curation import choices
 from videoldm.curation.config import CurationConfig
+from videoldm.curation.store.files import AESTHETIC_HEAD
 
 DESCRIPTION = """Find the cuts and clips of raw videos, and annotate the clips.
 
@@ -25,10 +27,11 @@ examples:
   videoldm curate run raw/ -o dataset/
   videoldm curate run "raw/**/*.mp4" holiday.mov -o dataset/ --workers 8
   videoldm curate run videos.csv -o dataset/ --executor ray
+  videoldm curate run raw/ -o dataset/ --annotations motion,text_area
+  videoldm curate run raw/ -o dataset/ --captioner openai:http://localhost:8000/v1#Qwen/Qwen3-VL-8B-Instruct
   videoldm curate run raw/ --print-config > mine.yaml
   videoldm curate run raw/ -o dataset/ --config mine.yaml
 """
-STATES_THAT_FAILED = ("refused", "quarantined", "damaged")
 
 
 class CurateRunOptions(Config):
@@ -42,6 +45,12 @@ class CurateRunOptions(Config):
     """Folder of the dataset, new or one that goes on."""
     config: Annotated[str | None, tyro.conf.arg(metavar="FILE.yaml")] = None
     """Configuration as --print-config writes it; without it, the defaults."""
+    annotations: Annotated[str | None, tyro.conf.arg(metavar="NAME,...")] = None
+    """Only these and those that they need, or none; without it, all of the configuration's."""
+    captioner: Annotated[str | None, tyro.conf.arg(metavar="MODEL|openai:URL#MODEL")] = None
+    """Folder or hub name of a model for captions, or a server's that speaks OpenAI's protocol."""
+    aesthetic_head: Annotated[str | None, tyro.conf.arg(metavar="FILE.safetensors")] = None
+    """Scores clips; without it, the one that fit-aesthetic left in the dataset, if any."""
     executor: Literal["local", "ray"] = "local"
     """Processes of this machine, or a Ray cluster."""
     address: str | None = None
@@ -56,7 +65,7 @@ class CurateRunOptions(Config):
 
 def run(options: CurateRunOptions) -> None:
     """Print the configuration, or curate."""
-    config = CurationConfig() if options.config is None else _read(options.config)
+    config = configured(options)
     if options.print_config:
         print(to_yaml(config), end="")
         return
@@ -65,6 +74,18 @@ def run(options: CurateRunOptions) -> None:
     if options.address is not None and options.executor != "ray":
         raise InputError("--address is for --executor ray, leave it out or give both")
     curate(options, config)
+
+
+def configured(options: CurateRunOptions) -> CurationConfig:
+    """The configuration that the options ask for."""
+    config = CurationConfig() if options.config is None else _read(options.config)
+    if options.annotations is not None:
+        names = [] if options.annotations == "none" else options.annotations.split(",")
+        config = choices.only(config, names)
+    if options.captioner is not None:
+        config = choices.captioned_by(config, options.captioner)
+    head = Path(options.aesthetic_head or Path(options.output) / AESTHETIC_HEAD)
+    return choices.scored_by(config, head) if options.aesthetic_head is not None or head.is_file() else config
 
 
 def curate(options: CurateRunOptions, config: CurationConfig) -> None:

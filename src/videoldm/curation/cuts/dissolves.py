@@ -9,7 +9,15 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from videoldm.curation.cuts.config import DissolveConfig, DissolveRate
 from videoldm.curation.cuts.found import Found, frame_times, score_of
-from videoldm.curation.cuts.mixtures import Mixture, Vectors, as_vectors, distance, lost_energy, luma_histograms, textures
+from videoldm.curation.cuts.mixtures import (
+    Mixture,
+    Vectors,
+    as_vectors,
+    distance,
+    lost_energy,
+    luma_histograms,
+    textures,
+)
 from videoldm.curation.cuts.signals import Column, SignalTable
 
 # Where inside a window mixtures are looked for.

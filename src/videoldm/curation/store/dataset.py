@@ -5,6 +5,7 @@ batches/00000.json                      inputs, in the order in which they came
 TABLE/HASH/00000.parquet                one part a batch; HASH is that of everything that decides its values
 annotations/NAME/HASH/00000.parquet
 selections/NAME/v0001/                  what was chosen to train on
+aesthetic_head.safetensors              fitted to ratings of these clips, if there are any
 work/                                   of a run that has not finished
 """
 
@@ -24,6 +25,7 @@ from filelock import FileLock, Timeout
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError
 from videoldm.core.files import read_mapping, write_json
+from videoldm.curation.store.files import AESTHETIC_HEAD
 from videoldm.curation.store.view import DatasetView
 
 FORMAT = 1
@@ -95,6 +97,16 @@ class Dataset:
     def work(self) -> Path:
         """Where a run keeps what no part holds yet."""
         return self.folder / "work"
+
+    @property
+    def aesthetic_head(self) -> Path:
+        """Where a head that was fitted to ratings of these clips lies, or would."""
+        return self.folder / AESTHETIC_HEAD
+
+    @property
+    def aesthetic_head(self) -> Path:
+        """Where a head that was fitted to ratings of these clips lies, or would."""
+        return self.folder / AESTHETIC_HEAD
 
     @property
     def batches(self) -> Path:
