@@ -104,11 +104,6 @@ class Dataset:
         return self.folder / AESTHETIC_HEAD
 
     @property
-    def aesthetic_head(self) -> Path:
-        """Where a head that was fitted to ratings of these clips lies, or would."""
-        return self.folder / AESTHETIC_HEAD
-
-    @property
     def batches(self) -> Path:
         """The folder of the batches."""
         return self.folder / "batches"
