@@ -87,7 +87,8 @@ class ServerReader:
         content: list[dict[str, Any]] = [
             {"type": "image_url", "image_url": {"url": _data_url(picture)}} for picture in request.pictures
         ]
-        content.append({"type": "text", "text": request.prompt})
+        if request.prompt:  # models such as CoCa only complete captions
+            content.append({"type": "text", "text": request.prompt})
         fields: dict[str, Any] = {
             "model": self.config.model,
             # Servers of language models alone often take nothing but text here.
