@@ -11,10 +11,23 @@ from videoldm.curation.annotators.config import (
     AestheticsConfig,
     AnnotationConfig,
     CaptionConfig,
+    ServerCaptioner,
     SummaryConfig,
     parse_captioner,
 )
+from videoldm.curation.annotators.profiles import fidelity_annotations
 from videoldm.curation.config import CurationConfig
+
+
+def as_in_paper(captioner: str | None) -> CurationConfig:
+    """The paper's models by name; `captioner` names the server of those for captions, and the model that summarises.
+
+    Raises InputError if it names no server.
+    """
+    server = None if captioner is None else parse_captioner(captioner)
+    if not isinstance(server, ServerCaptioner):
+        raise InputError("--profile paper needs a server for captions: give --captioner openai:URL#MODEL")
+    return CurationConfig(annotations=fidelity_annotations(server.url, summary_model=server.model))
 
 
 def only(config: CurationConfig, names: Sequence[str]) -> CurationConfig:
@@ -35,7 +48,9 @@ def captioned_by(config: CurationConfig, captioner: str) -> CurationConfig:
     chosen = parse_captioner(captioner)
     changed: list[AnnotationConfig] = []
     for one in config.annotations:
-        is_meant = isinstance(one, CaptionConfig) and (chosen.kind == "openai" or not isinstance(one, SummaryConfig))
+        is_meant = isinstance(one, CaptionConfig) and (
+            isinstance(chosen, ServerCaptioner) or not isinstance(one, SummaryConfig)
+        )
         changed.append(one.model_copy(update={"captioner": chosen}) if is_meant else one)
     return _with(config, changed)
 

@@ -6,17 +6,8 @@ from pydantic import Field, PositiveInt, model_validator
 
 from videoldm.core.config import Config
 from videoldm.core.numbers import NonNegative, Positive
-from videoldm.curation.annotators.config import (
-    AestheticsConfig,
-    AnnotationConfig,
-    EmbeddingsConfig,
-    ImageCaptionConfig,
-    MotionConfig,
-    SummaryConfig,
-    TextAreaConfig,
-    TextSimilarityConfig,
-    VideoCaptionConfig,
-)
+from videoldm.curation.annotators.config import AnnotationConfig
+from videoldm.curation.annotators.profiles import default_annotations
 from videoldm.curation.cuts.config import CutConfig
 from videoldm.curation.executors.config import Limits
 
@@ -48,18 +39,6 @@ class ClipConfig(Config):
         return self
 
 
-DEFAULT_ANNOTATIONS: tuple[AnnotationConfig, ...] = (
-    MotionConfig(),
-    TextAreaConfig(),
-    EmbeddingsConfig(),
-    ImageCaptionConfig(),
-    VideoCaptionConfig(),
-    SummaryConfig(),
-    TextSimilarityConfig(),
-    AestheticsConfig(),
-)
-
-
 class CurationConfig(Config):
     """One way of making a dataset."""
 
@@ -70,7 +49,7 @@ class CurationConfig(Config):
     clips: ClipConfig = ClipConfig()
     decode_limits: Limits = Limits()
     """Of decoding one source."""
-    annotations: tuple[AnnotationConfig, ...] = DEFAULT_ANNOTATIONS
+    annotations: tuple[AnnotationConfig, ...] = default_annotations()
     """In this order; each after those that it needs."""
     annotate_limits: Limits = Limits(memory_gib=16.0)
     """Of one annotation of some clips."""

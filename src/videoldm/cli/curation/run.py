@@ -45,6 +45,8 @@ class CurateRunOptions(Config):
     """Folder of the dataset, new or one that goes on."""
     config: Annotated[str | None, tyro.conf.arg(metavar="FILE.yaml")] = None
     """Configuration as --print-config writes it; without it, the defaults."""
+    profile: Literal["default", "paper"] = "default"
+    """Models under permissive licences that run here, or those of the paper, whose captioners need a server."""
     annotations: Annotated[str | None, tyro.conf.arg(metavar="NAME,...")] = None
     """Only these and those that they need, or none; without it, all of the configuration's."""
     captioner: Annotated[str | None, tyro.conf.arg(metavar="MODEL|openai:URL#MODEL")] = None
@@ -78,12 +80,16 @@ def run(options: CurateRunOptions) -> None:
 
 def configured(options: CurateRunOptions) -> CurationConfig:
     """The configuration that the options ask for."""
-    config = CurationConfig() if options.config is None else _read(options.config)
+    if options.profile == "paper":
+        if options.config is not None:
+            raise InputError("--profile paper is a configuration of its own, leave out --config")
+        config = choices.as_in_paper(options.captioner)
+    else:
+        config = CurationConfig() if options.config is None else _read(options.config)
+        config = config if options.captioner is None else choices.captioned_by(config, options.captioner)
     if options.annotations is not None:
         names = [] if options.annotations == "none" else options.annotations.split(",")
         config = choices.only(config, names)
-    if options.captioner is not None:
-        config = choices.captioned_by(config, options.captioner)
     head = Path(options.aesthetic_head or Path(options.output) / AESTHETIC_HEAD)
     return choices.scored_by(config, head) if options.aesthetic_head is not None or head.is_file() else config
 

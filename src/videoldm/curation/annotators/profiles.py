@@ -1,18 +1,17 @@
-"""The model annotations of two kinds of run: one with permissive models that run here, one as in the paper; torch-free."""
+"""The annotations of two kinds of run: with permissive models that run here, or with those of the paper; torch-free."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from videoldm.curation.annotators.config import (
     AestheticsConfig,
-    AnnotatorConfig,
-    CaptionerConfig,
+    AnnotationConfig,
     ClipModelConfig,
     EmbeddingsConfig,
     ImageCaptionConfig,
+    MotionConfig,
     ServerCaptioner,
     SummaryConfig,
+    TextAreaConfig,
     TextSimilarityConfig,
     VideoCaptionConfig,
 )
@@ -22,25 +21,21 @@ COCA = "coca_ViT-L-14"
 V_BLIP = "kpyu/video-blip-opt-2.7b-ego4d"
 
 
-def default_annotations(
-    captioner: CaptionerConfig | None = None, *, aesthetic_head: str | None = None
-) -> tuple[AnnotatorConfig, ...]:
-    """Models under permissive licences, or a `captioner` that chats; one behind a server writes the summaries too."""
-    chosen: dict[str, Any] = {} if captioner is None else {"captioner": captioner}
-    writer = chosen if isinstance(captioner, ServerCaptioner) else {}
+def default_annotations() -> tuple[AnnotationConfig, ...]:
+    """Models under permissive licences that run here."""
     return (
+        MotionConfig(),
+        TextAreaConfig(),
         EmbeddingsConfig(),
-        ImageCaptionConfig(**chosen),
-        VideoCaptionConfig(**chosen),
-        SummaryConfig(**writer),
+        ImageCaptionConfig(),
+        VideoCaptionConfig(),
+        SummaryConfig(),
         TextSimilarityConfig(),
-        AestheticsConfig(head=aesthetic_head),
+        AestheticsConfig(),
     )
 
 
-def fidelity_annotations(
-    url: str, *, summary_model: str, aesthetic_head: str | None = None
-) -> tuple[AnnotatorConfig, ...]:
+def fidelity_annotations(url: str, *, summary_model: str) -> tuple[AnnotationConfig, ...]:
     """The paper's models by name, the captioners behind a server at `url`, as transformers runs neither of them.
 
     CoCa completes captions and is sent no prompt; the paper names no language model. LAION's head for CLIP L/14,
@@ -51,10 +46,12 @@ def fidelity_annotations(
         return ServerCaptioner(url=url, model=model)
 
     return (
+        MotionConfig(),
+        TextAreaConfig(),
         EmbeddingsConfig(clip=CLIP_OF_PAPER),
         ImageCaptionConfig(captioner=served(COCA), prompt=""),
         VideoCaptionConfig(captioner=served(V_BLIP), prompt="Question: What happens in the video? Answer:"),
         SummaryConfig(captioner=served(summary_model)),
         TextSimilarityConfig(clip=CLIP_OF_PAPER),
-        AestheticsConfig(head=aesthetic_head),
+        AestheticsConfig(),
     )
