@@ -48,9 +48,8 @@ def captioned_by(config: CurationConfig, captioner: str) -> CurationConfig:
     chosen = parse_captioner(captioner)
     changed: list[AnnotationConfig] = []
     for one in config.annotations:
-        is_meant = isinstance(one, CaptionConfig) and (
-            isinstance(chosen, ServerCaptioner) or not isinstance(one, SummaryConfig)
-        )
+        is_left = isinstance(one, SummaryConfig) and not isinstance(chosen, ServerCaptioner)
+        is_meant = isinstance(one, CaptionConfig) and not is_left
         changed.append(one.model_copy(update={"captioner": chosen}) if is_meant else one)
     return _with(config, changed)
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from videoldm.curation.annotators.config import AnnotatorConfig, LocalCaptioner, ServerCaptioner
+from videoldm.curation.annotators.config import AnnotatorConfig
 from videoldm.curation.annotators.profiles import default_annotations, fidelity_annotations
 
-SERVER = ServerCaptioner(url="http://host/v1", model="m")
 DEFAULT, FIDELITY = default_annotations(), fidelity_annotations("http://host/v1", summary_model="llm")
 
 
-@pytest.mark.parametrize("configs", [DEFAULT, FIDELITY, default_annotations(SERVER)])
+@pytest.mark.parametrize("configs", [DEFAULT, FIDELITY])
 def test_what_is_needed_comes_first(configs: tuple[AnnotatorConfig, ...]) -> None:
     made: set[str] = set()
     for config in configs:
         assert made.issuperset(config.needs)
         made.add(config.identity()["name"])
-    assert made == {"embeddings", "image_caption", "video_caption", "summary", "text_similarity", "aesthetics"}
+    models = {"embeddings", "image_caption", "video_caption", "summary", "text_similarity", "aesthetics"}
+    assert made == {"motion", "text_area"} | models
 
 
 @pytest.mark.parametrize("configs", [DEFAULT, FIDELITY])
@@ -26,13 +26,10 @@ def test_texts_and_pictures_go_through_one_model(configs: tuple[AnnotatorConfig,
     assert by_name["embeddings"].clip == by_name["text_similarity"].clip
 
 
-def test_captioners() -> None:
-    _, image, video, summary, *_ = default_annotations(SERVER)
-    assert image.captioner == video.captioner == summary.captioner == SERVER
-    local = LocalCaptioner(model="owner/chats")
-    _, image, video, summary, *_ = default_annotations(local)
-    assert image.captioner == video.captioner == local
-    assert summary.captioner == DEFAULT[3].captioner
-    _, image, video, summary, *_ = FIDELITY
-    models = [image.captioner.model, video.captioner.model, summary.captioner.model]
-    assert models == ["coca_ViT-L-14", "kpyu/video-blip-opt-2.7b-ego4d", "llm"]
+def test_captioners_of_the_paper() -> None:
+    models = {config.name: config.captioner.model for config in FIDELITY if hasattr(config, "captioner")}
+    assert models == {
+        "image_caption": "coca_ViT-L-14",
+        "video_caption": "kpyu/video-blip-opt-2.7b-ego4d",
+        "summary": "llm",
+    }
