@@ -1,0 +1,238 @@
+"""`videoldm curate`: from raw videos to chosen clips on disk, with models and a server that are really asked."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tarfile
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from chat_server import Reply, chat_server, completion
+from command_line import CommandLine
+from curated import files
+from fault_videos import write
+from tiny_annotator_models import CLIP_WIDTH, write_clip
+
+NUM_VIDEOS, SHOT_FRAMES = 6, 40
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Videos of two shots each, in which a texture moves, faster from video to video."""
+    folder = tmp_path_factory.mktemp("raw")
+    for number in range(NUM_VIDEOS):
+        write(folder / f"video {number}.mp4", shots(number), codec_options={"g": "10"})
+    return folder
+
+
+def shots(number: int) -> list[np.ndarray]:
+    draw = np.random.default_rng(number)
+    frames = []
+    for _ in range(2):
+        texture = np.kron(draw.integers(0, 255, (12, 40, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8))
+        frames += [np.ascontiguousarray(texture[:, i * number :][:, :128]) for i in range(SHOT_FRAMES)]
+    return frames
+
+
+def config_file(folder: Path, **changes: object) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(json.dumps({"batch_size": 4, "clips": {"min_s": 0.5, "max_s": 60.0}} | changes))  # JSON is YAML
+    return path
+
+
+def wide(folder: Path) -> list[dict[str, object]]:
+    return pq.ParquetFile(folder / "clips.parquet").read().to_pylist()
+
+
+@pytest.fixture
+def dataset(cli: CommandLine, raw: Path) -> Path:
+    """A dataset with motion alone."""
+    config = config_file(cli.folder, annotations=[{"name": "motion"}])
+    cli.succeeds("curate", "run", raw, "-o", "dataset", "--config", config, "--workers", 2)
+    return cli.folder / "dataset"
+
+
+def test_the_whole_way(cli: CommandLine, raw: Path, dataset: Path) -> None:
+    status = json.loads(cli.succeeds("curate", "status", dataset, "--json"))
+    assert (status["inputs"], status["clips"]) == ({"whole": NUM_VIDEOS}, 2 * NUM_VIDEOS)
+    assert status["missing"] == {"motion": {}}
+    stats = json.loads(cli.succeeds("curate", "stats", dataset, "--json"))
+    assert (stats["clips"], stats["clips_per_video"]) == (2 * NUM_VIDEOS, 2.0)
+    assert stats["total_s"] == pytest.approx(2 * NUM_VIDEOS * SHOT_FRAMES / 25)
+
+    cli.succeeds("curate", "select", dataset, "--drop-lowest", "motion=25%", "--name", "moving")
+    left = pq.ParquetFile(dataset / "selections/moving/v0001/clips.parquet").read().to_pylist()
+    assert len(left) == 9
+    still = {str(raw / "video 0.mp4")}
+    assert still.isdisjoint(row["path"] for row in left)
+
+    cli.succeeds("curate", "export", dataset, "--selection", "moving", "-o", "clips")
+    rows = wide(cli.folder / "clips")
+    assert {row["clip_id"] for row in rows} == {row["clip_id"] for row in left}
+    for row in rows:
+        with av.open(str(cli.folder / "clips" / row["file"])) as container:
+            assert sum(1 for _ in container.decode(video=0)) == row["exported_num_frames"] == SHOT_FRAMES
+        assert Fraction(row["lost_start_ticks"]) == row["lost_end_ticks"] == 0
+        assert row["motion"] > 0
+
+
+def test_reports_are_written(cli: CommandLine, dataset: Path) -> None:
+    cli.succeeds("curate", "stats", dataset, "--report", "report")
+    page = (cli.folder / "report/stats.html").read_text()
+    assert "data:image/jpeg;base64," in page
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+    cli.succeeds("curate", "select", dataset, "--drop-lowest", "motion=50%", "--dry-run", "--gallery", "gallery")
+    assert (cli.folder / "gallery/dropped.png").stat().st_size > 1000
+    assert not (dataset / "selections").exists()
+
+
+def test_shards_hold_what_the_index_says(cli: CommandLine, dataset: Path) -> None:
+    words = ("curate", "export", dataset, "--format", "webdataset", "--shard-size", 5)
+    cli.succeeds(*words, "-o", "shards")
+    rows = wide(cli.folder / "shards")
+    assert [row["file"] for row in rows] == ["00000.tar"] * 5 + ["00001.tar"] * 5 + ["00002.tar"] * 2
+    for row in rows:
+        data = (cli.folder / "shards" / row["file"]).read_bytes()[row["offset"] :][: row["size"]]
+        with av.open(io.BytesIO(data)) as container:
+            assert sum(1 for _ in container.decode(video=0)) == SHOT_FRAMES
+    with tarfile.open(cli.folder / "shards/00002.tar") as tar:
+        keys = [Path(name).stem for name in tar.getnames()]
+    assert keys == [row["clip_id"] for row in rows[10:] for _ in range(2)]
+    before = files(cli.folder / "shards")
+    cli.succeeds(*words, "-o", "shards")
+    assert files(cli.folder / "shards") == before
+
+
+def test_exact_clips_lose_nothing_where_copies_do(cli: CommandLine, tmp_path: Path) -> None:
+    """One group of pictures over both shots: the second one holds no point at which a copy could begin."""
+    (tmp_path / "raw").mkdir()
+    write(tmp_path / "raw/one group.mp4", shots(3), codec_options={"g": "250", "sc_threshold": "0"})
+    config = config_file(cli.folder, annotations=[])
+    cli.succeeds("curate", "run", "raw", "-o", "dataset", "--config", config, "--workers", 1)
+    outcome = cli("curate", "export", "dataset", "-o", "clips")
+    assert outcome.code == 1
+    assert "no verified access point in the span; --exact encodes it again" in outcome.err
+    cli.succeeds("curate", "export", "dataset", "-o", "clips", "--exact")
+    assert [row["exported_num_frames"] for row in wide(cli.folder / "clips")] == [SHOT_FRAMES] * 2
+
+
+def test_changed_source_is_not_exported(cli: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    for name in ("stays", "goes"):
+        write(tmp_path / f"raw/{name}.mp4", shots(len(name)))
+    config = config_file(cli.folder, annotations=[])
+    cli.succeeds("curate", "run", "raw", "-o", "dataset", "--config", config)
+    write(tmp_path / "raw/goes.mp4", shots(9))
+    outcome = cli("curate", "export", "dataset", "-o", "clips")
+    assert outcome.code == 1
+    assert outcome.err.count("has changed or gone since it was curated") == 2
+    assert "clips: 2 of 4 clips" in outcome.out
+
+
+def test_models_and_server_annotate(cli: CommandLine, raw: Path, tmp_path: Path) -> None:
+    clip = {"model": str(write_clip(tmp_path / "clip")), "width": CLIP_WIDTH}
+    annotations = [
+        {"name": "embeddings", "clip": clip},
+        *({"name": name} for name in ("image_caption", "video_caption", "summary")),
+        {"name": "text_similarity", "clip": clip},
+        {"name": "aesthetics"},
+    ]
+    config = config_file(cli.folder, annotations=annotations)
+    run = ("curate", "run", raw, "-o", "dataset", "--config", config, "--workers", 1)
+    with chat_server(lambda number, _: Reply(completion(f"a cat number {number} walks"))) as server:
+        cli.succeeds(*run, "--captioner", f"openai:{server.url}#tiny-1")
+        num_asked = len(server.asked)
+        assert num_asked == 3 * 2 * NUM_VIDEOS
+        assert json.loads(cli.succeeds("curate", "status", "dataset", "--json"))["missing"] == {
+            **dict.fromkeys(("embeddings", "image_caption", "video_caption", "summary", "text_similarity"), {}),
+            "aesthetics": {"no aesthetic head is given, `videoldm curate fit-aesthetic` fits one": 2 * NUM_VIDEOS},
+        }
+        cli.succeeds("curate", "export", "dataset", "-o", "index", "--format", "parquet-index")
+        ids = [row["clip_id"] for row in wide(cli.folder / "index")]
+        draw = random.Random(0)
+        (tmp_path / "ratings.csv").write_text(
+            "clip_id,rating\n" + "".join(f"{clip_id},{draw.random()}\n" for clip_id in ids)
+        )
+        assert "held-out correlation" in cli.succeeds("curate", "fit-aesthetic", "dataset", "ratings.csv")
+        cli.succeeds(*run, "--captioner", f"openai:{server.url}#tiny-1")
+        assert len(server.asked) == num_asked
+    assert json.loads(cli.succeeds("curate", "status", "dataset", "--json"))["missing"]["aesthetics"] == {}
+    cli.succeeds("curate", "select", "dataset", "--drop-lowest", "aesthetics=25%", "text_similarity=50%")
+
+
+def test_run_goes_on_without_its_server(cli: CommandLine, raw: Path) -> None:
+    annotations = [{"name": "image_caption"}, {"name": "motion"}]
+    config = config_file(cli.folder, annotations=annotations)
+    with chat_server(lambda *_: Reply(completion("a cat walks"))) as server:
+        url = server.url
+    quick = [{"name": "image_caption", "captioner": {"kind": "openai", "url": url, "model": "m", "num_retries": 0}}]
+    config = config_file(cli.folder, annotations=[*quick, {"name": "motion"}])
+    run = ("curate", "run", raw, "-o", "dataset", "--config", config, "--workers", 1)
+    out = cli.succeeds(*run)
+    assert "motion: 12 of 12" in out
+    assert "image_caption: 0 of 12" in out
+
+
+def test_faulty_inputs_are_listed(cli: CommandLine, raw: Path) -> None:
+    (cli.folder / "no video.mp4").write_text("text")
+    config = config_file(cli.folder, annotations=[])
+    outcome = cli("curate", "run", raw / "video 1.mp4", "no video.mp4", "-o", "dataset", "--config", config)
+    assert outcome.code == 1
+    assert "1 of 2 items failed:\n  no video.mp4: is not a video file, or is broken at its start" in outcome.err
+    assert "inputs  2 (1 refused, 1 whole)" in outcome.out
+
+
+def test_nothing_but_faulty_inputs_is_bad_input(cli: CommandLine) -> None:
+    (cli.folder / "no video.mp4").write_text("text")
+    outcome = cli("curate", "run", "no video.mp4", "-o", "dataset", "--annotations", "none")
+    assert outcome.code == 2
+    assert "no input is a usable video" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["curate"], "curate: a verb is missing"),
+        (["curate", "seletc"], "did you mean select?"),
+        (["curate", "run", "nothing.mp4"], "nothing.mp4: does not exist"),
+        (["curate", "run", "x", "--annotations", "flow"], "--annotations has 'flow'"),
+        (["curate", "run", "x", "--address", "auto"], "--address is for --executor ray"),
+        (["curate", "run", "x", "--profile", "paper"], "--profile paper needs a server"),
+        (["curate", "status", "nothing"], "nothing: is no dataset"),
+        (["curate", "select", "nothing"], "a selection needs a filter"),
+        (["curate", "export", "nothing", "-o", "x"], "nothing: is no dataset"),
+    ],
+)
+def test_bad_input_is_one_line(cli: CommandLine, words: list[str], message: str) -> None:
+    assert message in cli.refuses(*words)
+
+
+def test_killed_run_ends_as_an_undisturbed_one(cli: CommandLine, raw: Path) -> None:
+    config = config_file(cli.folder, annotations=[{"name": "motion"}], batch_size=2)
+    run = ["curate", "run", str(raw), "--config", str(config), "--workers", "2", "-o"]
+    cli.succeeds(*run, "whole")
+    for delay_s in (2.5, 4.0):
+        command = [sys.executable, "-m", "videoldm.cli.main", *run, "killed"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=cli.folder)
+        try:
+            process.wait(delay_s)
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+    cli.succeeds(*run, "killed")
+    assert files(cli.folder / "killed") == files(cli.folder / "whole")
+
+
+def test_ray_makes_the_same_dataset(cli: CommandLine, raw: Path, dataset: Path) -> None:
+    cli.succeeds("curate", "run", raw, "-o", "on ray", "--config", "config.yaml", "--executor", "ray", "--workers", 2)
+    assert files(cli.folder / "on ray") == files(dataset)
