@@ -201,7 +201,7 @@ def test_empty_dataset_and_doubled_rows_are_refused(tmp_path: Path) -> None:
 
 def test_damaged_part_is_named(view: DatasetView) -> None:
     view.clips[0].write_bytes(b"PAR1 not really")
-    with pytest.raises(InputError, match=r"^the dataset cannot be read: [^\n]*clips/0\.parquet"):
+    with pytest.raises(InputError, match=r"^the dataset cannot be queried: [^\n]*clips/0\.parquet"):
         _judged(view, split_selection(["--drop-lowest", "motion=50%"])[0])
 
 
@@ -250,6 +250,16 @@ def test_changed_table_makes_a_new_version(view: DatasetView, tmp_path: Path) ->
     assert second.folder != first.folder
 
 
+def test_boundary_at_infinity_is_written_as_text(tmp_path: Path) -> None:
+    motion = valued("motion", {"a": 1.0, "b": math.inf, "c": math.inf})
+    saved = _save(
+        made_view(tmp_path / "data", [clip_row(clip_id) for clip_id in "abc"], {"motion": motion}),
+        tmp_path,
+        *("--drop-highest", "motion=50%"),
+    )
+    assert read_json(saved.folder / "report.json")["filters"][0]["boundary"] == {"value": "inf", "clip_id": "b"}
+
+
 def test_nothing_left_writes_nothing(view: DatasetView, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^no clip is left of 8: 3 after drop-lowest motion=50%, 0 after where "):
         _save(view, tmp_path, "--drop-lowest", "motion=50%", "--where", "duration_s < 1")
@@ -268,5 +278,6 @@ def test_unknown_selection_lists_those_there_are(view: DatasetView, tmp_path: Pa
     _save(view, tmp_path, "--where", "motion > 0")
     with pytest.raises(InputError, match=r"'hd' is no selection of .*, it has hq$"):
         find_selection(tmp_path, "hd")
-    with pytest.raises(InputError, match="'hq/v0007' is no selection"):
-        find_selection(tmp_path, "hq/v0007")
+    for name in ("hq/v0007", "../selections/hq", "hq/../hq/v0001"):
+        with pytest.raises(InputError, match="is no selection of"):
+            find_selection(tmp_path, name)

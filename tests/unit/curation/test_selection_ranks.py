@@ -25,13 +25,13 @@ def _check(values: np.ndarray, places: list[int], num_batches: int) -> None:
         assert ranked.num_equal == int((values == in_order[place]).sum())
 
 
-@given(st.lists(_REALS, min_size=1, max_size=40), st.integers(1, 4))
+@given(st.lists(_REALS, min_size=1, max_size=16), st.integers(1, 4))
 @example([0.0, -0.0, 5e-324, -5e-324, float("inf"), float("-inf")], 2)
 def test_every_rank_of_real_numbers_is_that_of_sorting(values: list[float], num_batches: int) -> None:
     _check(np.array(values), list(range(len(values))), num_batches)
 
 
-@given(st.lists(_WHOLE, min_size=1, max_size=40), st.integers(1, 4))
+@given(st.lists(_WHOLE, min_size=1, max_size=16), st.integers(1, 4))
 @example([2**63 - 1, 2**63 - 2, -(2**63), 2**53, 2**53 + 1], 2)
 def test_every_rank_of_whole_numbers_is_that_of_sorting(values: list[int], num_batches: int) -> None:
     _check(np.array(values, np.int64), list(range(len(values))), num_batches)

@@ -141,13 +141,13 @@ def open_dataset(view: DatasetView, limits: QueryLimits | None = None) -> Genera
 
 @contextmanager
 def explained() -> Generator[None]:
-    """Turn what a user can cause in queries into one line: damaged parts, and too little memory or disk."""
+    """Turn what a user can cause in queries into one line: damaged parts, a full disk, too little memory."""
     try:
         yield
     except duckdb.OutOfMemoryException as error:
         raise InputError(f"the query needs more memory or scratch space than allowed: {first_line(error)}") from None
     except (duckdb.IOException, duckdb.InvalidInputException) as error:
-        raise InputError(f"the dataset cannot be read: {first_line(error)}") from None
+        raise InputError(f"the dataset cannot be queried: {first_line(error)}") from None
 
 
 def first_line(error: duckdb.Error) -> str:
@@ -175,8 +175,6 @@ def _settings(limits: QueryLimits, scratch: str) -> dict[str, str | bool | int |
         "preserve_insertion_order": False,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
-        # Or a query could name variables of this program.
-        "python_enable_replacements": False,
     }
 
 
