@@ -38,8 +38,8 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shots(number: int) -> list[np.ndarray]:
     draw = np.random.default_rng(number)
     frames = []
-    for _ in range(2):
-        texture = np.kron(draw.integers(0, 255, (12, 40, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8))
+    for brightest in (120, 255):
+        texture = np.kron(draw.integers(0, brightest, (12, 45, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8))
         frames += [np.ascontiguousarray(texture[:, i * number :][:, :128]) for i in range(SHOT_FRAMES)]
     return frames
 
@@ -171,8 +171,6 @@ def test_models_and_server_annotate(cli: CommandLine, raw: Path, tmp_path: Path)
 
 
 def test_run_goes_on_without_its_server(cli: CommandLine, raw: Path) -> None:
-    annotations = [{"name": "image_caption"}, {"name": "motion"}]
-    config = config_file(cli.folder, annotations=annotations)
     with chat_server(lambda *_: Reply(completion("a cat walks"))) as server:
         url = server.url
     quick = [{"name": "image_caption", "captioner": {"kind": "openai", "url": url, "model": "m", "num_retries": 0}}]
