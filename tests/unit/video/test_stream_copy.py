@@ -259,6 +259,16 @@ def test_destination_must_suit_the_format(made_videos, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_packets_that_a_container_refuses_are_an_input_error(made_videos, tmp_path):
+    path, _ = made_videos["closed.mp4"]
+    index = read_packet_index(path)
+    span = copy_span(index, 0, 1001 * 9)
+    index.pts[2] = index.pts[1]  # no time stamps that rise
+    with pytest.raises(InputError, match=r"clip\.mp4: cannot hold these packets of .*closed\.mp4"):
+        copy_clip(path, index, span, tmp_path / "clip.mp4")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_changed_source_is_noticed_and_leaves_the_old_clip(made_videos, tmp_path):
     path, _ = made_videos["closed.mp4"]
     other, _ = made_videos["chroma.mp4"]
