@@ -3,6 +3,9 @@
 mp4 takes H.264, HEVC, AV1, VP9, MPEG-4 part 2, MPEG-1/2 and Motion JPEG; ProRes and DNxHD need mov, VP8 webm, and other
 formats Matroska, which takes all but rounds times to milliseconds. Sound, subtitles and tags with text are dropped;
 rotation, colour tags and the shape of pixels are kept.
+
+AVI and raw streams do not say when frames are shown. Without B pictures that does no harm; with them, raw streams have
+nothing to copy, and the proof of a clip out of an AVI file refuses it if its frames came out of order.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ _SUFFIXES = {
     **dict.fromkeys(_IN_MP4_AND_MOV, (".mp4", ".mov", ".mkv")),
     **dict.fromkeys(("av1", "vp9"), (".mp4", ".mkv", ".webm")),
     "prores": (".mov", ".mkv"),
-    "dnxhd": (".mov", ".mkv"),
+    "dnxhd": (".mov",),
     "vp8": (".webm", ".mkv"),
 }
 
