@@ -198,7 +198,9 @@ def test_edit_list_hides_what_it_hides(tmp_path, made_videos):
         stream = target.add_stream_from_template(source.streams.video[0], opaque=True)
         for packet in source.demux(video=0):
             if packet.size:
-                packet.stream, packet.pts, packet.dts = stream, packet.pts - 5 * 1001, packet.dts - 5 * 1001
+                packet.stream = stream
+                packet.pts = (packet.pts or 0) - 5 * 1001
+                packet.dts = (packet.dts or 0) - 5 * 1001
                 target.mux(packet)
     index, everything = read_packet_index(cut), decode_all(cut)
     assert len(everything) == NUM_FRAMES - 5  # else this test proves nothing
