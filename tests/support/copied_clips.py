@@ -65,4 +65,9 @@ def decode_all(path):
     """Every frame that PyAV shows of a file, decoded from its start: pairs of exact seconds and samples."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        return [(frame.pts * stream.time_base, frame.to_ndarray()) for frame in container.decode(stream)]
+        found = []
+        for frame in container.decode(stream):
+            assert frame.pts is not None
+            assert stream.time_base
+            found.append((frame.pts * stream.time_base, frame.to_ndarray()))
+        return found

@@ -7,8 +7,8 @@ from videoldm.video.bitstream.mpeg import mpeg4_role, mpeg12_role
 from videoldm.video.bitstream.nal_units import h264_role_reader, hevc_role_reader
 from videoldm.video.bitstream.roles import PacketRole, RoleReader
 
-# Formats without any reference between packets. FFV1 is none of them.
-_INTRA_ONLY = {"mjpeg", "prores", "dnxhd", "huffyuv", "utvideo", "rawvideo", "jpeg2000"}
+# Formats without any reference between packets, of those that a clip can be stored in. FFV1 is none of them.
+_INTRA_ONLY = {"mjpeg", "prores", "dnxhd", "jpeg2000"}
 
 
 def role_reader(codec: str, header: bytes) -> RoleReader | None:

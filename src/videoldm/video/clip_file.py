@@ -24,8 +24,8 @@ from videoldm.core.files import atomic_file
 
 MOV_SUFFIXES = (".mp4", ".mov")
 _MUXERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
-# Bit-exact: no date, no version of the muxer. Its shifting of negative dts would move the first frame away from zero.
-_OPTIONS = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}
+# No date, no version of the muxer.
+_OPTIONS = {"fflags": "+bitexact"}
 _MOV_OPTIONS = {"movflags": "+negative_cts_offsets+faststart", "use_editlist": "0"}
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Int64
 
 from videoldm.core.errors import InputError
 from videoldm.video.bitstream.roles import PacketRole
@@ -118,21 +118,20 @@ def _shown_times(index: PacketIndex) -> Int64[np.ndarray, " n"]:
 
 def _longest_run(index: PacketIndex, shown: Int64[np.ndarray, " n"], first: int, end_pts: int) -> tuple[int, int, int]:
     """Time of the last frame shown, number of the packet after the run, and how many frames it shows."""
-    numbers = np.arange(first, _first_barrier(index, first))
-    numbers = numbers[(index.pts[numbers] >= index.pts[first]) & (index.role[numbers] != PacketRole.HIDDEN)]
-    pts = index.pts[numbers]
-    latest = np.maximum.accumulate(pts)
-    has_hole: Bool[np.ndarray, " n"] = np.searchsorted(shown, latest) - np.searchsorted(shown, pts[0]) != np.arange(
-        len(pts)
-    )
-    best = int(np.flatnonzero(~has_hole & (latest < end_pts))[-1])
-    return int(latest[best]), int(numbers[best]) + 1, best + 1
+    numbers = shown_packets(index, np.arange(first, _barrier(index, first, end_pts)))
+    numbers = numbers[index.pts[numbers] >= index.pts[first]]
+    latest = np.maximum.accumulate(index.pts[numbers])
+    num_frames = np.arange(1, len(numbers) + 1)
+    num_in_source = np.searchsorted(shown, latest) - np.searchsorted(shown, index.pts[first]) + 1
+    best = int(np.flatnonzero(num_frames == num_in_source)[-1])
+    return int(latest[best]), int(numbers[best]) + 1, int(num_frames[best])
 
 
-def _first_barrier(index: PacketIndex, first: int) -> int:
+def _barrier(index: PacketIndex, first: int, end_pts: int) -> int:
     """Number of the first packet after `first` that no run may hold."""
-    later = index.role[first + 1 :]
-    barriers = np.flatnonzero((later == PacketRole.UNUSABLE) | (later == PacketRole.SPLICE))
+    role = index.role[first + 1 :]
+    is_too_late = (role != PacketRole.HIDDEN) & (index.pts[first + 1 :] >= end_pts)
+    barriers = np.flatnonzero(is_too_late | (role == PacketRole.UNUSABLE) | (role == PacketRole.SPLICE))
     return first + 1 + int(barriers[0]) if barriers.size else len(index)
 
 

@@ -120,6 +120,7 @@ def test_bytes_at_random_raise_nothing():
     for codec in ("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mpeg2video", "ffv1", "mjpeg"):
         for header in (b"", b"\1\0\0\0\xff" + bytes(30)):
             read = role_reader(codec, header)
+            assert read is not None
             for size in numbers.integers(0, 40, 100):
                 assert read(numbers.bytes(size)) in PacketRole
 

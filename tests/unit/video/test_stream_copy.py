@@ -106,31 +106,50 @@ def boxes(data, path):
     return found
 
 
-def test_mp4_says_all_times_without_an_edit_list(tmp_path):
-    """Read from the boxes alone: sample durations and composition offsets, as a reader without edit lists sees them."""
+@pytest.fixture(scope="module")
+def uneven_mp4(tmp_path_factory):
+    """Groups of six frames at uneven times, counted in 1/90 s."""
     pictures = [draw_number(number) for number in range(len(VARIABLE_PTS))]
-    path = encode(
-        tmp_path / "variable.mp4", pictures, VARIABLE_PTS, time_base=Fraction(1, 90), rate=Fraction(20),
-        options={"x264-params": "keyint=6:min-keyint=6:scenecut=0:b-adapt=0:bframes=3"},
+    return encode(
+        tmp_path_factory.mktemp("uneven") / "uneven.mp4", pictures, VARIABLE_PTS, time_base=Fraction(1, 90),
+        rate=Fraction(20), options={"x264-params": "keyint=6:min-keyint=6:scenecut=0:b-adapt=0:bframes=3"},
     )  # fmt: skip
-    index = read_packet_index(path)
-    scale = Fraction(1, 90) / index.time_base
-    clip, span, proof = copied(path, int(VARIABLE_PTS[3] * scale), int(VARIABLE_PTS[16] * scale), tmp_path)
+
+
+@pytest.mark.parametrize("last", range(6, 18))
+def test_uneven_times_need_no_edit_list(uneven_mp4, tmp_path, last):
+    """Read from the boxes alone: sample durations and composition offsets, as a reader without edit lists sees them."""
+    index = read_packet_index(uneven_mp4)
+    scale = int(Fraction(1, 90) / index.time_base)
+    clip, span, proof = copied(uneven_mp4, VARIABLE_PTS[3] * scale, (VARIABLE_PTS[last] + 1) * scale, tmp_path)
     assert proof.is_proven
-    check_frames(decode_all(path), clip, span)
-    first = VARIABLE_PTS.index(span.start_pts / scale)
-    wanted = [pts - VARIABLE_PTS[first] for pts in VARIABLE_PTS[first : first + span.num_frames + 1]]
+    check_frames(decode_all(uneven_mp4), clip, span)
+    shown = [(pts * scale - span.start_pts) for pts in VARIABLE_PTS if span.start_pts <= pts * scale < span.end_pts]
     data = clip.read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
     assert boxes(data, "moov/trak/edts") == []
-    (durations,), (offsets,) = (boxes(data, f"moov/trak/mdia/minf/stbl/{name}") for name in ("stts", "ctts"))
-    steps = np.frombuffer(durations[8:], ">i4").reshape(-1, 2)
-    decoded = np.cumsum([0, *np.repeat(steps[:, 1], steps[:, 0])])
-    assert offsets[0] == 1  # signed
-    shifts = np.frombuffer(offsets[8:], ">i4").reshape(-1, 2)
-    shown = decoded[:-1] + np.repeat(shifts[:, 1], shifts[:, 0])
-    assert sorted(shown / int(scale)) == wanted[:-1]
-    assert decoded[-1] / int(scale) == wanted[-1]  # the last frame lasts as long as in the source
+    (durations,), offsets = (boxes(data, f"moov/trak/mdia/minf/stbl/{name}") for name in ("stts", "ctts"))
+    decoded = np.cumsum([0, *runs(durations)])
+    assert all(box[0] == 1 for box in offsets)  # signed
+    composed = decoded[:-1] + (runs(offsets[0]) if offsets else 0)
+    assert sorted(composed) == shown
+    assert decoded[-1] == span.end_pts - span.start_pts  # the last frame lasts as long as in the span
+
+
+@pytest.mark.parametrize("last", range(6, 18))
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_clip_lasts_as_long_as_its_span(uneven_mp4, tmp_path, last, suffix):
+    ticks = int(Fraction(1, 90) / read_packet_index(uneven_mp4).time_base)
+    clip, span, _ = copied(uneven_mp4, 0, (VARIABLE_PTS[last] + 1) * ticks, tmp_path, suffix)
+    with av.open(str(clip)) as container:
+        duration = Fraction(container.duration, av.time_base)
+    assert abs(duration - (span.end_pts - span.start_pts) * span.time_base) <= MILLISECOND
+
+
+def runs(box):
+    """The values of an mp4 box that holds pairs of count and value."""
+    pairs = np.frombuffer(box[8:], ">i4").reshape(-1, 2)
+    return np.repeat(pairs[:, 1], pairs[:, 0])
 
 
 def test_rotation_colours_and_pixel_shape_are_kept(tmp_path):
@@ -179,7 +198,9 @@ def test_edit_list_hides_what_it_hides(tmp_path, made_videos):
         stream = target.add_stream_from_template(source.streams.video[0], opaque=True)
         for packet in source.demux(video=0):
             if packet.size:
-                packet.stream, packet.pts, packet.dts = stream, packet.pts - 5 * 1001, packet.dts - 5 * 1001
+                packet.stream = stream
+                packet.pts = (packet.pts or 0) - 5 * 1001
+                packet.dts = (packet.dts or 0) - 5 * 1001
                 target.mux(packet)
     index, everything = read_packet_index(cut), decode_all(cut)
     assert len(everything) == NUM_FRAMES - 5  # else this test proves nothing
@@ -237,6 +258,16 @@ def test_destination_must_suit_the_format(made_videos, tmp_path):
     path, _ = made_videos["vp8.webm"]
     with pytest.raises(InputError, match=r"a copy of vp8 should end in \.webm or \.mkv"):
         copied(path, 0, 1000, tmp_path, ".mp4")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_packets_that_a_container_refuses_are_an_input_error(made_videos, tmp_path):
+    path, _ = made_videos["closed.mp4"]
+    index = read_packet_index(path)
+    span = copy_span(index, 0, 1001 * 9)
+    index.pts[2] = index.pts[1]  # no time stamps that rise
+    with pytest.raises(InputError, match=r"clip\.mp4: cannot hold these packets of .*closed\.mp4"):
+        copy_clip(path, index, span, tmp_path / "clip.mp4")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -12,16 +12,13 @@ class PacketRole(IntEnum):
     FRAME = 0
     """A frame that may refer to earlier ones."""
     ACCESS = 1
-    """A frame that refers to none, and nor does any later frame refer to what came before it.
-
-    Later here is later both in decoding and when shown: see LEADING.
-    """
+    """A frame that refers to no other. No frame refers to what came before it, except LEADING ones."""
     SPLICE = 2
     """As ACCESS, where the stream says that what came before does not go on here."""
     LEADING = 3
-    """A frame that no frame refers to which is shown after the access point before it.
+    """If shown before the access point that it comes after, it may refer further back, and can be left out.
 
-    If it is itself shown before that access point it may refer further back, and can be left out.
+    No frame refers to it that is shown after that access point.
     """
     HIDDEN = 4
     """What later frames refer to, but is not shown itself."""
