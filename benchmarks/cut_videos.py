@@ -41,7 +41,7 @@ ENCODINGS = (
     Encoding("mjpeg", ".mkv", "yuvj420p", {"b": "3M"}),
     Encoding("libx264", ".mkv", "yuv420p10le", {"preset": "veryfast", "crf": "28"}),
     Encoding("libx264", ".ts", "yuv422p", {"preset": "ultrafast", "crf": "30"}),
-    Encoding("libsvtav1", ".mkv", options={"preset": "12", "crf": "40"}),
+    Encoding("libsvtav1", ".mkv", options={"preset": "8", "crf": "40", "svtav1-params": "lp=1"}),
 )
 RATES = tuple(Fraction(rate) for rate in ("25", "30000/1001", "10", "24", "15", "60", "12", "50"))
 # Free pictures that come with scikit-image, as grounds of every other video.
@@ -96,7 +96,9 @@ def _make(folder: Path, seed: int, index: int, num_shots: int, split: Split) -> 
         shortest_shot_s=3.4 if is_slow else 1.6,
         longest_shot_s=5.0 if is_slow else 3.5,
         transition_s=(0.5, 2.0) if is_slow else (0.3, 0.9),
-        world=WorldOptions(grounds={ground: 1.0 for ground in GROUNDS} | {"photo": 6.0}) if index % 2 else WorldOptions(),
+        world=WorldOptions(grounds={ground: 1.0 for ground in GROUNDS} | {"photo": 6.0})
+        if index % 2
+        else WorldOptions(),
     )
     stem = f"{split}_{seed}_{index}_{num_shots}"
     path, note = folder / f"{stem}{encoding.ending}", folder / f"{stem}.json"

@@ -15,7 +15,7 @@ LUMA = (18, 32)
 CHROMA = (9, 16)
 # Points at which a plane is read for each cell of the tiny picture, across and down: enough to even out noise and fine
 # texture, and the cost no longer grows with the size of the frame.
-_LUMA_POINTS, _CHROMA_POINTS = 2, 2
+_LUMA_POINTS, _CHROMA_POINTS = 2, 1
 
 Plane = UInt8[np.ndarray, "h w"]
 Tiny = tuple[Plane, Plane, Plane]
@@ -54,9 +54,10 @@ def tiny_picture(frame: av.VideoFrame) -> Tiny:
 def _shrunk(plane: av.video.plane.VideoPlane, bits: int, size: tuple[int, int], points: int) -> Plane:
     sample = np.dtype(np.uint8 if bits == 8 else "<u2")
     rows = np.frombuffer(plane, sample).reshape(plane.height, plane.line_size // sample.itemsize)
-    # Linear interpolation to `points` times the size reads 2 x 2 samples each, whose means the second step takes.
-    read = cv2.resize(rows[:, : plane.width], (size[1] * points, size[0] * points), interpolation=cv2.INTER_LINEAR)
-    small = cv2.resize(read, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+    # Linear interpolation reads 2 x 2 samples for each point; the means of points are the cells.
+    small = cv2.resize(rows[:, : plane.width], (size[1] * points, size[0] * points), interpolation=cv2.INTER_LINEAR)
+    if points > 1:
+        small = cv2.resize(small, (size[1], size[0]), interpolation=cv2.INTER_AREA)
     return small if bits == 8 else (small >> (bits - 8)).astype(np.uint8)
 
 
