@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Float, Int64
 
 from videoldm.curation.cuts.config import DissolveConfig, DissolveRate
 from videoldm.curation.cuts.found import Found, fitted_line, frame_times, score_of
@@ -19,7 +19,7 @@ from videoldm.curation.cuts.mixtures import (
     shares_of_last,
     textures,
 )
-from videoldm.curation.cuts.signals import Column, SignalTable
+from videoldm.curation.cuts.signals import SignalTable
 
 # Where inside a window mixtures are looked for.
 _INSIDE = (0.25, 0.5, 0.75)
@@ -27,7 +27,6 @@ _INSIDE = (0.25, 0.5, 0.75)
 _LEAST_STRENGTH = 0.25
 # Between these shares of the new shot a line is fitted, which tells where the dissolve begins and ends.
 _FITTED = (0.15, 0.85)
-_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ class DissolveFinder:
         sums = np.add.reduceat(self._signals.pictures[first:end], starts, axis=0, dtype=np.float32)
         return first + (starts + ends - 1) // 2, as_vectors(sums / (ends - starts)[:, None])
 
-    def _merits(self, sampled: _Sampled, length: int) -> tuple[Int64[np.ndarray, " k"], Column]:
+    def _merits(self, sampled: _Sampled, length: int) -> tuple[Int64[np.ndarray, " k"], Float[np.ndarray, " k"]]:
         """Where windows of `length` steps look like dissolves, and how much."""
         vectors, config = sampled.vectors, self._config
         change = distance(vectors[:-length], vectors[length:])
@@ -116,19 +115,16 @@ class DissolveFinder:
 
     def _refined(self, window: _Window, first: int, end: int) -> _Window:
         """The window from the last frame before the mixtures to the first after them."""
-        for _ in range(_ROUNDS):
-            shares = shares_of_last(as_vectors(self._signals.pictures[window.first : window.last + 1]))
-            fitted = np.flatnonzero((shares > _FITTED[0]) & (shares < _FITTED[1]))
-            if len(fitted) < 2:
-                break
-            slope, offset = fitted_line(self._times[window.first + fitted], shares[fitted])
-            if slope <= 0:
-                break
-            exact = self._between(-offset / slope, (1 - offset) / slope, window, first, end)
-            if exact.last - exact.first < 2 or exact == window:
-                break
-            window = exact
-        return window
+        shares = shares_of_last(as_vectors(self._signals.pictures[window.first : window.last + 1]))
+        fitted = np.flatnonzero((shares > _FITTED[0]) & (shares < _FITTED[1]))
+        if len(fitted) < 2:
+            return window
+        slope, offset = fitted_line(self._times[window.first + fitted], shares[fitted])
+        if slope <= 0:
+            return window
+        # Once: done again from the new ends it drifts away where shots move.
+        exact = self._between(-offset / slope, (1 - offset) / slope, window, first, end)
+        return exact if exact.last - exact.first >= 2 else window
 
     def _between(self, start_s: float, end_s: float, window: _Window, first: int, end: int) -> _Window:
         """The last frame up to `start_s` and the first from `end_s`, at most half a window away from `window`."""

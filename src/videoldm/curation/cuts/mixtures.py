@@ -66,8 +66,8 @@ def textures(vectors: Vectors) -> Vectors:
 
 
 def lost_energy(
-    energies: Float[np.ndarray, "k *rest"], shares: Float[np.ndarray, " k"], apart: Float[np.ndarray, "*rest"]
-) -> Float[np.ndarray, "*rest"]:
+    energies: Float[np.ndarray, "k ..."], shares: Float[np.ndarray, " k"], apart: np.ndarray | np.float32
+) -> np.ndarray:
     """How much of the energy that mixtures lose is lost: 1 for a dissolve, 0 for motion.
 
     `energies` are those of some frames, the first and the last of which are mixed with `shares`; `apart` is E(A - B).

@@ -163,7 +163,7 @@ def _signals(before: _Chunk, chunk: _Chunk, time_base: Fraction) -> SignalTable:
     )
 
 
-def _change(values: Float32[np.ndarray, "t ..."]) -> Column:
+def _change(values: Float32[np.ndarray, "k ..."]) -> Column:
     return np.abs(np.diff(values, axis=0)).reshape(len(values) - 1, -1).mean(axis=1)
 
 
