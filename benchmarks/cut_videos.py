@@ -41,12 +41,12 @@ ENCODINGS = (
     Encoding("mjpeg", ".mkv", "yuvj420p", {"b": "3M"}),
     Encoding("libx264", ".mkv", "yuv420p10le", {"preset": "veryfast", "crf": "28"}),
     Encoding("libx264", ".ts", "yuv422p", {"preset": "ultrafast", "crf": "30"}),
-    Encoding("libsvtav1", ".mkv", options={"preset": "12", "crf": "40"}),
+    Encoding("libsvtav1", ".mkv", options={"preset": "8", "crf": "40", "svtav1-params": "lp=1"}),
 )
 RATES = tuple(Fraction(rate) for rate in ("25", "30000/1001", "10", "24", "15", "60", "12", "50"))
 # Free pictures that come with scikit-image, as grounds of every other video.
 PICTURES: dict[Split, tuple[str, ...]] = {
-    "train": ("astronaut.png", "chelsea.png", "coffee.png", "ihc.png"),
+    "train": ("astronaut.png", "chelsea.png", "coffee.png", "ihc.png", "brick.png", "grass.png", "retina.jpg"),
     "test": ("motorcycle_left.png", "rocket.jpg", "hubble_deep_field.jpg", "gravel.png"),
 }
 # Noise in levels, shaking in pixels of a frame 256 wide.

@@ -93,4 +93,5 @@ class CutConfig(Config):
     veils: VeilConfig = VeilConfig()
     dissolves: DissolveConfig = DissolveConfig()
     same_shot: Positive = 7.0
-    """Below this difference, measured as for dissolves, what comes before and after a flash is one shot."""
+    """What comes before and after a flash is one shot if change * sqrt(histogram change), measured as for dissolves, is
+    below this."""

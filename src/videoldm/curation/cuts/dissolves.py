@@ -5,26 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Float, Int64
 
 from videoldm.curation.cuts.config import DissolveConfig, DissolveRate
-from videoldm.curation.cuts.found import Found, frame_times, score_of
+from videoldm.curation.cuts.found import Found, fitted_line, frame_times, score_of
 from videoldm.curation.cuts.mixtures import (
-    Mixture,
     Vectors,
     as_vectors,
+    dissolve_strength,
     distance,
     lost_energy,
     luma_histograms,
+    shares_of_last,
     textures,
 )
-from videoldm.curation.cuts.signals import Column, SignalTable
+from videoldm.curation.cuts.signals import SignalTable
 
 # Where inside a window mixtures are looked for.
 _INSIDE = (0.25, 0.5, 0.75)
+# Windows are judged closely from this part of the wanted strength on, before their ends are exact.
+_LEAST_STRENGTH = 0.25
 # Between these shares of the new shot a line is fitted, which tells where the dissolve begins and ends.
 _FITTED = (0.15, 0.85)
-_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,14 @@ class _Window:
     first: int
     last: int
     merit: float = 0.0
+
+
+class _Sampled:
+    """Pictures at a lower rate, as all that windows are judged by."""
+
+    def __init__(self, vectors: Vectors) -> None:
+        self.vectors, self.counts, self.textures = vectors, luma_histograms(vectors), textures(vectors)
+        self.energies = (self.textures**2).sum(axis=1)
 
 
 class DissolveFinder:
@@ -62,15 +72,15 @@ class DissolveFinder:
     def _propose(self, first: int, end: int, rate: DissolveRate) -> list[_Window]:
         """Windows of the rate's lengths that look like mixtures, moved along in its steps."""
         frames, vectors = self._sampled(first, end, float(rate.rate))
-        counts = luma_histograms(vectors)
+        sampled = _Sampled(vectors)
         windows: list[_Window] = []
         for length_s in rate.lengths_s:
             length = max(round(length_s * rate.rate), 2)
             if length >= len(frames):
                 break
-            merit = self._merit(vectors, counts, length)
-            ends = [(int(at), int(frames[at]), int(frames[at + length])) for at in np.flatnonzero(merit > 0)]
-            windows += [_Window(low, high, float(merit[at])) for at, low, high in ends if high - low >= 3]
+            starts, merits = self._merits(sampled, length)
+            ends = zip(frames[starts].tolist(), frames[starts + length].tolist(), merits.tolist(), strict=True)
+            windows += [_Window(low, high, merit) for low, high, merit in ends if high - low >= 3]
         return windows
 
     def _sampled(self, first: int, end: int, rate: float) -> tuple[Int64[np.ndarray, " k"], Vectors]:
@@ -82,41 +92,39 @@ class DissolveFinder:
         sums = np.add.reduceat(self._signals.pictures[first:end], starts, axis=0, dtype=np.float32)
         return first + (starts + ends - 1) // 2, as_vectors(sums / (ends - starts)[:, None])
 
-    def _merit(self, vectors: Vectors, counts: Float32[np.ndarray, "k bins"], length: int) -> Column:
-        """For each window of `length` steps how much it looks like a dissolve; 0 where its ends hardly differ."""
-        num_windows = len(vectors) - length
-        before, after = vectors[:num_windows], vectors[length:]
-        change = distance(before, after)
-        histogram = np.abs(counts[length:] - counts[:-length]).sum(axis=1) / 2
-        texture = textures(vectors)
-        energies = (texture**2).sum(axis=1)
-        apart = ((texture[length:] - texture[:-length]) ** 2).sum(axis=1)
-        steps = np.stack([energies[step:][:num_windows] for step in range(length + 1)])
-        lost = lost_energy(steps, np.linspace(0, 1, length + 1), apart).clip(0, 1)
-        residual = np.zeros_like(change)
+    def _merits(self, sampled: _Sampled, length: int) -> tuple[Int64[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+        """Where windows of `length` steps look like dissolves, and how much."""
+        vectors, config = sampled.vectors, self._config
+        change = distance(vectors[:-length], vectors[length:])
+        histogram = np.abs(sampled.counts[length:] - sampled.counts[:-length]).sum(axis=1) / 2
+        at = np.flatnonzero((change >= config.change) & (histogram >= config.histogram))
+        apart = ((sampled.textures[at + length] - sampled.textures[at]) ** 2).sum(axis=1)
+        energies = sampled.energies[at + np.arange(length + 1)[:, None]]
+        lost = lost_energy(energies, np.arange(length + 1) / length, apart).clip(0, 1)
+        is_near = histogram[at] * lost**2 >= _LEAST_STRENGTH * config.histogram
+        at, lost = at[is_near], lost[is_near]
+        before, after = vectors[at], vectors[at + length]
+        residual = np.zeros_like(change[at])
         for share in _INSIDE:
             low, part = divmod(share * length, 1)
-            near = vectors[int(low) :][:num_windows]
-            frame = near + part * (vectors[int(low) + 1 :][:num_windows] - near) if part else near
+            near = vectors[at + int(low)]
+            frame = near + part * (vectors[at + int(low) + 1] - near) if part else near
             residual += distance(frame, before + share * (after - before)) / len(_INSIDE)
-        merit = (change - self._config.residual_cost * residual) * np.sqrt(histogram) * lost
-        return np.where(change >= self._config.change, np.maximum(merit, 0), 0)
+        merit = (change[at] - config.residual_cost * residual) * np.sqrt(histogram[at]) * lost
+        return at[merit > 0], merit[merit > 0]
 
     def _refined(self, window: _Window, first: int, end: int) -> _Window:
         """The window from the last frame before the mixtures to the first after them."""
-        for _ in range(_ROUNDS):
-            mixture = Mixture.of(self._signals, slice(window.first, window.last + 1), window.first, window.last)
-            fitted = np.flatnonzero((mixture.shares > _FITTED[0]) & (mixture.shares < _FITTED[1]))
-            if len(fitted) < 2:
-                break
-            slope, offset = np.polyfit(self._times[window.first + fitted], mixture.shares[fitted], 1)
-            if slope <= 0:
-                break
-            exact = self._between(-offset / slope, (1 - offset) / slope, window, first, end)
-            if exact.last - exact.first < 2 or exact == window:
-                break
-            window = exact
-        return window
+        shares = shares_of_last(as_vectors(self._signals.pictures[window.first : window.last + 1]))
+        fitted = np.flatnonzero((shares > _FITTED[0]) & (shares < _FITTED[1]))
+        if len(fitted) < 2:
+            return window
+        slope, offset = fitted_line(self._times[window.first + fitted], shares[fitted])
+        if slope <= 0:
+            return window
+        # Once: done again from the new ends it drifts away where shots move.
+        exact = self._between(-offset / slope, (1 - offset) / slope, window, first, end)
+        return exact if exact.last - exact.first >= 2 else window
 
     def _between(self, start_s: float, end_s: float, window: _Window, first: int, end: int) -> _Window:
         """The last frame up to `start_s` and the first from `end_s`, at most half a window away from `window`."""
@@ -129,5 +137,4 @@ class DissolveFinder:
         if window.last - window.first < 2:
             return 0.0
         frames = slice(window.first, window.last + 1)
-        mixture = Mixture.of(self._signals, frames, window.first, window.last)
-        return mixture.strength(self._times[frames], self._config)
+        return dissolve_strength(self._signals.pictures[frames], self._times[frames], self._config)

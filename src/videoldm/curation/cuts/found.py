@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float, Float64
 
 from videoldm.curation.cuts.signals import SignalTable
 from videoldm.curation.cuts.transition import TransitionKind
@@ -44,3 +44,10 @@ def taken(found: Sequence[Found], num_frames: int) -> Bool[np.ndarray, " t"]:
 def score_of(strength: float) -> float:
     """A score from 0 to 1 for a strength of which 1 is just enough, which becomes 0.5."""
     return float(strength / (1 + strength))
+
+
+def fitted_line(x: Float[np.ndarray, " k"], y: Float[np.ndarray, " k"]) -> tuple[float, float]:
+    """Slope and offset of the line y = slope * x + offset with the least squares of what is left."""
+    centred = x - x.mean()
+    slope = float(centred @ y) / max(float(centred @ centred), 1e-12)
+    return slope, float(y.mean() - slope * x.mean())

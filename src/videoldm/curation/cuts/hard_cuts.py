@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from jaxtyping import Bool
 
@@ -11,6 +13,7 @@ from videoldm.curation.cuts.signals import Column, SignalTable
 
 # Blue and red difference span fewer levels than luma does.
 _CHROMA_WEIGHT = 4.0
+Changes = TypeVar("Changes", Column, float)
 # However long frames last, so many on each side are compared with.
 _LEAST_AROUND = 2
 
@@ -30,8 +33,8 @@ def find_cuts(signals: SignalTable, is_taken: Bool[np.ndarray, " t"], config: Ha
         usual_change = max(_mean(change[side], is_taken[side]) for side in (before, after))
         usual_histogram = max(_mean(histogram[side], is_taken[side]) for side in (before, after))
         strength = _strength(
-            np.maximum(change[frame] - config.change_around * usual_change, 0),
-            np.maximum(histogram[frame] - config.histogram_around * usual_histogram, 0),
+            max(float(change[frame]) - config.change_around * usual_change, 0.0),
+            max(float(histogram[frame]) - config.histogram_around * usual_histogram, 0.0),
             config,
         )
         if strength >= 1:
@@ -39,7 +42,7 @@ def find_cuts(signals: SignalTable, is_taken: Bool[np.ndarray, " t"], config: Ha
     return found
 
 
-def _strength(change, histogram, config: HardCutConfig):
+def _strength(change: Changes, histogram: Changes, config: HardCutConfig) -> Changes:
     return (change / config.change) * (histogram / config.histogram) ** 2
 
 

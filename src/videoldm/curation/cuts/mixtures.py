@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from videoldm.curation.cuts.config import DissolveConfig
-from videoldm.curation.cuts.signals import NUM_LUMA, PICTURE, PICTURE_CHROMA, Column, SignalTable, histograms
+from videoldm.curation.cuts.signals import NUM_LUMA, PICTURE, PICTURE_CHROMA, Column, histograms
 
 NUM_BINS = 16
 # How much more a level of colour difference counts than one of luma; the kept pictures hold few of them.
@@ -67,8 +66,8 @@ def textures(vectors: Vectors) -> Vectors:
 
 
 def lost_energy(
-    energies: Float[np.ndarray, "k *rest"], shares: Float[np.ndarray, " k"], apart: Float[np.ndarray, "*rest"]
-) -> Float[np.ndarray, "*rest"]:
+    energies: Float[np.ndarray, "k ..."], shares: Float[np.ndarray, " k"], apart: np.ndarray | np.float32
+) -> np.ndarray:
     """How much of the energy that mixtures lose is lost: 1 for a dissolve, 0 for motion.
 
     `energies` are those of some frames, the first and the last of which are mixed with `shares`; `apart` is E(A - B).
@@ -80,47 +79,33 @@ def lost_energy(
     return (missing * wanted).sum(axis=0) / ((wanted**2).sum() * np.maximum(apart, 1e-6))
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Mixture:
-    """Frames as `before + share * (after - before)`: the share of each that comes nearest.
+def shares_of_last(vectors: Vectors) -> Column:
+    """For each row the share of the last in the mixture of the first and the last that comes nearest to it."""
+    direction = vectors[-1] - vectors[0]
+    return (vectors - vectors[0]) @ direction / max(float(direction @ direction), 1e-6)
 
-    `change` is the distance of the two, `histogram` from 0 to 1 how much of the picture lies at other levels.
+
+def difference(pictures: UInt8[np.ndarray, "2 n"]) -> tuple[float, float]:
+    """How far two pictures are apart (root mean square of levels), and their histograms (0 to 1)."""
+    vectors = as_vectors(pictures)
+    counts = luma_histograms(vectors)
+    return float(distance(vectors[:1], vectors[1:])[0]), float(np.abs(counts[1] - counts[0]).sum()) / 2
+
+
+def dissolve_strength(
+    pictures: UInt8[np.ndarray, "t n"], times: Float[np.ndarray, " t"], config: DissolveConfig
+) -> float:
+    """How surely the pictures between the first and the last, shown at `times`, dissolve one into the other.
+
+    1 is just enough.
     """
-
-    shares: Column
-    textures: Vectors
-    change: float
-    histogram: float
-
-    @classmethod
-    def of(cls, signals: SignalTable, frames: slice, before: int, after: int) -> Mixture:
-        """Of `frames` from those numbered `before` and `after`."""
-        ends = as_vectors(signals.pictures[[before, after]])
-        counts = luma_histograms(ends)
-        direction = ends[1] - ends[0]
-        vectors = as_vectors(signals.pictures[frames])
-        away = vectors - ends[0]
-        shares = away @ direction / max(float(direction @ direction), 1e-6)
-        return cls(
-            shares=shares,
-            textures=textures(vectors),
-            change=float(np.sqrt((direction**2).mean())),
-            histogram=float(np.abs(counts[1] - counts[0]).sum()) / 2,
-        )
-
-    def strength(self, seconds: Float[np.ndarray, " t"], config: DissolveConfig) -> float:
-        """How surely the frames, the first and last of which are `before` and `after`, are a dissolve; 1 is enough."""
-        if self.change < config.change:
-            return 0.0
-        steady = (seconds - seconds[0]) / (seconds[-1] - seconds[0])
-        unevenness = float(np.abs(self.shares - steady)[1:-1].mean())
-        evenness = max(1 - config.unevenness_cost * unevenness, 0.0)
-        energies = (self.textures**2).sum(axis=1)
-        apart = ((self.textures[-1] - self.textures[0]) ** 2).sum()
-        lost = min(max(float(lost_energy(energies, steady, apart)), 0.0), 1.0)
-        return self.histogram / config.histogram * evenness * lost**2
-
-
-def different(change: float, histogram: float) -> float:
-    """How different two pictures are, in a way that motion alone does not make large."""
-    return change * float(np.sqrt(histogram))
+    change, histogram = difference(pictures[[0, -1]])
+    if change < config.change:
+        return 0.0
+    vectors = as_vectors(pictures)
+    steady = (times - times[0]) / (times[-1] - times[0])
+    unevenness = float(np.abs(shares_of_last(vectors) - steady)[1:-1].mean())
+    texture = textures(vectors)
+    lost = float(lost_energy((texture**2).sum(axis=1), steady, ((texture[-1] - texture[0]) ** 2).sum()))
+    evenness = max(1 - config.unevenness_cost * unevenness, 0.0)
+    return histogram / config.histogram * evenness * min(max(lost, 0.0), 1.0) ** 2

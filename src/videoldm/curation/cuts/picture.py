@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+from typing import cast
 
 import av
 import cv2
 import numpy as np
+from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange
 from jaxtyping import UInt8
 
@@ -15,10 +17,11 @@ LUMA = (18, 32)
 CHROMA = (9, 16)
 # Points at which a plane is read for each cell of the tiny picture, across and down: enough to even out noise and fine
 # texture, and the cost no longer grows with the size of the frame.
-_LUMA_POINTS, _CHROMA_POINTS = 2, 2
+_LUMA_POINTS, _CHROMA_POINTS = 2, 1
 
 Plane = UInt8[np.ndarray, "h w"]
-Tiny = tuple[Plane, Plane, Plane]
+Tiny = tuple[UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "y x"], UInt8[np.ndarray, "y x"]]
+Levels = UInt8[np.ndarray, " 256"]
 
 # Pixel formats whose planes hold luma, blue and red difference, and the bits of their samples.
 _PLANAR_BITS = {
@@ -51,13 +54,15 @@ def tiny_picture(frame: av.VideoFrame) -> Tiny:
     )
 
 
-def _shrunk(plane: av.video.plane.VideoPlane, bits: int, size: tuple[int, int], points: int) -> Plane:
+def _shrunk(plane: VideoPlane, bits: int, size: tuple[int, int], points: int) -> Plane:
     sample = np.dtype(np.uint8 if bits == 8 else "<u2")
-    rows = np.frombuffer(plane, sample).reshape(plane.height, plane.line_size // sample.itemsize)
-    # Linear interpolation to `points` times the size reads 2 x 2 samples each, whose means the second step takes.
-    read = cv2.resize(rows[:, : plane.width], (size[1] * points, size[0] * points), interpolation=cv2.INTER_LINEAR)
-    small = cv2.resize(read, (size[1], size[0]), interpolation=cv2.INTER_AREA)
-    return small if bits == 8 else (small >> (bits - 8)).astype(np.uint8)
+    # A plane has the buffer protocol, which its declaration leaves out.
+    rows = np.frombuffer(cast("bytes", plane), sample).reshape(plane.height, plane.line_size // sample.itemsize)
+    # Linear interpolation reads 2 x 2 samples for each point; the means of points are the cells.
+    small = cv2.resize(rows[:, : plane.width], (size[1] * points, size[0] * points), interpolation=cv2.INTER_LINEAR)
+    if points > 1:
+        small = cv2.resize(small, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+    return small if bits == 8 else np.right_shift(small, bits - 8).astype(np.uint8)
 
 
 def _is_full_range(frame: av.VideoFrame) -> bool:
@@ -65,11 +70,11 @@ def _is_full_range(frame: av.VideoFrame) -> bool:
 
 
 @functools.cache
-def _to_full_range(is_full_range: bool) -> tuple[UInt8[np.ndarray, 256], UInt8[np.ndarray, 256]]:
+def _to_full_range(is_full_range: bool) -> tuple[Levels, Levels]:
     """What luma and chroma levels become: limited range is 16..235 for luma and 16..240 for chroma."""
     levels = np.arange(256)
     if is_full_range:
         return levels.astype(np.uint8), levels.astype(np.uint8)
     luma = (levels - 16) * (255 / 219)
     chroma = (levels - 128) * (255 / 224) + 128
-    return tuple(values.round().clip(0, 255).astype(np.uint8) for values in (luma, chroma))
+    return luma.round().clip(0, 255).astype(np.uint8), chroma.round().clip(0, 255).astype(np.uint8)

@@ -15,7 +15,8 @@ from videoldm.core.errors import InputError
 from videoldm.curation.cuts.config import CutConfig
 from videoldm.curation.cuts.picture import CHROMA, LUMA, tiny_picture
 
-CHUNK_FRAMES = 256
+# Few enough that what is computed of them fits into a processor's cache.
+CHUNK_FRAMES = 64
 PICTURE = (9, 16)
 """Rows and columns of the luma that is kept of every frame."""
 NUM_LUMA = PICTURE[0] * PICTURE[1]
@@ -94,8 +95,8 @@ class CutSignals:
     def add(self, frame: av.VideoFrame) -> bool:
         """Whether `frame` may be the first of a new shot, by a rule that lets more through than detection does."""
         assert frame.pts is not None
-        assert frame.time_base is not None
-        self._time_base = frame.time_base
+        # Only once, as each look at it makes a new Fraction.
+        self._time_base = self._time_base or frame.time_base
         row = self._num_waiting
         luma, blue, red = tiny_picture(frame)
         before = self._chunk.luma[row - 1] if row else self._last.luma[0] if self._last else luma
@@ -162,7 +163,7 @@ def _signals(before: _Chunk, chunk: _Chunk, time_base: Fraction) -> SignalTable:
     )
 
 
-def _change(values: Float32[np.ndarray, "t ..."]) -> Column:
+def _change(values: Float32[np.ndarray, "k ..."]) -> Column:
     return np.abs(np.diff(values, axis=0)).reshape(len(values) - 1, -1).mean(axis=1)
 
 

@@ -11,7 +11,7 @@ from videoldm.curation.cuts.config import CutConfig
 from videoldm.curation.cuts.dissolves import DissolveFinder
 from videoldm.curation.cuts.found import Found, taken
 from videoldm.curation.cuts.hard_cuts import find_cuts
-from videoldm.curation.cuts.mixtures import Mixture, different
+from videoldm.curation.cuts.mixtures import difference
 from videoldm.curation.cuts.signals import SignalTable
 from videoldm.curation.cuts.transition import Transition
 from videoldm.curation.cuts.veils import VeilFinder
@@ -68,5 +68,5 @@ def _is_inside_shot(flash: Transition, signals: SignalTable, config: CutConfig) 
     first, end = (int(at) for at in np.searchsorted(signals.pts, (flash.start_pts, flash.end_pts)))
     if first == 0 or end == len(signals):
         return False
-    sides = Mixture.of(signals, slice(first, first), first - 1, end)
-    return different(sides.change, sides.histogram) < config.same_shot
+    change, histogram = difference(signals.pictures[[first - 1, end]])
+    return change * histogram**0.5 < config.same_shot

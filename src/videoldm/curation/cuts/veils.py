@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from videoldm.curation.cuts.config import VeilConfig
-from videoldm.curation.cuts.found import Found, frame_times, runs, score_of, taken
+from videoldm.curation.cuts.found import Found, fitted_line, frame_times, runs, score_of, taken
 from videoldm.curation.cuts.signals import Column, SignalTable
 
 # A ramp is followed in steps of at least this time, so that noise does not end a slow one ...
@@ -38,17 +38,14 @@ class VeilFinder:
     def _extremes(self) -> list[tuple[int, int, Cells]]:
         """Runs of frames that are black or white, and in which cells."""
         config = self._config
-        whole, part = (int(share * (self._luma.shape[1] - 1)) for share in (config.whole, config.share))
-        blacks = np.partition(self._luma, (part, whole), axis=1)
-        whites = 255 - np.partition(255 - self._luma, (part, whole), axis=1)
         found: list[tuple[int, int, Cells]] = []
-        for level, ordered, sign in ((config.black, blacks, 1), (config.white, whites, -1)):
-            is_whole, is_part = (sign * (ordered[:, at].astype(np.float32) - level) <= 0 for at in (whole, part))
-            for first, end in runs(is_part):
+        for cells in (self._luma <= config.black, self._luma >= config.white):
+            share = cells.mean(axis=1)
+            is_extreme = share >= config.share
+            for first, end in runs(is_extreme):
                 if self._seconds(first, end) > config.longest_part_s:
-                    is_part[first:end] = is_whole[first:end]
-            cells = sign * (self._luma.astype(np.float32) - level) <= 0
-            found += [(first, end, cells[first]) for first, end in runs(is_part)]
+                    is_extreme[first:end] = share[first:end] >= config.whole
+            found += [(first, end, cells[first]) for first, end in runs(is_extreme)]
         return sorted(found, key=lambda one: one[0])
 
     def _veil(self, first: int, end: int, cells: Cells, bounds: tuple[int, int]) -> list[Found]:
@@ -85,7 +82,7 @@ class VeilFinder:
         fitted = np.flatnonzero((away[: reached + 1] > low) & (away[: reached + 1] < high))
         last = reached
         if len(fitted) >= 2:
-            slope, offset = np.polyfit(away[fitted], seconds[fitted], 1)
+            slope, offset = fitted_line(away[fitted], seconds[fitted])
             last = int(np.searchsorted(seconds, slope * height + offset - 1e-6))
         return min(max(last, before + 1), reached) - 1, height
 
@@ -103,16 +100,20 @@ class VeilFinder:
 
     def _peaks(self, values: Column) -> list[int]:
         """Frames that stand out from those shortly before and after by `config.peak`."""
-        reach = self._config.longest_flash_s
+        reach, height = self._config.longest_flash_s, self._config.peak
         firsts = np.searchsorted(self._times, self._times - reach - 1e-6)
         ends = np.searchsorted(self._times, self._times + reach + 1e-6, side="right")
-        inner = np.flatnonzero((values[1:-1] >= values[:-2]) & (values[1:-1] > values[2:])) + 1
+        travelled = np.cumsum(np.abs(np.diff(values, prepend=values[:1])))
+        # Quick tests first, which no peak fails.
+        is_peak = (travelled - travelled[firsts] >= height) & (travelled[ends - 1] - travelled >= height)
+        is_peak[1:] &= values[1:] >= values[:-1]
+        is_peak[:-1] &= values[:-1] > values[1:]
         return [
             int(at)
-            for at in inner
+            for at in np.flatnonzero(is_peak)
             if values[at] == values[firsts[at] : ends[at]].max()
-            and values[at] - values[firsts[at] : at].min() >= self._config.peak
-            and values[at] - values[at + 1 : ends[at]].min() >= self._config.peak
+            and values[at] - values[firsts[at] : at + 1].min() >= height
+            and values[at] - values[at : ends[at]].min() >= height
         ]
 
     def _peak_veil(self, peak: int, sign: int, is_taken: Bool[np.ndarray, " t"]) -> list[Found]:
