@@ -23,6 +23,8 @@ from curated import files
 from fault_videos import write
 from tiny_annotator_models import CLIP_WIDTH, write_clip
 
+from videoldm.curation.annotators.aesthetic_head import AestheticHead, Fit, save_head
+
 NUM_VIDEOS, SHOT_FRAMES = 6, 40
 
 
@@ -36,11 +38,13 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def shots(number: int) -> list[np.ndarray]:
+    """A coarse texture that moves to the left, by night and by day."""
     draw = np.random.default_rng(number)
     frames = []
-    for brightest in (120, 255):
-        texture = np.kron(draw.integers(0, brightest, (12, 45, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8))
-        frames += [np.ascontiguousarray(texture[:, i * number :][:, :128]) for i in range(SHOT_FRAMES)]
+    for colour in ((15, 25, 70), (200, 160, 110)):
+        coarse = draw.integers(-15, 40, (6, 22, 1)) + np.array(colour)
+        texture = np.kron(coarse.clip(0, 255).astype(np.uint8), np.ones((16, 16, 1), np.uint8))
+        frames += [np.ascontiguousarray(texture[:, i * number // 2 :][:, :128]) for i in range(SHOT_FRAMES)]
     return frames
 
 
@@ -153,18 +157,21 @@ def test_models_and_server_annotate(cli: CommandLine, raw: Path, tmp_path: Path)
         cli.succeeds(*run, "--captioner", f"openai:{server.url}#tiny-1")
         num_asked = len(server.asked)
         assert num_asked == 3 * 2 * NUM_VIDEOS
-        assert json.loads(cli.succeeds("curate", "status", "dataset", "--json"))["missing"] == {
-            **dict.fromkeys(("embeddings", "image_caption", "video_caption", "summary", "text_similarity"), {}),
-            "aesthetics": {"no aesthetic head is given, `videoldm curate fit-aesthetic` fits one": 2 * NUM_VIDEOS},
-        }
+        missing = json.loads(cli.succeeds("curate", "status", "dataset", "--json"))["missing"]
+        why = {"no aesthetic head is given, `videoldm curate fit-aesthetic` fits one": 2 * NUM_VIDEOS}
+        assert missing.pop("aesthetics") == why
+        assert [name for name, reasons in missing.items() if reasons] == []
         cli.succeeds("curate", "export", "dataset", "-o", "index", "--format", "parquet-index")
         ids = [row["clip_id"] for row in wide(cli.folder / "index")]
         draw = random.Random(0)
         (tmp_path / "ratings.csv").write_text(
             "clip_id,rating\n" + "".join(f"{clip_id},{draw.random()}\n" for clip_id in ids)
         )
-        assert "held-out correlation" in cli.succeeds("curate", "fit-aesthetic", "dataset", "ratings.csv")
-        cli.succeeds(*run, "--captioner", f"openai:{server.url}#tiny-1")
+        message = cli.refuses("curate", "fit-aesthetic", "dataset", "ratings.csv")
+        assert message == "ratings: 12 rated clips have embeddings, it should be at least 20"
+        head = AestheticHead(np.linspace(-1, 1, CLIP_WIDTH, dtype=np.float32), 5.0)
+        save_head(Fit(head, num_ratings=20, penalty=1.0, pearson=0.5, spearman=0.5), Path("head.safetensors"))
+        cli.succeeds(*run, "--captioner", f"openai:{server.url}#tiny-1", "--aesthetic-head", "head.safetensors")
         assert len(server.asked) == num_asked
     assert json.loads(cli.succeeds("curate", "status", "dataset", "--json"))["missing"]["aesthetics"] == {}
     cli.succeeds("curate", "select", "dataset", "--drop-lowest", "aesthetics=25%", "text_similarity=50%")
