@@ -1,4 +1,4 @@
-"""The model annotations of two kinds of run: one with permissive models that run here, one as in the paper; torch-free."""
+"""The model annotations of a run with permissive models, and of one with those of the paper; torch-free."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def read_ratings(path: Path) -> dict[str, float]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             if lacking := {CLIP, RATING}.difference(reader.fieldnames or ()):
-                raise InputError(f"{path}: has no column {sorted(lacking)[0]}, its first line should name it")
+                raise InputError(f"{path}: has no column {min(lacking)}, its first line should name it")
             for line in reader:
                 given.setdefault(line[CLIP], []).append(_number(line[RATING], f"{path}: line {reader.line_num}"))
     except (UnicodeDecodeError, csv.Error) as error:
