@@ -35,7 +35,7 @@ def model_folder(name: str) -> Path:
     if not _HUB_NAME.fullmatch(name):
         raise InputError(f"{name}: does not exist, it should be the folder of a model or a name on the hub")
     try:
-        found = Path(snapshot_download(name, local_files_only=True))
+        found = Path(snapshot_download(name, allow_patterns=list(FILES), local_files_only=True))
     except LocalEntryNotFoundError:
         raise MissingModelError(_how_to_get(name)) from None
     if not any(found.glob("model*.safetensors")):
