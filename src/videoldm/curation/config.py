@@ -8,6 +8,7 @@ from videoldm.core.config import Config
 from videoldm.core.numbers import NonNegative, Positive
 from videoldm.curation.annotators.config import AnnotationConfig
 from videoldm.curation.annotators.profiles import default_annotations
+from videoldm.curation.comparisons.config import AnyComparison, NearDuplicatesConfig, RepeatedCaptionsConfig
 from videoldm.curation.cuts.config import CutConfig
 from videoldm.curation.executors.config import Limits
 
@@ -51,6 +52,8 @@ class CurationConfig(Config):
     """Of decoding one source."""
     annotations: tuple[AnnotationConfig, ...] = default_annotations()
     """In this order; each after those that it needs."""
+    comparisons: tuple[AnyComparison, ...] = (NearDuplicatesConfig(), RepeatedCaptionsConfig())
+    """Of all clips, made of annotations that are made; others are left out."""
     annotate_limits: Limits = Limits(memory_gib=16.0)
     """Of one annotation of some clips."""
 
@@ -64,3 +67,9 @@ class CurationConfig(Config):
                 raise ValueError(f"annotations: {one.name} {what}")
             before.append(one.name)
         return self
+
+    @property
+    def possible_comparisons(self) -> list[AnyComparison]:
+        """Those of which something that they compare is made."""
+        made = {one.name for one in self.annotations}
+        return [one for one in self.comparisons if made.intersection(one.needs)]

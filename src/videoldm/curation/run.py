@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 from videoldm.core.errors import InputError
 from videoldm.core.progress import progress
 from videoldm.curation.annotators.config import AnnotationConfig
+from videoldm.curation.comparisons.compare import compare, digest
+from videoldm.curation.comparisons.config import AnyComparison
 from videoldm.curation.config import CurationConfig
 from videoldm.curation.executors.executor import Executor, Stopped
 from videoldm.curation.inputs import Input
@@ -51,6 +53,8 @@ class Run:
         self.make_clips(batches, digests)
         for config in self._config.annotations:
             self.annotate(config, batches)
+        for comparison in self._config.possible_comparisons:
+            self.compare(comparison, batches)
 
     def read(self, inputs: Sequence[Input]) -> list[Batch]:
         """All batches, new inputs among them, with files that have changed looked at again."""
@@ -110,6 +114,20 @@ class Run:
                 rows = missing_rows(task, result.reason) if isinstance(result, Stopped) else result
                 _merge(self._annotations[config.name].folder / task.clips.name, rows, clip_ids(task.clips))
                 advance(len(task.clip_ids))
+
+    def compare(self, config: AnyComparison, batches: Sequence[Batch]) -> None:
+        """Make one comparison of all clips anew if what it compares has changed."""
+        parts = [self._tables["clips"].part(batch.number) for batch in batches]
+        clips = [clip_ids(part) for part in parts]
+        everyone = [clip_id for batch in clips for clip_id in batch]
+        needed = {name: self._annotations[name].parts for name in config.needs if name in self._annotations}
+        table, inputs = self._annotations[config.name], digest(everyone, needed)
+        if all(is_made_from(table.folder / part.name, inputs) for part in parts):
+            return
+        rows, start = compare(config, everyone, needed), 0
+        for part, batch in zip(parts, clips, strict=True):
+            write_part(table.folder / part.name, rows.slice(start, len(batch)), rows.schema, digest=inputs)
+            start += len(batch)
 
     def _parts(self, batch: Batch) -> Parts:
         return Parts(**{name: self._tables[name].part(batch.number) for name in ("sources", "signals", "sidecars")})

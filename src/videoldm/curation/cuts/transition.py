@@ -12,8 +12,8 @@ TransitionKind = Literal["cut", "fade_out", "fade_in", "dissolve", "flash", "dam
 class Transition:
     """`start_pts` is the first frame that it changes, `end_pts` the first frame after those.
 
-    A cut changes none: both are the first frame of the new shot. Damage is what could not be decoded. `score`, from 0 to
-    1, is how sure the detector is.
+    A cut changes none: both are the first frame of the new shot. Damage is what could not be decoded. `score`, from 0
+    to 1, is how sure the detector is.
     """
 
     kind: TransitionKind
