@@ -1,4 +1,4 @@
-"""Videos with known transitions: generated, shaken, made noisy, thinned to a variable rate, and encoded in many ways."""
+"""Videos with known transitions: generated, shaken, made noisy, thinned to a variable rate, encoded in many ways."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def make_videos(folder: Path, *, seed: int, num_videos: int, num_shots: int, spl
 
 
 def _make(folder: Path, seed: int, index: int, num_shots: int, split: Split) -> TrueVideo:
-    # Primes that differ in what they divide, so that every setting meets every other.
+    # Lists of different lengths, so that every setting meets every other.
     encoding = ENCODINGS[index % len(ENCODINGS)]
     rate = RATES[(index + index // len(RATES)) % len(RATES)]
     noise, shake = NOISES[index % len(NOISES)], SHAKES[index % len(SHAKES)]
@@ -96,9 +96,7 @@ def _make(folder: Path, seed: int, index: int, num_shots: int, split: Split) -> 
         shortest_shot_s=3.4 if is_slow else 1.6,
         longest_shot_s=5.0 if is_slow else 3.5,
         transition_s=(0.5, 2.0) if is_slow else (0.3, 0.9),
-        world=WorldOptions(grounds={ground: 1.0 for ground in GROUNDS} | {"photo": 6.0})
-        if index % 2
-        else WorldOptions(),
+        world=WorldOptions(grounds=dict.fromkeys(GROUNDS, 1.0) | {"photo": 6.0}) if index % 2 else WorldOptions(),
     )
     stem = f"{split}_{seed}_{index}_{num_shots}"
     path, note = folder / f"{stem}{encoding.ending}", folder / f"{stem}.json"
@@ -153,13 +151,14 @@ def _kept_frames(random: np.random.Generator, num_frames: int, is_variable: bool
 def _disturbed(video: LongVideo, random: np.random.Generator, noise: float, shake: float) -> Iterator[np.ndarray]:
     """The frames, moved like a camera held by hand and with a sensor's noise."""
     place, speed = np.zeros(2), np.zeros(2)
-    for frame in video.frames():
+    for drawn in video.frames():
+        frame = drawn
         if shake:
             # Now and then a jolt, as of a step or a bump.
             jolt = random.normal(0, shake * 4, 2) if random.random() < 0.02 else 0
             speed = 0.8 * speed + random.normal(0, shake * 0.5, 2)
             place = 0.9 * place + speed + jolt
-            down, right = (int(round(value)) for value in place.clip(-16, 16))
+            down, right = place.clip(-16, 16).round().astype(int)
             padded = np.pad(frame, ((16, 16), (16, 16), (0, 0)), mode="edge")
             frame = padded[16 + down :, 16 + right :][: frame.shape[0], : frame.shape[1]]
         if noise:

@@ -14,6 +14,7 @@ these and flashes between different shots; a flash inside a shot is none. Sweeps
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -91,6 +92,7 @@ def main() -> None:
     parser.add_argument("--cost", nargs="+", metavar="FILE")
     options = parser.parse_args()
     cv2.setNumThreads(1)
+    av.logging.set_level(av.logging.PANIC)
     if options.cost:
         print_costs(options.cost)
         return
@@ -142,7 +144,7 @@ def our_findings(path: Path) -> tuple[Findings, np.ndarray]:
         elif one.kind != "flash":
             gradual.append((first, end))
     spans = [(numbers[span.start_pts], numbers[span.end_pts]) for span in safe_spans(found, table, end_pts, config)]
-    changes = [(one[1], other[0]) for one, other in zip(spans, spans[1:], strict=False)]
+    changes = [(one[1], other[0]) for one, other in itertools.pairwise(spans)]
     return Findings(cuts, gradual, changes, has_kinds=True), table.pts * float(table.time_base)
 
 

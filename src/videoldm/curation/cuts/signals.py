@@ -188,9 +188,10 @@ def histograms(levels: UInt8[np.ndarray, "t ..."], num_bins: int) -> Float32[np.
 
 def _means(values: Float32[np.ndarray, "t h w"], size: tuple[int, int]) -> Float32[np.ndarray, "t n"]:
     """Each picture as the flat means of `size` blocks."""
-    rows, columns = size
-    t, h, w = values.shape
-    return values.reshape(t, rows, h // rows, columns, w // columns).mean(axis=(2, 4)).reshape(t, -1)
+    height, width = values.shape[1] // size[0], values.shape[2] // size[1]
+    # A sum of strided views is several times as fast as a mean over two of five axes.
+    cells = sum(values[:, row::height, column::width] for row in range(height) for column in range(width))
+    return np.asarray(cells).reshape(len(values), -1) / (height * width)
 
 
 def _joined(parts: list[SignalTable]) -> SignalTable:

@@ -12,7 +12,7 @@ from videoldm.curation.cuts.signals import Column, SignalTable
 # A ramp is followed in steps of at least this time, so that noise does not end a slow one ...
 _STEP_S = 0.04
 # ... for as long as a step keeps this share of the ramp's mean slope, and is at least so many levels.
-_SLOPE_SHARE, _LEAST_STEP = 0.2, 0.6
+_SLOPE_SHARE, _SLOPE_SHARE_AFTER_REPEAT, _LEAST_STEP = 0.2, 0.7, 0.6
 # Between these shares of a ramp's height a line is fitted, which tells where the ramp began.
 _FITTED = (0.15, 0.85)
 Cells = Bool[np.ndarray, " n"]
@@ -153,9 +153,9 @@ def _followed(seconds: Float64[np.ndarray, " t"], away: Float64[np.ndarray, " t"
     while True:
         here = steps[at]
         slope = away[here] / seconds[here] if at else 0.0
-        # One step that does not rise may be a repeated frame.
-        for ahead in steps[at + 1 : at + 3]:
-            if away[ahead] - away[here] >= max(_LEAST_STEP, _SLOPE_SHARE * slope * (seconds[ahead] - seconds[here])):
+        # One step that does not rise may be a repeated frame, if the next makes up for it.
+        for ahead, share in zip(steps[at + 1 : at + 3], (_SLOPE_SHARE, _SLOPE_SHARE_AFTER_REPEAT), strict=False):
+            if away[ahead] - away[here] >= max(_LEAST_STEP, share * slope * (seconds[ahead] - seconds[here])):
                 at = steps.index(ahead, at)
                 break
         else:

@@ -141,6 +141,14 @@ def test_flashes_divide_spans_only_between_shots(peak):
     assert [span.num_frames for span in spans] == [30, 30]
 
 
+def test_a_cut_right_after_a_flash_is_found():
+    strengths = [0] * 30 + [0.5, 1, 0.5] + [0] * 20
+    darker = [0.6 * picture for picture in shot(2, 18)]
+    transitions, spans = found_in(veiled(shot(1, 35) + darker, strengths, 255))
+    assert as_frames(transitions) == [("flash", 30, 33), ("cut", 35, 35)]
+    assert [span.num_frames for span in spans] == [35, 18]
+
+
 def test_a_white_that_lasts_is_a_fade():
     ramp = np.linspace(0, 1, 12)[1:-1]
     strengths = np.concatenate([np.zeros(30), ramp, ramp[::-1], np.zeros(30)])
