@@ -12,6 +12,7 @@ import sys
 import tarfile
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -54,7 +55,7 @@ def config_file(folder: Path, **changes: object) -> Path:
     return path
 
 
-def wide(folder: Path) -> list[dict[str, object]]:
+def wide(folder: Path) -> list[dict[str, Any]]:
     return pq.ParquetFile(folder / "clips.parquet").read().to_pylist()
 
 
@@ -169,7 +170,7 @@ def test_models_and_server_annotate(cli: CommandLine, raw: Path, tmp_path: Path)
         )
         message = cli.refuses("curate", "fit-aesthetic", "dataset", "ratings.csv")
         assert message == "ratings: 12 rated clips have embeddings, it should be at least 20"
-        head = AestheticHead(np.linspace(-1, 1, CLIP_WIDTH, dtype=np.float32), 5.0)
+        head = AestheticHead(weights=np.linspace(-1, 1, CLIP_WIDTH, dtype=np.float32), bias=5.0)
         save_head(Fit(head, num_ratings=20, penalty=1.0, pearson=0.5, spearman=0.5), Path("head.safetensors"))
         cli.succeeds(*run, "--captioner", f"openai:{server.url}#tiny-1", "--aesthetic-head", "head.safetensors")
         assert len(server.asked) == num_asked

@@ -81,9 +81,8 @@ def _repeated_captions(config: RepeatedCaptionsConfig, clip_ids: Sequence[str], 
         values = {f"is_{name}": flags[name][place] for name in config.needs}
         given = [value for value in values.values() if value is not None]
         why = {} if given else {"missing": "the clip has no caption"}
-        rows.append(
-            {"clip_id": clip_id, "may_come_later": False, "is_any": any(given) if given else None} | values | why
-        )
+        known = {"clip_id": clip_id, "may_come_later": False, "is_any": any(given) if given else None}
+        rows.append(known | values | why)
     return pa.Table.from_pylist(rows, schema=schema)
 
 
