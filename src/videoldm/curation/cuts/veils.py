@@ -70,9 +70,13 @@ class VeilFinder:
 
     def _ramp(self, frames: range, cells: Cells) -> tuple[int, float]:
         """How many frames after the first of `frames` are on their way, and how many levels away it leads."""
+        reach = self._times[frames[0]] + frames.step * self._config.longest_ramp_s
+        furthest = int(np.searchsorted(self._times, reach, side="right" if frames.step > 0 else "left"))
+        frames = range(
+            frames[0], min(frames.stop, furthest) if frames.step > 0 else max(frames.stop, furthest - 1), frames.step
+        )
         seconds = np.abs(self._times[frames] - self._times[frames[0]])
-        num_near = int(np.searchsorted(seconds, self._config.longest_ramp_s, side="right"))
-        seconds, values = seconds[:num_near], self._luma[frames[:num_near]][:, cells].mean(axis=1)
+        values = self._luma[frames][:, cells].mean(axis=1)
         away = np.abs(values - values[0])
         before, reached = _followed(seconds, away)
         height = float(away[reached])
