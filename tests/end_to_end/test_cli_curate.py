@@ -171,7 +171,7 @@ def test_models_and_server_annotate(cli: CommandLine, raw: Path, tmp_path: Path)
         message = cli.refuses("curate", "fit-aesthetic", "dataset", "ratings.csv")
         assert message == "ratings: 12 rated clips have embeddings, it should be at least 20"
         head = AestheticHead(weights=np.linspace(-1, 1, CLIP_WIDTH, dtype=np.float32), bias=5.0)
-        save_head(Fit(head, num_ratings=20, penalty=1.0, pearson=0.5, spearman=0.5), Path("head.safetensors"))
+        save_head(Fit(head=head, num_ratings=20, penalty=1.0, pearson=0.5, spearman=0.5), Path("head.safetensors"))
         cli.succeeds(*run, "--captioner", f"openai:{server.url}#tiny-1", "--aesthetic-head", "head.safetensors")
         assert len(server.asked) == num_asked
     assert json.loads(cli.succeeds("curate", "status", "dataset", "--json"))["missing"]["aesthetics"] == {}
