@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from videoldm.cli.options import Verb
+from videoldm.curation.selection.options import split_selection
 from videoldm.video.probe import probe
 
 ROOT = Path(__file__).parents[2]
@@ -36,8 +37,23 @@ def test_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_commands_of_the_readme_are_understood() -> None:
     lines = re.findall(r"^videoldm (\w+) ([^#\n]*)", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
-    assert {verb for verb, _ in lines} == {"generate", "train", "info", "bench", "convert"}
+    assert {verb for verb, _ in lines} == {"generate", "curate", "train", "info", "bench", "convert"}
     for name, words in lines:
-        verb = importlib.import_module(f"videoldm.cli.{name}").VERB
-        assert isinstance(verb, Verb)
-        verb.read(shlex.split(words))
+        _check_understood(name, shlex.split(words))
+
+
+def test_commands_about_curation_are_understood() -> None:
+    lines = re.findall(r"^videoldm curate ([^#\n]*)", (ROOT / "docs/curation.md").read_text(), flags=re.MULTILINE)
+    assert {line.split()[0] for line in lines} == {"run", "status", "stats", "select", "export"}
+    for line in lines:
+        _check_understood("curate", shlex.split(line))
+
+
+def _check_understood(name: str, words: list[str]) -> None:
+    if name == "curate":
+        name, words = f"curation.{words[0].replace('-', '_')}", words[1:]
+    if name == "curation.select":
+        _, words = split_selection(words)
+    verb = importlib.import_module(f"videoldm.cli.{name}").VERB
+    assert isinstance(verb, Verb)
+    verb.read(words)

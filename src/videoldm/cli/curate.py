@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Sequence
 
 from videoldm.cli.options import closest
@@ -38,11 +39,18 @@ def curate(words: Sequence[str]) -> None:
         case ["--help" | "-h" | "help", *_]:
             print(HELP, end="")
         case [verb, *rest] if verb in SUMMARIES:
+            _check_extra()
             importlib.import_module(f"videoldm.cli.curation.{verb.replace('-', '_')}").VERB(rest)
         case _:
             close = closest(words[0], list(SUMMARIES))
             hint = f"did you mean {' or '.join(close)}?" if close else f"the verbs are {', '.join(SUMMARIES)}"
             raise InputError(f"curate: {words[0]!r} is no verb, {hint}")
+
+
+def _check_extra() -> None:
+    lacking = [name for name in ("pyarrow", "duckdb") if importlib.util.find_spec(name) is None]
+    if lacking:
+        raise InputError(f'curation needs {" and ".join(lacking)}: pip install "videoldm[curate]"')
 
 
 VERB = curate
