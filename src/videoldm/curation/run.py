@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from videoldm.core.errors import InputError
-from videoldm.core.progress import progress
+from videoldm.core.progress import Advance, notice, progress
 from videoldm.curation.annotators.config import AnnotationConfig
 from videoldm.curation.comparisons.compare import compare, digest
 from videoldm.curation.comparisons.config import AnyComparison
@@ -30,6 +32,7 @@ from videoldm.curation.store.parts import is_made_from, read_part, write_part
 
 CLIPS_PER_TASK = 64
 """Of one annotation, between two looks at the disk."""
+WORTH_TELLING_S = 2.0
 
 
 class Run:
@@ -63,7 +66,7 @@ class Run:
         entries = [entry for batch in known for entry in batch.entries if not entry.is_as_it_was()]
         entries += [entry for batch in fresh for entry in batch.entries]
         seen: dict[str, Entry] = {}
-        with progress("Reading files", len(entries)) as advance:
+        with _stage("Reading files", len(entries)) as advance:
             for place, result in self._executor.run(look_at, entries, self._config.decode_limits):
                 entry = entries[place]
                 stopped = {"source_id": None, "reason": result.reason} if isinstance(result, Stopped) else {}
@@ -79,7 +82,7 @@ class Run:
         """Decode each source once; what was decoded before is not decoded again."""
         unfinished = [batch for batch in batches if not is_made_from(self._parts(batch).sources, digests[batch.number])]
         tasks = [task for batch in unfinished for task in self._scan_tasks(batch, owner)]
-        with progress("Decoding", len(tasks)) as advance:
+        with _stage("Decoding", len(tasks)) as advance:
             for place, result in self._executor.run(scan, tasks, self._config.decode_limits):
                 if isinstance(result, Stopped):
                     write_row(tasks[place].folder, {"state": "quarantined", "reason": result.reason})
@@ -99,7 +102,7 @@ class Run:
             for batch in batches
             if not is_made_from(self._tables["clips"].part(batch.number), digests[batch.number])
         ]
-        with progress("Finding cuts", len(tasks)) as advance:
+        with _stage("Finding cuts", len(tasks)) as advance:
             for place, result in self._executor.run(make_clips, tasks, self._config.decode_limits):
                 if isinstance(result, Stopped):
                     raise InputError(f"{tasks[place].signals}: no cuts can be found in it: {result.reason}")
@@ -108,7 +111,7 @@ class Run:
     def annotate(self, config: AnnotationConfig, batches: Sequence[Batch]) -> None:
         """Make one annotation for the clips that lack it, or lack a value that may have come by now."""
         tasks = [task for batch in batches for task in self._annotate_tasks(config, batch)]
-        with progress(config.name, sum(len(task.clip_ids) for task in tasks)) as advance:
+        with _stage(config.name, sum(len(task.clip_ids) for task in tasks)) as advance:
             for place, result in self._executor.run(annotate, tasks, self._config.annotate_limits):
                 task = tasks[place]
                 rows = missing_rows(task, result.reason) if isinstance(result, Stopped) else result
@@ -159,6 +162,17 @@ class Run:
                 clip_ids=tuple(wanted[first : first + CLIPS_PER_TASK]),
                 config=config,
             )
+
+
+@contextmanager
+def _stage(label: str, total: int) -> Generator[Advance]:
+    """A progress bar, and at the end how fast it went if it took a while."""
+    start = time.monotonic()
+    with progress(label, total) as advance:
+        yield advance
+    seconds = time.monotonic() - start
+    if total and seconds >= WORTH_TELLING_S:
+        notice(f"{label}: {total} in {seconds:.0f} s, {total / seconds:.2f} a second")
 
 
 def clip_ids(part: Path) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +14,7 @@ from videoldm.cli.options import OPTIONS, Verb
 from videoldm.core.config import Config, from_yaml, to_yaml
 from videoldm.core.errors import InputError, Interrupted, SomeItemsFailed
 from videoldm.core.input_file import existing_file
+from videoldm.core.progress import silent
 from videoldm.curation import choices
 from videoldm.curation.config import CurationConfig
 from videoldm.curation.store.files import AESTHETIC_HEAD
@@ -106,7 +108,10 @@ def curate(options: CurateRunOptions, config: CurationConfig) -> None:
     dataset = Dataset.create(options.output)
     with dataset.locked():
         try:
-            with executor_named(options.executor, num_workers=options.workers, address=options.address) as executor:
+            with (
+                silent() if options.json_ else nullcontext(),
+                executor_named(options.executor, num_workers=options.workers, address=options.address) as executor,
+            ):
                 Run(dataset, config, executor)(inputs)
         except KeyboardInterrupt:
             raise Interrupted("interrupted; the same command goes on where it stopped") from None
