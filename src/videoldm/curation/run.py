@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -58,6 +59,7 @@ class Run:
             self.annotate(config, batches)
         for comparison in self._config.possible_comparisons:
             self.compare(comparison, batches)
+        shutil.rmtree(self._dataset.work, ignore_errors=True)
 
     def read(self, inputs: Sequence[Input]) -> list[Batch]:
         """All batches, new inputs among them, with files that have changed looked at again."""

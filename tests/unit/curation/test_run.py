@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +15,7 @@ from curated import CONFIG, Inline, curate, files, rows
 from fault_videos import make_corpus, pictures, write
 
 from videoldm.core.errors import InputError
+from videoldm.core.files import atomic_file
 from videoldm.curation.annotators.config import MotionConfig
 from videoldm.curation.config import ClipConfig
 from videoldm.curation.cuts.config import CutConfig
@@ -188,3 +191,17 @@ def test_moved_dataset_still_opens(videos: Path, tmp_path: Path) -> None:
     before = rows(dataset, "clips")
     shutil.move(tmp_path / "dataset", tmp_path / "elsewhere")
     assert rows(Dataset.open(tmp_path / "elsewhere"), "clips") == before
+
+
+def test_what_a_killed_run_left_half_written_is_cleared_away(videos: Path, tmp_path: Path) -> None:
+    dataset = curate(tmp_path / "dataset", videos)
+    before = files(dataset.folder)
+    [clips] = {part.parent for part in dataset.view().clips}
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    with atomic_file(clips / "00000.parquet") as partial:
+        shutil.copy(clips / "00000.parquet", partial)
+        name = partial.name.replace(f"-{os.getpid()}-", f"-{int(ended.stdout)}-")
+    (clips / name).write_bytes(b"half")
+    assert [part.name for part in dataset.view().clips] == ["00000.parquet", "00001.parquet"]
+    curate(dataset.folder, videos)
+    assert files(dataset.folder) == before

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -103,6 +104,7 @@ class Worker:
 def _serve(pipe: Connection) -> None:
     """Work off tasks until the pipe closes; what a task prints goes nowhere."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to end
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     _one_thread()
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
@@ -113,6 +115,13 @@ def _serve(pipe: Connection) -> None:
         except (EOFError, OSError):
             return
         pipe.send(_outcome(function, task))
+
+
+def _end_with(parent: int) -> None:
+    """Leave when the parent was killed, before a new run meets what this process still writes."""
+    while os.getppid() == parent:
+        time.sleep(LOOK_EVERY_S)
+    os._exit(1)
 
 
 def _outcome(function: Callable[[Any], Any], task: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -10,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from videoldm.core.files import read_mapping
+from videoldm.core.files import read_mapping, remove_partials
 from videoldm.core.progress import progress
 from videoldm.curation.executors.config import Limits
 from videoldm.curation.executors.executor import Executor, Stopped
@@ -46,6 +47,7 @@ def export_files(clips: pa.Table, folder: Path, executor: Executor, cutting: Cut
 
     `clips` are those of `rows_to_export`. Returns the rows of those that could not be exported.
     """
+    _clean(folder)
     wanted = clips.to_pylist()
     known = {clip["clip_id"]: _exported(folder, clip["clip_id"]) for clip in wanted}
     rows = {clip_id: row for clip_id, row in known.items() if row is not None and cutting.accepts(row)}
@@ -59,6 +61,7 @@ def export_files(clips: pa.Table, folder: Path, executor: Executor, cutting: Cut
 def export_shards(clips: pa.Table, folder: Path, executor: Executor, cutting: Cutting, *, shard_size: int) -> Rows:
     """Tar files of `shard_size` clips each, as WebDataset reads them, and the index; otherwise as `export_files`."""
     folder.mkdir(parents=True, exist_ok=True)
+    _clean(folder)
     rows: dict[str, dict[str, Any]] = {}
     tasks: list[ShardTask] = []
     for number, group in enumerate(shards_of(clips.to_pylist(), shard_size)):
@@ -76,6 +79,12 @@ def export_shards(clips: pa.Table, folder: Path, executor: Executor, cutting: Cu
 def export_index(clips: pa.Table, folder: Path) -> None:
     """An index alone: which span of which source each clip is, with all annotations."""
     write_part(folder / INDEX_FILE, clips, clips.schema)
+
+
+def _clean(folder: Path) -> None:
+    """Take away what an export that was killed left half-written."""
+    for each, _, _ in os.walk(folder):
+        remove_partials(each)
 
 
 def _carried_out(function: Callable[[Any], Rows], tasks: Sequence[Any], executor: Executor, cutting: Cutting) -> Any:

@@ -47,7 +47,7 @@ def stamp(path: str) -> tuple[int | None, int | None]:
 
 def read_batches(folder: Path) -> list[Batch]:
     """All batches of a dataset, in order."""
-    return [Batch.model_validate_json(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    return [Batch.model_validate_json(path.read_text()) for path in sorted(folder.glob("[0-9]*.json"))]
 
 
 def write_batch(folder: Path, batch: Batch) -> None:

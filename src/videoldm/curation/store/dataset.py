@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +25,7 @@ from filelock import FileLock, Timeout
 
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError
-from videoldm.core.files import read_mapping, write_json
+from videoldm.core.files import read_mapping, remove_partials, write_json
 from videoldm.curation.store.files import AESTHETIC_HEAD
 from videoldm.curation.store.view import DatasetView
 
@@ -45,7 +46,7 @@ class Table:
     @property
     def parts(self) -> list[Path]:
         """All parts that there are."""
-        return sorted(self.folder.glob("*.parquet"))
+        return sorted(self.folder.glob("[0-9]*.parquet"))  # and no partial file, whose name begins with a dot
 
 
 class Dataset:
@@ -81,6 +82,8 @@ class Dataset:
         """Alone in this folder; raises InputError if another run is at work. A killed one leaves no lock."""
         try:
             with FileLock(self.folder / LOCK_FILE, blocking=False):
+                for folder, _, _ in os.walk(self.folder):
+                    remove_partials(folder)  # of a run that was killed
                 yield
         except Timeout:
             raise InputError(f"{self.folder}: another run is writing to this dataset, wait for it to end") from None

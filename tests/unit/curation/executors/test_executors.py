@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,32 @@ def test_leaving_early_stops_what_is_under_way(local: LocalExecutor) -> None:
     assert next(results) == (0, "fine")
     results.close()
     assert dict(local.run(worker_tasks.double, [1], Limits())) == {0: 2}
+
+
+def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
+    code = (
+        "import sys, worker_tasks\n"
+        "from videoldm.curation.executors.config import Limits\n"
+        "from videoldm.curation.executors.local import LocalExecutor\n"
+        "if __name__ == '__main__':\n"
+        "    tasks = [sys.argv[1], 'hang']\n"
+        "    list(LocalExecutor(2).run(worker_tasks.tell_process, tasks, Limits()))\n"
+    )
+    script, told = tmp_path / "script.py", tmp_path / "told"
+    script.write_text(code)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen([sys.executable, str(script), str(told)], env=environment)
+    _wait_until(told.exists)
+    process.kill()
+    process.wait()
+    _wait_until(lambda: not Path(f"/proc/{told.read_text()}").exists())
+
+
+def _wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
