@@ -161,7 +161,7 @@ def made_clip(
 ) -> ClipFrames:
     """A clip of frames with smooth random colours; the same number gives the same clip."""
     random = np.random.default_rng(number)
-    frames = [KeptFrame(pts=12 * i, is_sampled=True, pixels=_picture(random)) for i in range(num_frames)]
+    frames = [KeptFrame(pts=12 * i, is_sampled=True, stored=_picture(random)) for i in range(num_frames)]
     return ClipFrames(
         clip_id=f"clip-{number:03}",
         time_base=Fraction(1, 24),

@@ -11,15 +11,23 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import UInt8
 
+from videoldm.curation.sidecar import decode_frame
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class KeptFrame:
-    """A small frame of the sidecar, RGB 0..255, upright, shown from `pts` on."""
+    """A small frame of the sidecar, shown from `pts` on."""
 
     pts: int
     is_sampled: bool
     """Kept for its time, each half second; False for the sides of what may be a cut."""
-    pixels: UInt8[np.ndarray, "h w 3"]
+    stored: UInt8[np.ndarray, "h w 3"] | bytes
+    """Its pixels, or a JPEG of them: most annotators look at a few frames of a clip only."""
+
+    @property
+    def pixels(self) -> UInt8[np.ndarray, "h w 3"]:
+        """RGB 0..255, upright; decoded each time."""
+        return decode_frame(self.stored) if isinstance(self.stored, bytes) else self.stored
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)

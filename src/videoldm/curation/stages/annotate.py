@@ -16,8 +16,7 @@ from videoldm.core.errors import InputError
 from videoldm.curation.annotators.annotator import Annotator, ClipFrames, KeptFrame, Missing, Values
 from videoldm.curation.annotators.config import AnnotationConfig
 from videoldm.curation.annotators.registry import make
-from videoldm.curation.sidecar import decode_frame
-from videoldm.curation.store.parts import read_part
+from videoldm.curation.store.parts import read_part, read_rows
 from videoldm.dataset.tables import annotation_schema
 
 
@@ -86,7 +85,7 @@ def _clip_frames(
         width=clip["width"],
         height=clip["height"],
         frames=[
-            KeptFrame(row["pts"], row["kind"] == "sampled", decode_frame(row["jpeg"]))
+            KeptFrame(row["pts"], row["kind"] == "sampled", row["jpeg"])
             for row in frames
             if clip["start_pts"] <= row["pts"] < clip["end_pts"]
         ],
@@ -121,7 +120,7 @@ def _row(clip_id: str, values: Values) -> dict[str, Any]:
 
 
 def _rows(path: Path, column: str, wanted: Any) -> list[dict[str, Any]]:
-    return read_part(path).filter(pc.field(column).isin(sorted(wanted))).to_pylist()
+    return read_rows(path, pc.field(column).isin(sorted(wanted))).to_pylist()
 
 
 @dataclass

@@ -18,7 +18,7 @@ from videoldm.curation.cuts.config import CutConfig
 from videoldm.curation.cuts.signals import SignalTable
 from videoldm.curation.cuts.timeline import SafeSpan, find_transitions, safe_spans
 from videoldm.curation.cuts.transition import Transition
-from videoldm.curation.store.parts import read_part, write_part
+from videoldm.curation.store.parts import read_part, read_rows, write_part
 from videoldm.dataset.tables import CLIPS, TRANSITIONS
 
 USABLE = ("whole", "damaged")
@@ -52,14 +52,13 @@ class ClipsTask:
 
 def make_clips(task: ClipsTask) -> int:
     """Write the batch's timeline and clips; returns the number of clips."""
-    signals = read_part(task.signals)
     kept = read_part(task.sidecars, ["source_id", "pts"])
     transitions: list[dict[str, Any]] = []
     clips: list[dict[str, Any]] = []
     for source in read_part(task.sources).to_pylist():
         if source["state"] not in USABLE:
             continue
-        of_source = signals.filter(pc.field("source_id") == source["source_id"]).drop_columns(["source_id"])
+        of_source = read_rows(task.signals, pc.field("source_id") == source["source_id"]).drop_columns(["source_id"])
         time_base = f"{source['time_base_num']}/{source['time_base_den']}"
         table = SignalTable.from_arrow(of_source.replace_schema_metadata({"time_base": time_base}))
         found = _timeline(source, table, task.cuts)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from videoldm.core.files import atomic_file
 from videoldm.curation.stages.scanned import is_scanned, read_frames, read_row, read_signals
 from videoldm.curation.store.batches import Batch, Entry
-from videoldm.curation.store.parts import read_part, write_part
+from videoldm.curation.store.parts import read_part, read_rows, write_part
 from videoldm.dataset.tables import SOURCES
 
 FROM_INPUTS = ("path", "source_id", "size_bytes", "mtime_ns", "metadata")
@@ -81,7 +81,7 @@ def _tables(
             if table is not None:
                 yield table
         elif old.exists():
-            table = read_part(old).filter(pc.field("source_id") == source)
+            table = read_rows(old, pc.field("source_id") == source)
             if len(table):
                 yield table
 

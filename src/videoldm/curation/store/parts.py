@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pyarrow.dataset import dataset
 
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file
@@ -32,6 +34,14 @@ def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         # Opened as one file: read_table would take parts of its path for columns.
         with pq.ParquetFile(path) as file:
             return file.read(columns=None if columns is None else list(columns))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path}: cannot be read, delete it to have it made again: {error}") from None
+
+
+def read_rows(path: Path, condition: pc.Expression) -> pa.Table:
+    """The rows for which a condition holds; groups of rows that cannot hold any are not read."""
+    try:
+        return dataset(path, format="parquet").to_table(filter=condition)
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{path}: cannot be read, delete it to have it made again: {error}") from None
 
