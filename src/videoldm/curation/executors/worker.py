@@ -20,6 +20,8 @@ from videoldm.curation.executors.config import Limits
 from videoldm.curation.executors.executor import Stopped
 
 LOOK_EVERY_S = 0.2
+STARTING_S = 120.0
+"""What a process may take to start, on a busy machine."""
 TASKS_PER_PROCESS = 200
 """Decoders and their libraries leak a little; a fresh process does not."""
 
@@ -32,6 +34,8 @@ class Worker:
         self._pipe: Connection | None = None
         self._limits = Limits()
         self._deadline = 0.0
+        self._is_ready = False
+        """Whether the process has said that it has started; only then a task's time begins."""
         self._num_done = 0
 
     def start(self, function: Callable[[Any], Any], task: Any, limits: Limits) -> None:
@@ -40,6 +44,8 @@ class Worker:
             self._replace()
         assert self._pipe is not None
         self._limits, self._deadline = limits, time.monotonic() + limits.time_s
+        if not self._is_ready:
+            self._deadline += STARTING_S
         self._num_done += 1
         with contextlib.suppress(BrokenPipeError):  # the process has just died, which `poll` sees
             self._pipe.send((function, task))
@@ -49,9 +55,12 @@ class Worker:
         assert self._pipe is not None
         if self._pipe.poll(timeout_s):
             try:
-                return (self._pipe.recv(),)
+                received = self._pipe.recv()
             except (EOFError, OSError):
                 return (self._stop(f"crashed ({self._last_words()})"),)
+            if self._is_ready:
+                return (received,)
+            self._is_ready, self._deadline = True, time.monotonic() + self._limits.time_s
         if time.monotonic() > self._deadline:
             return (self._stop(f"took longer than {self._limits.time_s:g} s"),)
         if _resident_bytes(self._process.pid) > self._limits.memory_bytes:
@@ -87,7 +96,7 @@ class Worker:
         self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
         self._process.start()
         theirs.close()
-        self._num_done = 0
+        self._num_done, self._is_ready = 0, False
 
     def _stop(self, reason: str) -> Stopped:
         self.close()
@@ -109,6 +118,7 @@ def _serve(pipe: Connection) -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
     os.dup2(null, sys.stderr.fileno())
+    pipe.send(None)
     while True:
         try:
             function, task = pipe.recv()

@@ -27,7 +27,7 @@ class Hashes:
             annotations[one.name] = config_hash(decoded, one.identity(), *(annotations[name] for name in one.needs))
         for one in config.possible_comparisons:
             compared = [annotations[name] for name in one.needs if name in annotations]
-            annotations[one.name] = config_hash(divided, one.identity(), *compared)
+            annotations[one.name] = config_hash(decoded, one.identity(), *compared)
         return cls(
             tables={
                 **dict.fromkeys(("sources", "signals", "sidecars"), decoded),

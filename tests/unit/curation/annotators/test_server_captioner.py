@@ -131,7 +131,7 @@ def test_slow_answers_have_a_time_limit(slow: dict[str, float]) -> None:
     with chat_server(lambda number, asked: Reply(completion("x" * 100), **slow)) as server:
         start = time.monotonic()
         missing = one(server.url, timeout_s=0.3, num_retries=0)
-    assert time.monotonic() - start < 1.5
+    assert time.monotonic() - start < 2.9
     assert missing == Missing(f"{server.url}: did not answer within 0.3 s", may_come_later=True)
 
 
@@ -139,16 +139,16 @@ def test_a_server_that_is_away_is_left_alone_for_a_while() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
-    made = reader(url, first_wait_s=0.4, num_retries=1, rest_s=0.8)
+    made = reader(url, first_wait_s=1.5, num_retries=1, rest_s=2.5)
     first = made.answer([ASK])[0]
     assert "cannot be reached" in first.reason
     start = time.monotonic()
     assert made.answer([ASK] * 50) == [first] * 50
-    assert time.monotonic() - start < 0.4
-    time.sleep(0.9)
+    assert time.monotonic() - start < 1.5
+    time.sleep(2.6)
     start = time.monotonic()
     made.answer([ASK])
-    assert time.monotonic() - start >= 0.4
+    assert time.monotonic() - start >= 1.5
 
 
 def test_kinds_of_answers() -> None:
