@@ -11,6 +11,7 @@ from pathlib import Path
 
 from videoldm.core.errors import InputError
 from videoldm.core.input_file import existing_file
+from videoldm.curation.remote import find_urls, is_url
 
 LISTS = (".csv", ".parquet")
 PATH_COLUMN = "path"
@@ -66,7 +67,9 @@ def find_inputs(names: Sequence[str]) -> list[Input]:
 
 def _inputs_of(name: str) -> Iterator[Input]:
     path = Path(name)
-    if path.is_dir():
+    if is_url(name):
+        yield from (Input(url) for url in find_urls(name, ENDINGS))
+    elif path.is_dir():
         yield from (Input(str(file)) for file in _below(path))
     elif path.suffix.lower() in LISTS:
         yield from _listed(existing_file(path, kind="a list of videos"))
@@ -97,7 +100,7 @@ def _listed(path: Path) -> Iterator[Input]:
         name = row.pop(PATH_COLUMN, None)
         if not name:
             raise InputError(f"{path}, row {number}: has no {PATH_COLUMN!r}, a list needs a column of that name")
-        yield Input(str(path.parent / name), row)
+        yield Input(name if is_url(name) else str(path.parent / name), row)
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:

@@ -65,3 +65,16 @@ def test_what_means_nothing_is_refused(folder: Path, name: str, reason: str) -> 
     (folder / "in/.git/e.mp4").unlink()
     with pytest.raises(InputError, match=reason):
         find_inputs([str(folder / name)])
+
+
+def test_urls_name_files_patterns_and_folders(folder: Path) -> None:
+    def names(name: str) -> list[str]:
+        return [one.path.removeprefix(f"file://{folder}/") for one in find_inputs([f"file://{folder}{name}"])]
+
+    assert names("") == ["a.mkv", "b.mp4", "in/c d.webm"]
+    assert names("/*.m*") == ["a.mkv", "b.mp4"]
+    assert names("/b.mp4") == ["b.mp4"]
+    with pytest.raises(InputError, match="no video is there"):
+        find_inputs([f"file://{folder}/*.avi"])
+    with pytest.raises(InputError, match="nowhere://x: cannot be opened"):
+        find_inputs(["nowhere://x"])

@@ -19,6 +19,8 @@ from videoldm.core.files import atomic_file
 from videoldm.curation.annotators.config import MotionConfig
 from videoldm.curation.config import ClipConfig
 from videoldm.curation.cuts.config import CutConfig
+from videoldm.curation.inputs import find_inputs
+from videoldm.curation.run import Run
 from videoldm.curation.store.dataset import Dataset
 
 UNUSUAL = CONFIG.model_copy(update={"clips": ClipConfig(min_s=0.5)})
@@ -205,3 +207,19 @@ def test_what_a_killed_run_left_half_written_is_cleared_away(videos: Path, tmp_p
     assert [part.name for part in dataset.view().clips] == ["00000.parquet", "00001.parquet"]
     curate(dataset.folder, videos)
     assert files(dataset.folder) == before
+
+
+def test_sources_by_url_are_read_from_a_copy(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    plain = rows(curate(tmp_path / "plain", videos), "clips")
+    dataset = Dataset.create(tmp_path / "by url")
+    url = f"file://{videos}"
+    with dataset.locked():
+        Run(dataset, CONFIG, Inline())(find_inputs([url]))
+    clips = rows(dataset, "clips")
+    assert [row["clip_id"] for row in clips] == [row["clip_id"] for row in plain]
+    assert {row["path"] for row in clips} == {f"file://{path}" for path in videos.glob("*.mp4")}
+    write(videos / "3.mp4", pictures(90))
+    with dataset.locked():
+        Run(dataset, CONFIG, Inline())(find_inputs([url]))
+    assert 90 in [row["num_frames"] for row in rows(dataset, "clips")]

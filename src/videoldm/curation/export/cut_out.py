@@ -10,6 +10,7 @@ from typing import Any
 
 from videoldm.core.errors import InputError
 from videoldm.core.files import write_json
+from videoldm.curation.remote import local_path
 from videoldm.curation.store.batches import stamp
 from videoldm.video.clip_proof import prove_clip
 from videoldm.video.copy_span import CopySpan, NothingToCopy, copy_span
@@ -61,7 +62,7 @@ def _index(path: str, clip: Mapping[str, Any]) -> PacketIndex | InputError:
     if stamp(path) != (clip["size_bytes"], clip["mtime_ns"]):
         return InputError(f"{path}: has changed or gone since it was curated: run videoldm curate run again")
     try:
-        return read_packet_index(path, stream=clip["stream"])
+        return read_packet_index(local_path(path), stream=clip["stream"])
     except InputError as error:
         return error
 
@@ -111,7 +112,7 @@ def _is_whole(clip: Mapping[str, Any], span: CopySpan | NothingToCopy) -> bool:
 def _encoded(clip: Mapping[str, Any], target: Path, folder: Path) -> dict[str, Any]:
     time_base = Fraction(clip["time_base_num"], clip["time_base_den"])
     start, end = (Timestamp(clip[name], time_base) for name in ("start_pts", "end_pts"))
-    num_frames = encode_clip(clip["path"], start, end, target, stream=clip["stream"])
+    num_frames = encode_clip(local_path(clip["path"]), start, end, target, stream=clip["stream"])
     return {
         **{name: clip[name] for name in (*SPAN_COLUMNS, "start_pts", "end_pts")},
         "file": target.relative_to(folder).as_posix(),
@@ -123,8 +124,9 @@ def _encoded(clip: Mapping[str, Any], target: Path, folder: Path) -> dict[str, A
 
 
 def _copied(clip: Mapping[str, Any], index: PacketIndex, span: CopySpan, target: Path, folder: Path) -> dict[str, Any]:
-    copy_clip(clip["path"], index, span, target)
-    proof = prove_clip(clip["path"], index, span, target)
+    source = local_path(clip["path"])
+    copy_clip(source, index, span, target)
+    proof = prove_clip(source, index, span, target)
     if not proof.is_proven:
         target.unlink()
         return _row(clip, reason=f"its copy differs from the source: {'; '.join(proof.differences)}")

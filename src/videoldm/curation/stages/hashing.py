@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from videoldm.core.errors import InputError
 from videoldm.core.hashing import file_hash
+from videoldm.curation.remote import local_path
 from videoldm.curation.store.batches import Entry, stamp
 
 
@@ -12,7 +13,7 @@ def look_at(entry: Entry) -> Entry:
     size, mtime = stamp(entry.path)
     now = {"size_bytes": size, "mtime_ns": mtime}
     try:
-        return entry.model_copy(update={**now, "source_id": file_hash(entry.path), "reason": None})
+        return entry.model_copy(update={**now, "source_id": file_hash(local_path(entry.path)), "reason": None})
     except InputError as error:
         reason = str(error).removeprefix(f"{entry.path}: ")
         return entry.model_copy(update={**now, "source_id": None, "reason": reason})

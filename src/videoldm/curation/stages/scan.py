@@ -20,6 +20,7 @@ from videoldm.core.files import atomic_folder, write_json
 from videoldm.curation.config import SidecarConfig
 from videoldm.curation.cuts.config import CutConfig
 from videoldm.curation.cuts.signals import CutSignals
+from videoldm.curation.remote import local_path
 from videoldm.curation.sidecar import encode_frame
 from videoldm.curation.stages.scanned import FRAMES_FILE, SIGNALS_FILE, SOURCE_FILE
 from videoldm.curation.store.batches import Entry
@@ -49,7 +50,7 @@ def scan(task: ScanTask) -> None:
     assert entry.source_id is not None
     try:
         found = _Scan(entry.source_id, task.sidecar, task.cuts)
-        row = found.decode(entry.path)
+        row = found.decode(local_path(entry.path))
     except InputError as error:
         write_row(task.folder, refused(str(error).removeprefix(f"{entry.path}: ")))
         return

@@ -10,6 +10,7 @@ from pydantic import Field
 from videoldm.core.config import Config
 from videoldm.core.files import write_text
 from videoldm.curation.inputs import Input
+from videoldm.curation.remote import is_url, remote_size
 
 
 class Entry(Config):
@@ -37,7 +38,9 @@ class Batch(Config):
 
 
 def stamp(path: str) -> tuple[int | None, int | None]:
-    """Size and time of a file."""
+    """Size and time of a file; of a URL its size alone."""
+    if is_url(path):
+        return remote_size(path), None
     try:
         status = Path(path).stat()
     except OSError:
