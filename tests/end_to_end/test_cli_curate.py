@@ -194,7 +194,8 @@ def test_faulty_inputs_are_listed(cli: CommandLine, raw: Path) -> None:
     config = config_file(cli.folder, annotations=[])
     outcome = cli("curate", "run", raw / "video 1.mp4", "no video.mp4", "-o", "dataset", "--config", config)
     assert outcome.code == 1
-    assert "1 of 2 items failed:\n  no video.mp4: is not a video file, or is broken at its start" in outcome.err
+    path = cli.folder / "no video.mp4"
+    assert f"1 of 2 items failed:\n  {path}: is not a video file, or is broken at its start" in outcome.err
     assert "inputs  2 (1 refused, 1 whole)" in outcome.out
 
 
@@ -242,3 +243,17 @@ def test_killed_run_ends_as_an_undisturbed_one(cli: CommandLine, raw: Path) -> N
 def test_ray_makes_the_same_dataset(cli: CommandLine, raw: Path, dataset: Path) -> None:
     cli.succeeds("curate", "run", raw, "-o", "on ray", "--config", "config.yaml", "--executor", "ray", "--workers", 2)
     assert files(cli.folder / "on ray") == files(dataset)
+
+
+def test_export_keeps_to_its_folder(cli: CommandLine, raw: Path, dataset: Path) -> None:
+    assert "holds something else than an export" in cli.refuses("curate", "export", dataset, "-o", dataset)
+    cli.succeeds("curate", "export", dataset, "-o", "clips", "--format", "parquet-index")
+    assert "holds an export as parquet-index" in cli.refuses("curate", "export", dataset, "-o", "clips")
+    cli.succeeds("curate", "export", dataset, "-o", "shards", "--format", "webdataset", "--shard-size", 2)
+    cli.succeeds("curate", "export", dataset, "-o", "shards", "--format", "webdataset", "--shard-size", 8)
+    assert sorted(path.name for path in (cli.folder / "shards").glob("*.tar")) == ["00000.tar", "00001.tar"]
+
+
+def test_run_without_annotations_leaves_those_of_earlier_ones(cli: CommandLine, raw: Path, dataset: Path) -> None:
+    cli.succeeds("curate", "run", raw, "-o", dataset, "--config", "config.yaml", "--annotations", "none")
+    cli.succeeds("curate", "select", dataset, "--drop-lowest", "motion=25%")

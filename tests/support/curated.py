@@ -9,11 +9,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from videoldm.core.errors import InputError
 from videoldm.curation.annotators.config import MotionConfig
 from videoldm.curation.config import CurationConfig
 from videoldm.curation.executors.config import Limits
-from videoldm.curation.executors.executor import Stopped
+from videoldm.curation.executors.worker import outcome
 from videoldm.curation.inputs import find_inputs
 from videoldm.curation.run import Run
 from videoldm.curation.store.dataset import Dataset
@@ -30,10 +29,7 @@ class Inline:
     def run(self, function: Callable[[Any], Any], tasks: Sequence[Any], limits: Limits) -> Iterator[tuple[int, Any]]:
         for place, task in enumerate(tasks):
             self.done.append((function.__name__, task))
-            try:
-                yield place, function(task)
-            except InputError as error:
-                yield place, Stopped(str(error))
+            yield place, outcome(function, task)
 
     def names(self) -> list[str]:
         """What was done since the last look."""

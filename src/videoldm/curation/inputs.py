@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,12 +55,15 @@ def find_inputs(names: Sequence[str]) -> list[Input]:
     """The files that `names` mean: files, folders (with all below them), patterns, and lists (CSV or Parquet).
 
     A list has a column `path`, relative to the list's own folder; its other columns are metadata. Each file comes once,
-    in the order of first mention, folders and patterns sorted. Raises InputError for a name that means nothing.
+    in the order of first mention, folders and patterns sorted, under its absolute path. Raises InputError for a name
+    that means nothing.
     """
     found: dict[str, Input] = {}
     for name in names:
         for entry in _inputs_of(name):
-            found.setdefault(entry.path, entry)
+            path = entry.path if is_url(entry.path) else os.path.abspath(entry.path)  # noqa: PTH100 - links stay links
+            known = found.get(path, entry).metadata
+            found[path] = Input(path, {**known, **entry.metadata})
     if not found:
         raise InputError(f"{', '.join(names)}: no video in it, endings looked for are {' '.join(sorted(ENDINGS))}")
     return list(found.values())
@@ -96,7 +100,10 @@ def _below(folder: Path) -> list[Path]:
 
 
 def _listed(path: Path) -> Iterator[Input]:
-    for number, row in enumerate(_rows(path), start=1):
+    rows = list(_rows(path))
+    if not rows:
+        raise InputError(f"{path}: lists no video")
+    for number, row in enumerate(rows, start=1):
         name = row.pop(PATH_COLUMN, None)
         if not name:
             raise InputError(f"{path}, row {number}: has no {PATH_COLUMN!r}, a list needs a column of that name")
@@ -110,13 +117,14 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
 
         try:
             rows = pq.read_table(path).to_pylist()
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, OSError) as error:
             raise InputError(f"{path}: cannot be read as Parquet: {error}") from None
         yield from ({key: str(value) for key, value in row.items() if value is not None} for row in rows)
         return
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        for row in csv.DictReader(text.splitlines(), strict=True):
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            text = file.read()
+        for row in csv.DictReader(io.StringIO(text, newline=""), strict=True):
             yield {key: value for key, value in row.items() if key and value}
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read as CSV: {error}") from None

@@ -26,7 +26,7 @@ from videoldm.curation.stages.collect import Parts, collect, is_owner
 from videoldm.curation.stages.hashing import look_at
 from videoldm.curation.stages.scan import ScanTask, scan, write_row
 from videoldm.curation.stages.scanned import is_scanned
-from videoldm.curation.store.batches import Batch, Entry, new_batches, owners, read_batches, write_batch
+from videoldm.curation.store.batches import Batch, Entry, new_batches, owners, read_batches, stamp, write_batch
 from videoldm.curation.store.dataset import Dataset
 from videoldm.curation.store.hashes import Hashes
 from videoldm.curation.store.parts import is_made_from, read_part, write_part
@@ -34,15 +34,19 @@ from videoldm.curation.store.parts import is_made_from, read_part, write_part
 CLIPS_PER_TASK = 64
 """Of one annotation, between two looks at the disk."""
 WORTH_TELLING_S = 2.0
+QUARANTINED = "quarantined"
 
 
 class Run:
     """One run on a dataset that nobody else writes to."""
 
-    def __init__(self, dataset: Dataset, config: CurationConfig, executor: Executor) -> None:
+    def __init__(
+        self, dataset: Dataset, config: CurationConfig, executor: Executor, *, retry_quarantined: bool = False
+    ) -> None:
         self._dataset = dataset
         self._config = config
         self._executor = executor
+        self._retry_quarantined = retry_quarantined
         self._hashes = Hashes.of(config)
         self._tables = {name: dataset.table(name, one) for name, one in self._hashes.tables.items()}
         self._annotations = {name: dataset.annotation(name, one) for name, one in self._hashes.annotations.items()}
@@ -62,34 +66,52 @@ class Run:
         shutil.rmtree(self._dataset.work, ignore_errors=True)
 
     def read(self, inputs: Sequence[Input]) -> list[Batch]:
-        """All batches, new inputs among them, with files that have changed looked at again."""
-        known = read_batches(self._dataset.batches)
+        """All batches, new inputs among them, with files that have changed looked at again.
+
+        What is known and gone stays as it was, unless it is among the inputs: the list may be of other files this time.
+        """
+        named = {one.path: dict(one.metadata) for one in inputs}
+        known = [_with_metadata(batch, named) for batch in read_batches(self._dataset.batches)]
         fresh = new_batches(known, inputs, self._config.batch_size)
         entries = [entry for batch in known for entry in batch.entries if not entry.is_as_it_was()]
+        gone = [entry for entry in entries if entry.path not in named and stamp(entry.path) == (None, None)]
+        if gone:
+            notice(f"{len(gone)} known files are gone, among them {gone[0].path}; their clips cannot be exported")
+        entries = [entry for entry in entries if entry not in gone]
         entries += [entry for batch in fresh for entry in batch.entries]
         seen: dict[str, Entry] = {}
         with _stage("Reading files", len(entries)) as advance:
             for place, result in self._executor.run(look_at, entries, self._config.decode_limits):
                 entry = entries[place]
-                stopped = {"source_id": None, "reason": result.reason} if isinstance(result, Stopped) else {}
-                seen[entry.path] = entry.model_copy(update=stopped) if isinstance(result, Stopped) else result
+                unread = {"source_id": None, "reason": result.reason} if isinstance(result, Stopped) else {}
+                seen[entry.path] = entry.model_copy(update=unread) if isinstance(result, Stopped) else result
                 advance()
+        before = {batch.number: batch for batch in read_batches(self._dataset.batches)}
         for batch in [*known, *fresh]:
-            renewed = Batch(number=batch.number, entries=tuple(seen.get(entry.path, entry) for entry in batch.entries))
-            if renewed != batch or batch in fresh:
+            entries = [seen.get(entry.path, entry) for entry in batch.entries]
+            renewed = Batch(number=batch.number, entries=tuple(entries))
+            if renewed != before.get(batch.number):
                 write_batch(self._dataset.batches, renewed)
         return read_batches(self._dataset.batches)
 
     def decode(self, batches: Sequence[Batch], owner: Mapping[str, str], digests: Mapping[int, str]) -> None:
         """Decode each source once; what was decoded before is not decoded again."""
-        unfinished = [batch for batch in batches if not is_made_from(self._parts(batch).sources, digests[batch.number])]
+        unfinished = [
+            batch
+            for batch in batches
+            if self._is_to_retry(batch) or not self._parts(batch).are_made_from(digests[batch.number])
+        ]
         tasks = [task for batch in unfinished for task in self._scan_tasks(batch, owner)]
         with _stage("Decoding", len(tasks)) as advance:
             for place, result in self._executor.run(scan, tasks, self._config.decode_limits):
                 if isinstance(result, Stopped):
-                    write_row(tasks[place].folder, {"state": "quarantined", "reason": result.reason})
+                    if result.ends_run:
+                        raise InputError(result.reason)
+                    write_row(tasks[place].folder, {"state": QUARANTINED, "reason": result.reason})
                 advance()
         for batch in unfinished:
+            for clips in self._dataset.folder.glob(f"clips/*/{self._parts(batch).sources.name}"):
+                clips.unlink()  # of the sources as they were
             collect(batch, owner, self._scanned, self._parts(batch), digest=digests[batch.number])
 
     def make_clips(self, batches: Sequence[Batch], digests: Mapping[int, str]) -> None:
@@ -112,6 +134,9 @@ class Run:
 
     def annotate(self, config: AnnotationConfig, batches: Sequence[Batch]) -> None:
         """Make one annotation for the clips that lack it, or lack a value that may have come by now."""
+        for batch in batches:
+            clips = clip_ids(self._tables["clips"].part(batch.number))
+            _keep_only(self._annotations[config.name].part(batch.number), clips)
         tasks = [task for batch in batches for task in self._annotate_tasks(config, batch)]
         with _stage(config.name, sum(len(task.clip_ids) for task in tasks)) as advance:
             for place, result in self._executor.run(annotate, tasks, self._config.annotate_limits):
@@ -137,11 +162,19 @@ class Run:
     def _parts(self, batch: Batch) -> Parts:
         return Parts(**{name: self._tables[name].part(batch.number) for name in ("sources", "signals", "sidecars")})
 
+    def _decoded(self, batch: Batch) -> set[str]:
+        """The sources that need not be decoded."""
+        rows = self._parts(batch).decoded()
+        return {source for source, row in rows.items() if not (self._retry_quarantined and row["state"] == QUARANTINED)}
+
+    def _is_to_retry(self, batch: Batch) -> bool:
+        return self._retry_quarantined and len(self._decoded(batch)) < len(self._parts(batch).decoded())
+
     def _scanned(self, source_id: str) -> Path:
         return self._dataset.work / self._hashes.tables["sources"] / source_id
 
     def _scan_tasks(self, batch: Batch, owner: Mapping[str, str]) -> Iterator[ScanTask]:
-        before = self._parts(batch).decoded()
+        before = self._decoded(batch)
         for entry in batch.entries:
             if entry.source_id is None or not is_owner(entry, owner) or entry.source_id in before:
                 continue
@@ -190,13 +223,31 @@ def _settled(part: Path) -> dict[str, str]:
     return dict(zip(rows["clip_id"].to_pylist(), rows["made_from"].to_pylist(), strict=True))
 
 
+def _keep_only(part: Path, order: Sequence[str]) -> None:
+    """Leave out rows of clips that are no longer among these."""
+    if part.exists() and not set(clip_ids(part)).issubset(order):
+        rows = read_part(part)
+        _merge(part, rows.slice(0, 0), order)
+
+
 def _merge(part: Path, rows: pa.Table, order: Sequence[str]) -> None:
     """Add rows to an annotation's part, in place of older ones of the same clips, in the order of the clips."""
     if part.exists():
-        renewed = pc.field("clip_id").isin(rows["clip_id"].to_pylist())
+        renewed = pc.field("clip_id").isin(pa.array(rows["clip_id"].to_pylist(), pa.string()))
         rows = pa.concat_tables([rows, read_part(part).cast(rows.schema).filter(~renewed)])
     place = {clip_id: number for number, clip_id in enumerate(rows["clip_id"].to_pylist())}
     write_part(part, rows.take([place[clip_id] for clip_id in order if clip_id in place]), rows.schema)
+
+
+def _with_metadata(batch: Batch, named: Mapping[str, Mapping[str, str]]) -> Batch:
+    """The batch with what a list of this run's inputs says of its files."""
+    entries = [
+        entry.model_copy(update={"metadata": {**entry.metadata, **named[entry.path]}})
+        if named.get(entry.path)
+        else entry
+        for entry in batch.entries
+    ]
+    return batch.model_copy(update={"entries": tuple(entries)})
 
 
 def _digest(batch: Batch, owner: Mapping[str, str]) -> str:

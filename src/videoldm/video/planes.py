@@ -1,4 +1,4 @@
-"""Small RGB pictures straight from the planes of a decoded frame, much cheaper than converting all of it."""
+"""Small pictures straight from the planes of a decoded frame, much cheaper than converting all of it."""
 
 from __future__ import annotations
 

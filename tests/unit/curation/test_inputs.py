@@ -78,3 +78,24 @@ def test_urls_name_files_patterns_and_folders(folder: Path) -> None:
         find_inputs([f"file://{folder}/*.avi"])
     with pytest.raises(InputError, match="nowhere://x: cannot be opened"):
         find_inputs(["nowhere://x"])
+
+
+def test_list_adds_to_what_a_folder_found_and_keeps_lines_of_text(folder: Path) -> None:
+    (folder / "list.csv").write_text('path,caption\nb.mp4,"first\nsecond \x85 third"\n')
+    found = find_inputs([str(folder), str(folder / "list.csv")])
+    [one] = [one for one in found if one.metadata]
+    assert (one.path, one.metadata["caption"]) == (str(folder / "b.mp4"), "first\nsecond \x85 third")
+
+
+def test_paths_are_absolute(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    assert [one.path for one in find_inputs(["b.mp4", "./in/../b.mp4", "*.mkv"])] == [
+        str(folder / "b.mp4"),
+        str(folder / "a.mkv"),
+    ]
+
+
+def test_empty_list_is_named(folder: Path) -> None:
+    (folder / "list.csv").write_text("path,caption\n")
+    with pytest.raises(InputError, match="lists no video"):
+        find_inputs([str(folder / "list.csv")])

@@ -53,6 +53,7 @@ def run(options: CurateExportOptions) -> None:
     """Read, write and tell what could not be exported."""
     from videoldm.curation.executors.local import LocalExecutor
     from videoldm.curation.export.export import Cutting, export_files, export_index, export_shards
+    from videoldm.curation.export.folder import export_folder
     from videoldm.curation.export.rows import rows_to_export
     from videoldm.curation.store.dataset import Dataset
 
@@ -60,7 +61,7 @@ def run(options: CurateExportOptions) -> None:
     folder = Path(options.output)
     cutting = Cutting(shortest_s=Fraction(str(options.shortest_s)), is_exact=options.exact)
     try:
-        with LocalExecutor(options.workers) as executor:
+        with export_folder(folder, options.format), LocalExecutor(options.workers) as executor:
             match options.format:
                 case "files":
                     failed = export_files(clips, folder, executor, cutting)

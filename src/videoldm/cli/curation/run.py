@@ -61,6 +61,8 @@ class CurateRunOptions(Config):
     """Of the Ray cluster; without it, one is started on this machine."""
     workers: PositiveInt | None = None
     """How many pieces of work at a time; without it, one a core."""
+    retry_quarantined: bool = False
+    """Decode those files again whose decoder crashed, hung or grew too large."""
     print_config: bool = False
     """Print the complete configuration as YAML instead of curating."""
     json_: Annotated[bool, tyro.conf.arg(name="json")] = False
@@ -90,7 +92,7 @@ def configured(options: CurateRunOptions) -> CurationConfig:
         config = CurationConfig() if options.config is None else _read(options.config)
         config = config if options.captioner is None else choices.captioned_by(config, options.captioner)
     if options.annotations is not None:
-        names = [] if options.annotations == "none" else options.annotations.split(",")
+        names = [] if options.annotations == "none" else [name for name in options.annotations.split(",") if name]
         config = choices.only(config, names)
     head = Path(options.aesthetic_head or Path(options.output) / AESTHETIC_HEAD)
     return choices.scored_by(config, head) if options.aesthetic_head is not None or head.is_file() else config
@@ -112,14 +114,15 @@ def curate(options: CurateRunOptions, config: CurationConfig) -> None:
                 silent() if options.json_ else nullcontext(),
                 executor_named(options.executor, num_workers=options.workers, address=options.address) as executor,
             ):
-                Run(dataset, config, executor)(inputs)
+                Run(dataset, config, executor, retry_quarantined=options.retry_quarantined)(inputs)
         except KeyboardInterrupt:
             raise Interrupted("interrupted; the same command goes on where it stopped") from None
     summary = summarise(dataset)
     print(json.dumps(summary.as_json()) if options.json_ else summary.as_text())
     named = {one.path for one in inputs}
-    problems = [(path, reason) for path, _, reason in summary.problems if path in named]
-    if len(problems) == len(named) and not any(state == "damaged" for _, state, _ in summary.problems):
+    failed = [one for one in summary.problems if one[0] in named]
+    problems = [(path, reason) for path, _, reason in failed]
+    if len(problems) == len(named) and not any(state == "damaged" for _, state, _ in failed):
         raise InputError("no input is a usable video:\n" + "\n".join(f"  {path}: {why}" for path, why in problems))
     if problems:
         raise SomeItemsFailed(problems, num_items=len(named))

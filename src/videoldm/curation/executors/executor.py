@@ -12,11 +12,17 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+class CannotGoOn(Exception):  # noqa: N818 - it is about the run, not the piece of work
+    """What a piece of work raises when it fails for a reason that all others have too, such as a full disk."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stopped:
     """A piece of work without a result: its process crashed, hung, grew too large, or raised an error."""
 
     reason: str
+    ends_run: bool = False
+    """Whether there is no use in going on."""
 
 
 class Executor(Protocol):

@@ -53,10 +53,12 @@ class RayExecutor:
         try:
             # Without an address on this machine, and with nothing that talks to the outside.
             local: dict[str, Any] = {"include_dashboard": False, "num_cpus": num_workers} if address is None else {}
-            ray.init(address=address, log_to_driver=False, configure_logging=False, **local)
+            ray.init(address=address or "local", log_to_driver=False, configure_logging=False, **local)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise InputError(f"--address is {address!r}, no Ray cluster can be reached there: {error}") from None
-        self._num_workers = num_workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        # No more than can run at once: tasks would wait for actors that wait for a free core.
+        num_free = max(1, int(ray.available_resources().get("CPU", 1)))
+        self._num_workers = min(num_workers or num_free, num_free)
         self._idle: list[Any] = []
 
     def run(self, function: Callable[[T], R], tasks: Sequence[T], limits: Limits) -> Iterator[tuple[int, R | Stopped]]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from videoldm.core.errors import InputError
 from videoldm.curation.executors.config import Limits
-from videoldm.curation.executors.executor import Stopped
+from videoldm.curation.executors.executor import CannotGoOn, Stopped
 
 LOOK_EVERY_S = 0.2
 STARTING_S = 120.0
@@ -124,7 +124,7 @@ def _serve(pipe: Connection) -> None:
             function, task = pipe.recv()
         except (EOFError, OSError):
             return
-        pipe.send(_outcome(function, task))
+        pipe.send(outcome(function, task))
 
 
 def _end_with(parent: int) -> None:
@@ -134,11 +134,14 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _outcome(function: Callable[[Any], Any], task: Any) -> Any:
+def outcome(function: Callable[[Any], Any], task: Any) -> Any:
+    """The function's value, or Stopped where it raises."""
     try:
         return function(task)
     except InputError as error:
         return Stopped(str(error))
+    except CannotGoOn as error:
+        return Stopped(str(error), ends_run=True)
     except MemoryError:
         return Stopped("ran out of memory")
     except Exception as error:  # noqa: BLE001 - whatever a broken file makes libraries raise stops this file only

@@ -36,7 +36,7 @@ class CutOutTask:
 
 
 def cut_out(task: CutOutTask) -> list[dict[str, Any]]:
-    """Write each clip and, beside it, its row as JSON; what is there already is left as it is. Returns the rows."""
+    """Write each clip and, beside it, its row as JSON; returns the rows."""
     path = task.clips[0]["path"]
     index: PacketIndex | InputError | None = None
     rows: list[dict[str, Any]] = []
@@ -124,11 +124,13 @@ def _encoded(clip: Mapping[str, Any], target: Path, folder: Path) -> dict[str, A
 
 
 def _copied(clip: Mapping[str, Any], index: PacketIndex, span: CopySpan, target: Path, folder: Path) -> dict[str, Any]:
-    source = local_path(clip["path"])
-    copy_clip(source, index, span, target)
-    proof = prove_clip(source, index, span, target)
-    if not proof.is_proven:
-        target.unlink()
+    source, unproven = local_path(clip["path"]), target.with_name(f".{target.name}")
+    copy_clip(source, index, span, unproven)
+    proof = prove_clip(source, index, span, unproven)
+    if proof.is_proven:
+        unproven.replace(target)
+    else:
+        unproven.unlink()
         return _row(clip, reason=f"its copy differs from the source: {'; '.join(proof.differences)}")
     return {
         **{name: clip[name] for name in SPAN_COLUMNS},

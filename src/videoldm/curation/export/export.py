@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -11,12 +10,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from videoldm.core.files import read_mapping, remove_partials
+from videoldm.core.files import read_mapping
 from videoldm.core.progress import progress
 from videoldm.curation.executors.config import Limits
 from videoldm.curation.executors.executor import Executor, Stopped
 from videoldm.curation.export.cut_out import CutOutTask, by_source, cut_out, row_file
-from videoldm.curation.export.shards import ShardTask, read_rows, shards_of, write_shard
+from videoldm.curation.export.shards import ShardTask, read_rows, remove_others, shards_of, write_shard
 from videoldm.curation.export.tables import EXPORTED
 from videoldm.curation.store.parts import write_part
 
@@ -47,7 +46,6 @@ def export_files(clips: pa.Table, folder: Path, executor: Executor, cutting: Cut
 
     `clips` are those of `rows_to_export`. Returns the rows of those that could not be exported.
     """
-    _clean(folder)
     wanted = clips.to_pylist()
     known = {clip["clip_id"]: _exported(folder, clip["clip_id"]) for clip in wanted}
     rows = {clip_id: row for clip_id, row in known.items() if row is not None and cutting.accepts(row)}
@@ -60,17 +58,17 @@ def export_files(clips: pa.Table, folder: Path, executor: Executor, cutting: Cut
 
 def export_shards(clips: pa.Table, folder: Path, executor: Executor, cutting: Cutting, *, shard_size: int) -> Rows:
     """Tar files of `shard_size` clips each, as WebDataset reads them, and the index; otherwise as `export_files`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _clean(folder)
     rows: dict[str, dict[str, Any]] = {}
     tasks: list[ShardTask] = []
-    for number, group in enumerate(shards_of(clips.to_pylist(), shard_size)):
+    groups = shards_of(clips.to_pylist(), shard_size)
+    remove_others(folder, len(groups))
+    for number, group in enumerate(groups):
         path = folder / f"{number:05d}.tar"
-        known = read_rows(path)
-        if [row["clip_id"] for row in known if cutting.accepts(row)] == [clip["clip_id"] for clip in group]:
-            rows |= {row["clip_id"]: row for row in known}
-        else:
+        known = read_rows(path, group, is_exact=cutting.is_exact)
+        if known is None:
             tasks.append(ShardTask(group, path, cutting.shortest_s, cutting.is_exact))
+        else:
+            rows |= {row["clip_id"]: row for row in known}
     for found in _carried_out(write_shard, tasks, executor, cutting):
         rows |= {row["clip_id"]: row for row in found}
     return _finish(clips, rows, folder)
@@ -79,12 +77,6 @@ def export_shards(clips: pa.Table, folder: Path, executor: Executor, cutting: Cu
 def export_index(clips: pa.Table, folder: Path) -> None:
     """An index alone: which span of which source each clip is, with all annotations."""
     write_part(folder / INDEX_FILE, clips, clips.schema)
-
-
-def _clean(folder: Path) -> None:
-    """Take away what an export that was killed left half-written."""
-    for each, _, _ in os.walk(folder):
-        remove_partials(each)
 
 
 def _carried_out(function: Callable[[Any], Rows], tasks: Sequence[Any], executor: Executor, cutting: Cutting) -> Any:

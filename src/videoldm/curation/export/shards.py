@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from videoldm.core.files import atomic_file, read_json, write_json
+from videoldm.core.files import atomic_file, read_mapping, write_json
 from videoldm.curation.export.cut_out import CutOutTask, by_source, cut_out
 
 
@@ -29,6 +29,7 @@ class ShardTask:
 
 def write_shard(task: ShardTask) -> list[dict[str, Any]]:
     """Write the tar and, after it, its rows as JSON; returns the rows, in the order of the clips."""
+    rows_file(task.path).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(dir=task.path.parent, prefix=f".{task.path.stem}-") as name:
         folder = Path(name)
         rows: dict[str, dict[str, Any]] = {}
@@ -37,7 +38,7 @@ def write_shard(task: ShardTask) -> list[dict[str, Any]]:
             rows |= {row["clip_id"]: row for row in found}
         with atomic_file(task.path) as partial, tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as tar:
             placed = [_place(tar, clip, rows[clip["clip_id"]], folder, task.path.name) for clip in task.clips]
-    write_json(rows_file(task.path), placed)
+    write_json(rows_file(task.path), {"is_exact": task.is_exact, "rows": placed})
     return placed
 
 
@@ -46,9 +47,21 @@ def rows_file(shard: Path) -> Path:
     return shard.with_suffix(".json")
 
 
-def read_rows(shard: Path) -> list[dict[str, Any]]:
-    """The rows of a shard that is whole; of another, none."""
-    return read_json(rows_file(shard)) if rows_file(shard).exists() else []
+def read_rows(shard: Path, clips: Sequence[Mapping[str, Any]], *, is_exact: bool) -> list[dict[str, Any]] | None:
+    """The rows of a shard that is whole and of these clips, cut out in this way."""
+    if not rows_file(shard).exists():
+        return None
+    known = read_mapping(rows_file(shard))
+    ids = [row["clip_id"] for row in known["rows"]]
+    return known["rows"] if ids == [clip["clip_id"] for clip in clips] and known["is_exact"] == is_exact else None
+
+
+def remove_others(folder: Path, num_shards: int) -> None:
+    """Remove shards of an earlier export that had more of them."""
+    for path in folder.glob("[0-9]*.tar"):
+        if path.stem.isdecimal() and int(path.stem) >= num_shards:
+            rows_file(path).unlink(missing_ok=True)
+            path.unlink()
 
 
 def _place(

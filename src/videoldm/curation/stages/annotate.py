@@ -120,7 +120,7 @@ def _row(clip_id: str, values: Values) -> dict[str, Any]:
 
 
 def _rows(path: Path, column: str, wanted: Any) -> list[dict[str, Any]]:
-    return read_rows(path, pc.field(column).isin(sorted(wanted))).to_pylist()
+    return read_rows(path, pc.field(column).isin(pa.array(sorted(wanted), pa.string()))).to_pylist()
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file
-from videoldm.curation.stages.scanned import is_scanned, read_frames, read_row, read_signals
+from videoldm.curation.stages.scanned import forget, is_scanned, read_frames, read_row, read_signals
 from videoldm.curation.store.batches import Batch, Entry
-from videoldm.curation.store.parts import read_part, read_rows, write_part
+from videoldm.curation.store.parts import DIGEST, is_made_from, read_part, read_rows, write_part
 from videoldm.dataset.tables import SOURCES
 
 FROM_INPUTS = ("path", "source_id", "size_bytes", "mtime_ns", "metadata")
@@ -29,18 +29,25 @@ class Parts:
     signals: Path
     sidecars: Path
 
+    def are_made_from(self, digest: str) -> bool:
+        """Whether all three are there, from these inputs."""
+        return all(is_made_from(part, digest) for part in (self.sources, self.signals, self.sidecars))
+
     def decoded(self) -> dict[str, dict[str, Any]]:
         """Rows of the sources that have been decoded, by their content."""
-        if not self.sources.exists():
-            return {}
-        rows = read_part(self.sources).to_pylist()
+        try:
+            for part in (self.signals, self.sidecars):
+                read_part(part, ["source_id"])
+            rows = read_part(self.sources).to_pylist()
+        except InputError:
+            return {}  # missing or broken, so all of it is decoded again
         return {row["source_id"]: row for row in rows if row["source_id"] and row["state"] != "duplicate"}
 
 
 def collect(
     batch: Batch, owners: Mapping[str, str], folder_of: Callable[[str], Path], parts: Parts, *, digest: str
 ) -> None:
-    """Write the parts of a batch whose files are all decoded; the sources' part comes last and says that all is there.
+    """Write the parts of a batch whose files are all decoded.
 
     `owners` tells which of several equal files counts, `folder_of` where the decode of a source left its folder; what
     has none was decoded before and is taken over from the old parts.
@@ -48,12 +55,12 @@ def collect(
     before = parts.decoded()
     owned = [entry.source_id for entry in batch.entries if entry.source_id is not None and is_owner(entry, owners)]
     folders = {source: folder_of(source) for source in owned if is_scanned(folder_of(source))}
-    _write_tables(parts.signals, _tables(owned, folders, parts.signals, read_signals))
-    _write_tables(parts.sidecars, _tables(owned, folders, parts.sidecars, read_frames))
+    _write_tables(parts.signals, _tables(owned, folders, parts.signals, read_signals), digest)
+    _write_tables(parts.sidecars, _tables(owned, folders, parts.sidecars, read_frames), digest)
     rows = {source: read_row(folders[source]) if source in folders else before[source] for source in owned}
     write_part(parts.sources, [_row(entry, owners, rows) for entry in batch.entries], SOURCES, digest=digest)
     for folder in folders.values():
-        shutil.rmtree(folder)
+        forget(folder)
 
 
 def is_owner(entry: Entry, owners: Mapping[str, str]) -> bool:
@@ -86,15 +93,11 @@ def _tables(
                 yield table
 
 
-def _write_tables(path: Path, tables: Iterator[pa.Table]) -> None:
+def _write_tables(path: Path, tables: Iterator[pa.Table], digest: str) -> None:
     """One group of rows a table, and only one of them in memory at a time."""
-    first = next(tables, None)
-    with atomic_file(path) as partial:
-        if first is None:
-            pq.write_table(pa.table({"source_id": pa.array([], pa.string())}), partial)
-            return
-        first = first.replace_schema_metadata(None)
-        with pq.ParquetWriter(partial, first.schema, compression="zstd") as writer:
-            writer.write_table(first)
-            for table in tables:
-                writer.write_table(table.cast(first.schema))
+    first = next(tables, pa.table({"source_id": pa.array([], pa.string())}))
+    schema = first.schema.with_metadata({DIGEST: digest.encode()})
+    with atomic_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+        writer.write_table(first.cast(schema))
+        for table in tables:
+            writer.write_table(table.cast(schema))

@@ -16,4 +16,5 @@ def look_at(entry: Entry) -> Entry:
         return entry.model_copy(update={**now, "source_id": file_hash(local_path(entry.path)), "reason": None})
     except InputError as error:
         reason = str(error).removeprefix(f"{entry.path}: ")
-        return entry.model_copy(update={**now, "source_id": None, "reason": reason})
+        # Without size and time it never is as it was, and is tried again by every run.
+        return entry.model_copy(update={"size_bytes": None, "mtime_ns": None, "source_id": None, "reason": reason})

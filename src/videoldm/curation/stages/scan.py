@@ -20,6 +20,7 @@ from videoldm.core.files import atomic_folder, write_json
 from videoldm.curation.config import SidecarConfig
 from videoldm.curation.cuts.config import CutConfig
 from videoldm.curation.cuts.signals import CutSignals
+from videoldm.curation.executors.executor import CannotGoOn
 from videoldm.curation.remote import local_path
 from videoldm.curation.sidecar import encode_frame
 from videoldm.curation.stages.scanned import FRAMES_FILE, SIGNALS_FILE, SOURCE_FILE
@@ -51,14 +52,19 @@ def scan(task: ScanTask) -> None:
     try:
         found = _Scan(entry.source_id, task.sidecar, task.cuts)
         row = found.decode(local_path(entry.path))
+        _check_unchanged(entry)
     except InputError as error:
         write_row(task.folder, refused(str(error).removeprefix(f"{entry.path}: ")))
         return
-    with atomic_folder(task.folder, replace=True) as partial:
-        write_json(partial / SOURCE_FILE, row)
-        signals = found.signal_table()
-        write_part(partial / SIGNALS_FILE, signals, signals.schema)
-        write_part(partial / FRAMES_FILE, found.frames, SIDECARS)
+    try:
+        _write(task.folder, row, found)
+    except (InputError, OSError) as error:
+        raise CannotGoOn(str(error)) from error
+
+
+def _check_unchanged(entry: Entry) -> None:
+    if not entry.is_as_it_was():
+        raise InputError(f"{entry.path}: has changed while it was decoded, run again")
 
 
 def refused(reason: str) -> dict[str, Any]:
@@ -70,6 +76,14 @@ def write_row(folder: Path, row: Mapping[str, Any]) -> None:
     """The result of a file without frames."""
     with atomic_folder(folder, replace=True) as partial:
         write_json(partial / SOURCE_FILE, dict(row))
+
+
+def _write(folder: Path, row: Mapping[str, Any], found: _Scan) -> None:
+    signals = found.signal_table()
+    with atomic_folder(folder, replace=True) as partial:
+        write_json(partial / SOURCE_FILE, dict(row))
+        write_part(partial / SIGNALS_FILE, signals, signals.schema)
+        write_part(partial / FRAMES_FILE, found.frames, SIDECARS)
 
 
 class _Scan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,12 @@ SOURCE_FILE, SIGNALS_FILE, FRAMES_FILE = "source.json", "signals.parquet", "fram
 def is_scanned(folder: Path) -> bool:
     """Whether the decode has ended; the folder appears at once."""
     return (folder / SOURCE_FILE).is_file()
+
+
+def forget(folder: Path) -> None:
+    """Remove the folder; interrupted on the way, what is left of it counts as not scanned."""
+    (folder / SOURCE_FILE).unlink()
+    shutil.rmtree(folder)
 
 
 def read_row(folder: Path) -> dict[str, Any]:

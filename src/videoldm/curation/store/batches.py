@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from videoldm.core.config import Config
+from videoldm.core.errors import InputError
 from videoldm.core.files import write_text
 from videoldm.curation.inputs import Input
 from videoldm.curation.remote import is_url, remote_size
@@ -26,7 +27,7 @@ class Entry(Config):
     metadata: Mapping[str, str] = Field(default_factory=dict)
 
     def is_as_it_was(self) -> bool:
-        """Whether size and time of the file are still those that were seen; so also of one that never could be read."""
+        """Whether size and time of the file are still those that were seen."""
         return (self.size_bytes, self.mtime_ns) == stamp(self.path)
 
 
@@ -50,7 +51,13 @@ def stamp(path: str) -> tuple[int | None, int | None]:
 
 def read_batches(folder: Path) -> list[Batch]:
     """All batches of a dataset, in order."""
-    return [Batch.model_validate_json(path.read_text()) for path in sorted(folder.glob("[0-9]*.json"))]
+    found: list[Batch] = []
+    for path in folder.glob("[0-9]*.json"):
+        try:
+            found.append(Batch.model_validate_json(path.read_text()))
+        except ValidationError as error:
+            raise InputError(f"{path}: is broken, no batch can be read from it: {error.errors()[0]['msg']}") from None
+    return sorted(found, key=lambda batch: batch.number)
 
 
 def write_batch(folder: Path, batch: Batch) -> None:

@@ -112,9 +112,10 @@ class Dataset:
         return self.folder / "batches"
 
     def set_current(self, tables: Mapping[str, str], annotations: Mapping[str, str]) -> None:
-        """Say which configurations' tables are the dataset."""
+        """Say which configurations' tables are the dataset; annotations that are not named stay as they are."""
+        kept = read_mapping(self.folder / INFO_FILE)["annotations"]
         write_json(
-            self.folder / INFO_FILE, {"format": FORMAT, "tables": dict(tables), "annotations": dict(annotations)}
+            self.folder / INFO_FILE, {"format": FORMAT, "tables": dict(tables), "annotations": kept | annotations}
         )
 
     def view(self) -> DatasetView:

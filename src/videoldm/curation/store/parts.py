@@ -50,4 +50,7 @@ def is_made_from(path: Path, digest: str) -> bool:
     """Whether the part is there and was made from what `digest` tells."""
     if not path.exists():
         return False
-    return (pq.read_schema(path).metadata or {}).get(DIGEST) == digest.encode()
+    try:
+        return (pq.read_schema(path).metadata or {}).get(DIGEST) == digest.encode()
+    except (pa.ArrowInvalid, OSError):
+        return False  # broken, so to be made anew
