@@ -70,7 +70,8 @@ def measure(files: list[Path], folder: Path, rounds: int) -> tuple[float, float]
     for number in range(rounds):
         decode.append(cpu_seconds([sys.executable, "-c", DECODE, *names]))
         output = str(folder / f"dataset {number} {len(files)} {files[0].stem}")
-        command = [sys.executable, "-m", "videoldm.cli.main", "curate", "run", *names, "-o", output, "--workers", "1"]
+        command = [sys.executable, "-m", "videoldm.cli.main", "curate", "run", *names, "-o", output]
+        command += ["--workers", "1", "--annotations", "motion"]
         curate.append(cpu_seconds(command))
     return statistics.median(decode), statistics.median(curate)
 
