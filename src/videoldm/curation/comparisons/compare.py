@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from videoldm.curation.annotators.embeddings import unit_vectors
 from videoldm.curation.annotators.guards import repeated_captions
 from videoldm.curation.comparisons.config import AnyComparison, NearDuplicatesConfig, RepeatedCaptionsConfig
 from videoldm.curation.comparisons.duplicates import clip_vectors, near_duplicates
@@ -37,6 +36,8 @@ def digest(clip_ids: Sequence[str], needed: Needed) -> str:
 
 
 def _near_duplicates(config: NearDuplicatesConfig, clip_ids: Sequence[str], needed: Needed) -> pa.Table:
+    from videoldm.curation.annotators.embeddings import unit_vectors  # whose module brings transformers
+
     schema = annotation_schema(pa.schema([("group", pa.string()), ("is_first", pa.bool_()), ("size", pa.int32())]))
     found: dict[str, np.ndarray] = {}
     for part in needed.get("embeddings", ()):
