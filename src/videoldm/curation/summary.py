@@ -10,6 +10,7 @@ from typing import Any
 
 from videoldm.curation.store.dataset import Dataset
 from videoldm.curation.store.parts import read_part
+from videoldm.curation.store.view import NOT_MADE
 
 PROBLEMS = ("refused", "quarantined", "damaged")
 
@@ -75,5 +76,5 @@ def summarise(dataset: Dataset) -> Summary:
             num_rows += len(found)
             reasons.update(reason for reason in found if reason is not None)
         if num_rows < num_clips:
-            reasons["not made yet"] += num_clips - num_rows
+            reasons[NOT_MADE] += num_clips - num_rows
     return Summary(states, problems, num_clips, duration, missing)

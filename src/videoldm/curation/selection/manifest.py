@@ -1,6 +1,6 @@
 """Selections on disk: `selections/<name>/v0001/` with `selection.yaml`, `clips.parquet` and `report.json`.
 
-`clips.parquet` holds the whole rows of `clips` that are left, sorted by clip id, so an export needs nothing else.
+`clips.parquet` holds the whole rows of `clips` that are left, sorted by clip id.
 """
 
 from __future__ import annotations

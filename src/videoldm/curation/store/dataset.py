@@ -46,7 +46,8 @@ class Table:
     @property
     def parts(self) -> list[Path]:
         """All parts that there are."""
-        return sorted(self.folder.glob("[0-9]*.parquet"))  # and no partial file, whose name begins with a dot
+        # No partial files, whose names begin with a dot; by number, which may have more than five digits.
+        return sorted(self.folder.glob("[0-9]*.parquet"), key=lambda path: int(path.stem))
 
 
 class Dataset:
