@@ -304,3 +304,15 @@ def test_broken_part_is_made_anew(videos: Path, tmp_path: Path, table: str) -> N
     part.write_bytes(part.read_bytes()[:100])
     curate(dataset.folder, videos)
     assert files(dataset.folder) == before
+
+
+def test_equal_file_takes_the_place_of_one_that_is_gone(videos: Path, tmp_path: Path) -> None:
+    shutil.copy(videos / "0.mp4", videos / "z.mp4")
+    dataset = curate(tmp_path / "dataset", videos)
+    clips = rows(dataset, "clips")
+    assert len(clips) == 6
+    (videos / "0.mp4").unlink()
+    dataset = curate(tmp_path / "dataset", videos)
+    assert {row["clip_id"] for row in rows(dataset, "clips")} == {row["clip_id"] for row in clips}
+    assert str(videos / "z.mp4") in {row["path"] for row in rows(dataset, "clips")}
+    assert len(rows(dataset, "motion")) == 6

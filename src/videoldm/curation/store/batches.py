@@ -77,10 +77,16 @@ def new_batches(known: Sequence[Batch], inputs: Sequence[Input], size: int) -> l
 
 
 def owners(batches: Sequence[Batch]) -> dict[str, str]:
-    """For each content the first path that has it."""
-    found: dict[str, str] = {}
+    """For each content the first path that has it; of several the first that is still there."""
+    found: dict[str, list[str]] = {}
     for batch in batches:
         for entry in batch.entries:
             if entry.source_id is not None:
-                found.setdefault(entry.source_id, entry.path)
-    return found
+                found.setdefault(entry.source_id, []).append(entry.path)
+    return {source_id: _first_present(paths) for source_id, paths in found.items()}
+
+
+def _first_present(paths: Sequence[str]) -> str:
+    if len(paths) == 1:
+        return paths[0]
+    return next((path for path in paths if stamp(path) != (None, None)), paths[0])
