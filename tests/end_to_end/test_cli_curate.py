@@ -176,6 +176,9 @@ def test_models_and_server_annotate(cli: CommandLine, raw: Path, tmp_path: Path)
         assert len(server.asked) == num_asked
     assert json.loads(cli.succeeds("curate", "status", "dataset", "--json"))["missing"]["aesthetics"] == {}
     cli.succeeds("curate", "select", "dataset", "--drop-lowest", "aesthetics=25%", "text_similarity=50%")
+    (tmp_path / "list.csv").write_text(f"path,caption\n{raw}/video 1.mp4,a dog\n")
+    config = config_file(cli.folder, annotations=[annotations[0], *annotations[4:5]])
+    assert "needs image_caption" in cli.refuses("curate", "run", raw, "-o", "dataset", "--config", config)
 
 
 def test_run_goes_on_without_its_server(cli: CommandLine, raw: Path) -> None:

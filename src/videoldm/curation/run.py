@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -182,21 +183,21 @@ class Run:
             if not is_scanned(folder):
                 yield ScanTask(entry, folder, self._config.sidecar, self._config.cuts)
 
-    def _annotate_tasks(self, config: AnnotationConfig, batch: Batch) -> Iterator[AnnotateTask]:
-        clips = self._tables["clips"].part(batch.number)
-        part = self._annotations[config.name].part(batch.number)
-        needs = {name: self._annotations[name].part(batch.number) for name in config.needs}
-        inputs, settled = made_from(needs), _settled(part)
-        wanted = [clip_id for clip_id in clip_ids(clips) if settled.get(clip_id) != inputs(clip_id)]
-        for first in range(0, len(wanted), CLIPS_PER_TASK):
-            yield AnnotateTask(
-                clips=clips,
-                sources=self._tables["sources"].part(batch.number),
-                sidecars=self._tables["sidecars"].part(batch.number),
-                needs=needs,
-                clip_ids=tuple(wanted[first : first + CLIPS_PER_TASK]),
-                config=config,
-            )
+    def _annotate_tasks(self, config: AnnotationConfig, batch: Batch) -> list[AnnotateTask]:
+        everyone = AnnotateTask(
+            clips=self._tables["clips"].part(batch.number),
+            sources=self._tables["sources"].part(batch.number),
+            sidecars=self._tables["sidecars"].part(batch.number),
+            needs={name: self._annotations[name].part(batch.number) for name in config.needs},
+            clip_ids=tuple(clip_ids(self._tables["clips"].part(batch.number))),
+            config=config,
+        )
+        inputs, settled = made_from(everyone), _settled(self._annotations[config.name].part(batch.number))
+        wanted = [clip_id for clip_id in everyone.clip_ids if settled.get(clip_id) != inputs(clip_id)]
+        return [
+            replace(everyone, clip_ids=tuple(wanted[first : first + CLIPS_PER_TASK]))
+            for first in range(0, len(wanted), CLIPS_PER_TASK)
+        ]
 
 
 @contextmanager

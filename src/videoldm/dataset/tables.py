@@ -96,7 +96,7 @@ ANNOTATION_KEY = (
     # Why the values are null, if they are, and whether another run tries again.
     ("missing", pa.string()),
     ("may_come_later", pa.bool_()),
-    # Which of the annotations that it needs had values: 1 or 0 for each.
+    # Which of the annotations that it needs had values, 1 or 0 for each; then a hash of metadata, if it reads them.
     ("made_from", pa.string()),
 )
 """Of every annotation."""

@@ -316,3 +316,20 @@ def test_equal_file_takes_the_place_of_one_that_is_gone(videos: Path, tmp_path: 
     assert {row["clip_id"] for row in rows(dataset, "clips")} == {row["clip_id"] for row in clips}
     assert str(videos / "z.mp4") in {row["path"] for row in rows(dataset, "clips")}
     assert len(rows(dataset, "motion")) == 6
+
+
+def test_only_what_reads_metadata_is_made_anew_for_them(videos: Path, tmp_path: Path) -> None:
+    class ReadingMotion(MotionConfig):
+        reads_metadata = True
+
+    executor = Inline()
+    config = CONFIG.model_copy(update={"annotations": (ReadingMotion(),)})
+    curate(tmp_path / "reads", videos, config=config, executor=executor)
+    curate(tmp_path / "does not", videos, executor=executor)
+    executor.names()
+    (videos / "list.csv").write_text("path,caption\n3.mp4,a disc\n")
+    curate(tmp_path / "does not", videos / "list.csv", executor=executor)
+    assert "annotate" not in executor.names()
+    curate(tmp_path / "reads", videos / "list.csv", config=config, executor=executor)
+    [task] = [task for name, task in executor.done if name == "annotate"]
+    assert len(task.clip_ids) == 1

@@ -22,6 +22,8 @@ class AnnotatorConfig(Config):
 
     needs: ClassVar[tuple[str, ...]] = ()
     """Names of the annotations whose rows the annotator reads."""
+    reads_metadata: ClassVar[bool] = False
+    """Whether what a list of inputs says of a source decides its values."""
 
     def identity(self) -> dict[str, Any]:
         """What the values depend on, for the hash: all but settings that change only how long it takes."""
@@ -129,6 +131,7 @@ class TextSimilarityConfig(AnnotatorConfig):
     """Cosines between a clip's CLIP embeddings and those of every caption it has."""
 
     needs: ClassVar[tuple[str, ...]] = ("embeddings", "image_caption", "video_caption", "summary")
+    reads_metadata: ClassVar[bool] = True
     name: Literal["text_similarity"] = "text_similarity"
     clip: ClipModelConfig = ClipModelConfig()
     """The model that made the embeddings."""

@@ -16,6 +16,7 @@ from videoldm.core.errors import InputError
 from videoldm.curation.annotators.annotator import Annotator, ClipFrames, KeptFrame, Missing, Values
 from videoldm.curation.annotators.config import AnnotationConfig
 from videoldm.curation.annotators.registry import make
+from videoldm.curation.store.dataset import config_hash
 from videoldm.curation.store.parts import read_part, read_rows
 from videoldm.dataset.tables import annotation_schema
 
@@ -94,19 +95,28 @@ def _clip_frames(
     )
 
 
-def made_from(needs: Mapping[str, Path]) -> Callable[[str], str]:
-    """For a clip, which of the annotations have values: 1 or 0 for each."""
+def made_from(task: AnnotateTask) -> Callable[[str], str]:
+    """For a clip what its row follows from: which of the needed annotations have values, and captions of a list."""
     present = [
         set(read_part(part, ["clip_id", "missing"]).filter(pc.field("missing").is_null())["clip_id"].to_pylist())
         if part.exists()
         else set[str]()
-        for part in needs.values()
+        for part in task.needs.values()
     ]
-    return lambda clip_id: "".join("1" if clip_id in one else "0" for one in present)
+    said = _said_by_lists(task) if task.config.reads_metadata else {}
+    return lambda clip_id: "".join("1" if clip_id in one else "0" for one in present) + said.get(clip_id, "")
+
+
+def _said_by_lists(task: AnnotateTask) -> dict[str, str]:
+    """For each clip of a source with metadata their hash."""
+    sources = read_part(task.sources, ["source_id", "metadata"]).to_pylist()
+    hashes = {row["source_id"]: config_hash(dict(row["metadata"])) for row in sources if row["metadata"]}
+    clips = read_part(task.clips, ["clip_id", "source_id"]).to_pylist()
+    return {row["clip_id"]: hashes[row["source_id"]] for row in clips if row["source_id"] in hashes}
 
 
 def _table(task: AnnotateTask, values: Sequence[Values]) -> pa.Table:
-    inputs = made_from(task.needs)
+    inputs = made_from(task)
     rows = [
         {"made_from": inputs(clip_id), **_row(clip_id, one)} for clip_id, one in zip(task.clip_ids, values, strict=True)
     ]
