@@ -72,28 +72,33 @@ class Run:
         What is known and gone stays as it was, unless it is among the inputs: the list may be of other files this time.
         """
         named = {one.path: dict(one.metadata) for one in inputs}
-        known = [_with_metadata(batch, named) for batch in read_batches(self._dataset.batches)]
+        before = {batch.number: batch for batch in read_batches(self._dataset.batches)}
+        known = [_with_metadata(batch, named) for batch in before.values()]
         fresh = new_batches(known, inputs, self._config.batch_size)
         entries = [entry for batch in known for entry in batch.entries if not entry.is_as_it_was()]
-        gone = [entry for entry in entries if entry.path not in named and stamp(entry.path) == (None, None)]
+        gone = [entry.path for entry in entries if entry.path not in named and stamp(entry.path) == (None, None)]
         if gone:
-            notice(f"{len(gone)} known files are gone, among them {gone[0].path}; their clips cannot be exported")
-        entries = [entry for entry in entries if entry not in gone]
+            notice(f"{len(gone)} known files are gone, among them {gone[0]}; their clips cannot be exported")
+        not_looked_at = set(gone)
+        entries = [entry for entry in entries if entry.path not in not_looked_at]
         entries += [entry for batch in fresh for entry in batch.entries]
         seen: dict[str, Entry] = {}
         with _stage("Reading files", len(entries)) as advance:
             for place, result in self._executor.run(look_at, entries, self._config.decode_limits):
                 entry = entries[place]
-                unread = {"source_id": None, "reason": result.reason} if isinstance(result, Stopped) else {}
-                seen[entry.path] = entry.model_copy(update=unread) if isinstance(result, Stopped) else result
+                if isinstance(result, Stopped):
+                    seen[entry.path] = entry.model_copy(update={"source_id": None, "reason": result.reason})
+                else:
+                    seen[entry.path] = result
                 advance()
-        before = {batch.number: batch for batch in read_batches(self._dataset.batches)}
-        for batch in [*known, *fresh]:
-            entries = [seen.get(entry.path, entry) for entry in batch.entries]
-            renewed = Batch(number=batch.number, entries=tuple(entries))
-            if renewed != before.get(batch.number):
-                write_batch(self._dataset.batches, renewed)
-        return read_batches(self._dataset.batches)
+        renewed = [
+            batch.model_copy(update={"entries": tuple(seen.get(entry.path, entry) for entry in batch.entries)})
+            for batch in [*known, *fresh]
+        ]
+        for batch in renewed:
+            if batch != before.get(batch.number):
+                write_batch(self._dataset.batches, batch)
+        return renewed
 
     def decode(self, batches: Sequence[Batch], owner: Mapping[str, str], digests: Mapping[int, str]) -> None:
         """Decode each source once; what was decoded before is not decoded again."""

@@ -60,6 +60,11 @@ def source_matrix(frame: VideoFrame) -> int:
     return int(frame.colorspace) if is_tagged else usual_matrix(frame.width, frame.height)
 
 
+def is_full_range(frame: VideoFrame) -> bool:
+    """Whether a YCbCr frame's levels go from 0 to 255, by its tag or its format."""
+    return frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
+
+
 def to_rgb(frame: VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
     """The frame as RGB 0..255 by its own tags; transparency is dropped, HDR is not tone-mapped."""
     return frame.to_ndarray(

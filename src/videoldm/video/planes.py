@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import cv2
 import numpy as np
 from av import VideoFrame
 from av.video.plane import VideoPlane
-from av.video.reformatter import ColorRange
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Num, UInt8
 
-from videoldm.video.colour import source_matrix
+from videoldm.video.colour import is_full_range, source_matrix
 
 # Formats with 8-bit luma, blue and red difference in planes of their own.
 _PLANAR = frozenset(f"yuv{j}{kind}p" for j in ("", "j") for kind in ("410", "411", "420", "422", "440", "444"))
@@ -26,13 +26,18 @@ def small_bgr(frame: VideoFrame, width: int, height: int) -> UInt8[np.ndarray, "
     matrix = source_matrix(frame)
     if frame.format.name not in _PLANAR or any(plane.line_size < 0 for plane in frame.planes):
         frame = frame.reformat(width=width, height=height, format=_GENERAL_FORMAT, interpolation="AREA", threads=1)
-    is_full = frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
     planes = [_resized(plane, width, height) for plane in frame.planes[:3]]
-    return cv2.transform(cv2.merge(planes), _to_bgr(matrix, is_full))
+    return cv2.transform(cv2.merge(planes), _to_bgr(matrix, is_full_range(frame)))
+
+
+def plane_samples(plane: VideoPlane, sample: np.dtype[Any]) -> Num[np.ndarray, "h w"]:
+    """A plane's samples where they lie, without the bytes that fill up its lines."""
+    rows = np.frombuffer(memoryview(plane), sample).reshape(plane.height, plane.line_size // sample.itemsize)
+    return rows[:, : plane.width]
 
 
 def _resized(plane: VideoPlane, width: int, height: int) -> UInt8[np.ndarray, "height width"]:
-    samples = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+    samples = plane_samples(plane, np.dtype(np.uint8))
     if (plane.height, plane.width) == (height, width):
         return samples
     is_smaller = plane.width >= width and plane.height >= height
@@ -40,12 +45,12 @@ def _resized(plane: VideoPlane, width: int, height: int) -> UInt8[np.ndarray, "h
 
 
 @functools.cache
-def _to_bgr(matrix: int, is_full_range: bool) -> Float32[np.ndarray, "3 4"]:
+def _to_bgr(matrix: int, is_full: bool) -> Float32[np.ndarray, "3 4"]:
     """What takes luma, blue and red difference to blue, green and red (ITU-T H.273, 8.3)."""
     red, blue = _WEIGHTS.get(matrix, _BT601)
     green = 1 - red - blue
-    luma, chroma = (1.0, 1.0) if is_full_range else (255 / 219, 255 / 224)
-    black = 0 if is_full_range else 16
+    luma, chroma = (1.0, 1.0) if is_full else (255 / 219, 255 / 224)
+    black = 0 if is_full else 16
     from_blue, from_red = 2 * (1 - blue) * chroma, 2 * (1 - red) * chroma
     rows = np.array(
         [

@@ -114,7 +114,7 @@ def _stream_info(path: str | Path, index: int, extent: _Extent) -> StreamInfo:
         frame = _first_frame(path, container, stream)
         matrix = display_matrix(frame)
         turn = orientation(matrix)
-        width, height = _shown_size(frame, turn)
+        width, height = shown_size(frame, turn)
         start = extent.start_pts if extent.start_pts is not None else frame.pts or 0
         return StreamInfo(
             codec=stream.codec_context.codec.canonical_name,
@@ -146,5 +146,6 @@ def _first_frame(path: str | Path, container: InputContainer, stream: VideoStrea
     return frame
 
 
-def _shown_size(frame: VideoFrame, turn: Orientation) -> tuple[int, int]:
+def shown_size(frame: VideoFrame, turn: Orientation) -> tuple[int, int]:
+    """Width and height after turning."""
     return (frame.height, frame.width) if turn.is_transposed else (frame.width, frame.height)

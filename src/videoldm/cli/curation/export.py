@@ -52,7 +52,8 @@ class CurateExportOptions(Config):
 def run(options: CurateExportOptions) -> None:
     """Read, write and tell what could not be exported."""
     from videoldm.curation.executors.local import LocalExecutor
-    from videoldm.curation.export.export import Cutting, export_files, export_index, export_shards
+    from videoldm.curation.export.cut_out import Cutting
+    from videoldm.curation.export.export import export_files, export_index, export_shards
     from videoldm.curation.export.folder import export_folder
     from videoldm.curation.export.rows import rows_to_export
     from videoldm.curation.store.dataset import Dataset

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
-from typing import cast
 
 import av
 import cv2
 import numpy as np
 from av.video.plane import VideoPlane
-from av.video.reformatter import ColorRange
 from jaxtyping import UInt8
+
+from videoldm.video.colour import is_full_range
+from videoldm.video.planes import plane_samples
 
 LUMA = (18, 32)
 """Rows and columns of the tiny picture's luma."""
@@ -45,7 +46,7 @@ def tiny_picture(frame: av.VideoFrame) -> Tiny:
         )
         name = _GENERAL_FORMAT
     bits = _PLANAR_BITS[name]
-    luma_levels, chroma_levels = _to_full_range(_is_full_range(frame))
+    luma_levels, chroma_levels = _to_full_range(is_full_range(frame))
     luma, blue, red = frame.planes[:3]
     return (
         cv2.LUT(_shrunk(luma, bits, LUMA, _LUMA_POINTS), luma_levels),
@@ -56,24 +57,20 @@ def tiny_picture(frame: av.VideoFrame) -> Tiny:
 
 def _shrunk(plane: VideoPlane, bits: int, size: tuple[int, int], points: int) -> Plane:
     sample = np.dtype(np.uint8 if bits == 8 else "<u2")
-    # A plane has the buffer protocol, which its declaration leaves out.
-    rows = np.frombuffer(cast("bytes", plane), sample).reshape(plane.height, plane.line_size // sample.itemsize)
     # Linear interpolation reads 2 x 2 samples for each point; the means of points are the cells.
-    small = cv2.resize(rows[:, : plane.width], (size[1] * points, size[0] * points), interpolation=cv2.INTER_LINEAR)
+    small = cv2.resize(
+        plane_samples(plane, sample), (size[1] * points, size[0] * points), interpolation=cv2.INTER_LINEAR
+    )
     if points > 1:
         small = cv2.resize(small, (size[1], size[0]), interpolation=cv2.INTER_AREA)
     return small if bits == 8 else np.right_shift(small, bits - 8).astype(np.uint8)
 
 
-def _is_full_range(frame: av.VideoFrame) -> bool:
-    return frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
-
-
 @functools.cache
-def _to_full_range(is_full_range: bool) -> tuple[Levels, Levels]:
+def _to_full_range(is_full: bool) -> tuple[Levels, Levels]:
     """What luma and chroma levels become: limited range is 16..235 for luma and 16..240 for chroma."""
     levels = np.arange(256)
-    if is_full_range:
+    if is_full:
         return levels.astype(np.uint8), levels.astype(np.uint8)
     luma = (levels - 16) * (255 / 219)
     chroma = (levels - 128) * (255 / 224) + 128

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from videoldm.core.errors import InputError
 from videoldm.core.files import write_json
+from videoldm.curation.executors.config import Limits
 from videoldm.curation.remote import local_path
 from videoldm.curation.store.batches import stamp
 from videoldm.video.clip_proof import prove_clip
@@ -23,16 +24,30 @@ SPAN_COLUMNS = ("clip_id", "source_id", "path", "time_base_num", "time_base_den"
 
 
 @dataclass(frozen=True)
+class Cutting:
+    """How clips are cut out of their sources."""
+
+    shortest_s: Fraction = Fraction(1)
+    """Clips of which less can be copied are left out."""
+    is_exact: bool = False
+    """Encode again what cannot be copied whole."""
+    limits: Limits = field(default_factory=Limits)
+
+    def accepts(self, row: Mapping[str, Any]) -> bool:
+        """Whether a clip that was exported before is as it is wanted now."""
+        return row.get("file") is not None and not (
+            self.is_exact and (row["lost_start_ticks"] or row["lost_end_ticks"])
+        )
+
+
+@dataclass(frozen=True)
 class CutOutTask:
     """Clips of one source, and the folder for their files."""
 
     clips: Sequence[Mapping[str, Any]]
     """Rows of the clips' table, with `size_bytes` and `mtime_ns` of the source."""
     folder: Path
-    shortest_s: Fraction
-    """Of what is left of a clip."""
-    is_exact: bool
-    """Encode again what cannot be copied whole."""
+    cutting: Cutting
 
 
 def cut_out(task: CutOutTask) -> list[dict[str, Any]]:
@@ -82,7 +97,7 @@ def _cut_out(clip: Mapping[str, Any], index: PacketIndex, task: CutOutTask) -> d
         return _row(clip, reason=reason)
     target = row_file(task.folder, clip["clip_id"]).with_suffix(".mp4")
     target.parent.mkdir(parents=True, exist_ok=True)
-    if task.is_exact and not _is_whole(clip, span):
+    if task.cutting.is_exact and not _is_whole(clip, span):
         row = _encoded(clip, target, task.folder)
     else:
         assert isinstance(span, CopySpan)
@@ -94,12 +109,12 @@ def _cut_out(clip: Mapping[str, Any], index: PacketIndex, task: CutOutTask) -> d
 
 
 def _why_not_copied(clip: Mapping[str, Any], span: CopySpan | NothingToCopy, task: CutOutTask) -> str | None:
-    if task.is_exact:
+    if task.cutting.is_exact:
         return None
     if isinstance(span, NothingToCopy):
         return f"{span.reason}; --exact encodes it again"
     left = (span.end_pts - span.start_pts) * span.time_base
-    if left >= task.shortest_s:
+    if left >= task.cutting.shortest_s:
         return None
     wanted = (clip["end_pts"] - clip["start_pts"]) * span.time_base
     return f"only {float(left):.2f} of {float(wanted):.2f} s can be copied, --exact encodes it again"

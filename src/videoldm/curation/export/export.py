@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +10,8 @@ import pyarrow as pa
 
 from videoldm.core.files import read_mapping
 from videoldm.core.progress import progress
-from videoldm.curation.executors.config import Limits
 from videoldm.curation.executors.executor import Executor, Stopped
-from videoldm.curation.export.cut_out import CutOutTask, by_source, cut_out, row_file
+from videoldm.curation.export.cut_out import CutOutTask, Cutting, by_source, cut_out, row_file
 from videoldm.curation.export.shards import ShardTask, read_rows, remove_others, shards_of, write_shard
 from videoldm.curation.export.tables import EXPORTED
 from videoldm.curation.store.parts import write_part
@@ -22,23 +19,6 @@ from videoldm.curation.store.parts import write_part
 INDEX_FILE = "clips.parquet"
 
 Rows = list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Cutting:
-    """How clips are cut out of their sources."""
-
-    shortest_s: Fraction = Fraction(1)
-    """Clips of which less can be copied are left out."""
-    is_exact: bool = False
-    """Encode again what cannot be copied whole."""
-    limits: Limits = field(default_factory=Limits)
-
-    def accepts(self, row: Mapping[str, Any]) -> bool:
-        """Whether a clip that was exported before is as it is wanted now."""
-        return row.get("file") is not None and not (
-            self.is_exact and (row["lost_start_ticks"] or row["lost_end_ticks"])
-        )
 
 
 def export_files(clips: pa.Table, folder: Path, executor: Executor, cutting: Cutting) -> Rows:
@@ -50,7 +30,7 @@ def export_files(clips: pa.Table, folder: Path, executor: Executor, cutting: Cut
     known = {clip["clip_id"]: _exported(folder, clip["clip_id"]) for clip in wanted}
     rows = {clip_id: row for clip_id, row in known.items() if row is not None and cutting.accepts(row)}
     left = by_source(clip for clip in wanted if clip["clip_id"] not in rows)
-    tasks = [CutOutTask(group, folder, cutting.shortest_s, is_exact=cutting.is_exact) for group in left]
+    tasks = [CutOutTask(group, folder, cutting) for group in left]
     for found in _carried_out(cut_out, tasks, executor, cutting):
         rows |= {row["clip_id"]: row for row in found}
     return _finish(clips, rows, folder)
@@ -66,7 +46,7 @@ def export_shards(clips: pa.Table, folder: Path, executor: Executor, cutting: Cu
         path = folder / f"{number:05d}.tar"
         known = read_rows(path, group, is_exact=cutting.is_exact)
         if known is None:
-            tasks.append(ShardTask(group, path, cutting.shortest_s, cutting.is_exact))
+            tasks.append(ShardTask(group, path, cutting))
         else:
             rows |= {row["clip_id"]: row for row in known}
     for found in _carried_out(write_shard, tasks, executor, cutting):

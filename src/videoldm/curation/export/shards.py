@@ -8,12 +8,11 @@ import tarfile
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from videoldm.core.files import atomic_file, read_mapping, write_json
-from videoldm.curation.export.cut_out import CutOutTask, by_source, cut_out
+from videoldm.curation.export.cut_out import CutOutTask, Cutting, by_source, cut_out
 
 
 @dataclass(frozen=True)
@@ -23,8 +22,7 @@ class ShardTask:
     clips: Sequence[Mapping[str, Any]]
     """Rows of the wide view, with `size_bytes` and `mtime_ns` of the sources."""
     path: Path
-    shortest_s: Fraction
-    is_exact: bool
+    cutting: Cutting
 
 
 def write_shard(task: ShardTask) -> list[dict[str, Any]]:
@@ -34,11 +32,11 @@ def write_shard(task: ShardTask) -> list[dict[str, Any]]:
         folder = Path(name)
         rows: dict[str, dict[str, Any]] = {}
         for clips in by_source(task.clips):
-            found = cut_out(CutOutTask(clips, folder, task.shortest_s, is_exact=task.is_exact))
+            found = cut_out(CutOutTask(clips, folder, task.cutting))
             rows |= {row["clip_id"]: row for row in found}
         with atomic_file(task.path) as partial, tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as tar:
             placed = [_place(tar, clip, rows[clip["clip_id"]], folder, task.path.name) for clip in task.clips]
-    write_json(rows_file(task.path), {"is_exact": task.is_exact, "rows": placed})
+    write_json(rows_file(task.path), {"is_exact": task.cutting.is_exact, "rows": placed})
     return placed
 
 

@@ -50,8 +50,8 @@ class ClipsTask:
     config: ClipConfig
 
 
-def make_clips(task: ClipsTask) -> int:
-    """Write the batch's timeline and clips; returns the number of clips."""
+def make_clips(task: ClipsTask) -> None:
+    """Write the batch's timeline and clips."""
     kept = read_part(task.sidecars, ["source_id", "pts"])
     transitions: list[dict[str, Any]] = []
     clips: list[dict[str, Any]] = []
@@ -68,7 +68,6 @@ def make_clips(task: ClipsTask) -> int:
         clips += _clips(source, safe_spans(found, table, source["end_pts"], task.cuts), table, frames, task.config)
     write_part(task.transitions, transitions, TRANSITIONS, digest=task.digest)
     write_part(task.clips, clips, CLIPS, digest=task.digest)
-    return len(clips)
 
 
 def clip_id(source_id: str, stream: int, start_pts: int, end_pts: int) -> str:

@@ -29,6 +29,7 @@ from videoldm.curation.store.parts import write_part
 from videoldm.dataset.tables import SIDECARS
 from videoldm.video.opening import check_whole, open_damaged, pick_stream, time_base_of
 from videoldm.video.orientation import display_matrix, orientation
+from videoldm.video.probe import shown_size
 from videoldm.video.tolerant import Gap, decode_what_is_whole
 
 
@@ -141,7 +142,7 @@ class _Scan:
         reason: str | None,
     ) -> dict[str, Any]:
         turn = orientation(display_matrix(first))
-        width, height = (first.height, first.width) if turn.is_transposed else (first.width, first.height)
+        width, height = shown_size(first, turn)
         aspect, rate = stream.sample_aspect_ratio or Fraction(1), stream.average_rate or stream.guessed_rate
         return {
             "state": "whole" if reason is None else "damaged",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +31,21 @@ def write_part(
 
 def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """All rows of a part; raises InputError if it is broken."""
-    try:
-        # Opened as one file: read_table would take parts of its path for columns.
-        with pq.ParquetFile(path) as file:
-            return file.read(columns=None if columns is None else list(columns))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path}: cannot be read, delete it to have it made again: {error}") from None
+    # Opened as one file: read_table would take parts of its path for columns.
+    with _explained(path), pq.ParquetFile(path) as file:
+        return file.read(columns=None if columns is None else list(columns))
 
 
 def read_rows(path: Path, condition: pc.Expression) -> pa.Table:
     """The rows for which a condition holds; groups of rows that cannot hold any are not read."""
-    try:
+    with _explained(path):
         return dataset(path, format="parquet").to_table(filter=condition)
+
+
+@contextmanager
+def _explained(path: Path) -> Generator[None]:
+    try:
+        yield
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{path}: cannot be read, delete it to have it made again: {error}") from None
 
