@@ -12,7 +12,9 @@ class CandidateConfig(Config):
     change: NonNegative = 6.0
     """Luma differs from the frame before by this much on average ..."""
     ratio: NonNegative = 1.5
-    """... and by this many times what it did lately."""
+    """... and by this many times what it did lately ..."""
+    histogram: NonNegative = 0.12
+    """... and its histogram by this much; a cut with less would need a change of 140 levels."""
 
 
 class HardCutConfig(Config):

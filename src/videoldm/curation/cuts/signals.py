@@ -9,14 +9,14 @@ import av
 import cv2
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32, Int64, Num, UInt8
 
 from videoldm.core.errors import InputError
 from videoldm.curation.cuts.config import CutConfig
-from videoldm.curation.cuts.picture import CHROMA, LUMA, tiny_picture
+from videoldm.curation.cuts.picture import Points, TinyPictures
 
-# Few enough that what is computed of them fits into a processor's cache.
-CHUNK_FRAMES = 64
+CHUNK_FRAMES = 128
+"""Few enough that what is computed of them fits into a processor's cache."""
 PICTURE = (9, 16)
 """Rows and columns of the luma that is kept of every frame."""
 NUM_LUMA = PICTURE[0] * PICTURE[1]
@@ -51,6 +51,11 @@ class SignalTable:
         """The number of frames."""
         return len(self.pts)
 
+    def since(self, first: int) -> SignalTable:
+        """The rows from number `first` on."""
+        columns = {name: getattr(self, name)[first:] for name in ("pts", *CHANGES, "pictures")}
+        return SignalTable(time_base=self.time_base, **columns)
+
     @property
     def luma(self) -> UInt8[np.ndarray, "t n"]:
         """The luma of `pictures`."""
@@ -84,11 +89,11 @@ class CutSignals:
     """Takes the frames of one stream as they are decoded, in the order they are shown."""
 
     def __init__(self, config: CutConfig) -> None:
-        self._config = config
+        self._config = config.candidates
         self._time_base: Fraction | None = None
-        self._chunk = _Chunk.empty(CHUNK_FRAMES)
-        self._num_waiting = 0
-        self._last: _Chunk | None = None
+        # Row 0 is the frame before those that wait, once there is one.
+        self._pts, self._points = np.empty(CHUNK_FRAMES + 1, np.int64), Points.empty(CHUNK_FRAMES + 1)
+        self._first, self._end = 0, 0
         self._done: list[SignalTable] = []
         self._usual_change = 0.0
 
@@ -97,83 +102,69 @@ class CutSignals:
         assert frame.pts is not None
         # Only once, as each look at it makes a new Fraction.
         self._time_base = self._time_base or frame.time_base
-        row = self._num_waiting
-        luma, blue, red = tiny_picture(frame)
-        before = self._chunk.luma[row - 1] if row else self._last.luma[0] if self._last else luma
-        chunk = self._chunk
-        chunk.pts[row], chunk.luma[row], chunk.chroma[row, 0], chunk.chroma[row, 1] = frame.pts, luma, blue, red
-        self._num_waiting += 1
-        if self._num_waiting == CHUNK_FRAMES:
+        if self._end > CHUNK_FRAMES:
             self._flush()
-        return self._is_candidate(cv2.norm(luma, before, cv2.NORM_L1) / luma.size)
+        row = self._end
+        self._pts[row] = frame.pts
+        self._points.read(frame, row)
+        self._end += 1
+        return row > 0 and self._is_candidate(row)
 
     def finish(self) -> SignalTable:
         """The signals of all frames; raises InputError if there were none."""
-        if self._num_waiting:
+        if self._end > self._first:
             self._flush()
         if not self._done:
             raise InputError("there are no frames to find cuts in")
         return _joined(self._done)
 
-    def _is_candidate(self, change: float) -> bool:
-        config, usual = self._config.candidates, self._usual_change
+    def _is_candidate(self, row: int) -> bool:
+        luma, config, usual = self._points.luma, self._config, self._usual_change
+        change = cv2.norm(luma[row], luma[row - 1], cv2.NORM_L1) / luma[row].size
         self._usual_change += _FORGET * (change - usual)
-        return change > config.change and change > config.ratio * usual
+        if change <= config.change or change <= config.ratio * usual:
+            return False
+        return float(_histogram_change(self._points.rows(row - 1, row + 1).tiny())[1]) > config.histogram
 
     def _flush(self) -> None:
+        """Signals of the frames that wait, of which the last stays to be compared with."""
         assert self._time_base is not None
-        chunk = self._chunk.rows(0, self._num_waiting)
-        before = self._last or chunk.rows(0, 1)
-        self._done.append(_signals(before, chunk, self._time_base))
-        self._last = chunk.rows(len(chunk.pts) - 1, len(chunk.pts)).copied()
-        self._num_waiting = 0
+        pictures = self._points.rows(0, self._end).tiny()
+        self._done.append(_signals(pictures, self._pts[: self._end], self._time_base).since(self._first))
+        for column in (self._pts, self._points.luma, self._points.chroma, self._points.is_full):
+            column[0] = column[self._end - 1]
+        self._first = self._end = 1
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class _Chunk:
-    """Tiny pictures of successive frames."""
-
-    pts: Int64[np.ndarray, " t"]
-    luma: UInt8[np.ndarray, "t h w"]
-    chroma: UInt8[np.ndarray, "t 2 y x"]
-
-    @classmethod
-    def empty(cls, size: int) -> _Chunk:
-        return cls(np.empty(size, np.int64), np.empty((size, *LUMA), np.uint8), np.empty((size, 2, *CHROMA), np.uint8))
-
-    def rows(self, first: int, end: int) -> _Chunk:
-        return _Chunk(self.pts[first:end], self.luma[first:end], self.chroma[first:end])
-
-    def copied(self) -> _Chunk:
-        return _Chunk(self.pts.copy(), self.luma.copy(), self.chroma.copy())
-
-
-def _signals(before: _Chunk, chunk: _Chunk, time_base: Fraction) -> SignalTable:
-    """The rows of `chunk`, which follows the one frame of `before`."""
-    luma = np.concatenate([before.luma, chunk.luma]).astype(np.float32)
-    chroma = np.concatenate([before.chroma, chunk.chroma]).astype(np.float32)
-    small = [_means(luma[1:], PICTURE), *(_means(chroma[1:, plane], PICTURE_CHROMA) for plane in (0, 1))]
+def _signals(pictures: TinyPictures, pts: Int64[np.ndarray, " t"], time_base: Fraction) -> SignalTable:
+    """Signals of all these frames, the changes of the first one 0."""
+    luma, chroma = pictures.luma, pictures.chroma
+    small = [_means(luma, PICTURE), *(_means(chroma[:, plane], PICTURE_CHROMA) for plane in (0, 1))]
     return SignalTable(
         time_base=time_base,
-        pts=chunk.pts.copy(),
+        pts=pts.copy(),
         luma_change=_change(luma),
         chroma_change=_change(chroma),
-        histogram_change=_histogram_change(before, chunk),
-        pictures=np.concatenate(small, axis=1).round().astype(np.uint8),
+        histogram_change=_histogram_change(pictures),
+        pictures=np.concatenate(small, axis=1),
     )
 
 
-def _change(values: Float32[np.ndarray, "k ..."]) -> Column:
-    return np.abs(np.diff(values, axis=0)).reshape(len(values) - 1, -1).mean(axis=1)
+def _change(levels: UInt8[np.ndarray, "t ..."]) -> Column:
+    flat = levels.reshape(len(levels), -1)
+    return _from_zero(cv2.absdiff(flat[1:], flat[:-1]).mean(axis=1) if len(flat) > 1 else np.empty(0))
 
 
-def _histogram_change(before: _Chunk, chunk: _Chunk) -> Column:
-    planes = [np.concatenate([before.luma, chunk.luma])]
-    planes += [np.concatenate([before.chroma[:, plane], chunk.chroma[:, plane]]) for plane in (0, 1)]
+def _histogram_change(pictures: TinyPictures) -> Column:
+    planes = (pictures.luma, pictures.chroma[:, 0], pictures.chroma[:, 1])
     counts = np.concatenate(
         [histograms(plane, num_bins) for plane, num_bins in zip(planes, _NUM_BINS, strict=True)], axis=1
     )
-    return np.abs(np.diff(counts, axis=0)).sum(axis=1) / 2
+    return _from_zero(np.abs(np.diff(counts, axis=0)).sum(axis=1) / 2)
+
+
+def _from_zero(changes: Num[np.ndarray, " k"]) -> Column:
+    return np.concatenate([[0], changes]).astype(np.float32)
 
 
 def histograms(levels: UInt8[np.ndarray, "t ..."], num_bins: int) -> Float32[np.ndarray, "t bins"]:
@@ -186,12 +177,15 @@ def histograms(levels: UInt8[np.ndarray, "t ..."], num_bins: int) -> Float32[np.
     return (blurred / (4 * bins.shape[1])).astype(np.float32)
 
 
-def _means(values: Float32[np.ndarray, "t h w"], size: tuple[int, int]) -> Float32[np.ndarray, "t n"]:
-    """Each picture as the flat means of `size` blocks."""
-    height, width = values.shape[1] // size[0], values.shape[2] // size[1]
+def _means(levels: UInt8[np.ndarray, "t h w"], size: tuple[int, int]) -> UInt8[np.ndarray, "t n"]:
+    """Each picture as the flat means of `size` blocks, rounded."""
+    height, width = levels.shape[1] // size[0], levels.shape[2] // size[1]
+    sums = np.zeros((len(levels), *size), np.uint16)
     # A sum of strided views is several times as fast as a mean over two of five axes.
-    cells = sum(values[:, row::height, column::width] for row in range(height) for column in range(width))
-    return np.asarray(cells).reshape(len(values), -1) / (height * width)
+    for row in range(height):
+        for column in range(width):
+            sums += levels[:, row::height, column::width]
+    return np.rint(sums.reshape(len(levels), -1) / (height * width)).astype(np.uint8)
 
 
 def _joined(parts: list[SignalTable]) -> SignalTable:

@@ -10,7 +10,7 @@ import pytest
 from videoldm.core.errors import InputError
 from videoldm.curation.cuts import signals as signals_module
 from videoldm.curation.cuts.config import CutConfig
-from videoldm.curation.cuts.picture import CHROMA, LUMA, tiny_picture
+from videoldm.curation.cuts.picture import CHROMA, LUMA, Points
 from videoldm.curation.cuts.signals import NUM_LUMA, CutSignals, SignalTable, histograms
 
 TIME_BASE = Fraction(1, 1000)
@@ -26,6 +26,13 @@ def as_frame(pixels, pts, pixel_format="yuv420p"):
     frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format=pixel_format)
     frame.pts, frame.time_base = pts, TIME_BASE
     return frame
+
+
+def tiny_picture(frame):
+    points = Points.empty(1)
+    points.read(frame, 0)
+    tiny = points.tiny()
+    return tiny.luma[0], *tiny.chroma[0]
 
 
 def signals_of(pictures, pts=None):
