@@ -88,7 +88,7 @@ class Points:
         num_frames, is_full = len(self.luma), self.is_full[:, None, None]
         below_each_other = self.luma.reshape(-1, _POINTS[1])
         cells = cv2.resize(below_each_other, (LUMA[1], num_frames * LUMA[0]), interpolation=cv2.INTER_AREA)
-        luma = cells.reshape(num_frames, *LUMA)
+        luma = cells.astype(np.uint8, copy=False).reshape(num_frames, *LUMA)
         return TinyPictures(
             np.where(is_full, luma, _LUMA_LEVELS[luma]),
             np.where(is_full[..., None], self.chroma, _CHROMA_LEVELS[self.chroma]),
