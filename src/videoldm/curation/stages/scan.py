@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import av
 import pyarrow as pa
@@ -32,9 +31,6 @@ from videoldm.video.opening import check_whole, open_damaged, pick_stream, time_
 from videoldm.video.orientation import display_matrix, orientation
 from videoldm.video.probe import shown_size
 from videoldm.video.tolerant import Gap, decode_what_is_whole
-
-Outcome = TypeVar("Outcome")
-_FRAMES_AHEAD = 4
 
 
 @dataclass(frozen=True)
@@ -115,7 +111,7 @@ class _Scan:
             keeper = _Keeper(self.frames, self._source_id, self._config, stream, time_base)
             first = last = None
             gap: Gap | None = None
-            for outcome in _a_few_ahead(decode_what_is_whole(container, stream)):
+            for outcome in decode_what_is_whole(container, stream):
                 if isinstance(outcome, Gap):
                     gap = outcome
                     continue
@@ -223,12 +219,6 @@ class _Keeper:
                 "jpeg": encode_frame(frame, self._aspect, self._config),
             }
         )
-
-
-def _a_few_ahead(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
-    """The same, so that decoder and detectors take turns less often and find more of their own in the cache."""
-    while few := list(itertools.islice(outcomes, _FRAMES_AHEAD)):
-        yield from few
 
 
 @contextmanager
