@@ -6,7 +6,6 @@ tyro's, made from the same class.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -17,6 +16,7 @@ from pydantic import ConfigDict
 
 from videoldm.core.config import Config, validate
 from videoldm.core.errors import InputError
+from videoldm.core.names import hint
 
 O = TypeVar("O", bound=Config)  # noqa: E741 - O for options
 
@@ -105,8 +105,8 @@ class Verb(Generic[O]):
                 name = SHORT_NAMES.get(typed, typed.replace("_", "-"))
                 name = self.aliases.get(name, name)
                 if name not in is_flag:
-                    suggestion = _suggestion(name, list(is_flag), self._listed())
-                    raise InputError(f"{self.name}: {typed} is no option, {suggestion}")
+                    listed = f"the options are {', '.join(sorted(self._listed()))}"
+                    raise InputError(f"{self.name}: {typed} is no option, {hint(name, is_flag, listed)}")
                 if name in values:
                     raise InputError(f"{self.name}: {name} is given twice")
                 values[name] = self._value(typed, value if sign else None, remaining, is_flag=is_flag[name])
@@ -137,20 +137,6 @@ class Verb(Generic[O]):
         for name in names:
             text = re.sub(rf"(?<![\w-]){name}(?!\w)", option_name(name), text)
         return text
-
-
-def closest(name: str, known: Sequence[str]) -> list[str]:
-    """Of the `known` names those that `name` could be meant for, best first."""
-    cores = {other.strip("-"): other for other in known}
-    core = name.strip("-")
-    containing = [other for other in cores if len(core) > 2 and core in other]
-    similar = difflib.get_close_matches(core, cores, n=3, cutoff=0.7)
-    return [cores[other] for other in dict.fromkeys([*similar, *containing])]
-
-
-def _suggestion(name: str, known: Sequence[str], listed: Sequence[str]) -> str:
-    close = closest(name, known)
-    return f"did you mean {' or '.join(close)}?" if close else f"the options are {', '.join(sorted(listed))}"
 
 
 def _asks_for_help(words: Sequence[str]) -> bool:

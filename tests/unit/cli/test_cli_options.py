@@ -3,7 +3,7 @@
 import pytest
 import tyro
 
-from videoldm.cli.options import OPTIONS, Verb, closest
+from videoldm.cli.options import OPTIONS, Verb
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError
 from videoldm.tasks.request import Choices
@@ -127,9 +127,3 @@ def test_help_names_every_option_and_runs_nothing(capsys: pytest.CaptureFixture[
         page = capsys.readouterr().out
         assert "Makes." in page
         assert all(name in page for name in ("--seed", "--num-frames", "--motion-bucket-id", "--resize {crop,pad,"))
-
-
-def test_closest_names() -> None:
-    assert closest("--heigth", ["--height", "--width"]) == ["--height"]
-    assert closest("--frames", ["--num-frames", "--fps"]) == ["--num-frames"]
-    assert closest("--xyz", ["--num-frames", "--fps"]) == []
