@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
+from videoldm.curation.report.bars import bars, spread
 from videoldm.curation.report.distribution import Distribution
 from videoldm.curation.report.thumbnails import Thumbnail
-from videoldm.curation.report.wording import number
+from videoldm.curation.report.wording import clips
 
 _PAPER, _INK, _SOFT, _BAR, _LINE = "#ffffff", "#1c2024", "#667079", "#3b76b3", "#d9dee3"
 _GAP_PX = 16
@@ -52,16 +53,13 @@ def sheet(rows: Sequence[tuple[str, Sequence[Thumbnail]]]) -> Image.Image:
 
 def _plot(draw: ImageDraw.ImageDraw, distribution: Distribution, left: int, top: int) -> None:
     width, height = _PLOT_PX
-    _write(draw, f"{distribution.column} of {distribution.num_values:,}", (left, top), width, _INK)
+    _write(draw, f"{distribution.column}, {clips(distribution.num_values)}", (left, top), width, _INK)
     bottom = top + _LINE_PX + height
-    step, largest = width / len(distribution.counts), max(distribution.counts)
-    for index, count in enumerate(distribution.counts):
-        if count:
-            bar = round(left + index * step), round(bottom - height * count / largest)
-            draw.rectangle((*bar, max(bar[0], round(left + (index + 1) * step) - 2), bottom - 1), fill=_BAR)
+    for bar in bars(distribution):
+        start, end = round(left + width * bar.left), round(left + width * (bar.left + bar.width))
+        draw.rectangle((start, round(bottom - height * bar.height), max(start, end - 1), bottom - 1), fill=_BAR)
     draw.line((left, bottom, left + width, bottom), fill=_LINE)
-    lowest, _, median, _, highest = map(number, distribution.quarters)
-    _write(draw, f"{lowest} to {highest}, median {median}", (left, bottom + 1), width, _SOFT)
+    _write(draw, spread(distribution), (left, bottom + 1), width, _SOFT)
 
 
 def _paste(picture: Image.Image, jpeg: bytes | None, left: int, top: int) -> None:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from videoldm.curation.report.distribution import Distribution
 from videoldm.curation.report.stats import Coverage, SourceState, Stats, TableOne
-from videoldm.curation.report.wording import counted, number, share, table_one_rows
+from videoldm.curation.report.wording import clips, counted, number, share, table_one_rows
 from videoldm.curation.selection.evaluate import Judgement
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -61,7 +61,11 @@ def distributions_table(distributions: Sequence[Distribution]) -> Table:
     table = _table("value", ["lowest", "25%", "median", "75%", "highest"])
     table.add_column("histogram", no_wrap=True)
     for each in distributions:
-        table.add_row(escape(each.column), *map(number, each.quarters), spark_line(each.counts))
+        if each.is_constant:
+            figures = ["", "", number(each.quarters[0]), "", "", f"the same in {clips(each.num_values)}"]
+        else:
+            figures = [*map(number, each.quarters), spark_line(each.counts)]
+        table.add_row(escape(each.column), *figures)
     return table
 
 

@@ -30,9 +30,14 @@ def share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f}%" if whole else "-"
 
 
+def clips(count: int) -> str:
+    """How many clips."""
+    return "1 clip" if count == 1 else f"{count:,} clips"
+
+
 def counted(counts: Mapping[str, int]) -> str:
-    """Names with how often each is there."""
-    return ", ".join(f"{name} ({count:,})" for name, count in counts.items())
+    """Names with how often each is there, one a line."""
+    return "\n".join(f"{name} ({count:,})" for name, count in counts.items())
 
 
 def table_one_rows(table: TableOne) -> dict[str, str]:
