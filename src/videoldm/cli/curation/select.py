@@ -70,6 +70,8 @@ def select(options: CurateSelectOptions, selection: Selection) -> None:
         print(json.dumps({**result, "filters": filters, "folder": None if saved is None else str(saved.folder)}))
         return
     wide_console().print(judgement_table(judgement))
+    if files and judgement.num_left == judgement.num_clips:
+        print("nothing would be dropped")
     for file in files:
         print(file)
     if saved is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import unicodedata
 from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
@@ -68,15 +69,18 @@ def _paste(picture: Image.Image, jpeg: bytes | None, left: int, top: int) -> Non
         tile = Image.open(io.BytesIO(jpeg or b"")).convert("RGB")
     except (UnidentifiedImageError, OSError):
         box = (left, top, left + _TILE_PX - 1, top + _TILE_HEIGHT_PX - 1)
-        ImageDraw.Draw(picture).rectangle(box, outline=_LINE)
+        draw = ImageDraw.Draw(picture)
+        draw.rectangle(box, outline=_LINE)
+        _write(draw, "no picture", (left + _GAP_PX, top + _TILE_HEIGHT_PX // 2 - _LINE_PX // 2), _TILE_PX, _SOFT)
         return
     picture.paste(ImageOps.contain(tile, (_TILE_PX, _TILE_HEIGHT_PX)), (left, top))
 
 
 def _write(draw: ImageDraw.ImageDraw, text: str, place: tuple[int, int], room: int, colour: str) -> None:
-    """One line, cut at the end of its room."""
+    """One line, cut at the end of its room, in letters that the font of Pillow has: those without accents."""
     font = ImageFont.load_default(size=_FONT_SIZE)
-    line = " ".join(text.split())
+    bare = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    line = " ".join(bare.encode("ascii", "replace").decode().split())
     while line and draw.textlength(line, font=font) > room:
         line = f"{line[:-4]}..." if len(line) > 4 else ""
     draw.text(place, line, font=font, fill=colour)

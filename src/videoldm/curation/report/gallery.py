@@ -31,7 +31,8 @@ def what_would_go(dataset: OpenDataset, judgement: Judgement, *, num_each: int =
     """Samples for each filter of what `judge` has just found.
 
     A filter by a number shows the clips nearest to its line, where it is decided whether the line is right, and some
-    from everywhere in order of their values; a condition shows the latter only. Clips without a value come last.
+    from everywhere in order of their values, unless those are the same; a condition shows the latter only. Clips
+    without a value come last.
     """
     with explained():
         return [
@@ -42,7 +43,8 @@ def what_would_go(dataset: OpenDataset, judgement: Judgement, *, num_each: int =
 
 def gallery_page(judgement: Judgement, gone: Sequence[Gone]) -> str:
     """A page that holds everything it shows."""
-    return page("What the selection would drop", [section("Counts", _counts(judgement)), *map(_gone, gone)])
+    filters = map(_gone, gone) if judgement.num_left < judgement.num_clips else ["<p>Nothing would be dropped.</p>"]
+    return page("What the selection would drop", [section("Counts", _counts(judgement)), *filters])
 
 
 def gallery_sheet(gone: Sequence[Gone]) -> Image.Image:
@@ -60,7 +62,8 @@ def _samples(dataset: OpenDataset, judgement: Judgement, index: int, num_each: i
     queries = {SPREAD: f"{spread} ORDER BY {by_value}"}
     if not isinstance(rule, Where):
         nearest = f"SELECT * FROM {JUDGED} WHERE {goes} ORDER BY value_{index} {last}, clip_id DESC LIMIT {num_each}"
-        queries = {NEAREST: nearest} | queries
+        others = queries if judgement.filters[index].num_dropped > num_each else {}
+        queries = {NEAREST: nearest, **others}
     if not judgement.selection.keep_missing:
         queries[WITHOUT] = f"SELECT * FROM {JUDGED} WHERE passes_{index} IS NULL ORDER BY md5(clip_id) LIMIT {num_each}"
     found = {

@@ -24,6 +24,7 @@ h3 { font-size: 1rem; margin: 1.2rem 0 0.4rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { border-bottom: 1px solid var(--line); padding: 0.3rem 1rem 0.3rem 0; text-align: left; vertical-align: top;
   white-space: pre-line; overflow-wrap: anywhere; }
+td:first-child { overflow-wrap: normal; } th, .number { white-space: nowrap; }
 th { color: var(--soft); font-weight: 500; } .number { text-align: right; }
 .grid { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); }
 .pictures { grid-template-columns: repeat(auto-fill, minmax(8rem, 1fr)); gap: 0.8rem; }
@@ -73,6 +74,8 @@ def stats_page(title: str, stats: Stats, thumbnails: Sequence[Thumbnail]) -> str
         sections.append(section("Values", f'{note}<div class="grid">{figures}</div>'))
     if thumbnails:
         sections.append(section("Some clips", pictures(thumbnails)))
+    else:
+        sections.append("<p>There are no clips yet.</p>")
     return page(title, sections)
 
 
@@ -134,7 +137,8 @@ def _picture(thumbnail: Thumbnail) -> str:
         data = base64.b64encode(thumbnail.jpeg).decode()
         image = f'<img src="data:image/jpeg;base64,{data}" alt="middle frame" loading="lazy">'
     lines = "<br>".join(map(escape, thumbnail.lines))
-    return f'<figure>{image}<figcaption title="{escape(thumbnail.clip_id)}">{lines}</figcaption></figure>'
+    title = escape(f"{thumbnail.clip_id} of {thumbnail.path}")
+    return f'<figure>{image}<figcaption title="{title}">{lines}</figcaption></figure>'
 
 
 def _is_number(text: str) -> bool:

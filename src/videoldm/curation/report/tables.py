@@ -40,7 +40,7 @@ def table_one_table(columns: Mapping[str, TableOne]) -> Table:
 def sources_table(states: Sequence[SourceState]) -> Table:
     """Sources by state."""
     table = _table("sources", ["number"])
-    table.add_column("reasons")
+    table.add_column("reasons", overflow="fold")
     for state in states:
         table.add_row(state.state, f"{state.num_sources:,}", escape(counted(state.reasons)))
     return table
@@ -49,7 +49,7 @@ def sources_table(states: Sequence[SourceState]) -> Table:
 def coverage_table(coverage: Sequence[Coverage]) -> Table:
     """Annotations by how many clips have them."""
     table = _table("annotation", ["made", "missing"])
-    table.add_column("why missing")
+    table.add_column("why missing", overflow="fold")
     for each in coverage:
         missing = sum(each.missing.values())
         table.add_row(escape(each.annotation), f"{each.num_made:,}", f"{missing:,}", escape(counted(each.missing)))
@@ -87,7 +87,8 @@ def spark_line(counts: Sequence[int]) -> str:
 
 
 def _table(first: str, headings: Sequence[str]) -> Table:
-    table = Table(first)
+    table = Table()
+    table.add_column(first, overflow="fold")
     for heading in headings:
         table.add_column(heading, justify="right")
     return table
