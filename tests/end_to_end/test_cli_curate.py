@@ -219,7 +219,10 @@ def test_nothing_but_faulty_inputs_is_bad_input(cli: CommandLine) -> None:
         (["curate", "run", "x", "--address", "auto"], "--address is for --executor ray"),
         (["curate", "run", "x", "--profile", "paper"], "--profile paper needs a server"),
         (["curate", "status", "nothing"], "nothing: is no dataset"),
-        (["curate", "select", "nothing"], "a selection needs a filter"),
+        (["curate", "select", "nothing"], "a selection needs a filter: --drop-lowest, --drop-highest, "),
+        (["curate", "select", "x", "--drop-lowes", "motion=25%"], "did you mean --drop-lowest?"),
+        (["curate", "select", "x", "--where", "true", "--keep-missing=yes"], "--keep-missing is 'yes', it takes no"),
+        (["curate", "select", "x", "--where", "true"], "x: is no dataset"),
         (["curate", "export", "nothing", "-o", "x"], "nothing: is no dataset"),
     ],
 )

@@ -34,6 +34,16 @@ OPTIONS = ConfigDict(alias_generator=option_name)
 
 
 @dataclass(frozen=True, kw_only=True)
+class OwnGrammar:
+    """Options of a verb that are read by rules of their own, before the others, into one field."""
+
+    field: str
+    names: Sequence[str]
+    split: Callable[[Sequence[str]], tuple[object, list[str]]]
+    """The field's value, and the words that are left."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verb(Generic[O]):
     """A verb: how its words are read, explained and carried out.
 
@@ -49,6 +59,7 @@ class Verb(Generic[O]):
     positional: Sequence[str] = ()
     rest: str | None = None
     aliases: Mapping[str, str] = field(default_factory=dict[str, str])
+    own_grammar: OwnGrammar | None = None
 
     def __call__(self, words: Sequence[str]) -> None:
         """Do what `words`, the command line after the verb, say; raises InputError for words that mean nothing."""
@@ -59,7 +70,9 @@ class Verb(Generic[O]):
 
     def read(self, words: Sequence[str]) -> O:
         """The options that `words` give; raises InputError with one line for each thing that is wrong."""
-        values, others = self._split(words)
+        values, others = self._read_own(words)
+        more, others = self._split(others)
+        values |= more
         for name in self.positional:
             if option_name(name) in values:
                 continue
@@ -89,9 +102,17 @@ class Verb(Generic[O]):
                 config=(tyro.conf.DisallowNone, tyro.conf.FlagCreatePairsOff),
             )
 
+    def _read_own(self, words: Sequence[str]) -> tuple[dict[str, object], list[str]]:
+        if self.own_grammar is None:
+            return {}, list(words)
+        value, others = self.own_grammar.split(words)
+        return {option_name(self.own_grammar.field): value}, others
+
     def _split(self, words: Sequence[str]) -> tuple[dict[str, object], list[str]]:
         """Values by option, and the words that belong to none."""
         is_flag = self._is_flag_by_option()
+        own = self.own_grammar.names if self.own_grammar else ()
+        known = [*is_flag, *own]
         values: dict[str, object] = {}
         others: list[str] = []
         remaining = iter(words)
@@ -105,8 +126,8 @@ class Verb(Generic[O]):
                 name = SHORT_NAMES.get(typed, typed.replace("_", "-"))
                 name = self.aliases.get(name, name)
                 if name not in is_flag:
-                    listed = f"the options are {', '.join(sorted(self._listed()))}"
-                    raise InputError(f"{self.name}: {typed} is no option, {hint(name, is_flag, listed)}")
+                    listed = f"the options are {', '.join(sorted([*self._listed(), *own]))}"
+                    raise InputError(f"{self.name}: {typed} is no option, {hint(name, known, listed)}")
                 if name in values:
                     raise InputError(f"{self.name}: {name} is given twice")
                 values[name] = self._value(typed, value if sign else None, remaining, is_flag=is_flag[name])
@@ -124,8 +145,9 @@ class Verb(Generic[O]):
         return value
 
     def _is_flag_by_option(self) -> Mapping[str, bool]:
+        without = (self.rest, self.own_grammar and self.own_grammar.field)
         fields = self.options.model_fields.items()
-        return {option_name(name): info.annotation is bool for name, info in fields if name != self.rest}
+        return {option_name(name): info.annotation is bool for name, info in fields if name not in without}
 
     def _listed(self) -> list[str]:
         """The options as help lists them: without those that need no name."""

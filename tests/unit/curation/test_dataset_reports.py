@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from made_tables import clip_row, made_view, valued
+from made_tables import clip_row, made_view, typed, valued
 from PIL import Image
 
 from videoldm.core.files import read_json
@@ -20,7 +20,6 @@ from videoldm.curation.report.files import write_gallery, write_stats_report
 from videoldm.curation.report.gallery import NEAREST, SPREAD, WITHOUT, Gone, what_would_go
 from videoldm.curation.report.stats import measure_stats
 from videoldm.curation.selection.evaluate import judge
-from videoldm.curation.selection.options import split_selection
 from videoldm.curation.store.view import DatasetView, open_dataset
 
 NUM_CLIPS = 30
@@ -111,7 +110,7 @@ def test_report_is_whole_and_escaped(view: DatasetView, tmp_path: Path) -> None:
 
 def _gone(view: DatasetView) -> list[Gone]:
     with open_dataset(view) as dataset:
-        return what_would_go(dataset, judge(dataset, split_selection(WORDS)[0]), num_each=4)
+        return what_would_go(dataset, judge(dataset, typed(WORDS)), num_each=4)
 
 
 def test_gallery_shows_those_nearest_to_the_line_and_a_spread_sample(view: DatasetView) -> None:
@@ -130,7 +129,7 @@ def test_gallery_shows_those_nearest_to_the_line_and_a_spread_sample(view: Datas
 
 def test_pictures_are_the_middle_frames_of_their_clips(view: DatasetView, tmp_path: Path) -> None:
     with open_dataset(view) as dataset:
-        html, png = write_gallery(dataset, judge(dataset, split_selection(WORDS)[0]), tmp_path, num_each=4)
+        html, png = write_gallery(dataset, judge(dataset, typed(WORDS)), tmp_path, num_each=4)
     images = _page(html).attributes["img"]
     assert [_grey(image["src"]) for image in images[:4]] == pytest.approx([120, 112, 104, 96], abs=2)
     assert 'class="no-picture"' in html.read_text()  # c28 has none
@@ -140,7 +139,7 @@ def test_pictures_are_the_middle_frames_of_their_clips(view: DatasetView, tmp_pa
 
 def test_each_clip_is_shown_once_where_few_go(view: DatasetView) -> None:
     with open_dataset(view) as dataset:
-        few = judge(dataset, split_selection(["--drop-lowest", "motion=10%", "--keep-missing"])[0])
+        few = judge(dataset, typed(["--drop-lowest", "motion=10%", "--keep-missing"]))
         [all_shown] = what_would_go(dataset, few, num_each=2)
         [some_shown] = what_would_go(dataset, few, num_each=1)
     assert {what: len(found) for what, found in all_shown.samples.items()} == {NEAREST: 2}
@@ -149,9 +148,9 @@ def test_each_clip_is_shown_once_where_few_go(view: DatasetView) -> None:
 
 def test_no_picture_where_nothing_goes(view: DatasetView, tmp_path: Path) -> None:
     with open_dataset(view) as dataset:
-        write_gallery(dataset, judge(dataset, split_selection(["--where", "clip_id <> 'c03'"])[0]), tmp_path)
+        write_gallery(dataset, judge(dataset, typed(["--where", "clip_id <> 'c03'"])), tmp_path)
         assert (tmp_path / "dropped.png").exists()
-        [html] = write_gallery(dataset, judge(dataset, split_selection(["--where", "true"])[0]), tmp_path)
+        [html] = write_gallery(dataset, judge(dataset, typed(["--where", "true"])), tmp_path)
     assert "Nothing would be dropped" in html.read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["dropped.html"]
 

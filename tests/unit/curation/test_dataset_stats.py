@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from made_tables import clip_row, made_view, valued
+from made_tables import clip_row, made_view, typed, valued
 from rich.console import Console
 
 from videoldm.curation.report.bars import axis, bars, spread
@@ -21,7 +21,6 @@ from videoldm.curation.report.tables import distributions_table, spark_line, sta
 from videoldm.curation.report.wording import duration, number
 from videoldm.curation.selection.evaluate import judge
 from videoldm.curation.selection.manifest import save_selection
-from videoldm.curation.selection.options import split_selection
 from videoldm.curation.store.view import DatasetView, open_dataset
 
 VALUES = np.concatenate([np.random.default_rng(0).gamma(1.5, 0.02, 998), [50.0, 0.0]])
@@ -143,7 +142,7 @@ def test_axis_of_whole_numbers_ends_at_them(stats: Stats) -> None:
 
 
 def test_stats_of_a_selection_are_those_of_its_manifest(view: DatasetView, stats: Stats, tmp_path: Path) -> None:
-    selection, _ = split_selection(["--drop-lowest", "motion=25%"])
+    selection = typed(["--drop-lowest", "motion=25%"])
     with open_dataset(view) as dataset:
         saved = save_selection(dataset, judge(dataset, selection), tmp_path, "moving")
     selected = DatasetView(clips=[saved.folder / "clips.parquet"], annotations=view.annotations)
