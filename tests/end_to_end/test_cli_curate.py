@@ -224,6 +224,13 @@ def test_nothing_but_faulty_inputs_is_bad_input(cli: CommandLine) -> None:
         (["curate", "select", "x", "--where", "true", "--keep-missing=yes"], "--keep-missing is 'yes', it takes no"),
         (["curate", "select", "x", "--where", "true"], "x: is no dataset"),
         (["curate", "export", "nothing", "-o", "x"], "nothing: is no dataset"),
+        (["curate", "export", "x", "-o", "y", "--shortest-s", "inf"], "--shortest-s is 'inf', should be a finite"),
+        (["curate", "export", "x", "-o", "y", "--shard-size", "9"], "--shard-size has no effect on files, leave"),
+        (["curate", "export", "x", "-o", "y", "--exact", "--shortest-s", "2"], "--shortest-s has no effect with"),
+        (
+            ["curate", "export", "x", "-o", "y", "--exact", "--format", "parquet-index"],
+            "--exact has no effect on parquet-index, leave it out",
+        ),
     ],
 )
 def test_bad_input_is_one_line(cli: CommandLine, words: list[str], message: str) -> None:
