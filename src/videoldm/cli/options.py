@@ -70,9 +70,7 @@ class Verb(Generic[O]):
 
     def read(self, words: Sequence[str]) -> O:
         """The options that `words` give; raises InputError with one line for each thing that is wrong."""
-        values, others = self._read_own(words)
-        more, others = self._split(others)
-        values |= more
+        values, others = self._split(words)
         for name in self.positional:
             if option_name(name) in values:
                 continue
@@ -102,18 +100,14 @@ class Verb(Generic[O]):
                 config=(tyro.conf.DisallowNone, tyro.conf.FlagCreatePairsOff),
             )
 
-    def _read_own(self, words: Sequence[str]) -> tuple[dict[str, object], list[str]]:
-        if self.own_grammar is None:
-            return {}, list(words)
-        value, others = self.own_grammar.split(words)
-        return {option_name(self.own_grammar.field): value}, others
-
     def _split(self, words: Sequence[str]) -> tuple[dict[str, object], list[str]]:
         """Values by option, and the words that belong to none."""
         is_flag = self._is_flag_by_option()
-        own = self.own_grammar.names if self.own_grammar else ()
-        known = [*is_flag, *own]
+        own: Sequence[str] = ()
         values: dict[str, object] = {}
+        if self.own_grammar is not None:
+            own = self.own_grammar.names
+            values[option_name(self.own_grammar.field)], words = self.own_grammar.split(words)
         others: list[str] = []
         remaining = iter(words)
         for word in remaining:
@@ -127,7 +121,7 @@ class Verb(Generic[O]):
                 name = self.aliases.get(name, name)
                 if name not in is_flag:
                     listed = f"the options are {', '.join(sorted([*self._listed(), *own]))}"
-                    raise InputError(f"{self.name}: {typed} is no option, {hint(name, known, listed)}")
+                    raise InputError(f"{self.name}: {typed} is no option, {hint(name, [*is_flag, *own], listed)}")
                 if name in values:
                     raise InputError(f"{self.name}: {name} is given twice")
                 values[name] = self._value(typed, value if sign else None, remaining, is_flag=is_flag[name])

@@ -13,6 +13,7 @@ def test_nearest_comes_first_and_case_does_not_matter() -> None:
     known = ["text_motion", "motion_pan_x", "motion_pan_y", "motion_zoom", "motion"]
     assert closest("motoin", known)[0] == "motion"
     assert closest("MOTION", known)[0] == "motion"
+    assert closest("readme", ["CHANGELOG", "README"]) == ["README"]
     assert len(closest("motion", known)) == 3
 
 

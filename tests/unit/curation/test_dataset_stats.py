@@ -15,9 +15,10 @@ from rich.console import Console
 
 from videoldm.curation.report.bars import axis, bars, spread
 from videoldm.curation.report.distribution import NUM_BINS, Distribution
+from videoldm.curation.report.figures import clip_figures
 from videoldm.curation.report.page import histogram_svg
 from videoldm.curation.report.stats import YEAR_S, Stats, TableOne, measure_stats
-from videoldm.curation.report.tables import distributions_table, spark_line, stats_tables, table_one_table
+from videoldm.curation.report.tables import distributions_table, figures_table, spark_line, stats_tables
 from videoldm.curation.report.wording import duration, number
 from videoldm.curation.selection.evaluate import judge
 from videoldm.curation.selection.manifest import save_selection
@@ -151,7 +152,7 @@ def test_stats_of_a_selection_are_those_of_its_manifest(view: DatasetView, stats
     assert found.table_one.num_clips == 1000 - 1 - 999 // 4
     assert _distribution(found, "motion").quarters[0] > _distribution(stats, "motion").quarters[0]
     console = Console(width=100, record=True)
-    console.print(table_one_table({"all": stats.table_one, "moving": found.table_one}))
+    console.print(figures_table(clip_figures({"all": stats.table_one, "moving": found.table_one})))
     assert "750" in console.export_text()
 
 

@@ -56,8 +56,9 @@ def run(options: CurateSelectOptions) -> None:
     if not options.filters:
         raise InputError(f"a selection needs a filter: {', '.join(FILTERS)}")
     from videoldm.cli.tables import wide_console
+    from videoldm.curation.report.figures import judgement_figures
     from videoldm.curation.report.files import write_gallery
-    from videoldm.curation.report.tables import judgement_table
+    from videoldm.curation.report.tables import figures_table
     from videoldm.curation.selection.evaluate import judge
     from videoldm.curation.selection.manifest import save_selection
     from videoldm.curation.store.dataset import Dataset
@@ -74,7 +75,7 @@ def run(options: CurateSelectOptions) -> None:
         filters = [one.as_json() for one in judgement.filters]
         print(json.dumps({**result, "filters": filters, "folder": None if saved is None else str(saved.folder)}))
         return
-    wide_console().print(judgement_table(judgement))
+    wide_console().print(figures_table(judgement_figures(judgement)))
     if files and judgement.num_left == judgement.num_clips:
         print("nothing would be dropped")
     for file in files:

@@ -9,9 +9,10 @@ from html import escape
 from PIL import Image
 
 from videoldm.curation.report.drawing import sheet
+from videoldm.curation.report.figures import judgement_figures
 from videoldm.curation.report.page import page, pictures, section, table
 from videoldm.curation.report.thumbnails import Thumbnail, thumbnails
-from videoldm.curation.report.wording import number, share
+from videoldm.curation.report.wording import number
 from videoldm.curation.selection.config import DropLowest, Filter, Where
 from videoldm.curation.selection.evaluate import JUDGED, FilterCounts, Judgement
 from videoldm.curation.store.view import OpenDataset, explained
@@ -44,7 +45,7 @@ def what_would_go(dataset: OpenDataset, judgement: Judgement, *, num_each: int =
 def gallery_page(judgement: Judgement, gone: Sequence[Gone]) -> str:
     """A page that holds everything it shows."""
     filters = map(_gone, gone) if judgement.num_left < judgement.num_clips else ["<p>Nothing would be dropped.</p>"]
-    return page("What the selection would drop", [section("Counts", _counts(judgement)), *filters])
+    return page("What the selection would drop", [section("Counts", table(judgement_figures(judgement))), *filters])
 
 
 def gallery_sheet(gone: Sequence[Gone]) -> Image.Image:
@@ -79,21 +80,6 @@ def _samples(dataset: OpenDataset, judgement: Judgement, index: int, num_each: i
 
 def _lines(rule: Filter, value: float | None) -> list[str]:
     return [] if isinstance(rule, Where) or value is None else [f"{rule.value} {number(value)}"]
-
-
-def _counts(judgement: Judgement) -> str:
-    rows = [
-        [
-            counts.label,
-            *(f"{count:,}" for count in (counts.num_dropped, counts.num_missing, counts.num_left)),
-            f"{counts.num_left_so_far:,}",
-            share(counts.num_left_so_far, judgement.num_clips),
-        ]
-        for counts in judgement.filters
-    ]
-    whole = f"{judgement.num_clips:,}"
-    headings = ["filter", "drops", "missing", "left alone", "left so far", "of all"]
-    return table(headings, [["all clips", "", "", whole, whole, "100.0%"], *rows])
 
 
 def _gone(gone: Gone) -> str:

@@ -8,9 +8,10 @@ from html import escape
 
 from videoldm.curation.report.bars import axis, bars, spread
 from videoldm.curation.report.distribution import Distribution
+from videoldm.curation.report.figures import Figures, clip_figures, coverage_figures, source_figures
 from videoldm.curation.report.stats import Stats
 from videoldm.curation.report.thumbnails import Thumbnail
-from videoldm.curation.report.wording import clips, counted, number, share, table_one_rows
+from videoldm.curation.report.wording import clips, number
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2024; --soft: #667079; --paper: #ffffff; --line: #d9dee3; --bar: #3b76b3; }
@@ -52,22 +53,11 @@ def page(title: str, sections: Iterable[str]) -> str:
 
 def stats_page(title: str, stats: Stats, thumbnails: Sequence[Thumbnail]) -> str:
     """The report on a dataset."""
-    sections = [section("Clips", table(["", "dataset"], list(map(list, table_one_rows(stats.table_one).items()))))]
+    sections = [section("Clips", table(clip_figures({"dataset": stats.table_one})))]
     if stats.sources:
-        rows = [[state.state, f"{state.num_sources:,}", counted(state.reasons)] for state in stats.sources]
-        sections.append(section("Sources", table(["state", "number", "reasons"], rows)))
+        sections.append(section("Sources", table(source_figures(stats.sources))))
     if stats.coverage:
-        rows = [
-            [
-                each.annotation,
-                f"{each.num_made:,}",
-                share(each.num_made, stats.table_one.num_clips),
-                f"{sum(each.missing.values()):,}",
-                counted(each.missing),
-            ]
-            for each in stats.coverage
-        ]
-        sections.append(section("Annotations", table(["name", "made", "of all", "missing", "why"], rows)))
+        sections.append(section("Annotations", table(coverage_figures(stats))))
     if stats.distributions:
         figures = "".join(histogram_figure(each) for each in stats.distributions)
         note = "<p>The first and the last bar of a histogram take in the half percent beyond their side.</p>"
@@ -84,17 +74,15 @@ def section(heading: str, body: str) -> str:
     return f"<h2>{escape(heading)}</h2>\n{body}"
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(figures: Figures) -> str:
     """A table of texts; columns of numbers are aligned to the right."""
-    classes = [
-        ' class="number"' if rows and all(_is_number(row[i]) for row in rows) else "" for i in range(len(headings))
-    ]
-    head = "".join(f"<th{kind}>{escape(text)}</th>" for kind, text in zip(classes, headings, strict=True))
-    body = "".join(
-        f"<tr>{''.join(f'<td{kind}>{escape(text)}</td>' for kind, text in zip(classes, row, strict=True))}</tr>"
-        for row in rows
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"
+    classes = [' class="number"' if is_number else "" for is_number in figures.are_numbers]
+    lines = [_cells("th", classes, figures.headings), *(_cells("td", classes, row) for row in figures.rows)]
+    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+
+
+def _cells(tag: str, classes: Sequence[str], texts: Sequence[str]) -> str:
+    return "".join(f"<{tag}{kind}>{escape(text)}</{tag}>" for kind, text in zip(classes, texts, strict=True))
 
 
 def histogram_figure(distribution: Distribution) -> str:
@@ -139,7 +127,3 @@ def _picture(thumbnail: Thumbnail) -> str:
     lines = "<br>".join(map(escape, thumbnail.lines))
     title = escape(f"{thumbnail.clip_id} of {thumbnail.path}")
     return f'<figure>{image}<figcaption title="{title}">{lines}</figcaption></figure>'
-
-
-def _is_number(text: str) -> bool:
-    return text[:1].isdigit() or text in ("", "-")

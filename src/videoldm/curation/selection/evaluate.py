@@ -91,9 +91,12 @@ def judge(dataset: OpenDataset, selection: Selection) -> Judgement:
 
 def kept(selection: Selection, num_filters: int | None = None) -> str:
     """The condition on a row of `judged` that the first filters, by default all, keep it."""
-    missing = "true" if selection.keep_missing else "false"
     count = len(selection.filters) if num_filters is None else num_filters
-    return " AND ".join(f"coalesce(passes_{index}, {missing})" for index in range(count))
+    return " AND ".join(_keeps(selection, index) for index in range(count))
+
+
+def _keeps(selection: Selection, index: int) -> str:
+    return f"coalesce(passes_{index}, {'true' if selection.keep_missing else 'false'})"
 
 
 def _gather(dataset: OpenDataset, selection: Selection) -> None:
@@ -201,14 +204,8 @@ def _passes(index: int, rule: Filter, boundary: Boundary | None) -> str:
 def _count(dataset: OpenDataset, selection: Selection, boundaries: Sequence[Boundary | None]) -> Judgement:
     conditions = ["true"]
     for index in range(len(selection.filters)):
-        passes = f"passes_{index}"
-        alone = "true" if selection.keep_missing else "false"
-        conditions += [
-            f"NOT {passes}",
-            f"{passes} IS NULL",
-            f"coalesce({passes}, {alone})",
-            kept(selection, index + 1),
-        ]
+        conditions += [f"NOT passes_{index}", f"passes_{index} IS NULL"]
+        conditions += [_keeps(selection, index), kept(selection, index + 1)]
     counts = ", ".join(f"count(*) FILTER ({condition})" for condition in conditions)
     num_clips, *numbers = _row(dataset, f"SELECT {counts} FROM {JUDGED}")
     filters: list[FilterCounts] = []
