@@ -25,5 +25,7 @@ def alone_in(folder: Path, refusal: str) -> Generator[None]:
         lock.acquire()
     except Timeout:
         raise InputError(f"{folder}: {refusal}") from None
-    with lock:
+    try:
         yield
+    finally:
+        lock.release()
