@@ -108,9 +108,8 @@ def by_source(clips: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]
 
 
 def _cut_out(clip: Mapping[str, Any], index: PacketIndex, task: CutOutTask) -> dict[str, Any]:
-    row_file(task.folder, clip["clip_id"]).unlink(
-        missing_ok=True
-    )  # of another export: the clip may change from here on
+    # What an earlier export said of the clip does not hold while it changes.
+    row_file(task.folder, clip["clip_id"]).unlink(missing_ok=True)
     span = copy_span(index, clip["start_pts"], clip["end_pts"])
     reason = _why_not_copied(clip, span, task)
     if reason is not None:
