@@ -27,9 +27,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from videoldm.curation.selection.config import Selection
 from videoldm.curation.selection.evaluate import Judgement, judge
 from videoldm.curation.selection.manifest import save_selection
-from videoldm.curation.selection.options import split_selection
+from videoldm.curation.selection.options import split_filters
 from videoldm.curation.store.view import DatasetView, QueryLimits, open_dataset
 from videoldm.dataset.tables import CLIPS, annotation_schema
 
@@ -91,7 +92,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def measure(view: DatasetView, folder: Path, limits: QueryLimits) -> Measured:
     """Judge and save, in this process."""
-    selection, _ = split_selection(WORDS.split())
+    filters, _ = split_filters(WORDS.split())
+    selection = Selection(filters=filters)
     largest, is_done = [0], threading.Event()
 
     def watch() -> None:

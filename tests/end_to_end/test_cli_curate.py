@@ -219,8 +219,18 @@ def test_nothing_but_faulty_inputs_is_bad_input(cli: CommandLine) -> None:
         (["curate", "run", "x", "--address", "auto"], "--address is for --executor ray"),
         (["curate", "run", "x", "--profile", "paper"], "--profile paper needs a server"),
         (["curate", "status", "nothing"], "nothing: is no dataset"),
-        (["curate", "select", "nothing"], "a selection needs a filter"),
+        (["curate", "select", "nothing"], "a selection needs a filter: --drop-lowest, --drop-highest, "),
+        (["curate", "select", "x", "--drop-lowes", "motion=25%"], "did you mean --drop-lowest?"),
+        (["curate", "select", "x", "--where", "true", "--keep-missing=yes"], "--keep-missing is 'yes', it takes no"),
+        (["curate", "select", "x", "--where", "true"], "x: is no dataset"),
         (["curate", "export", "nothing", "-o", "x"], "nothing: is no dataset"),
+        (["curate", "export", "x", "-o", "y", "--shortest-s", "inf"], "--shortest-s is 'inf', should be a finite"),
+        (["curate", "export", "x", "-o", "y", "--shard-size", "9"], "--shard-size has no effect on files, leave"),
+        (["curate", "export", "x", "-o", "y", "--exact", "--shortest-s", "2"], "--shortest-s has no effect with"),
+        (
+            ["curate", "export", "x", "-o", "y", "--exact", "--format", "parquet-index"],
+            "--exact has no effect on parquet-index, leave it out",
+        ),
     ],
 )
 def test_bad_input_is_one_line(cli: CommandLine, words: list[str], message: str) -> None:

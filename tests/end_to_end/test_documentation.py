@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from videoldm.cli.options import Verb
-from videoldm.curation.selection.options import split_selection
 from videoldm.video.probe import probe
 
 ROOT = Path(__file__).parents[2]
@@ -52,8 +51,6 @@ def test_commands_about_curation_are_understood() -> None:
 def _check_understood(name: str, words: list[str]) -> None:
     if name == "curate":
         name, words = f"curation.{words[0].replace('-', '_')}", words[1:]
-    if name == "curation.select":
-        _, words = split_selection(words)
     verb = importlib.import_module(f"videoldm.cli.{name}").VERB
     assert isinstance(verb, Verb)
     verb.read(words)

@@ -9,6 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from videoldm.curation.selection.config import Selection
+from videoldm.curation.selection.options import split_filters
 from videoldm.curation.store.view import DatasetView
 from videoldm.dataset.tables import CLIPS, SIDECARS, SOURCES, annotation_schema
 
@@ -67,6 +69,12 @@ def made_view(
             for name, (columns, rows) in (annotations or {}).items()
         },
     )
+
+
+def typed(words: Sequence[str]) -> Selection:
+    """The selection that words of a command line mean."""
+    filters, others = split_filters(words)
+    return Selection(filters=filters, keep_missing="--keep-missing" in others)
 
 
 def valued(column: str, values: Mapping[str, Any]) -> tuple[dict[str, pa.DataType], list[dict[str, Any]]]:

@@ -7,7 +7,7 @@ import signal
 import time
 from pathlib import Path
 
-from videoldm.core.errors import InputError
+from videoldm.core.errors import InputError, OutputError
 
 
 def double(number: int) -> int:
@@ -29,6 +29,8 @@ def misbehave(how: str) -> str:
             return str(len(hog))
         case "raise":
             raise KeyError("lost")
+        case "full":
+            raise OutputError("the disk is full")
         case "refuse":
             raise InputError("no good")
         case _:

@@ -6,8 +6,8 @@ import importlib
 import importlib.util
 from collections.abc import Sequence
 
-from videoldm.cli.options import closest
 from videoldm.core.errors import InputError
+from videoldm.core.names import hint
 
 # Each is the VERB of the module of its name in videoldm.cli.curation.
 SUMMARIES = {
@@ -42,9 +42,8 @@ def curate(words: Sequence[str]) -> None:
             _check_extra()
             importlib.import_module(f"videoldm.cli.curation.{verb.replace('-', '_')}").VERB(rest)
         case _:
-            close = closest(words[0], list(SUMMARIES))
-            hint = f"did you mean {' or '.join(close)}?" if close else f"the verbs are {', '.join(SUMMARIES)}"
-            raise InputError(f"curate: {words[0]!r} is no verb, {hint}")
+            known = f"the verbs are {', '.join(SUMMARIES)}"
+            raise InputError(f"curate: {words[0]!r} is no verb, {hint(words[0], SUMMARIES, known)}")
 
 
 def _check_extra() -> None:

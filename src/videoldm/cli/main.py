@@ -77,10 +77,9 @@ def _run(words: Sequence[str]) -> None:
 
 
 def _verbs_like(word: str) -> str:
-    import difflib
+    from videoldm.core.names import hint
 
-    close = difflib.get_close_matches(word, SUMMARIES, n=1)
-    return f"did you mean {close[0]}?" if close else f"the verbs are {', '.join(SUMMARIES)}"
+    return hint(word, SUMMARIES, f"the verbs are {', '.join(SUMMARIES)}")
 
 
 def _message(error: BaseException) -> str:

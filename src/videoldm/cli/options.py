@@ -6,7 +6,6 @@ tyro's, made from the same class.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -17,6 +16,7 @@ from pydantic import ConfigDict
 
 from videoldm.core.config import Config, validate
 from videoldm.core.errors import InputError
+from videoldm.core.names import hint
 
 O = TypeVar("O", bound=Config)  # noqa: E741 - O for options
 
@@ -31,6 +31,16 @@ def option_name(field: str) -> str:
 
 OPTIONS = ConfigDict(alias_generator=option_name)
 """The model_config of every class of options, so that errors name options as they are typed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnGrammar:
+    """Options of a verb that are read by rules of their own, before the others, into one field."""
+
+    field: str
+    names: Sequence[str]
+    split: Callable[[Sequence[str]], tuple[object, list[str]]]
+    """The field's value, and the words that are left."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +59,7 @@ class Verb(Generic[O]):
     positional: Sequence[str] = ()
     rest: str | None = None
     aliases: Mapping[str, str] = field(default_factory=dict[str, str])
+    own_grammar: OwnGrammar | None = None
 
     def __call__(self, words: Sequence[str]) -> None:
         """Do what `words`, the command line after the verb, say; raises InputError for words that mean nothing."""
@@ -92,7 +103,11 @@ class Verb(Generic[O]):
     def _split(self, words: Sequence[str]) -> tuple[dict[str, object], list[str]]:
         """Values by option, and the words that belong to none."""
         is_flag = self._is_flag_by_option()
+        own: Sequence[str] = ()
         values: dict[str, object] = {}
+        if self.own_grammar is not None:
+            own = self.own_grammar.names
+            values[option_name(self.own_grammar.field)], words = self.own_grammar.split(words)
         others: list[str] = []
         remaining = iter(words)
         for word in remaining:
@@ -105,8 +120,8 @@ class Verb(Generic[O]):
                 name = SHORT_NAMES.get(typed, typed.replace("_", "-"))
                 name = self.aliases.get(name, name)
                 if name not in is_flag:
-                    suggestion = _suggestion(name, list(is_flag), self._listed())
-                    raise InputError(f"{self.name}: {typed} is no option, {suggestion}")
+                    listed = f"the options are {', '.join(sorted([*self._listed(), *own]))}"
+                    raise InputError(f"{self.name}: {typed} is no option, {hint(name, [*is_flag, *own], listed)}")
                 if name in values:
                     raise InputError(f"{self.name}: {name} is given twice")
                 values[name] = self._value(typed, value if sign else None, remaining, is_flag=is_flag[name])
@@ -124,8 +139,9 @@ class Verb(Generic[O]):
         return value
 
     def _is_flag_by_option(self) -> Mapping[str, bool]:
+        without = (self.rest, self.own_grammar and self.own_grammar.field)
         fields = self.options.model_fields.items()
-        return {option_name(name): info.annotation is bool for name, info in fields if name != self.rest}
+        return {option_name(name): info.annotation is bool for name, info in fields if name not in without}
 
     def _listed(self) -> list[str]:
         """The options as help lists them: without those that need no name."""
@@ -137,20 +153,6 @@ class Verb(Generic[O]):
         for name in names:
             text = re.sub(rf"(?<![\w-]){name}(?!\w)", option_name(name), text)
         return text
-
-
-def closest(name: str, known: Sequence[str]) -> list[str]:
-    """Of the `known` names those that `name` could be meant for, best first."""
-    cores = {other.strip("-"): other for other in known}
-    core = name.strip("-")
-    containing = [other for other in cores if len(core) > 2 and core in other]
-    similar = difflib.get_close_matches(core, cores, n=3, cutoff=0.7)
-    return [cores[other] for other in dict.fromkeys([*similar, *containing])]
-
-
-def _suggestion(name: str, known: Sequence[str], listed: Sequence[str]) -> str:
-    close = closest(name, known)
-    return f"did you mean {' or '.join(close)}?" if close else f"the options are {', '.join(sorted(listed))}"
 
 
 def _asks_for_help(words: Sequence[str]) -> bool:

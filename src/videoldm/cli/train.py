@@ -11,9 +11,10 @@ import tyro
 
 from videoldm.cli.device import find_device
 from videoldm.cli.inputs import is_folder
-from videoldm.cli.options import OPTIONS, Verb, closest
+from videoldm.cli.options import OPTIONS, Verb
 from videoldm.core.config import Config, apply_overrides, from_yaml, to_yaml
 from videoldm.core.errors import InputError, Interrupted
+from videoldm.core.names import hint
 from videoldm.recipes.registry import RECIPES
 from videoldm.training.recipe import Recipe
 
@@ -78,9 +79,8 @@ def find_recipe(name: str) -> Recipe:
     path = Path(name)
     if path.suffix.lower() in (".yaml", ".yml") or os.path.isfile(name):  # noqa: PTH113 - Path.is_file raises for names that are too long
         return from_yaml(Recipe, _text(path), source=name)
-    close = closest(name, list(RECIPES))
-    hint = f"did you mean {' or '.join(close)}?" if close else f"the recipes are {', '.join(RECIPES)}"
-    raise InputError(f"{name!r} is neither a recipe nor a YAML file, {hint}")
+    known = f"the recipes are {', '.join(RECIPES)}"
+    raise InputError(f"{name!r} is neither a recipe nor a YAML file, {hint(name, RECIPES, known)}")
 
 
 def list_recipes() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import types
 import typing
@@ -17,6 +16,7 @@ from pydantic.fields import FieldInfo
 from videoldm.core import yaml_text
 from videoldm.core.errors import InputError
 from videoldm.core.files import read_mapping
+from videoldm.core.names import hint
 
 C = TypeVar("C", bound="Config")
 
@@ -105,8 +105,7 @@ def _explain(problem: Any, config_type: type[Config]) -> tuple[str, str]:
     if kind == "extra_forbidden":
         *parents, name = problem["loc"]
         known = _names_at(config_type, parents)
-        close = difflib.get_close_matches(str(name), known, n=3)
-        return "is no known key,", f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(known)}"
+        return "is no known key,", hint(str(name), known, f"known are {', '.join(known)}")
     if kind == "union_tag_invalid":
         context = problem["ctx"]
         tag = context["discriminator"].strip("'")

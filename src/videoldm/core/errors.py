@@ -20,6 +20,10 @@ class InputError(ValueError):
     """Something the user gave is wrong: one clear line that names the input, the value and what would be right."""
 
 
+class OutputError(InputError):
+    """The place that the user gave cannot be written to; whatever comes next there would fail as well."""
+
+
 class SomeItemsFailed(Exception):  # noqa: N818 - the run itself did not fail
     """The run finished, but some of its items failed.
 

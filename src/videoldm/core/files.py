@@ -15,7 +15,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any, cast
 
-from videoldm.core.errors import InputError
+from videoldm.core.errors import InputError, OutputError
 
 _PARTIAL = re.compile(r"^\..*\.partial-(?P<host>[^.]*)-(?P<process>\d+)-[0-9a-f]{8}(\.[^.]*)?$", re.DOTALL)
 _FULL_DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
@@ -142,9 +142,9 @@ def _resolve(path: str | Path) -> Path:
     try:
         return Path(path).resolve()
     except (OSError, RuntimeError) as error:
-        raise InputError(f"{path}: cannot be written: {_UNUSABLE_PATH[errno.ELOOP]}") from error
+        raise OutputError(f"{path}: cannot be written: {_UNUSABLE_PATH[errno.ELOOP]}") from error
     except ValueError as error:
-        raise InputError(f"{str(path)!r}: cannot be written: {error}") from None
+        raise OutputError(f"{str(path)!r}: cannot be written: {error}") from None
 
 
 def _mode(target: Path) -> int | None:
@@ -154,7 +154,7 @@ def _mode(target: Path) -> int | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise InputError(f"{target}: cannot be written: {_why(error)}") from None
+        raise OutputError(f"{target}: cannot be written: {_why(error)}") from None
 
 
 def _check_regular(target: Path) -> None:
@@ -222,7 +222,7 @@ def _explained(target: Path, partial: Path) -> Generator[None]:
             reason = _why(error)
         if reason is None:
             raise
-        raise InputError(f"{target}: cannot be written: {reason}") from error
+        raise OutputError(f"{target}: cannot be written: {reason}") from error
 
 
 def _full_disk_reason(error: Exception) -> str | None:

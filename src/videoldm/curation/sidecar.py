@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import cv2
@@ -28,6 +29,12 @@ def decode_frame(jpeg: bytes) -> UInt8[np.ndarray, "h w 3"]:
     picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert picture is not None
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+def middle_frame(pts: Sequence[int], start_pts: int, end_pts: int) -> int:
+    """Which of the frames kept in a span is nearest to its middle: a place in `pts`, the earlier of two as near."""
+    middle = Fraction(start_pts + end_pts, 2)
+    return min(range(len(pts)), key=lambda place: abs(pts[place] - middle))
 
 
 def small_size(width: int, height: int, pixel_aspect: Fraction, short_side: int) -> tuple[int, int]:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
-
-from filelock import FileLock, Timeout
 
 from videoldm.core.config import from_yaml, to_yaml
 from videoldm.core.errors import InputError
 from videoldm.core.files import check_writable, read_mapping, write_json, write_text
 from videoldm.core.hashing import files_hash
-from videoldm.training.layout import CHECKPOINTS, CONFIG_FILE, EXPORT, INPUTS_FILE, LOCK_FILE, VALIDATION
+from videoldm.core.locks import alone_in
+from videoldm.training.layout import CHECKPOINTS, CONFIG_FILE, EXPORT, INPUTS_FILE, VALIDATION
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.config import (
     AutoencoderStage,
@@ -41,7 +39,8 @@ def run(recipe: Recipe, folder: Path, cache: Path, *, device: str = "cpu") -> Pa
     the recipe reads is missing; FloatingPointError as the loop does.
     """
     check(recipe, folder, cache)
-    with _alone_in(folder):
+    # Two processes would overwrite each other's checkpoints.
+    with alone_in(folder, "another process trains there; wait for it, or give another folder with -o"):
         check_folder(recipe, folder)  # another process may have begun meanwhile
         if not has_begun(folder):
             shutil.rmtree(folder / VALIDATION, ignore_errors=True)
@@ -52,19 +51,6 @@ def run(recipe: Recipe, folder: Path, cache: Path, *, device: str = "cpu") -> Pa
 
         train(build_objective(recipe.stage, recipe.training.seed, cache, device), recipe.training, folder)
     return folder / EXPORT
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Generator[None]:
-    """Two processes that train in one folder would overwrite each other's checkpoints; a killed one leaves no lock."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / LOCK_FILE, blocking=False):
-            yield
-    except Timeout:
-        raise InputError(
-            f"{folder}: another process trains there; wait for it, or give another folder with -o"
-        ) from None
 
 
 def build_objective(stage: Stage, seed: int, cache: Path, device: str = "cpu") -> Objective:

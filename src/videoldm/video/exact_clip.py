@@ -18,7 +18,7 @@ from videoldm.core.errors import InputError
 from videoldm.video.clip_file import MOV_SUFFIXES, clip_times, new_clip_file
 from videoldm.video.colour import from_rgb, to_layout, to_rgb
 from videoldm.video.encode import H264_OPTIONS, NUM_THREADS
-from videoldm.video.opening import open_video, pick_stream, time_base_of
+from videoldm.video.opening import frame_rate_of, open_video, pick_stream, time_base_of
 from videoldm.video.orientation import display_matrix
 from videoldm.video.read import stored_frames
 from videoldm.video.time import ExactTime, exact_seconds
@@ -76,7 +76,7 @@ def encode_clip(path: str | Path, start: ExactTime, end: ExactTime, destination:
 def _source(path: str | Path, index: int) -> _Source:
     with open_video(path) as (_, streams):
         stream = pick_stream(path, streams, index)
-        rate = stream.average_rate or stream.guessed_rate or _USUAL_RATE
+        rate = frame_rate_of(stream) or _USUAL_RATE
         return _Source(time_base_of(path, stream), rate, stream.sample_aspect_ratio)
 
 

@@ -73,6 +73,11 @@ def time_base_of(path: str | Path, stream: VideoStream) -> Fraction:
     return stream.time_base
 
 
+def frame_rate_of(stream: VideoStream) -> Fraction | None:
+    """Frames a second as the file says, or else as its first frames are timed; None if neither tells."""
+    return stream.average_rate or stream.guessed_rate
+
+
 def _is_cover(stream: VideoStream) -> bool:
     return bool(stream.disposition & Disposition.attached_pic)
 

@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 
 from videoldm.core.errors import InputError
 from videoldm.video.colour import ColourTags, colour_tags
-from videoldm.video.opening import open_video, pick_stream, time_base_of
+from videoldm.video.opening import frame_rate_of, open_video, pick_stream, time_base_of
 from videoldm.video.orientation import Orientation, display_matrix, orientation
 
 
@@ -127,7 +127,7 @@ def _stream_info(path: str | Path, index: int, extent: _Extent) -> StreamInfo:
             is_mirrored=turn.is_mirrored,
             display_matrix=matrix,
             pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
-            frame_rate=stream.average_rate or stream.guessed_rate,
+            frame_rate=frame_rate_of(stream),
             time_base=time_base_of(path, stream),
             start_pts=start,
             duration_pts=extent.end_pts - start,

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from videoldm.core.errors import InputError
 from videoldm.video.colour import to_rgb
-from videoldm.video.opening import open_video, pick_stream, time_base_of
+from videoldm.video.opening import frame_rate_of, open_video, pick_stream, time_base_of
 from videoldm.video.orientation import display_matrix, orientation
 from videoldm.video.pixels import from_uint8
 from videoldm.video.time import ExactTime, Timestamp, exact_seconds, frame_times, parse_rate
@@ -154,7 +154,7 @@ def _end(path: str | Path, last: VideoFrame | None, clock: _Clock) -> Fraction:
 def _clock(path: str | Path, index: int) -> _Clock:
     with open_video(path) as (_, streams):
         stream = pick_stream(path, streams, index)
-        rate = stream.average_rate or stream.guessed_rate
+        rate = frame_rate_of(stream)
         time_base = time_base_of(path, stream)
         ticks = None if not rate else 1 / (rate * time_base)
         return _Clock(time_base, stream.start_time or 0, ticks)

@@ -3,7 +3,7 @@
 import pytest
 import tyro
 
-from videoldm.cli.options import OPTIONS, Verb, closest
+from videoldm.cli.options import OPTIONS, OwnGrammar, Verb
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError
 from videoldm.tasks.request import Choices
@@ -27,8 +27,51 @@ class _Many(Config):
     others: tuple[str, ...] = ()
 
 
+class _Counted(Config):
+    model_config = OPTIONS
+
+    place: str
+    numbers: tyro.conf.Suppress[tuple[int, ...]] = ()
+    is_loud: bool = False
+
+
+def _split_numbers(words):
+    """`--up 3` and `--down 3`, as often as one likes."""
+    numbers, others, remaining = [], [], iter(words)
+    for word in remaining:
+        if word in ("--up", "--down"):
+            numbers.append(int(next(remaining)) * (1 if word == "--up" else -1))
+        else:
+            others.append(word)
+    return numbers, others
+
+
 VERB = Verb(name="make", options=_Options, run=lambda options: None, description="Makes.", positional=("image",))
 MANY = Verb(name="m", options=_Many, run=lambda options: None, description="", positional=("first",), rest="others")
+
+
+COUNTED = Verb(
+    name="count",
+    options=_Counted,
+    run=lambda options: None,
+    description="Counts.",
+    positional=("place",),
+    own_grammar=OwnGrammar(field="numbers", names=("--up", "--down"), split=_split_numbers),
+)
+
+
+def test_options_with_a_grammar_of_their_own() -> None:
+    options = COUNTED.read(["--up", "3", "here", "--down", "2", "--is-loud", "--up", "1"])
+    assert (options.place, options.numbers, options.is_loud) == ("here", (3, -2, 1), True)
+    assert COUNTED.read(["here"]).numbers == ()
+    for words, message in (
+        (["here", "--dwon", "3"], "count: --dwon is no option, did you mean --down?"),
+        (["here", "--numbers", "3"], "count: --numbers is no option, the options are --down, --is-loud, --up"),
+        (["--up", "3"], "count: the place is missing, see videoldm count --help"),
+    ):
+        with pytest.raises(InputError) as caught:
+            COUNTED.read(words)
+        assert str(caught.value) == message
 
 
 def test_every_form_of_an_option() -> None:
@@ -127,9 +170,3 @@ def test_help_names_every_option_and_runs_nothing(capsys: pytest.CaptureFixture[
         page = capsys.readouterr().out
         assert "Makes." in page
         assert all(name in page for name in ("--seed", "--num-frames", "--motion-bucket-id", "--resize {crop,pad,"))
-
-
-def test_closest_names() -> None:
-    assert closest("--heigth", ["--height", "--width"]) == ["--height"]
-    assert closest("--frames", ["--num-frames", "--fps"]) == ["--num-frames"]
-    assert closest("--xyz", ["--num-frames", "--fps"]) == []

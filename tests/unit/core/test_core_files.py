@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from videoldm.core import files
-from videoldm.core.errors import InputError
+from videoldm.core.errors import InputError, OutputError
 from videoldm.core.files import (
     atomic_file,
     atomic_folder,
@@ -89,7 +89,7 @@ def test_full_disk_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     if where == "fsync":
         monkeypatch.setattr(os, "fsync", _raise(number))
     reason = "the disk is full" if number == errno.ENOSPC else "the disk quota is used up"
-    with pytest.raises(InputError) as caught, atomic_file(tmp_path / "a.txt") as partial:
+    with pytest.raises(OutputError) as caught, atomic_file(tmp_path / "a.txt") as partial:
         partial.write_text("half")
         if where == "block":
             _raise(number)()
@@ -156,7 +156,7 @@ def _without_permissions(call: str, path: Path) -> subprocess.CompletedProcess[s
 def test_folder_without_permission(tmp_path: Path) -> None:
     folder = Path("/proc/1") if os.getuid() else tmp_path
     done = _without_permissions("check_writable", folder / "new" / "a.txt")
-    assert "InputError" in done.stderr
+    assert "OutputError" in done.stderr
     assert "no permission to write there" in done.stderr
     assert not (tmp_path / "new").exists()
 

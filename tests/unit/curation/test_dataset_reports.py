@@ -11,15 +11,15 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from made_tables import clip_row, made_view, valued
+from made_tables import clip_row, made_view, typed, valued
 from PIL import Image
 
 from videoldm.core.files import read_json
+from videoldm.curation.report.drawing import sheet
 from videoldm.curation.report.files import write_gallery, write_stats_report
 from videoldm.curation.report.gallery import NEAREST, SPREAD, WITHOUT, Gone, what_would_go
 from videoldm.curation.report.stats import measure_stats
 from videoldm.curation.selection.evaluate import judge
-from videoldm.curation.selection.options import split_selection
 from videoldm.curation.store.view import DatasetView, open_dataset
 
 NUM_CLIPS = 30
@@ -38,6 +38,7 @@ def view(tmp_path_factory: pytest.TempPathFactory) -> DatasetView:
     ids = [f"c{index:02}" for index in range(NUM_CLIPS)]
     clips = [clip_row(clip_id, f"s{i % 3}", start_pts=100 * i) for i, clip_id in enumerate(ids)]
     clips[5]["path"] = "raw/<i>&.mp4"
+    clips[6]["path"] = f"raw/{'long ' * 40}猫.mp4"
     motion = {clip_id: None if i < 2 else i / 10 for i, clip_id in enumerate(ids)}
     caption = [{"clip_id": clip_id, "text": "<script>alert(1)</script>"} for clip_id in ids]
     kept = [
@@ -102,13 +103,14 @@ def test_report_is_whole_and_escaped(view: DatasetView, tmp_path: Path) -> None:
     assert len(page.attributes["svg"]) == len(stats.distributions) == 7
     assert len(page.attributes["img"]) == NUM_CLIPS - 2
     assert "&lt;i&gt;&amp;.mp4 at 20.83 s" in html.read_text()
+    assert "long long long long ...g long 猫.mp4 at 25.00 s" in html.read_text(encoding="utf-8")
     assert read_json(data)["clips"] == NUM_CLIPS
     assert Image.open(png).width == 3 * 376 + 16
 
 
 def _gone(view: DatasetView) -> list[Gone]:
     with open_dataset(view) as dataset:
-        return what_would_go(dataset, judge(dataset, split_selection(WORDS)[0]), num_each=4)
+        return what_would_go(dataset, judge(dataset, typed(WORDS)), num_each=4)
 
 
 def test_gallery_shows_those_nearest_to_the_line_and_a_spread_sample(view: DatasetView) -> None:
@@ -127,9 +129,41 @@ def test_gallery_shows_those_nearest_to_the_line_and_a_spread_sample(view: Datas
 
 def test_pictures_are_the_middle_frames_of_their_clips(view: DatasetView, tmp_path: Path) -> None:
     with open_dataset(view) as dataset:
-        html, png = write_gallery(dataset, judge(dataset, split_selection(WORDS)[0]), tmp_path, num_each=4)
+        html, png = write_gallery(dataset, judge(dataset, typed(WORDS)), tmp_path, num_each=4)
     images = _page(html).attributes["img"]
     assert [_grey(image["src"]) for image in images[:4]] == pytest.approx([120, 112, 104, 96], abs=2)
     assert 'class="no-picture"' in html.read_text()  # c28 has none
     with Image.open(png) as sheet:
         assert sheet.convert("L").getpixel((16 + 80, 16 + 18 + 20)) == pytest.approx(120, abs=2)
+
+
+def test_each_clip_is_shown_once_where_few_go(view: DatasetView) -> None:
+    with open_dataset(view) as dataset:
+        few = judge(dataset, typed(["--drop-lowest", "motion=10%", "--keep-missing"]))
+        [all_shown] = what_would_go(dataset, few, num_each=2)
+        [some_shown] = what_would_go(dataset, few, num_each=1)
+    assert {what: len(found) for what, found in all_shown.samples.items()} == {NEAREST: 2}
+    assert list(some_shown.samples) == [NEAREST, SPREAD]
+
+
+def test_no_picture_where_nothing_goes(view: DatasetView, tmp_path: Path) -> None:
+    with open_dataset(view) as dataset:
+        write_gallery(dataset, judge(dataset, typed(["--where", "clip_id <> 'c03'"])), tmp_path)
+        assert (tmp_path / "dropped.png").exists()
+        [html] = write_gallery(dataset, judge(dataset, typed(["--where", "true"])), tmp_path)
+    assert "Nothing would be dropped" in html.read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["dropped.html"]
+
+
+def test_report_on_no_clips_has_no_picture(tmp_path: Path) -> None:
+    with open_dataset(DatasetView(clips=[])) as dataset:
+        _, html = write_stats_report(dataset, measure_stats(dataset), tmp_path, title="nothing")
+    assert _page(html).attributes.get("svg") is None
+    assert "There are no clips yet" in html.read_text()
+    assert not (tmp_path / "stats.png").exists()
+
+
+def test_sheet_has_a_heading_in_any_script() -> None:
+    """The font has no letters but those of English; what it lacks is neither an error nor an empty box."""
+    plain, other = (sheet([(heading, [])]) for heading in ("nave cafe ?", "näve café 猫"))
+    assert plain.tobytes() == other.tobytes()

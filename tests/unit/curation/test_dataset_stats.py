@@ -10,16 +10,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from made_tables import clip_row, made_view, valued
+from made_tables import clip_row, made_view, typed, valued
 from rich.console import Console
 
+from videoldm.curation.report.bars import axis, bars, spread
 from videoldm.curation.report.distribution import NUM_BINS, Distribution
+from videoldm.curation.report.figures import clip_figures
+from videoldm.curation.report.page import histogram_svg
 from videoldm.curation.report.stats import YEAR_S, Stats, TableOne, measure_stats
-from videoldm.curation.report.tables import spark_line, stats_tables, table_one_table
+from videoldm.curation.report.tables import distributions_table, figures_table, spark_line, stats_tables
 from videoldm.curation.report.wording import duration, number
 from videoldm.curation.selection.evaluate import judge
 from videoldm.curation.selection.manifest import save_selection
-from videoldm.curation.selection.options import split_selection
 from videoldm.curation.store.view import DatasetView, open_dataset
 
 VALUES = np.concatenate([np.random.default_rng(0).gamma(1.5, 0.02, 998), [50.0, 0.0]])
@@ -114,8 +116,34 @@ def test_whole_numbers_have_a_bin_each(stats: Stats) -> None:
     assert _distribution(stats, "fps").counts == (1000,)
 
 
+@pytest.mark.parametrize(("value", "text"), [(7, "7"), (0.25, "0.25"), (-1234567, "-1,234,567")])
+def test_constant_is_one_slim_bar_and_its_value(value: float, text: str) -> None:
+    constant = Distribution(
+        column="c", num_values=33, quarters=(value,) * 5, edges=(value - 0.5, value + 0.5), counts=(33,)
+    )
+    [bar] = bars(constant)
+    assert (bar.left + bar.width / 2, bar.height, bar.label, bar.count) == (0.5, 1, text, 33)
+    assert bar.width < 0.1
+    assert axis(constant) == (text, "")
+    assert spread(constant) == f"always {text}"
+    assert f"{text}: 33</title>" in histogram_svg(constant)
+    console = Console(width=100, record=True)
+    console.print(distributions_table([constant]))
+    row = [cell.strip() for cell in console.export_text().splitlines()[3].split("│")[1:-1]]
+    assert row == ["c", "", "", text, "", "", "the same in 33 clips"]
+
+
+def test_axis_of_whole_numbers_ends_at_them(stats: Stats) -> None:
+    tokens, motion = (_distribution(stats, column) for column in ("caption_tokens", "motion"))
+    assert axis(tokens) == ("0", "6")
+    assert [bar.label for bar in bars(tokens)] == [str(value) for value in range(7)]
+    assert axis(motion) == (number(motion.edges[0]), number(motion.edges[-1]))
+    assert sum(bar.count for bar in bars(motion)) == 998
+    assert all(one.left + one.width < other.left for one, other in zip(bars(tokens), bars(tokens)[1:], strict=False))
+
+
 def test_stats_of_a_selection_are_those_of_its_manifest(view: DatasetView, stats: Stats, tmp_path: Path) -> None:
-    selection, _ = split_selection(["--drop-lowest", "motion=25%"])
+    selection = typed(["--drop-lowest", "motion=25%"])
     with open_dataset(view) as dataset:
         saved = save_selection(dataset, judge(dataset, selection), tmp_path, "moving")
     selected = DatasetView(clips=[saved.folder / "clips.parquet"], annotations=view.annotations)
@@ -124,7 +152,7 @@ def test_stats_of_a_selection_are_those_of_its_manifest(view: DatasetView, stats
     assert found.table_one.num_clips == 1000 - 1 - 999 // 4
     assert _distribution(found, "motion").quarters[0] > _distribution(stats, "motion").quarters[0]
     console = Console(width=100, record=True)
-    console.print(table_one_table({"all": stats.table_one, "moving": found.table_one}))
+    console.print(figures_table(clip_figures({"all": stats.table_one, "moving": found.table_one})))
     assert "750" in console.export_text()
 
 

@@ -12,14 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_tables import clip_row, made_view, valued
+from made_tables import clip_row, made_view, typed, valued
 
 from videoldm.core.errors import InputError
 from videoldm.core.files import read_json
 from videoldm.curation.selection.config import AtMost, DropHighest, DropLowest, Filter, Selection, Where
 from videoldm.curation.selection.evaluate import JUDGED, Judgement, judge, kept
 from videoldm.curation.selection.manifest import SavedSelection, find_selection, read_selection, save_selection
-from videoldm.curation.selection.options import split_selection
 from videoldm.curation.store.view import DatasetView, QueryLimits, open_dataset
 
 Values = Mapping[str, float | None]
@@ -124,7 +123,7 @@ def view(tmp_path: Path) -> DatasetView:
 
 
 def _left(view: DatasetView, *words: str) -> list[str]:
-    return _judged(view, split_selection(words)[0])[1]
+    return _judged(view, typed(words))[1]
 
 
 def test_ties_go_by_clip_id_on_both_sides(view: DatasetView) -> None:
@@ -133,7 +132,7 @@ def test_ties_go_by_clip_id_on_both_sides(view: DatasetView) -> None:
 
 
 def test_missing_values_are_counted_apart_and_can_be_kept(view: DatasetView) -> None:
-    judgement, left = _judged(view, split_selection(["--drop-lowest", "motion=50%"])[0])
+    judgement, left = _judged(view, typed(["--drop-lowest", "motion=50%"]))
     assert left == ["c0", "c4", "c5"]
     [counts] = judgement.filters
     assert (counts.num_dropped, counts.num_missing, counts.num_left) == (3, 2, 3)
@@ -141,7 +140,7 @@ def test_missing_values_are_counted_apart_and_can_be_kept(view: DatasetView) -> 
 
 
 def test_share_of_less_than_one_clip_drops_none(view: DatasetView) -> None:
-    judgement, left = _judged(view, split_selection(["--drop-lowest", "motion=16%"])[0])
+    judgement, left = _judged(view, typed(["--drop-lowest", "motion=16%"]))
     assert left == IDS[:6]
     assert judgement.filters[0].boundary is None
 
@@ -161,12 +160,17 @@ def test_conditions_ask_all_columns_and_tables(view: DatasetView) -> None:
             ["--drop-lowest", "motoin=25%"],
             "'motoin' is no value of this dataset, did you mean motion?",
         ),
-        (["--drop-lowest", "sharpness=25%"], "'sharpness' is no value of this dataset, its numbers are stream, "),
+        (["--drop-lowest", "MOTION=25%"], "did you mean motion"),
+        (
+            ["--drop-lowest", "sharpness=25%"],
+            "has motion, text_area, duration_s, num_frames, fps, width, height, and what videoldm curate stats lists",
+        ),
         (["--drop-lowest", "caption=25%"], "caption is of the type VARCHAR, it should be a number for"),
         (["--text-area-max", "0.07"], "text_area <= 0.07: no clip has a value: too dark (8)"),
         (["--where", "caption_missing = 'x'"], "where caption_missing = 'x': no clip has a value"),
         (["--where", "motion >"], "where 'motion >': syntax error"),
-        (["--where", "moton > 1"], "where 'moton > 1': Referenced column \"moton\" not found"),
+        (["--where", "moton > 1"], "where 'moton > 1': there is no column 'moton', did you mean motion"),
+        (["--where", "x > 1"], "where 'x > 1': there is no column 'x', see videoldm curate stats"),
         (["--where", "motion > 1) OR (1 = 1"], "syntax error at or near"),
         (["--where", "true; DROP TABLE clips"], "it holds more than one statement"),
         (["--where", "motion > 1, true"], "Please provide only a single expression"),
@@ -181,14 +185,14 @@ def test_conditions_ask_all_columns_and_tables(view: DatasetView) -> None:
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(view: DatasetView, words: list[str], message: str) -> None:
-    selection = split_selection(words)[0]
+    selection = typed(words)
     with pytest.raises(InputError, match=r"^[^\n]*$") as caught:
         _judged(view, selection)
     assert message in str(caught.value)
 
 
 def test_empty_dataset_and_doubled_rows_are_refused(tmp_path: Path) -> None:
-    selection = split_selection(["--drop-lowest", "motion=50%"])[0]
+    selection = typed(["--drop-lowest", "motion=50%"])
     motion = valued("motion", {"a": 1.0, "b": 2.0})
     with pytest.raises(InputError, match="the dataset has no clips"):
         _judged(made_view(tmp_path / "empty", [], {"motion": motion}), selection)
@@ -202,12 +206,12 @@ def test_empty_dataset_and_doubled_rows_are_refused(tmp_path: Path) -> None:
 def test_damaged_part_is_named(view: DatasetView) -> None:
     view.clips[0].write_bytes(b"PAR1 not really")
     with pytest.raises(InputError, match=r"^the dataset cannot be queried: [^\n]*clips/0\.parquet"):
-        _judged(view, split_selection(["--drop-lowest", "motion=50%"])[0])
+        _judged(view, typed(["--drop-lowest", "motion=50%"]))
 
 
 def _save(view: DatasetView, folder: Path, *words: str, name: str = "hq", num_threads: int = 1) -> SavedSelection:
     with open_dataset(view, QueryLimits(memory_gib=0.5, num_threads=num_threads)) as dataset:
-        return save_selection(dataset, judge(dataset, split_selection(words)[0]), folder, name)
+        return save_selection(dataset, judge(dataset, typed(words)), folder, name)
 
 
 def test_manifest_holds_filters_counts_and_whole_rows(view: DatasetView, tmp_path: Path) -> None:
@@ -223,9 +227,7 @@ def test_manifest_holds_filters_counts_and_whole_rows(view: DatasetView, tmp_pat
     assert found["filters"][0]["boundary"] == {"value": 0.1, "clip_id": "c2"}
     assert found["tables"].keys() == {"clips", "motion"}
     assert found["tables"]["clips"]["rows"] == 8
-    assert (
-        read_selection(saved.folder) == split_selection(["--drop-lowest", "motion=34%", "--where", "duration_s < 6"])[0]
-    )
+    assert read_selection(saved.folder) == typed(["--drop-lowest", "motion=34%", "--where", "duration_s < 6"])
 
 
 def test_versions_count_up_and_an_equal_one_is_used_again(view: DatasetView, tmp_path: Path) -> None:

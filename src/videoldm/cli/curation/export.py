@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from pydantic import Field, PositiveInt
+from pydantic import PositiveInt
 
-from videoldm.cli.options import OPTIONS, Verb
+from videoldm.cli.options import OPTIONS, Verb, option_name
 from videoldm.core.config import Config
-from videoldm.core.errors import Interrupted, SomeItemsFailed
+from videoldm.core.errors import InputError, Interrupted, SomeItemsFailed
+from videoldm.core.numbers import NonNegative
 
 DESCRIPTION = """Write the clips of a selection: as files, cut out of their sources without encoding them again and each
 proven against its source, or as an index that points into the sources.
@@ -43,7 +44,7 @@ class CurateExportOptions(Config):
     """Clips in a tar file of webdataset."""
     exact: bool = False
     """Encode those clips again that cannot be copied whole, so that nothing of them is lost."""
-    shortest_s: Annotated[float, Field(ge=0)] = 1.0
+    shortest_s: NonNegative = 1.0
     """Clips of which less can be copied are left out."""
     workers: PositiveInt | None = None
     """How many pieces of work at a time; without it, one a core."""
@@ -58,6 +59,7 @@ def run(options: CurateExportOptions) -> None:
     from videoldm.curation.export.rows import rows_to_export
     from videoldm.curation.store.dataset import Dataset
 
+    check_effect(options)
     clips = rows_to_export(Dataset.open(options.dataset), options.selection)
     folder = Path(options.output)
     cutting = Cutting(shortest_s=Fraction(str(options.shortest_s)), is_exact=options.exact)
@@ -76,6 +78,19 @@ def run(options: CurateExportOptions) -> None:
     print(f"{folder}: {len(clips) - len(failed)} of {len(clips)} clips")
     if failed:
         raise SomeItemsFailed([(row["clip_id"], row["reason"]) for row in failed], num_items=len(clips))
+
+
+def check_effect(options: CurateExportOptions) -> None:
+    """Raises InputError for an option that would change nothing."""
+    without_effect = {
+        "shard_size": options.format != "webdataset",
+        "exact": options.format == "parquet-index",
+        "shortest_s": options.format == "parquet-index" or options.exact,
+    }
+    for name, has_none in without_effect.items():
+        if has_none and name in options.model_fields_set:
+            other = "with --exact" if name == "shortest_s" and options.exact else f"on {options.format}"
+            raise InputError(f"{option_name(name)} has no effect {other}, leave it out")
 
 
 VERB = Verb(

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from videoldm.cli.options import OPTIONS, Verb
+from videoldm.cli.options import OPTIONS, OwnGrammar, Verb
 from videoldm.core.config import Config
-from videoldm.curation.selection.config import Selection
-from videoldm.curation.selection.options import split_selection
+from videoldm.core.errors import InputError
+from videoldm.curation.selection.config import Filter, Selection
+from videoldm.curation.selection.options import FILTERS, split_filters
 
 DESCRIPTION = """Choose the clips to train on. Each filter looks at the whole dataset; a clip stays if it passes all.
 
@@ -21,7 +20,6 @@ DESCRIPTION = """Choose the clips to train on. Each filter looks at the whole da
   --drop-highest NAME=25% ...  the same with the highest
   --text-area-max 0.07         drop clips with more of the frame under text
   --where SQL                  keep clips for which a condition over the columns holds, such as 'duration_s > 4'
-  --keep-missing               keep clips without a value that a filter needs; they are dropped and counted otherwise
 
 A selection has a name and versions; what it was made from is written beside it.
 
@@ -39,6 +37,10 @@ class CurateSelectOptions(Config):
 
     dataset: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="DATASET")]]
     """Folder of the dataset."""
+    filters: tyro.conf.Suppress[tuple[Filter, ...]] = ()
+    """In the order in which they are typed."""
+    keep_missing: bool = False
+    """Keep clips without a value that a filter needs; they are dropped and counted otherwise."""
     name: str = "default"
     """Of the selection."""
     dry_run: bool = False
@@ -49,16 +51,20 @@ class CurateSelectOptions(Config):
     """Print one JSON object instead of a table for people."""
 
 
-def select(options: CurateSelectOptions, selection: Selection) -> None:
+def run(options: CurateSelectOptions) -> None:
     """Judge, print, and save unless it is a dry run."""
+    if not options.filters:
+        raise InputError(f"a selection needs a filter: {', '.join(FILTERS)}")
     from videoldm.cli.tables import wide_console
+    from videoldm.curation.report.figures import judgement_figures
     from videoldm.curation.report.files import write_gallery
-    from videoldm.curation.report.tables import judgement_table
+    from videoldm.curation.report.tables import figures_table
     from videoldm.curation.selection.evaluate import judge
     from videoldm.curation.selection.manifest import save_selection
     from videoldm.curation.store.dataset import Dataset
     from videoldm.curation.store.view import open_dataset
 
+    selection = Selection(filters=options.filters, keep_missing=options.keep_missing)
     found = Dataset.open(options.dataset)
     with open_dataset(found.view()) as dataset:
         judgement = judge(dataset, selection)
@@ -66,32 +72,23 @@ def select(options: CurateSelectOptions, selection: Selection) -> None:
         saved = None if options.dry_run else save_selection(dataset, judgement, found.folder, options.name)
     if options.json_:
         result = {"clips": judgement.num_clips, "left": judgement.num_left}
-        filters = [asdict(one) for one in judgement.filters]
+        filters = [one.as_json() for one in judgement.filters]
         print(json.dumps({**result, "filters": filters, "folder": None if saved is None else str(saved.folder)}))
         return
-    wide_console().print(judgement_table(judgement))
+    wide_console().print(figures_table(judgement_figures(judgement)))
+    if files and judgement.num_left == judgement.num_clips:
+        print("nothing would be dropped")
     for file in files:
         print(file)
     if saved is not None:
         print(saved.folder if saved.is_new else f"{saved.folder}  (nothing has changed since)")
 
 
-class _SelectVerb(Verb[CurateSelectOptions]):
-    """Filters keep the order in which they are typed, and an option of them may have several values."""
-
-    def __call__(self, words: Sequence[str]) -> None:
-        """See `Verb`."""
-        if any(word in ("-h", "--help") for word in words):
-            self.print_help()
-            return
-        selection, others = split_selection(words)
-        select(self.read(others), selection)
-
-
-VERB = _SelectVerb(
+VERB = Verb(
     name="curate select",
     options=CurateSelectOptions,
-    run=lambda _: None,
+    run=run,
     description=DESCRIPTION,
     positional=("dataset",),
+    own_grammar=OwnGrammar(field="filters", names=FILTERS, split=split_filters),
 )

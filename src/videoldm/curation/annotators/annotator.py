@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import UInt8
 
-from videoldm.curation.sidecar import decode_frame
+from videoldm.curation.sidecar import decode_frame, middle_frame
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -55,8 +55,8 @@ class ClipFrames:
     @property
     def first_middle_last(self) -> tuple[KeptFrame, KeptFrame, KeptFrame]:
         """The kept frames nearest to the clip's first, middle and last one."""
-        middle = Fraction(self.start_pts + self.end_pts, 2)
-        return self.frames[0], min(self.frames, key=lambda frame: abs(frame.pts - middle)), self.frames[-1]
+        middle = middle_frame([frame.pts for frame in self.frames], self.start_pts, self.end_pts)
+        return self.frames[0], self.frames[middle], self.frames[-1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from videoldm.core.errors import InputError
+from videoldm.core.errors import InputError, OutputError
 from videoldm.curation.executors.config import Limits
 from videoldm.curation.executors.executor import CannotGoOn, Stopped
 
@@ -138,10 +138,10 @@ def outcome(function: Callable[[Any], Any], task: Any) -> Any:
     """The function's value, or Stopped where it raises."""
     try:
         return function(task)
+    except (OutputError, CannotGoOn) as error:
+        return Stopped(str(error), ends_run=True)
     except InputError as error:
         return Stopped(str(error))
-    except CannotGoOn as error:
-        return Stopped(str(error), ends_run=True)
     except MemoryError:
         return Stopped("ran out of memory")
     except Exception as error:  # noqa: BLE001 - whatever a broken file makes libraries raise stops this file only

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from videoldm.core.errors import InputError
+from videoldm.core.errors import InputError, OutputError
 from videoldm.core.files import write_json
 from videoldm.curation.executors.config import Limits
 from videoldm.curation.remote import local_path
@@ -22,6 +23,8 @@ from videoldm.video.time import Timestamp
 
 SPAN_COLUMNS = ("clip_id", "source_id", "path", "time_base_num", "time_base_den")
 
+_CLIP_FILE = re.compile(r"\.?[0-9a-f]{32}\.\w+")
+
 
 @dataclass(frozen=True)
 class Cutting:
@@ -34,10 +37,11 @@ class Cutting:
     limits: Limits = field(default_factory=Limits)
 
     def accepts(self, row: Mapping[str, Any]) -> bool:
-        """Whether a clip that was exported before is as it is wanted now."""
-        return row.get("file") is not None and not (
-            self.is_exact and (row["lost_start_ticks"] or row["lost_end_ticks"])
-        )
+        """Whether a clip that was exported before is as it would be now."""
+        if self.is_exact:
+            return not (row["lost_start_ticks"] or row["lost_end_ticks"])
+        length = row["end_pts"] - row["start_pts"]
+        return row["is_copy"] and length * Fraction(row["time_base_num"], row["time_base_den"]) >= self.shortest_s
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ def cut_out(task: CutOutTask) -> list[dict[str, Any]]:
             if isinstance(index, InputError):
                 raise index
             row = _cut_out(clip, index, task)
+        except OutputError:
+            raise
         except InputError as error:
             row = _row(clip, reason=str(error).removeprefix(f"{path}: "))
         rows.append(row)
@@ -71,6 +77,17 @@ def cut_out(task: CutOutTask) -> list[dict[str, Any]]:
 def row_file(folder: Path, clip_id: str) -> Path:
     """Where the row of a clip lies beside the clip."""
     return folder / clip_id[:2] / f"{clip_id}.json"
+
+
+def remove_other_clips(folder: Path, files: Sequence[str]) -> None:
+    """Remove clips, and their rows, that are not among `files`: of earlier exports, or half-made by one that died."""
+    kept = {path for file in files for path in (folder / file, (folder / file).with_suffix(".json"))}
+    for path in folder.glob("[0-9a-f][0-9a-f]/*"):
+        if _CLIP_FILE.fullmatch(path.name) and path not in kept:
+            path.unlink()
+    for path in folder.glob("[0-9a-f][0-9a-f]"):
+        if not any(path.iterdir()):
+            path.rmdir()
 
 
 def _index(path: str, clip: Mapping[str, Any]) -> PacketIndex | InputError:
@@ -91,12 +108,13 @@ def by_source(clips: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]
 
 
 def _cut_out(clip: Mapping[str, Any], index: PacketIndex, task: CutOutTask) -> dict[str, Any]:
+    # What an earlier export said of the clip does not hold while it changes.
+    row_file(task.folder, clip["clip_id"]).unlink(missing_ok=True)
     span = copy_span(index, clip["start_pts"], clip["end_pts"])
     reason = _why_not_copied(clip, span, task)
     if reason is not None:
         return _row(clip, reason=reason)
     target = row_file(task.folder, clip["clip_id"]).with_suffix(".mp4")
-    target.parent.mkdir(parents=True, exist_ok=True)
     if task.cutting.is_exact and not _is_whole(clip, span):
         row = _encoded(clip, target, task.folder)
     else:
@@ -117,7 +135,8 @@ def _why_not_copied(clip: Mapping[str, Any], span: CopySpan | NothingToCopy, tas
     if left >= task.cutting.shortest_s:
         return None
     wanted = (clip["end_pts"] - clip["start_pts"]) * span.time_base
-    return f"only {float(left):.2f} of {float(wanted):.2f} s can be copied, --exact encodes it again"
+    shortest = f"--shortest-s is {float(task.cutting.shortest_s):g}"
+    return f"only {float(left):.2f} of {float(wanted):.2f} s can be copied, {shortest}; --exact encodes it again"
 
 
 def _is_whole(clip: Mapping[str, Any], span: CopySpan | NothingToCopy) -> bool:

@@ -8,13 +8,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from videoldm.core.errors import InputError
 from videoldm.core.files import read_mapping
-from videoldm.core.progress import progress
+from videoldm.core.progress import notice, progress
 from videoldm.curation.executors.executor import Executor, Stopped
-from videoldm.curation.export.cut_out import CutOutTask, Cutting, by_source, cut_out, row_file
-from videoldm.curation.export.shards import ShardTask, read_rows, remove_others, shards_of, write_shard
+from videoldm.curation.export.cut_out import CutOutTask, Cutting, by_source, cut_out, remove_other_clips, row_file
+from videoldm.curation.export.shards import ShardTask, read_rows, remove_other_shards, shards_of, write_shard
 from videoldm.curation.export.tables import EXPORTED
-from videoldm.curation.store.parts import write_part
+from videoldm.curation.store.parts import read_part, write_part
 
 INDEX_FILE = "clips.parquet"
 
@@ -33,7 +34,9 @@ def export_files(clips: pa.Table, folder: Path, executor: Executor, cutting: Cut
     tasks = [CutOutTask(group, folder, cutting) for group in left]
     for found in _carried_out(cut_out, tasks, executor, cutting):
         rows |= {row["clip_id"]: row for row in found}
-    return _finish(clips, rows, folder)
+    failed = _finish(clips, rows, folder)
+    remove_other_clips(folder, [row["file"] for row in rows.values() if row.get("file") is not None])
+    return failed
 
 
 def export_shards(clips: pa.Table, folder: Path, executor: Executor, cutting: Cutting, *, shard_size: int) -> Rows:
@@ -41,17 +44,18 @@ def export_shards(clips: pa.Table, folder: Path, executor: Executor, cutting: Cu
     rows: dict[str, dict[str, Any]] = {}
     tasks: list[ShardTask] = []
     groups = shards_of(clips.to_pylist(), shard_size)
-    remove_others(folder, len(groups))
     for number, group in enumerate(groups):
         path = folder / f"{number:05d}.tar"
-        known = read_rows(path, group, is_exact=cutting.is_exact)
+        known = read_rows(path, group, cutting)
         if known is None:
             tasks.append(ShardTask(group, path, cutting))
         else:
             rows |= {row["clip_id"]: row for row in known}
     for found in _carried_out(write_shard, tasks, executor, cutting):
         rows |= {row["clip_id"]: row for row in found}
-    return _finish(clips, rows, folder)
+    failed = _finish(clips, rows, folder)
+    remove_other_shards(folder, len(groups))
+    return failed
 
 
 def export_index(clips: pa.Table, folder: Path) -> None:
@@ -64,6 +68,8 @@ def _carried_out(function: Callable[[Any], Rows], tasks: Sequence[Any], executor
         for place, result in executor.run(function, tasks, cutting.limits):
             clips = tasks[place].clips
             if isinstance(result, Stopped):
+                if result.ends_run:
+                    raise InputError(result.reason)
                 yield [{"clip_id": clip["clip_id"], "reason": result.reason} for clip in clips]
             else:
                 yield result
@@ -72,11 +78,23 @@ def _carried_out(function: Callable[[Any], Rows], tasks: Sequence[Any], executor
 
 def _exported(folder: Path, clip_id: str) -> dict[str, Any] | None:
     path = row_file(folder, clip_id)
-    return read_mapping(path) if path.exists() else None
+    row = read_mapping(path) if path.exists() else None
+    return row if row is not None and (folder / row["file"]).exists() else None
+
+
+def _tell_what_goes(index: Path, rows: Mapping[str, Mapping[str, Any]]) -> None:
+    """Say how many clips of an earlier export into the same folder this one does not have."""
+    if not index.exists():
+        return
+    before = read_part(index, ["clip_id", "file"]).to_pylist()
+    num_gone = sum(1 for row in before if row["file"] and not rows.get(row["clip_id"], {}).get("file"))
+    if num_gone:
+        notice(f"{index.parent}: removing {num_gone:,} of {len(before):,} clips that an earlier export left there")
 
 
 def _finish(clips: pa.Table, rows: Mapping[str, dict[str, Any]], folder: Path) -> Rows:
     """Write the index; columns of the export that the clips have too are called `exported_...` in it."""
+    _tell_what_goes(folder / INDEX_FILE, rows)
     ordered = [rows[clip_id] for clip_id in clips["clip_id"].to_pylist()]
     exported = pa.Table.from_pylist(ordered, schema=EXPORTED).drop_columns(["clip_id", "source_id", "path"])
     index = clips

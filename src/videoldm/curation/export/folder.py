@@ -8,12 +8,11 @@ import shutil
 from collections.abc import Generator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from videoldm.core.errors import InputError
 from videoldm.core.files import read_mapping, remove_partials, write_json
+from videoldm.core.locks import alone_in
 
-INFO_FILE, LOCK_FILE = "export.json", "lock"
+INFO_FILE = "export.json"
 
 
 @contextlib.contextmanager
@@ -28,12 +27,9 @@ def export_folder(folder: Path, export_format: str) -> Generator[Path]:
         raise InputError(f"{folder}: holds something else than an export, give an empty or a new folder")
     else:
         write_json(info, {"format": export_format})
-    try:
-        with FileLock(folder / LOCK_FILE, blocking=False):
-            _clean(folder)
-            yield folder
-    except Timeout:
-        raise InputError(f"{folder}: another export is writing to this folder, wait for it to end") from None
+    with alone_in(folder, "another export is writing to this folder, wait for it to end"):
+        _clean(folder)
+        yield folder
 
 
 def _clean(folder: Path) -> None:

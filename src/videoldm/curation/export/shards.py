@@ -36,7 +36,7 @@ def write_shard(task: ShardTask) -> list[dict[str, Any]]:
             rows |= {row["clip_id"]: row for row in found}
         with atomic_file(task.path) as partial, tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as tar:
             placed = [_place(tar, clip, rows[clip["clip_id"]], folder, task.path.name) for clip in task.clips]
-    write_json(rows_file(task.path), {"is_exact": task.cutting.is_exact, "rows": placed})
+    write_json(rows_file(task.path), {**_options(task.cutting), "rows": placed})
     return placed
 
 
@@ -45,16 +45,22 @@ def rows_file(shard: Path) -> Path:
     return shard.with_suffix(".json")
 
 
-def read_rows(shard: Path, clips: Sequence[Mapping[str, Any]], *, is_exact: bool) -> list[dict[str, Any]] | None:
+def read_rows(shard: Path, clips: Sequence[Mapping[str, Any]], cutting: Cutting) -> list[dict[str, Any]] | None:
     """The rows of a shard that is whole and of these clips, cut out in this way."""
-    if not rows_file(shard).exists():
+    if not (shard.exists() and rows_file(shard).exists()):
         return None
     known = read_mapping(rows_file(shard))
-    ids = [row["clip_id"] for row in known["rows"]]
-    return known["rows"] if ids == [clip["clip_id"] for clip in clips] and known["is_exact"] == is_exact else None
+    rows = known.pop("rows")
+    is_same = known == _options(cutting) and [row["clip_id"] for row in rows] == [clip["clip_id"] for clip in clips]
+    return rows if is_same else None
 
 
-def remove_others(folder: Path, num_shards: int) -> None:
+def _options(cutting: Cutting) -> dict[str, Any]:
+    """What decides the content of a shard, beside its clips."""
+    return {"is_exact": cutting.is_exact, "shortest_s": str(cutting.shortest_s)}
+
+
+def remove_other_shards(folder: Path, num_shards: int) -> None:
     """Remove shards of an earlier export that had more of them."""
     for path in folder.glob("[0-9]*.tar"):
         if path.stem.isdecimal() and int(path.stem) >= num_shards:

@@ -35,6 +35,16 @@ class Distribution:
     """Of bins of equal width; values beyond the outer edges are counted in the first and last bin."""
     counts: tuple[int, ...]
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether there is one value only."""
+        return self.quarters[0] == self.quarters[-1]
+
+    @property
+    def is_by_value(self) -> bool:
+        """Whether each bin is for the one value in its middle, as with few whole numbers."""
+        return len(self.counts) == 1 or (isinstance(self.quarters[0], int) and self.edges[0] % 1 == 0.5)
+
 
 def distributions(dataset: OpenDataset, query: str) -> list[Distribution]:
     """The distribution of each column of numbers that `query` gives, if it has any finite value."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import unicodedata
 from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
+from videoldm.curation.report.bars import bars, spread
 from videoldm.curation.report.distribution import Distribution
 from videoldm.curation.report.thumbnails import Thumbnail
-from videoldm.curation.report.wording import number
+from videoldm.curation.report.wording import clips
 
 _PAPER, _INK, _SOFT, _BAR, _LINE = "#ffffff", "#1c2024", "#667079", "#3b76b3", "#d9dee3"
 _GAP_PX = 16
@@ -52,16 +54,13 @@ def sheet(rows: Sequence[tuple[str, Sequence[Thumbnail]]]) -> Image.Image:
 
 def _plot(draw: ImageDraw.ImageDraw, distribution: Distribution, left: int, top: int) -> None:
     width, height = _PLOT_PX
-    _write(draw, f"{distribution.column} of {distribution.num_values:,}", (left, top), width, _INK)
+    _write(draw, f"{distribution.column}, {clips(distribution.num_values)}", (left, top), width, _INK)
     bottom = top + _LINE_PX + height
-    step, largest = width / len(distribution.counts), max(distribution.counts)
-    for index, count in enumerate(distribution.counts):
-        if count:
-            bar = round(left + index * step), round(bottom - height * count / largest)
-            draw.rectangle((*bar, max(bar[0], round(left + (index + 1) * step) - 2), bottom - 1), fill=_BAR)
+    for bar in bars(distribution):
+        start, end = round(left + width * bar.left), round(left + width * (bar.left + bar.width))
+        draw.rectangle((start, round(bottom - height * bar.height), max(start, end - 1), bottom - 1), fill=_BAR)
     draw.line((left, bottom, left + width, bottom), fill=_LINE)
-    lowest, _, median, _, highest = map(number, distribution.quarters)
-    _write(draw, f"{lowest} to {highest}, median {median}", (left, bottom + 1), width, _SOFT)
+    _write(draw, spread(distribution), (left, bottom + 1), width, _SOFT)
 
 
 def _paste(picture: Image.Image, jpeg: bytes | None, left: int, top: int) -> None:
@@ -70,15 +69,18 @@ def _paste(picture: Image.Image, jpeg: bytes | None, left: int, top: int) -> Non
         tile = Image.open(io.BytesIO(jpeg or b"")).convert("RGB")
     except (UnidentifiedImageError, OSError):
         box = (left, top, left + _TILE_PX - 1, top + _TILE_HEIGHT_PX - 1)
-        ImageDraw.Draw(picture).rectangle(box, outline=_LINE)
+        draw = ImageDraw.Draw(picture)
+        draw.rectangle(box, outline=_LINE)
+        _write(draw, "no picture", (left + _GAP_PX, top + _TILE_HEIGHT_PX // 2 - _LINE_PX // 2), _TILE_PX, _SOFT)
         return
     picture.paste(ImageOps.contain(tile, (_TILE_PX, _TILE_HEIGHT_PX)), (left, top))
 
 
 def _write(draw: ImageDraw.ImageDraw, text: str, place: tuple[int, int], room: int, colour: str) -> None:
-    """One line, cut at the end of its room."""
+    """One line, cut at the end of its room, in letters that the font of Pillow has: those without accents."""
     font = ImageFont.load_default(size=_FONT_SIZE)
-    line = " ".join(text.split())
+    bare = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    line = " ".join(bare.encode("ascii", "replace").decode().split())
     while line and draw.textlength(line, font=font) > room:
         line = f"{line[:-4]}..." if len(line) > 4 else ""
     draw.text(place, line, font=font, fill=colour)

@@ -19,25 +19,28 @@ from videoldm.curation.store.view import OpenDataset, explained
 def write_stats_report(
     dataset: OpenDataset, stats: Stats, folder: Path, *, title: str, num_thumbnails: int = 24
 ) -> list[Path]:
-    """Write `stats.json`, the page `stats.html` and its histograms as `stats.png`; returns their paths."""
+    """Write `stats.json`, the page `stats.html` and, if there are any, its histograms as `stats.png`; returns paths."""
     with explained():
         thumbnails = sample(dataset, num_thumbnails)
-    paths = [folder / f"stats.{ending}" for ending in ("json", "html", "png")]
-    write_json(paths[0], stats.as_json())
-    write_text(paths[1], stats_page(title, stats, thumbnails))
-    _write_png(paths[2], histograms(stats.distributions))
-    return paths
+    data, html, png = (folder / f"stats.{ending}" for ending in ("json", "html", "png"))
+    write_json(data, stats.as_json())
+    write_text(html, stats_page(title, stats, thumbnails))
+    return [data, html, *_write_png(png, histograms(stats.distributions) if stats.distributions else None)]
 
 
 def write_gallery(dataset: OpenDataset, judgement: Judgement, folder: Path, *, num_each: int = 8) -> list[Path]:
-    """Write what the selection would drop as the page `dropped.html` and the contact sheet `dropped.png`."""
+    """Write what the selection would drop as the page `dropped.html` and, if anything, the sheet `dropped.png`."""
     gone = what_would_go(dataset, judgement, num_each=num_each)
-    paths = [folder / "dropped.html", folder / "dropped.png"]
-    write_text(paths[0], gallery_page(judgement, gone))
-    _write_png(paths[1], gallery_sheet(gone))
-    return paths
+    html, png = folder / "dropped.html", folder / "dropped.png"
+    write_text(html, gallery_page(judgement, gone))
+    return [html, *_write_png(png, gallery_sheet(gone) if any(each.samples for each in gone) else None)]
 
 
-def _write_png(path: Path, picture: Image.Image) -> None:
+def _write_png(path: Path, picture: Image.Image | None) -> list[Path]:
+    """The file, if there is a picture; one of an earlier report does not stay in its place."""
+    if picture is None:
+        path.unlink(missing_ok=True)
+        return []
     with atomic_file(path) as partial:
         picture.save(partial)
+    return [path]

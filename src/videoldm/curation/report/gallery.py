@@ -9,9 +9,10 @@ from html import escape
 from PIL import Image
 
 from videoldm.curation.report.drawing import sheet
+from videoldm.curation.report.figures import judgement_figures
 from videoldm.curation.report.page import page, pictures, section, table
 from videoldm.curation.report.thumbnails import Thumbnail, thumbnails
-from videoldm.curation.report.wording import number, share
+from videoldm.curation.report.wording import number
 from videoldm.curation.selection.config import DropLowest, Filter, Where
 from videoldm.curation.selection.evaluate import JUDGED, FilterCounts, Judgement
 from videoldm.curation.store.view import OpenDataset, explained
@@ -31,7 +32,8 @@ def what_would_go(dataset: OpenDataset, judgement: Judgement, *, num_each: int =
     """Samples for each filter of what `judge` has just found.
 
     A filter by a number shows the clips nearest to its line, where it is decided whether the line is right, and some
-    from everywhere in order of their values; a condition shows the latter only. Clips without a value come last.
+    from everywhere in order of their values, unless those are the same; a condition shows the latter only. Clips
+    without a value come last.
     """
     with explained():
         return [
@@ -42,7 +44,8 @@ def what_would_go(dataset: OpenDataset, judgement: Judgement, *, num_each: int =
 
 def gallery_page(judgement: Judgement, gone: Sequence[Gone]) -> str:
     """A page that holds everything it shows."""
-    return page("What the selection would drop", [section("Counts", _counts(judgement)), *map(_gone, gone)])
+    filters = map(_gone, gone) if judgement.num_left < judgement.num_clips else ["<p>Nothing would be dropped.</p>"]
+    return page("What the selection would drop", [section("Counts", table(judgement_figures(judgement))), *filters])
 
 
 def gallery_sheet(gone: Sequence[Gone]) -> Image.Image:
@@ -60,7 +63,8 @@ def _samples(dataset: OpenDataset, judgement: Judgement, index: int, num_each: i
     queries = {SPREAD: f"{spread} ORDER BY {by_value}"}
     if not isinstance(rule, Where):
         nearest = f"SELECT * FROM {JUDGED} WHERE {goes} ORDER BY value_{index} {last}, clip_id DESC LIMIT {num_each}"
-        queries = {NEAREST: nearest} | queries
+        others = queries if judgement.filters[index].num_dropped > num_each else {}
+        queries = {NEAREST: nearest, **others}
     if not judgement.selection.keep_missing:
         queries[WITHOUT] = f"SELECT * FROM {JUDGED} WHERE passes_{index} IS NULL ORDER BY md5(clip_id) LIMIT {num_each}"
     found = {
@@ -76,21 +80,6 @@ def _samples(dataset: OpenDataset, judgement: Judgement, index: int, num_each: i
 
 def _lines(rule: Filter, value: float | None) -> list[str]:
     return [] if isinstance(rule, Where) or value is None else [f"{rule.value} {number(value)}"]
-
-
-def _counts(judgement: Judgement) -> str:
-    rows = [
-        [
-            counts.label,
-            *(f"{count:,}" for count in (counts.num_dropped, counts.num_missing, counts.num_left)),
-            f"{counts.num_left_so_far:,}",
-            share(counts.num_left_so_far, judgement.num_clips),
-        ]
-        for counts in judgement.filters
-    ]
-    whole = f"{judgement.num_clips:,}"
-    headings = ["filter", "drops", "missing", "left alone", "left so far", "of all"]
-    return table(headings, [["all clips", "", "", whole, whole, "100.0%"], *rows])
 
 
 def _gone(gone: Gone) -> str:

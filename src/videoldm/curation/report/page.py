@@ -6,10 +6,12 @@ import base64
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from videoldm.curation.report.bars import axis, bars, spread
 from videoldm.curation.report.distribution import Distribution
+from videoldm.curation.report.figures import Figures, clip_figures, coverage_figures, source_figures
 from videoldm.curation.report.stats import Stats
 from videoldm.curation.report.thumbnails import Thumbnail
-from videoldm.curation.report.wording import counted, number, share, table_one_rows
+from videoldm.curation.report.wording import clips, number
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2024; --soft: #667079; --paper: #ffffff; --line: #d9dee3; --bar: #3b76b3; }
@@ -21,7 +23,9 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin: 2.2rem 0 0.6rem; }
 h3 { font-size: 1rem; margin: 1.2rem 0 0.4rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { border-bottom: 1px solid var(--line); padding: 0.3rem 1rem 0.3rem 0; text-align: left; vertical-align: top; }
+th, td { border-bottom: 1px solid var(--line); padding: 0.3rem 1rem 0.3rem 0; text-align: left; vertical-align: top;
+  white-space: pre-line; overflow-wrap: anywhere; }
+td:first-child { overflow-wrap: normal; } th, .number { white-space: nowrap; }
 th { color: var(--soft); font-weight: 500; } .number { text-align: right; }
 .grid { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); }
 .pictures { grid-template-columns: repeat(auto-fill, minmax(8rem, 1fr)); gap: 0.8rem; }
@@ -49,28 +53,19 @@ def page(title: str, sections: Iterable[str]) -> str:
 
 def stats_page(title: str, stats: Stats, thumbnails: Sequence[Thumbnail]) -> str:
     """The report on a dataset."""
-    sections = [section("Clips", table(["", "dataset"], [[name, value] for name, value in _table_one(stats)]))]
+    sections = [section("Clips", table(clip_figures({"dataset": stats.table_one})))]
     if stats.sources:
-        rows = [[state.state, f"{state.num_sources:,}", counted(state.reasons)] for state in stats.sources]
-        sections.append(section("Sources", table(["state", "number", "reasons"], rows)))
+        sections.append(section("Sources", table(source_figures(stats.sources))))
     if stats.coverage:
-        rows = [
-            [
-                each.annotation,
-                f"{each.num_made:,}",
-                share(each.num_made, stats.table_one.num_clips),
-                f"{sum(each.missing.values()):,}",
-                counted(each.missing),
-            ]
-            for each in stats.coverage
-        ]
-        sections.append(section("Annotations", table(["name", "made", "of all", "missing", "why"], rows)))
+        sections.append(section("Annotations", table(coverage_figures(stats))))
     if stats.distributions:
         figures = "".join(histogram_figure(each) for each in stats.distributions)
         note = "<p>The first and the last bar of a histogram take in the half percent beyond their side.</p>"
         sections.append(section("Values", f'{note}<div class="grid">{figures}</div>'))
     if thumbnails:
         sections.append(section("Some clips", pictures(thumbnails)))
+    else:
+        sections.append("<p>There are no clips yet.</p>")
     return page(title, sections)
 
 
@@ -79,45 +74,42 @@ def section(heading: str, body: str) -> str:
     return f"<h2>{escape(heading)}</h2>\n{body}"
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(figures: Figures) -> str:
     """A table of texts; columns of numbers are aligned to the right."""
-    classes = [
-        ' class="number"' if rows and all(_is_number(row[i]) for row in rows) else "" for i in range(len(headings))
-    ]
-    head = "".join(f"<th{kind}>{escape(text)}</th>" for kind, text in zip(classes, headings, strict=True))
-    body = "".join(
-        f"<tr>{''.join(f'<td{kind}>{escape(text)}</td>' for kind, text in zip(classes, row, strict=True))}</tr>"
-        for row in rows
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"
+    classes = [' class="number"' if is_number else "" for is_number in figures.are_numbers]
+    lines = [_cells("th", classes, figures.headings), *(_cells("td", classes, row) for row in figures.rows)]
+    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+
+
+def _cells(tag: str, classes: Sequence[str], texts: Sequence[str]) -> str:
+    return "".join(f"<{tag}{kind}>{escape(text)}</{tag}>" for kind, text in zip(classes, texts, strict=True))
 
 
 def histogram_figure(distribution: Distribution) -> str:
     """A histogram, with the ends of its axis and the quartiles below."""
-    lowest, first, median, third, highest = map(number, distribution.quarters)
+    first, _, third = map(number, distribution.quarters[1:4])
+    quartiles = "" if distribution.is_constant else f", quartiles {first} and {third}"
     caption = (
-        f"<b>{escape(distribution.column)}</b> of {distribution.num_values:,} clips: {lowest} to {highest}, "
-        f"quartiles {first}, {median}, {third}"
+        f"<b>{escape(distribution.column)}</b>, {clips(distribution.num_values)}: {spread(distribution)}{quartiles}"
     )
     return f"<figure>{histogram_svg(distribution)}<figcaption>{caption}</figcaption></figure>"
 
 
 def histogram_svg(distribution: Distribution) -> str:
     """Bars whose heights are counts; a bar's range and count show when it is pointed at."""
-    edges, largest = distribution.edges, max(distribution.counts)
-    width = _WIDTH / len(distribution.counts)
-    bars = "".join(
-        f'<rect x="{i * width:.2f}" y="{_BARS_HEIGHT - height:.2f}" width="{max(1.0, width - 1):.2f}" '
-        f'height="{height:.2f}"><title>{number(edges[i])} to {number(edges[i + 1])}: {count:,}</title></rect>'
-        for i, count in enumerate(distribution.counts)
-        if (height := _BARS_HEIGHT * count / largest) > 0
+    rectangles = "".join(
+        f'<rect x="{bar.left * _WIDTH:.2f}" y="{(1 - bar.height) * _BARS_HEIGHT:.2f}" width="{bar.width * _WIDTH:.2f}" '
+        f'height="{bar.height * _BARS_HEIGHT:.2f}"><title>{bar.label}: {bar.count:,}</title></rect>'
+        for bar in bars(distribution)
     )
     label = f"histogram of {escape(distribution.column)}"
+    start, end = axis(distribution)
+    first_place = 'x="0"' if end else f'x="{_WIDTH / 2}" text-anchor="middle"'
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">{bars}'
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">{rectangles}'
         f'<line x1="0" y1="{_BARS_HEIGHT}" x2="{_WIDTH}" y2="{_BARS_HEIGHT}"/>'
-        f'<text x="0" y="{_HEIGHT - 4}">{number(edges[0])}</text>'
-        f'<text x="{_WIDTH}" y="{_HEIGHT - 4}" text-anchor="end">{number(edges[-1])}</text></svg>'
+        f'<text {first_place} y="{_HEIGHT - 4}">{start}</text>'
+        f'<text x="{_WIDTH}" y="{_HEIGHT - 4}" text-anchor="end">{end}</text></svg>'
     )
 
 
@@ -133,12 +125,5 @@ def _picture(thumbnail: Thumbnail) -> str:
         data = base64.b64encode(thumbnail.jpeg).decode()
         image = f'<img src="data:image/jpeg;base64,{data}" alt="middle frame" loading="lazy">'
     lines = "<br>".join(map(escape, thumbnail.lines))
-    return f'<figure>{image}<figcaption title="{escape(thumbnail.clip_id)}">{lines}</figcaption></figure>'
-
-
-def _table_one(stats: Stats) -> Iterable[tuple[str, str]]:
-    return table_one_rows(stats.table_one).items()
-
-
-def _is_number(text: str) -> bool:
-    return text[:1].isdigit() or text in ("", "-")
+    title = escape(f"{thumbnail.clip_id} of {thumbnail.path}")
+    return f'<figure>{image}<figcaption title="{title}">{lines}</figcaption></figure>'

@@ -11,11 +11,10 @@ from fractions import Fraction
 from typing import Any
 
 from videoldm.curation.report.distribution import Distribution, distributions
-from videoldm.curation.store.view import OpenDataset, explained, quoted
+from videoldm.curation.store.view import CLIP_NUMBERS, OpenDataset, explained, quoted
 from videoldm.dataset.tables import SOURCE_STATES
 
 YEAR_S = Fraction(36525 * 86400, 100)
-_CLIP_NUMBERS = "duration_s, num_frames, fps, width, height"
 _MAX_REASONS = 8
 OTHER_REASONS = "other reasons"
 
@@ -93,7 +92,7 @@ class Stats:
 def measure_stats(dataset: OpenDataset) -> Stats:
     """All figures of a dataset; an empty one gives zeros."""
     with explained():
-        spread = distributions(dataset, f"SELECT {_CLIP_NUMBERS} FROM ({dataset.wide([])})")
+        spread = distributions(dataset, f"SELECT {', '.join(CLIP_NUMBERS)} FROM ({dataset.wide([])})")
         for name, columns in dataset.columns.items():
             values = ", ".join(map(quoted, columns))
             spread += distributions(dataset, f"SELECT {values} FROM ({dataset.wide([name])})") if values else []

@@ -2,77 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from rich.markup import escape
 from rich.table import Table
 
 from videoldm.curation.report.distribution import Distribution
-from videoldm.curation.report.stats import Coverage, SourceState, Stats, TableOne
-from videoldm.curation.report.wording import counted, number, share, table_one_rows
-from videoldm.curation.selection.evaluate import Judgement
+from videoldm.curation.report.figures import Figures, clip_figures, coverage_figures, source_figures
+from videoldm.curation.report.stats import Stats
+from videoldm.curation.report.wording import clips, number
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
 def stats_tables(stats: Stats) -> list[Table]:
     """All tables of a dataset that have a row."""
-    tables = [
-        table_one_table({"dataset": stats.table_one}),
-        sources_table(stats.sources),
-        coverage_table(stats.coverage),
-        distributions_table(stats.distributions),
-    ]
+    figures = [clip_figures({"dataset": stats.table_one}), source_figures(stats.sources), coverage_figures(stats)]
+    tables = [*map(figures_table, figures), distributions_table(stats.distributions)]
     return [table for table in tables if table.row_count]
 
 
-def table_one_table(columns: Mapping[str, TableOne]) -> Table:
-    """Table 1 of several datasets side by side, such as a whole one and what is selected of it."""
-    table = Table("", *map(escape, columns))
-    for column in table.columns[1:]:
-        column.justify = "right"
-    rows = [table_one_rows(each) for each in columns.values()]
-    for heading in rows[0] if rows else ():
-        table.add_row(heading, *(row[heading] for row in rows))
-    return table
-
-
-def sources_table(states: Sequence[SourceState]) -> Table:
-    """Sources by state."""
-    table = _table("sources", ["number"])
-    table.add_column("reasons")
-    for state in states:
-        table.add_row(state.state, f"{state.num_sources:,}", escape(counted(state.reasons)))
-    return table
-
-
-def coverage_table(coverage: Sequence[Coverage]) -> Table:
-    """Annotations by how many clips have them."""
-    table = _table("annotation", ["made", "missing"])
-    table.add_column("why missing")
-    for each in coverage:
-        missing = sum(each.missing.values())
-        table.add_row(escape(each.annotation), f"{each.num_made:,}", f"{missing:,}", escape(counted(each.missing)))
+def figures_table(figures: Figures) -> Table:
+    """Numbers to the right; nothing is cut off, however long it is."""
+    table = Table()
+    for heading, is_number in zip(figures.headings, figures.are_numbers, strict=True):
+        table.add_column(escape(heading), justify="right" if is_number else "left", overflow="fold")
+    for row in figures.rows:
+        table.add_row(*map(escape, row))
     return table
 
 
 def distributions_table(distributions: Sequence[Distribution]) -> Table:
     """A row for each column of numbers, with a small histogram."""
-    table = _table("value", ["lowest", "25%", "median", "75%", "highest"])
+    table = Table("value")
+    for heading in ("lowest", "25%", "median", "75%", "highest"):
+        table.add_column(heading, justify="right")
     table.add_column("histogram", no_wrap=True)
     for each in distributions:
-        table.add_row(escape(each.column), *map(number, each.quarters), spark_line(each.counts))
-    return table
-
-
-def judgement_table(judgement: Judgement) -> Table:
-    """What each filter drops, alone and together with those before it."""
-    table = _table("filter", ["drops", "missing", "left alone", "left so far", "of all"])
-    table.add_row("all clips", "", "", f"{judgement.num_clips:,}", f"{judgement.num_clips:,}", "100.0%")
-    for counts in judgement.filters:
-        numbers = (counts.num_dropped, counts.num_missing, counts.num_left, counts.num_left_so_far)
-        of_all = share(counts.num_left_so_far, judgement.num_clips)
-        table.add_row(escape(counts.label), *(f"{count:,}" for count in numbers), of_all)
+        if each.is_constant:
+            texts = ["", "", number(each.quarters[0]), "", "", f"the same in {clips(each.num_values)}"]
+        else:
+            texts = [*map(number, each.quarters), spark_line(each.counts)]
+        table.add_row(escape(each.column), *texts)
     return table
 
 
@@ -80,10 +51,3 @@ def spark_line(counts: Sequence[int]) -> str:
     """Counts as blocks, one letter each; what is not empty is never blank."""
     largest = max([1, *counts])
     return "".join(_BLOCKS[-(-count * (len(_BLOCKS) - 1) // largest)] for count in counts)
-
-
-def _table(first: str, headings: Sequence[str]) -> Table:
-    table = Table(first)
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    return table

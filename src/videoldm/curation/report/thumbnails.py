@@ -11,6 +11,7 @@ from videoldm.curation.report.wording import number
 from videoldm.curation.store.view import OpenDataset, quoted
 
 _MAX_LETTERS = 90
+_NAME_START, _NAME_END = 20, 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,8 @@ class Thumbnail:
     """A picture and the lines below it."""
 
     clip_id: str
+    path: str
+    """Of its source."""
     jpeg: bytes | None
     """None if the sidecar does not have it."""
     lines: tuple[str, ...]
@@ -30,16 +33,17 @@ def thumbnails(dataset: OpenDataset, lines: Mapping[str, Sequence[str]]) -> list
         f"WHERE clip_id IN ({_marks(lines)})",
         list(lines),
     ).fetchall()
-    clips = {clip_id: place for clip_id, *place in rows}
-    jpegs = _jpegs(dataset, [(source, pts) for source, pts, *_ in clips.values()])
-    return [
-        Thumbnail(
+    jpegs = _jpegs(dataset, [(source, pts) for _, source, pts, *_ in rows])
+    found = {
+        clip_id: Thumbnail(
             clip_id=clip_id,
-            jpeg=jpegs.get((clips[clip_id][0], clips[clip_id][1])),
-            lines=(*texts, f"{PurePath(clips[clip_id][2]).name} at {clips[clip_id][3]:.2f} s"),
+            path=path,
+            jpeg=jpegs.get((source, pts)),
+            lines=(*lines[clip_id], f"{_shortened(PurePath(path).name)} at {start_s:.2f} s"),
         )
-        for clip_id, texts in lines.items()
-    ]
+        for clip_id, source, pts, path, start_s in rows
+    }
+    return [found[clip_id] for clip_id in lines]
 
 
 def sample(dataset: OpenDataset, num_clips: int) -> list[Thumbnail]:
@@ -82,6 +86,12 @@ def _line(name: str, value: Any) -> list[str]:
             return [value if len(value) <= _MAX_LETTERS else f"{value[: _MAX_LETTERS - 3]}..."]
         case _:
             return []
+
+
+def _shortened(name: str) -> str:
+    """A long name without its middle: names often differ at their end."""
+    is_short = len(name) <= _NAME_START + _NAME_END + 3
+    return name if is_short else f"{name[:_NAME_START]}...{name[-_NAME_END:]}"
 
 
 def _marks(values: Sequence[object] | Mapping[str, object]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from videoldm.curation.report.stats import YEAR_S, TableOne
+from videoldm.curation.report.stats import YEAR_S
 
 _DAY_S, _HOUR_S = 86400, 3600
 
@@ -30,18 +30,11 @@ def share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f}%" if whole else "-"
 
 
+def clips(count: int) -> str:
+    """How many clips."""
+    return "1 clip" if count == 1 else f"{count:,} clips"
+
+
 def counted(counts: Mapping[str, int]) -> str:
-    """Names with how often each is there."""
-    return ", ".join(f"{name} ({count:,})" for name, count in counts.items())
-
-
-def table_one_rows(table: TableOne) -> dict[str, str]:
-    """The rows of Table 1 by heading."""
-    return {
-        "clips": f"{table.num_clips:,}",
-        "mean clip duration": f"{float(table.mean_clip_s):.2f} s",
-        "total duration": duration(table.total_s),
-        "mean frames": f"{float(table.mean_frames):,.1f}",
-        "videos with a clip": f"{table.num_videos:,}",
-        "mean clips a video": f"{float(table.clips_per_video):.2f}",
-    }
+    """Names with how often each is there, one a line."""
+    return "\n".join(f"{name} ({count:,})" for name, count in counts.items())

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+import re
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import Any
 
 import duckdb
 
 from videoldm.core.errors import InputError
+from videoldm.core.names import hint
 from videoldm.curation.store.view import OpenDataset, explained, first_line, text
 
 # What a wrong query can cause, and a machine at its limits or a damaged file cannot.
@@ -21,6 +23,8 @@ _WRONG_SQL = (
     duckdb.PermissionException,
 )
 
+_NO_COLUMN = re.compile(r'^Referenced column "(.+)" not found')
+
 
 def check_condition(dataset: OpenDataset, sql: str) -> None:
     """Raises InputError with one line unless `sql` can be the condition of a filter.
@@ -28,7 +32,7 @@ def check_condition(dataset: OpenDataset, sql: str) -> None:
     It may ask all tables of the dataset in subqueries; other files are out of reach of the connection. Nothing is
     computed yet: a value that cannot be converted is found later, within `condition_explained`.
     """
-    with condition_explained(sql):
+    with condition_explained(sql, dataset.types()):
         duckdb.SQLExpression(sql)  # refuses all but one expression
         unstable = _names_called(dataset, sql) & _unstable_names(dataset)
         if unstable:
@@ -39,13 +43,16 @@ def check_condition(dataset: OpenDataset, sql: str) -> None:
 
 
 @contextmanager
-def condition_explained(sql: str) -> Generator[None]:
-    """Turn what DuckDB says of a wrong condition into one line."""
+def condition_explained(sql: str, columns: Iterable[str] = ()) -> Generator[None]:
+    """Turn what DuckDB says of a wrong condition into one line, with the nearest of `columns` for an unknown one."""
     with explained():
         try:
             yield
         except _WRONG_SQL as error:
-            raise InputError(f"where {sql!r}: {first_line(error)}") from None
+            reason = first_line(error)
+            if unknown := _NO_COLUMN.search(reason):
+                reason = f"there is no column {unknown[1]!r}, {hint(unknown[1], columns, 'see videoldm curate stats')}"
+            raise InputError(f"where {sql!r}: {reason}") from None
 
 
 def _names_called(dataset: OpenDataset, sql: str) -> set[str]:

@@ -5,19 +5,20 @@ The values that filters look at are joined once into the table `gathered`; all p
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from videoldm.core.errors import InputError
+from videoldm.core.names import hint
 from videoldm.curation.selection.condition import check_condition, condition_explained
 from videoldm.curation.selection.config import AtMost, DropHighest, DropLowest, Filter, Selection, Where
 from videoldm.curation.selection.ranks import Rank, Ranked, values_at
 from videoldm.curation.selection.ties import nth_tied
 from videoldm.curation.store.numbers import as_number, is_number, scan_numbers
-from videoldm.curation.store.view import OpenDataset, explained, quoted, text
+from videoldm.curation.store.view import CLIP_NUMBERS, OpenDataset, explained, quoted, text
 
 JUDGED = "judged"
 """The view that is made: `clip_id`, and of filter i `value_i` and `passes_i`, null where the value is missing."""
@@ -46,6 +47,13 @@ class FilterCounts:
     """After this filter and those before it."""
     boundary: Boundary | None
     """Of a percentile that drops any clip."""
+
+    def as_json(self) -> dict[str, Any]:
+        """As values of JSON."""
+        values = asdict(self)
+        if self.boundary is not None and not math.isfinite(self.boundary.value):
+            values["boundary"]["value"] = str(self.boundary.value)  # JSON has no infinity
+        return values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +91,12 @@ def judge(dataset: OpenDataset, selection: Selection) -> Judgement:
 
 def kept(selection: Selection, num_filters: int | None = None) -> str:
     """The condition on a row of `judged` that the first filters, by default all, keep it."""
-    missing = "true" if selection.keep_missing else "false"
     count = len(selection.filters) if num_filters is None else num_filters
-    return " AND ".join(f"coalesce(passes_{index}, {missing})" for index in range(count))
+    return " AND ".join(_keeps(selection, index) for index in range(count))
+
+
+def _keeps(selection: Selection, index: int) -> str:
+    return f"coalesce(passes_{index}, {'true' if selection.keep_missing else 'false'})"
 
 
 def _gather(dataset: OpenDataset, selection: Selection) -> None:
@@ -114,16 +125,17 @@ def _looked_at(dataset: OpenDataset, rule: Filter, types: Mapping[str, str]) -> 
         return f"(\n{rule.sql}\n)"
     kind = types.get(rule.value)
     if kind is None:
-        raise InputError(f"{rule.value!r} is no value of this dataset, {_known(rule.value, types)}")
+        raise InputError(f"{rule.value!r} is no value of this dataset, {_known(dataset, rule.value, types)}")
     if not is_number(kind):
         raise InputError(f"{rule.value} is of the type {kind}, it should be a number for {rule.label!r}")
     return as_number(rule.value, kind)
 
 
-def _known(name: str, types: Mapping[str, str]) -> str:
+def _known(dataset: OpenDataset, name: str, types: Mapping[str, str]) -> str:
+    """The numbers that could be meant, or those that people choose clips by: one of each annotation first."""
     numbers = [column for column, kind in types.items() if is_number(kind)]
-    close = difflib.get_close_matches(name, numbers, n=3)
-    return f"did you mean {' or '.join(close)}?" if close else f"its numbers are {', '.join(numbers)}"
+    usual = [column for column in (*dataset.columns, *CLIP_NUMBERS) if column in numbers]
+    return hint(name, numbers, f"it has {', '.join(usual)}, and what videoldm curate stats lists")
 
 
 def _tables(dataset: OpenDataset, selection: Selection) -> tuple[str, ...]:
@@ -192,14 +204,8 @@ def _passes(index: int, rule: Filter, boundary: Boundary | None) -> str:
 def _count(dataset: OpenDataset, selection: Selection, boundaries: Sequence[Boundary | None]) -> Judgement:
     conditions = ["true"]
     for index in range(len(selection.filters)):
-        passes = f"passes_{index}"
-        alone = "true" if selection.keep_missing else "false"
-        conditions += [
-            f"NOT {passes}",
-            f"{passes} IS NULL",
-            f"coalesce({passes}, {alone})",
-            kept(selection, index + 1),
-        ]
+        conditions += [f"NOT passes_{index}", f"passes_{index} IS NULL"]
+        conditions += [_keeps(selection, index), kept(selection, index + 1)]
     counts = ", ".join(f"count(*) FILTER ({condition})" for condition in conditions)
     num_clips, *numbers = _row(dataset, f"SELECT {counts} FROM {JUDGED}")
     filters: list[FilterCounts] = []

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import filecmp
 import hashlib
-import math
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from videoldm.core.config import from_yaml, to_yaml
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_folder, write_json, write_text
 from videoldm.curation.selection.config import Selection
-from videoldm.curation.selection.evaluate import JUDGED, FilterCounts, Judgement, kept
+from videoldm.curation.selection.evaluate import JUDGED, Judgement, kept
 from videoldm.curation.store.view import OpenDataset, explained
 from videoldm.dataset.tables import CLIPS
 
@@ -95,7 +94,7 @@ def report(dataset: OpenDataset, judgement: Judgement) -> dict[str, Any]:
         "videoldm": __version__,
         "num_clips": judgement.num_clips,
         "num_left": judgement.num_left,
-        "filters": [_as_json(counts) for counts in judgement.filters],
+        "filters": [counts.as_json() for counts in judgement.filters],
         "tables": {name: table_version(tables[name]) for name in judgement.tables},
     }
 
@@ -109,13 +108,6 @@ def table_version(parts: Sequence[Path]) -> dict[str, Any]:
         digest.update(f"{part.name}\0{part.stat().st_size}\0".encode())
         digest.update(_footer(part))
     return {"rows": num_rows, "parts": len(parts), "hash": digest.hexdigest()}
-
-
-def _as_json(counts: FilterCounts) -> dict[str, Any]:
-    values = asdict(counts)
-    if counts.boundary is not None and not math.isfinite(counts.boundary.value):
-        values["boundary"]["value"] = str(counts.boundary.value)  # JSON has no infinity
-    return values
 
 
 def _write_clips(dataset: OpenDataset, judgement: Judgement, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A selection as it is typed: `--drop-lowest motion=25% aesthetics=25% --text-area-max 0.07 --where SQL`."""
+"""Filters as they are typed: `--drop-lowest motion=25% aesthetics=25% --text-area-max 0.07 --where SQL`."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from videoldm.core.errors import InputError
-from videoldm.curation.selection.config import AtMost, DropHighest, DropLowest, Filter, Selection, Where
+from videoldm.curation.selection.config import AtMost, DropHighest, DropLowest, Filter, Where
 
 SHARES = {"--drop-lowest": DropLowest, "--drop-highest": DropHighest}
-TEXT_AREA_MAX, WHERE, KEEP_MISSING = "--text-area-max", "--where", "--keep-missing"
+TEXT_AREA_MAX, WHERE = "--text-area-max", "--where"
+FILTERS = (*SHARES, TEXT_AREA_MAX, WHERE)
 _PAIR = re.compile(r"\s*([^\W\d]\w*)\s*=(.*)", re.DOTALL)
 _NUMBER = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*(%?)\s*")
 
 
-def split_selection(words: Sequence[str]) -> tuple[Selection, list[str]]:
-    """The selection in the words of a command line, filters in their order, and the words that are not about it.
+def split_filters(words: Sequence[str]) -> tuple[tuple[Filter, ...], list[str]]:
+    """The filters in the words of a command line, in their order, and the words that are not about them.
 
     A share option takes all `NAME=SHARE` words that follow. Raises InputError with one line for what is wrong.
     """
     filters: list[Filter] = []
     others: list[str] = []
-    keep_missing = False
     remaining = list(words)
     while remaining:
         word = remaining.pop(0)
@@ -31,18 +31,12 @@ def split_selection(words: Sequence[str]) -> tuple[Selection, list[str]]:
         if word == "--":
             others += [word, *remaining]
             break
-        if option == KEEP_MISSING:
-            if sign:
-                raise InputError(f"{typed} is {value!r}, it takes no value")
-            keep_missing = True
-        elif option in (*SHARES, TEXT_AREA_MAX, WHERE):
+        if option in FILTERS:
             values = [value] if sign else _values(option, remaining)
             filters += [_filter(option, item) for item in values]
         else:
             others.append(word)
-    if not filters:
-        raise InputError(f"a selection needs a filter: {', '.join([*SHARES, TEXT_AREA_MAX, WHERE])}")
-    return Selection(filters=tuple(filters), keep_missing=keep_missing), others
+    return tuple(filters), others
 
 
 def parse_share(text: str, *, name: str) -> Fraction:

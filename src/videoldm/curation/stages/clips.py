@@ -18,6 +18,7 @@ from videoldm.curation.cuts.config import CutConfig
 from videoldm.curation.cuts.signals import SignalTable
 from videoldm.curation.cuts.timeline import SafeSpan, find_transitions, safe_spans
 from videoldm.curation.cuts.transition import Transition
+from videoldm.curation.sidecar import middle_frame
 from videoldm.curation.store.parts import read_part, read_rows, write_part
 from videoldm.dataset.tables import CLIPS, TRANSITIONS
 
@@ -119,7 +120,6 @@ def _clips(
         inside = kept[bisect_left(kept, span.start_pts) : bisect_left(kept, span.end_pts)]
         if not inside:
             continue  # shorter than the interval of the sidecar, and no side of a cut
-        middle = Fraction(span.start_pts + span.end_pts, 2)
         yield {
             **shared,
             "clip_id": clip_id(source["source_id"], 0, span.start_pts, span.end_pts),
@@ -128,6 +128,6 @@ def _clips(
             "end_pts": span.end_pts,
             "num_frames": span.num_frames,
             "first_pts": inside[0],
-            "middle_pts": min(inside, key=lambda pts: abs(pts - middle)),
+            "middle_pts": inside[middle_frame(inside, span.start_pts, span.end_pts)],
             "last_pts": inside[-1],
         }

@@ -27,7 +27,7 @@ from videoldm.curation.stages.scanned import FRAMES_FILE, SIGNALS_FILE, SOURCE_F
 from videoldm.curation.store.batches import Entry
 from videoldm.curation.store.parts import write_part
 from videoldm.dataset.tables import SIDECARS
-from videoldm.video.opening import check_whole, open_damaged, pick_stream, time_base_of
+from videoldm.video.opening import check_whole, frame_rate_of, open_damaged, pick_stream, time_base_of
 from videoldm.video.orientation import display_matrix, orientation
 from videoldm.video.probe import shown_size
 from videoldm.video.tolerant import Gap, decode_what_is_whole
@@ -143,7 +143,7 @@ class _Scan:
     ) -> dict[str, Any]:
         turn = orientation(display_matrix(first))
         width, height = shown_size(first, turn)
-        aspect, rate = stream.sample_aspect_ratio or Fraction(1), stream.average_rate or stream.guessed_rate
+        aspect, rate = stream.sample_aspect_ratio or Fraction(1), frame_rate_of(stream)
         return {
             "state": "whole" if reason is None else "damaged",
             "reason": reason,
@@ -237,5 +237,5 @@ def _opened(path: str) -> Generator[tuple[InputContainer, VideoStream, str | Non
 
 
 def _usual_ticks(stream: VideoStream, time_base: Fraction) -> int:
-    rate = stream.average_rate or stream.guessed_rate
+    rate = frame_rate_of(stream)
     return max(1, round(1 / (rate * time_base))) if rate else 1

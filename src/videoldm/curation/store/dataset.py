@@ -21,16 +21,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError
 from videoldm.core.files import read_mapping, remove_partials, write_json
+from videoldm.core.locks import alone_in
 from videoldm.curation.store.files import AESTHETIC_HEAD
 from videoldm.curation.store.view import DatasetView
 
 FORMAT = 1
-INFO_FILE, LOCK_FILE = "dataset.json", "lock"
+INFO_FILE = "dataset.json"
 
 
 @dataclass(frozen=True)
@@ -80,14 +79,11 @@ class Dataset:
 
     @contextlib.contextmanager
     def locked(self) -> Generator[None]:
-        """Alone in this folder; raises InputError if another run is at work. A killed one leaves no lock."""
-        try:
-            with FileLock(self.folder / LOCK_FILE, blocking=False):
-                for folder, _, _ in os.walk(self.folder):
-                    remove_partials(folder)  # of a run that was killed
-                yield
-        except Timeout:
-            raise InputError(f"{self.folder}: another run is writing to this dataset, wait for it to end") from None
+        """Alone in this folder; raises InputError if another run is at work."""
+        with alone_in(self.folder, "another run is writing to this dataset, wait for it to end"):
+            for folder, _, _ in os.walk(self.folder):
+                remove_partials(folder)  # of a run that was killed
+            yield
 
     def table(self, name: str, config_hash: str) -> Table:
         """A table as the configuration of that hash makes it."""

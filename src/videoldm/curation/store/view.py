@@ -33,6 +33,10 @@ _COMPUTED = {
 }
 
 
+CLIP_NUMBERS = ("duration_s", "num_frames", "fps", "width", "height")
+"""What people ask of clips; their other numbers say where they lie."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetView:
     """The Parquet parts that make up a dataset, wherever they lie."""

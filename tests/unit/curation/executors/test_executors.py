@@ -34,7 +34,7 @@ def test_nothing_to_do(local: LocalExecutor) -> None:
 
 
 def test_lost_processes_stop_their_own_task_only(local: LocalExecutor) -> None:
-    how = ["fine", "abort", "exit", "hang", "raise", "refuse", "fine too"]
+    how = ["fine", "abort", "exit", "hang", "raise", "refuse", "fine too", "full"]
     found = dict(local.run(worker_tasks.misbehave, how, SHORT))
     assert found[0] == "fine"
     assert found[6] == "fine too"
@@ -44,6 +44,8 @@ def test_lost_processes_stop_their_own_task_only(local: LocalExecutor) -> None:
     assert reasons[2] == "took longer than 1.5 s"
     assert reasons[3].startswith("KeyError: 'lost' (worker_tasks.py, line")
     assert reasons[4] == "no good"
+    assert found[7] == Stopped("the disk is full", ends_run=True)
+    assert [found[place].ends_run for place in range(1, 6)] == [False] * 5
 
 
 def test_process_that_grows_too_large_is_stopped_alone(local: LocalExecutor) -> None:
