@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ CONFIG = CurationConfig(batch_size=4, annotations=(MotionConfig(),))
 class Inline:
     """An executor without processes, that remembers what it was asked to do."""
 
+    num_workers = 1
+
     def __init__(self) -> None:
         self.done: list[tuple[str, Any]] = []
 
@@ -35,6 +38,10 @@ class Inline:
         """What was done since the last look."""
         names, self.done = [name for name, _ in self.done], []
         return names
+
+    def counts(self) -> dict[str, int]:
+        """The same, and how often."""
+        return dict(Counter(self.names()))
 
 
 def curate(folder: Path, *inputs: Path, config: CurationConfig = CONFIG, executor: Any = None) -> Dataset:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
+from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from videoldm.core.errors import InputError
 from videoldm.core.progress import Advance, notice, progress
@@ -22,8 +20,8 @@ from videoldm.curation.config import CurationConfig
 from videoldm.curation.executors.executor import Executor, Stopped
 from videoldm.curation.inputs import Input
 from videoldm.curation.stages.annotate import AnnotateTask, annotate, made_from, missing_rows
-from videoldm.curation.stages.clips import ClipsTask, make_clips
-from videoldm.curation.stages.collect import Parts, collect, is_owner
+from videoldm.curation.stages.clips import USABLE, ClipsTask, Found, make_clips, write_clips
+from videoldm.curation.stages.collect import QUARANTINED, Parts, collect, is_owner, quarantine
 from videoldm.curation.stages.hashing import look_at
 from videoldm.curation.stages.scan import ScanTask, scan, write_row
 from videoldm.curation.stages.scanned import is_scanned
@@ -31,11 +29,11 @@ from videoldm.curation.store.batches import Batch, Entry, new_batches, owners, r
 from videoldm.curation.store.dataset import Dataset
 from videoldm.curation.store.hashes import Hashes
 from videoldm.curation.store.parts import is_made_from, read_part, write_part
+from videoldm.curation.store.pieces import PartInPieces, clip_ids
 
 CLIPS_PER_TASK = 64
 """Of one annotation, between two looks at the disk."""
 WORTH_TELLING_S = 2.0
-QUARANTINED = "quarantined"
 
 
 class Run:
@@ -110,46 +108,56 @@ class Run:
         tasks = [task for batch in unfinished for task in self._scan_tasks(batch, owner)]
         with _stage("Decoding", len(tasks)) as advance:
             for place, result in self._executor.run(scan, tasks, self._config.decode_limits):
+                _check_goes_on(result)
                 if isinstance(result, Stopped):
-                    if result.ends_run:
-                        raise InputError(result.reason)
                     write_row(tasks[place].folder, {"state": QUARANTINED, "reason": result.reason})
                 advance()
         for batch in unfinished:
-            for clips in self._dataset.folder.glob(f"clips/*/{self._parts(batch).sources.name}"):
-                clips.unlink()  # of the sources as they were
+            self._forget_clips(batch)
             collect(batch, owner, self._scanned, self._parts(batch), digest=digests[batch.number])
 
     def make_clips(self, batches: Sequence[Batch], digests: Mapping[int, str]) -> None:
-        """Find the cuts and clips of batches that have none yet."""
-        tasks = [
-            ClipsTask(
-                **{name: table.part(batch.number) for name, table in self._tables.items()},
-                digest=digests[batch.number],
-                cuts=self._config.cuts,
-                config=self._config.clips,
-            )
+        """Find the cuts and clips of batches that have none yet; a source where that fails is quarantined."""
+        clips = self._tables["clips"]
+        uncut = [
+            _Uncut(batch, self._clips_tasks(batch))
             for batch in batches
-            if not is_made_from(self._tables["clips"].part(batch.number), digests[batch.number])
+            if not is_made_from(clips.part(batch.number), digests[batch.number])
         ]
+        for one in uncut:
+            if one.is_complete:  # without any source that can be used
+                self._write_clips(one, digests[one.batch.number])
+        tasks = [(one, task) for one in uncut for task in one.tasks]
         with _stage("Finding cuts", len(tasks)) as advance:
-            for place, result in self._executor.run(make_clips, tasks, self._config.decode_limits):
-                if isinstance(result, Stopped):
-                    raise InputError(f"{tasks[place].signals}: no cuts can be found in it: {result.reason}")
+            limits = self._config.decode_limits
+            for place, result in self._executor.run(make_clips, [task for _, task in tasks], limits):
+                one, task = tasks[place]
+                _check_goes_on(result)
+                one.results[task.source_id] = result
+                if one.is_complete:
+                    self._write_clips(one, digests[one.batch.number])
                 advance()
 
     def annotate(self, config: AnnotationConfig, batches: Sequence[Batch]) -> None:
         """Make one annotation for the clips that lack it, or lack a value that may have come by now."""
-        for batch in batches:
-            clips = clip_ids(self._tables["clips"].part(batch.number))
-            _keep_only(self._annotations[config.name].part(batch.number), clips)
+        clips = {batch.number: self._tables["clips"].part(batch.number) for batch in batches}
+        parts = {part: self._in_pieces(config.name, number) for number, part in clips.items()}
+        for part, pieces in parts.items():
+            pieces.gather(clip_ids(part))  # what a killed run left, and without clips that there are no longer
         tasks = [task for batch in batches for task in self._annotate_tasks(config, batch)]
-        with _stage(config.name, sum(len(task.clip_ids) for task in tasks)) as advance:
-            for place, result in self._executor.run(annotate, tasks, self._config.annotate_limits):
-                task = tasks[place]
-                rows = missing_rows(task, result.reason) if isinstance(result, Stopped) else result
-                _merge(self._annotations[config.name].folder / task.clips.name, rows, clip_ids(task.clips))
-                advance(len(task.clip_ids))
+        waiting = Counter(task.clips for task in tasks)
+        try:
+            with _stage(config.name, sum(len(task.clip_ids) for task in tasks)) as advance:
+                for place, result in self._executor.run(annotate, tasks, self._config.annotate_limits):
+                    task = tasks[place]
+                    parts[task.clips].add(missing_rows(task, result.reason) if isinstance(result, Stopped) else result)
+                    waiting[task.clips] -= 1
+                    if not waiting[task.clips]:
+                        parts[task.clips].gather(clip_ids(task.clips))
+                    advance(len(task.clip_ids))
+        finally:
+            for part in waiting:
+                parts[part].gather(clip_ids(part))  # of a run that is interrupted
 
     def compare(self, config: AnyComparison, batches: Sequence[Batch]) -> None:
         """Make one comparison of all clips anew if what it compares has changed."""
@@ -164,6 +172,22 @@ class Run:
         for part, batch in zip(parts, clips, strict=True):
             write_part(table.folder / part.name, rows.slice(start, len(batch)), rows.schema, digest=inputs)
             start += len(batch)
+
+    def _write_clips(self, one: _Uncut, digest: str) -> None:
+        if one.failed:
+            self._forget_clips(one.batch)
+            quarantine(self._parts(one.batch).sources, one.failed, digest=digest)
+        transitions, clips = (self._tables[name].part(one.batch.number) for name in ("transitions", "clips"))
+        write_clips(one.found, transitions, clips, digest=digest)
+
+    def _forget_clips(self, batch: Batch) -> None:
+        """Of the sources as they were, whichever way their cuts were found."""
+        for clips in self._dataset.folder.glob(f"clips/*/{self._parts(batch).sources.name}"):
+            clips.unlink()
+
+    def _in_pieces(self, annotation: str, number: int) -> PartInPieces:
+        part = self._annotations[annotation].part(number)
+        return PartInPieces(part, self._dataset.work / part.relative_to(self._dataset.folder).with_suffix(""))
 
     def _parts(self, batch: Batch) -> Parts:
         return Parts(**{name: self._tables[name].part(batch.number) for name in ("sources", "signals", "sidecars")})
@@ -188,6 +212,16 @@ class Run:
             if not is_scanned(folder):
                 yield ScanTask(entry, folder, self._config.sidecar, self._config.cuts)
 
+    def _clips_tasks(self, batch: Batch) -> list[ClipsTask]:
+        parts = self._parts(batch)
+        return [
+            ClipsTask(
+                row["source_id"], parts.sources, parts.signals, parts.sidecars, self._config.cuts, self._config.clips
+            )
+            for row in read_part(parts.sources, ["source_id", "state"]).to_pylist()
+            if row["state"] in USABLE
+        ]
+
     def _annotate_tasks(self, config: AnnotationConfig, batch: Batch) -> list[AnnotateTask]:
         everyone = AnnotateTask(
             clips=self._tables["clips"].part(batch.number),
@@ -197,7 +231,7 @@ class Run:
             clip_ids=tuple(clip_ids(self._tables["clips"].part(batch.number))),
             config=config,
         )
-        inputs, settled = made_from(everyone), _settled(self._annotations[config.name].part(batch.number))
+        inputs, settled = made_from(everyone), self._in_pieces(config.name, batch.number).settled()
         wanted = [clip_id for clip_id in everyone.clip_ids if settled.get(clip_id) != inputs(clip_id)]
         return [
             replace(everyone, clip_ids=tuple(wanted[first : first + CLIPS_PER_TASK]))
@@ -216,33 +250,38 @@ def _stage(label: str, total: int) -> Generator[Advance]:
         notice(f"{label}: {total} in {seconds:.0f} s, {total / seconds:.2f} a second")
 
 
-def clip_ids(part: Path) -> list[str]:
-    """The clips of a batch, in order."""
-    return read_part(part, ["clip_id"])["clip_id"].to_pylist()
+@dataclass
+class _Uncut:
+    """A batch whose cuts are being found."""
+
+    batch: Batch
+    tasks: list[ClipsTask]
+    results: dict[str, Found | Stopped] = field(default_factory=dict[str, Found | Stopped])
+    """By source."""
+
+    @property
+    def is_complete(self) -> bool:
+        return len(self.results) == len(self.tasks)
+
+    @property
+    def found(self) -> list[Found]:
+        """In the order of the sources."""
+        results = [self.results[task.source_id] for task in self.tasks]
+        return [one for one in results if not isinstance(one, Stopped)]
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Why nothing was found in a source."""
+        return {
+            source: f"no cuts can be found in it: {result.reason}"
+            for source, result in self.results.items()
+            if isinstance(result, Stopped)
+        }
 
 
-def _settled(part: Path) -> dict[str, str]:
-    """The clips whose row in an annotation's part is there to stay, and what each was made from."""
-    if not part.exists():
-        return {}
-    rows = read_part(part, ["clip_id", "may_come_later", "made_from"]).filter(~pc.field("may_come_later"))
-    return dict(zip(rows["clip_id"].to_pylist(), rows["made_from"].to_pylist(), strict=True))
-
-
-def _keep_only(part: Path, order: Sequence[str]) -> None:
-    """Leave out rows of clips that are no longer among these."""
-    if part.exists() and not set(clip_ids(part)).issubset(order):
-        rows = read_part(part)
-        _merge(part, rows.slice(0, 0), order)
-
-
-def _merge(part: Path, rows: pa.Table, order: Sequence[str]) -> None:
-    """Add rows to an annotation's part, in place of older ones of the same clips, in the order of the clips."""
-    if part.exists():
-        renewed = pc.field("clip_id").isin(pa.array(rows["clip_id"].to_pylist(), pa.string()))
-        rows = pa.concat_tables([rows, read_part(part).cast(rows.schema).filter(~renewed)])
-    place = {clip_id: number for number, clip_id in enumerate(rows["clip_id"].to_pylist())}
-    write_part(part, rows.take([place[clip_id] for clip_id in order if clip_id in place]), rows.schema)
+def _check_goes_on(result: object) -> None:
+    if isinstance(result, Stopped) and result.ends_run:
+        raise InputError(result.reason)
 
 
 def _with_metadata(batch: Batch, named: Mapping[str, Mapping[str, str]]) -> Batch:

@@ -1,0 +1,140 @@
+"""Runs that lose a process, a source or themselves: the rest is as if nothing had happened."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from curated import CONFIG, Inline, curate, files, rows
+from runs_that_die import curate_and_die, make_clips_or_die
+
+from videoldm.core.errors import InputError
+from videoldm.curation import run as run_module
+from videoldm.curation.config import ClipConfig
+from videoldm.curation.cuts.signals import SignalTable
+from videoldm.curation.cuts.timeline import find_transitions
+from videoldm.curation.cuts.transition import Transition
+from videoldm.curation.executors.local import LocalExecutor
+from videoldm.curation.inputs import find_inputs
+from videoldm.curation.run import Run
+from videoldm.curation.stages import clips as clips_module
+from videoldm.curation.stages.annotate import annotate
+from videoldm.curation.stages.clips import make_clips
+from videoldm.curation.store import pieces as pieces_module
+from videoldm.curation.store.dataset import Dataset
+from videoldm.curation.store.parts import write_part
+
+
+class OneKilled(LocalExecutor):
+    """Loses the process that finds the cuts of number 3."""
+
+    def run(self, function, tasks, limits):
+        return super().run(make_clips_or_die if function is make_clips else function, tasks, limits)
+
+
+@pytest.mark.parametrize("how", ["raises", "killed"])
+def test_source_whose_cuts_cannot_be_found_is_quarantined_alone(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    def fail(table: SignalTable, *_: object) -> list[Transition]:
+        if len(table) == 63:  # number 3
+            raise IndexError("no such frame")
+        return find_transitions(table, *_)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(clips_module, "find_transitions", fail)
+        executor = Inline() if how == "raises" else OneKilled(2)
+        dataset = curate(tmp_path / "dataset", videos, executor=executor)
+    [lost] = [row for row in rows(dataset, "sources") if row["state"] != "whole"]
+    assert (Path(lost["path"]).name, lost["state"]) == ("3.mp4", "quarantined")
+    why = "IndexError: no such frame" if how == "raises" else "crashed (SIGKILL)"
+    assert lost["reason"].startswith(f"no cuts can be found in it: {why}")
+    others = curate(tmp_path / "others", *(videos / f"{number}.mp4" for number in (0, 1, 2, 4, 5)))
+    for table in ("clips", "transitions", "motion"):
+        assert rows(dataset, table) == rows(others, table)
+    assert [row for row in rows(dataset, "sources") if row != lost] == rows(others, "sources")
+
+    again = Inline()
+    curate(dataset.folder, videos, executor=again)
+    assert again.names() == []
+    with dataset.locked():
+        Run(dataset, CONFIG, again, retry_quarantined=True)(find_inputs([str(videos)]))
+    assert again.names().count("scan") == 1
+    assert files(dataset.folder) == files(curate(tmp_path / "undisturbed", videos).folder)
+
+
+def test_quarantined_source_has_no_clips_of_other_cuts_either(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = curate(tmp_path / "dataset", videos)
+    longer = CONFIG.model_copy(update={"clips": ClipConfig(min_s=2.5)})
+    with monkeypatch.context() as patch:
+        patch.setattr(clips_module, "find_transitions", lambda *_: 1 / 0)
+        curate(dataset.folder, videos, config=longer)
+    dataset = curate(dataset.folder, videos)
+    assert {row["state"] for row in rows(dataset, "sources")} == {"quarantined"}
+    assert rows(dataset, "clips") == []
+
+
+def test_broken_signals_end_the_run_and_no_source(videos: Path, tmp_path: Path) -> None:
+    dataset = curate(tmp_path / "dataset", videos)
+    before = rows(dataset, "sources")
+    part = next(dataset.folder.glob("signals/*/00000.parquet"))
+    data = part.read_bytes()
+    part.write_bytes(data[:4] + bytes(2000) + data[2004:])
+    changed = CONFIG.model_copy(update={"clips": ClipConfig(min_s=0.5)})
+    with pytest.raises(InputError, match=r"signals/.*cannot be read"):
+        curate(dataset.folder, videos, config=changed)
+    assert rows(dataset, "sources") == before
+
+
+def test_pieces_of_a_killed_run_are_not_made_again(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = (str(tmp_path / "killed"), str(videos))
+    process = multiprocessing.get_context("spawn").Process(target=curate_and_die, args=arguments)
+    process.start()
+    process.join()
+    assert process.exitcode == 9
+    assert not list((tmp_path / "killed").glob("annotations/*/*/*.parquet"))
+    monkeypatch.setattr(run_module, "CLIPS_PER_TASK", 1)
+    executor = Inline()
+    curate(tmp_path / "killed", videos, executor=executor)
+    assert executor.counts() == {"annotate": 6 - 2}
+    monkeypatch.undo()
+    assert files(tmp_path / "killed") == files(curate(tmp_path / "whole", videos).folder)
+
+
+def test_part_is_written_once_however_many_pieces_it_has(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+
+    def noting(path: Path, *arguments: Any, **options: Any) -> None:
+        written.append(os.path.relpath(path, tmp_path / "dataset").split("/")[0])
+        write_part(path, *arguments, **options)
+
+    monkeypatch.setattr(run_module, "CLIPS_PER_TASK", 1)
+    monkeypatch.setattr(pieces_module, "write_part", noting)
+    curate(tmp_path / "dataset", videos)
+    assert Counter(written) == {"work": 6, "annotations": 2}
+
+
+def test_interrupted_run_leaves_what_is_annotated_in_the_tables(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(Inline):
+        def run(self, function, tasks, limits):
+            for place, result in super().run(function, tasks, limits):
+                if function is annotate and place == 2:
+                    raise KeyboardInterrupt
+                yield place, result
+
+    monkeypatch.setattr(run_module, "CLIPS_PER_TASK", 1)
+    with pytest.raises(KeyboardInterrupt):
+        curate(tmp_path / "dataset", videos, executor=Interrupted())
+    assert len(rows(Dataset.open(tmp_path / "dataset"), "motion")) == 2
