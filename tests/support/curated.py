@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from videoldm.curation.annotators.config import MotionConfig
 from videoldm.curation.config import CurationConfig
+from videoldm.curation.estimates import RATES_FILE
 from videoldm.curation.executors.config import Limits
 from videoldm.curation.executors.worker import outcome
 from videoldm.curation.inputs import find_inputs
@@ -57,6 +58,6 @@ def rows(dataset: Dataset, table: str) -> list[dict[str, Any]]:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """All that a run is to leave, by name."""
+    """All that a run is to leave, by name, whatever happened to it and however long it took."""
     found = {os.path.relpath(path, folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    return {name: data for name, data in sorted(found.items()) if name != "lock"}
+    return {name: data for name, data in sorted(found.items()) if name not in ("lock", RATES_FILE)}

@@ -6,19 +6,22 @@ import hashlib
 import shutil
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from videoldm.core.errors import InputError
-from videoldm.core.progress import Advance, notice, progress
+from videoldm.core.progress import notice
 from videoldm.curation.annotators.config import AnnotationConfig
 from videoldm.curation.comparisons.compare import compare, digest
 from videoldm.curation.comparisons.config import AnyComparison
 from videoldm.curation.config import CurationConfig
+from videoldm.curation.estimates import DECODING, FINDING_CUTS, stages_of
 from videoldm.curation.executors.executor import Executor, Stopped
 from videoldm.curation.inputs import Input
+from videoldm.curation.pace import Clock, Pace, told
 from videoldm.curation.stages.annotate import AnnotateTask, annotate, made_from, missing_rows
 from videoldm.curation.stages.clips import USABLE, ClipsTask, Found, make_clips, write_clips
 from videoldm.curation.stages.collect import QUARANTINED, Parts, collect, is_owner, quarantine
@@ -33,14 +36,21 @@ from videoldm.curation.store.pieces import PartInPieces, clip_ids
 
 CLIPS_PER_TASK = 64
 """Of one annotation, between two looks at the disk."""
-WORTH_TELLING_S = 2.0
+MANY_BATCHES = 4
+"""With so many to do, one goes through all stages first: it tells how long the others will take."""
 
 
 class Run:
     """One run on a dataset that nobody else writes to."""
 
     def __init__(
-        self, dataset: Dataset, config: CurationConfig, executor: Executor, *, retry_quarantined: bool = False
+        self,
+        dataset: Dataset,
+        config: CurationConfig,
+        executor: Executor,
+        *,
+        retry_quarantined: bool = False,
+        clock: Clock = time.monotonic,
     ) -> None:
         self._dataset = dataset
         self._config = config
@@ -49,6 +59,9 @@ class Run:
         self._hashes = Hashes.of(config)
         self._tables = {name: dataset.table(name, one) for name, one in self._hashes.tables.items()}
         self._annotations = {name: dataset.annotation(name, one) for name, one in self._hashes.annotations.items()}
+        made = {one.name: self._hashes.annotations[one.name] for one in config.annotations}
+        stages = stages_of(self._hashes.tables, made)
+        self._pace = Pace(dataset, stages, num_workers=executor.num_workers, clock=clock)
 
     def __call__(self, inputs: Sequence[Input]) -> None:
         """Everything, in order."""
@@ -56,10 +69,12 @@ class Run:
         owner = owners(batches)
         digests = {batch.number: _digest(batch, owner) for batch in batches}
         self._dataset.set_current(self._hashes.tables, self._hashes.annotations)
-        self.decode(batches, owner, digests)
-        self.make_clips(batches, digests)
-        for config in self._config.annotations:
-            self.annotate(config, batches)
+        self._pace.batches = batches
+        for some in self._in_turn(batches, digests):
+            self.decode(some, owner, digests)
+            self.make_clips(some, digests)
+            for config in self._config.annotations:
+                self.annotate(config, some)
         for comparison in self._config.possible_comparisons:
             self.compare(comparison, batches)
         shutil.rmtree(self._dataset.work, ignore_errors=True)
@@ -81,11 +96,11 @@ class Run:
         entries = [entry for entry in entries if entry.path not in not_looked_at]
         entries += [entry for batch in fresh for entry in batch.entries]
         seen: dict[str, Entry] = {}
-        with _stage("Reading files", len(entries)) as advance:
+        with told("Reading files", len(entries), "files") as advance:
             for place, result in self._executor.run(look_at, entries, self._config.decode_limits):
                 entry = entries[place]
                 if isinstance(result, Stopped):
-                    seen[entry.path] = entry.model_copy(update={"source_id": None, "reason": result.reason})
+                    seen[entry.path] = entry.model_copy(update={"source_id": None, "reason": _why(result, "decode")})
                 else:
                     seen[entry.path] = result
                 advance()
@@ -106,12 +121,13 @@ class Run:
             if self._is_to_retry(batch) or not self._parts(batch).are_made_from(digests[batch.number])
         ]
         tasks = [task for batch in unfinished for task in self._scan_tasks(batch, owner)]
-        with _stage("Decoding", len(tasks)) as advance:
+        sizes = [task.entry.size_bytes or 0 for task in tasks]
+        with self._pace.stage(DECODING, len(tasks), "files", units=sum(sizes)) as done:
             for place, result in self._executor.run(scan, tasks, self._config.decode_limits):
                 _check_goes_on(result)
                 if isinstance(result, Stopped):
-                    write_row(tasks[place].folder, {"state": QUARANTINED, "reason": result.reason})
-                advance()
+                    write_row(tasks[place].folder, {"state": QUARANTINED, "reason": _why(result, "decode")})
+                done(1, sizes[place])
         for batch in unfinished:
             self._forget_clips(batch)
             collect(batch, owner, self._scanned, self._parts(batch), digest=digests[batch.number])
@@ -128,7 +144,8 @@ class Run:
             if one.is_complete:  # without any source that can be used
                 self._write_clips(one, digests[one.batch.number])
         tasks = [(one, task) for one in uncut for task in one.tasks]
-        with _stage("Finding cuts", len(tasks)) as advance:
+        sizes = [one.sizes[task.source_id] for one, task in tasks]
+        with self._pace.stage(FINDING_CUTS, len(tasks), "files", units=sum(sizes)) as done:
             limits = self._config.decode_limits
             for place, result in self._executor.run(make_clips, [task for _, task in tasks], limits):
                 one, task = tasks[place]
@@ -136,7 +153,7 @@ class Run:
                 one.results[task.source_id] = result
                 if one.is_complete:
                     self._write_clips(one, digests[one.batch.number])
-                advance()
+                done(1, sizes[place])
 
     def annotate(self, config: AnnotationConfig, batches: Sequence[Batch]) -> None:
         """Make one annotation for the clips that lack it, or lack a value that may have come by now."""
@@ -147,14 +164,20 @@ class Run:
         tasks = [task for batch in batches for task in self._annotate_tasks(config, batch)]
         waiting = Counter(task.clips for task in tasks)
         try:
-            with _stage(config.name, sum(len(task.clip_ids) for task in tasks)) as advance:
+            num_clips = sum(len(task.clip_ids) for task in tasks)
+            with self._pace.stage(config.name, num_clips, "clips", units=num_clips) as done:
                 for place, result in self._executor.run(annotate, tasks, self._config.annotate_limits):
                     task = tasks[place]
-                    parts[task.clips].add(missing_rows(task, result.reason) if isinstance(result, Stopped) else result)
+                    rows = (
+                        missing_rows(task, _why(result, "annotate", f" for {len(task.clip_ids)} clips"))
+                        if isinstance(result, Stopped)
+                        else result
+                    )
+                    parts[task.clips].add(rows)
                     waiting[task.clips] -= 1
                     if not waiting[task.clips]:
                         parts[task.clips].gather(clip_ids(task.clips))
-                    advance(len(task.clip_ids))
+                    done(len(rows), len(rows), num_lost=sum(rows["may_come_later"].to_pylist()))
         finally:
             for part in waiting:
                 parts[part].gather(clip_ids(part))  # of a run that is interrupted
@@ -173,6 +196,16 @@ class Run:
             write_part(table.folder / part.name, rows.slice(start, len(batch)), rows.schema, digest=inputs)
             start += len(batch)
 
+    def _in_turn(self, batches: Sequence[Batch], digests: Mapping[int, str]) -> Iterator[Sequence[Batch]]:
+        """What goes through all stages, and then what."""
+        clips = self._tables["clips"]
+        uncut = [one for one in batches if not is_made_from(clips.part(one.number), digests[one.number])]
+        first = uncut[:1] if len(uncut) >= MANY_BATCHES and not self._pace.is_known else []
+        if first:
+            notice(f"{len(first[0].entries)} files go first through all stages, to tell how long the others will take")
+            yield first
+        yield [one for one in batches if one not in first]
+
     def _write_clips(self, one: _Uncut, digest: str) -> None:
         if one.failed:
             self._forget_clips(one.batch)
@@ -186,8 +219,7 @@ class Run:
             clips.unlink()
 
     def _in_pieces(self, annotation: str, number: int) -> PartInPieces:
-        part = self._annotations[annotation].part(number)
-        return PartInPieces(part, self._dataset.work / part.relative_to(self._dataset.folder).with_suffix(""))
+        return PartInPieces.of(self._dataset, self._annotations[annotation].part(number))
 
     def _parts(self, batch: Batch) -> Parts:
         return Parts(**{name: self._tables[name].part(batch.number) for name in ("sources", "signals", "sidecars")})
@@ -239,17 +271,6 @@ class Run:
         ]
 
 
-@contextmanager
-def _stage(label: str, total: int) -> Generator[Advance]:
-    """A progress bar, and at the end how fast it went if it took a while."""
-    start = time.monotonic()
-    with progress(label, total) as advance:
-        yield advance
-    seconds = time.monotonic() - start
-    if total and seconds >= WORTH_TELLING_S:
-        notice(f"{label}: {total} in {seconds:.0f} s, {total / seconds:.2f} a second")
-
-
 @dataclass
 class _Uncut:
     """A batch whose cuts are being found."""
@@ -258,6 +279,11 @@ class _Uncut:
     tasks: list[ClipsTask]
     results: dict[str, Found | Stopped] = field(default_factory=dict[str, Found | Stopped])
     """By source."""
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of the sources."""
+        return {one.source_id: one.size_bytes or 0 for one in self.batch.entries if one.source_id is not None}
 
     @property
     def is_complete(self) -> bool:
@@ -273,10 +299,17 @@ class _Uncut:
     def failed(self) -> dict[str, str]:
         """Why nothing was found in a source."""
         return {
-            source: f"no cuts can be found in it: {result.reason}"
+            source: f"no cuts can be found in it: {_why(result, 'decode')}"
             for source, result in self.results.items()
             if isinstance(result, Stopped)
         }
+
+
+def _why(stopped: Stopped, kind: Literal["decode", "annotate"], what: str = "") -> str:
+    """The reason, and the option of `videoldm curate run` that sets the limit if there was one."""
+    if stopped.limit is None:
+        return stopped.reason
+    return f"{stopped.reason}{what}; --{kind}-{stopped.limit.replace('_', '-')} sets this limit"
 
 
 def _check_goes_on(result: object) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from videoldm.curation.store.dataset import Dataset
 from videoldm.curation.store.parts import read_part, write_part
 
 
@@ -22,6 +23,11 @@ class PartInPieces:
 
     part: Path
     folder: Path
+
+    @classmethod
+    def of(cls, dataset: Dataset, part: Path) -> PartInPieces:
+        """That of a dataset."""
+        return cls(part, dataset.work / part.relative_to(dataset.folder).with_suffix(""))
 
     @property
     def pieces(self) -> list[Path]:
@@ -51,11 +57,12 @@ class PartInPieces:
             piece.unlink()
 
     def settled(self) -> dict[str, str]:
-        """The clips whose row is in the part and there to stay, and what each was made from."""
-        if not self.part.exists():
-            return {}
-        rows = read_part(self.part, ["clip_id", "may_come_later", "made_from"]).filter(~pc.field("may_come_later"))
-        return dict(zip(rows["clip_id"].to_pylist(), rows["made_from"].to_pylist(), strict=True))
+        """The clips whose row is there to stay, and what each was made from."""
+        found: dict[str, str] = {}
+        for path in [*([self.part] if self.part.exists() else []), *self.pieces]:
+            rows = read_part(path, ["clip_id", "may_come_later", "made_from"]).filter(~pc.field("may_come_later"))
+            found |= zip(rows["clip_id"].to_pylist(), rows["made_from"].to_pylist(), strict=True)
+        return found
 
 
 def clip_ids(part: Path) -> list[str]:
