@@ -8,6 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from curated import CONFIG, Inline, curate, files, rows
 from runs_that_die import curate_and_die, make_clips_or_die
@@ -18,6 +20,7 @@ from videoldm.curation.config import ClipConfig
 from videoldm.curation.cuts.signals import SignalTable
 from videoldm.curation.cuts.timeline import find_transitions
 from videoldm.curation.cuts.transition import Transition
+from videoldm.curation.executors.executor import Stopped
 from videoldm.curation.executors.local import LocalExecutor
 from videoldm.curation.inputs import find_inputs
 from videoldm.curation.run import Run
@@ -27,6 +30,9 @@ from videoldm.curation.stages.clips import make_clips
 from videoldm.curation.store import pieces as pieces_module
 from videoldm.curation.store.dataset import Dataset
 from videoldm.curation.store.parts import write_part
+from videoldm.curation.store.pieces import PartInPieces
+from videoldm.curation.summary import summarise
+from videoldm.dataset.tables import annotation_schema
 
 
 class OneKilled(LocalExecutor):
@@ -53,6 +59,7 @@ def test_source_whose_cuts_cannot_be_found_is_quarantined_alone(
     assert (Path(lost["path"]).name, lost["state"]) == ("3.mp4", "quarantined")
     why = "IndexError: no such frame" if how == "raises" else "crashed (SIGKILL)"
     assert lost["reason"].startswith(f"no cuts can be found in it: {why}")
+    assert summarise(dataset).problems == [(lost["path"], "quarantined", lost["reason"])]  # and so the run's exit code
     others = curate(tmp_path / "others", *(videos / f"{number}.mp4" for number in (0, 1, 2, 4, 5)))
     for table in ("clips", "transitions", "motion"):
         assert rows(dataset, table) == rows(others, table)
@@ -138,3 +145,63 @@ def test_interrupted_run_leaves_what_is_annotated_in_the_tables(
     with pytest.raises(KeyboardInterrupt):
         curate(tmp_path / "dataset", videos, executor=Interrupted())
     assert len(rows(Dataset.open(tmp_path / "dataset"), "motion")) == 2
+
+
+@pytest.mark.parametrize(
+    ("stage", "reason"),
+    [
+        ("look_at", "took longer than 9 s; --decode-time-s sets this limit"),
+        ("scan", "took longer than 9 s; --decode-time-s sets this limit"),
+        ("make_clips", "no cuts can be found in it: took longer than 9 s; --decode-time-s sets this limit"),
+        ("annotate", "took longer than 9 s for 4 clips; --annotate-time-s sets this limit"),
+    ],
+)
+def test_who_exceeds_a_limit_reads_how_to_raise_it(videos: Path, tmp_path: Path, stage: str, reason: str) -> None:
+    class Slow(Inline):
+        def run(self, function, tasks, limits):
+            for place, result in super().run(function, tasks, limits):
+                is_slow = function.__name__ == stage and place == 0
+                yield place, Stopped("took longer than 9 s", limit="time_s") if is_slow else result
+
+    dataset = curate(tmp_path / "dataset", videos, executor=Slow())
+    column = ("motion", "missing") if stage == "annotate" else ("sources", "reason")
+    assert reason in {row[column[1]] for row in rows(dataset, column[0])}
+
+
+def test_value_that_was_lost_is_tried_again_alone(videos: Path, tmp_path: Path) -> None:
+    class Losing(Inline):
+        def run(self, function, tasks, limits):
+            for place, result in super().run(function, tasks, limits):
+                yield place, Stopped("crashed (SIGSEGV)") if function is annotate and place == 1 else result
+
+    curate(tmp_path / "dataset", videos, executor=Losing())
+    executor = Inline()
+    dataset = curate(tmp_path / "dataset", videos, executor=executor)
+    [task] = [task for name, task in executor.done if name == "annotate"]
+    assert len(task.clip_ids) == 2  # those of the second batch
+    assert files(dataset.folder) == files(curate(tmp_path / "undisturbed", videos).folder)
+
+
+def piece(clip_ids: str, value: int) -> pa.Table:
+    rows = [{"clip_id": clip_id, "may_come_later": value == 0, "made_from": "", "value": value} for clip_id in clip_ids]
+    return pa.Table.from_pylist(rows, schema=annotation_schema(pa.schema([("value", pa.int32())])))
+
+
+def test_pieces_that_are_gathered_twice_change_nothing(tmp_path: Path) -> None:
+    """As after a kill between the part's writing and the pieces' removal."""
+    pieces = PartInPieces(tmp_path / "00000.parquet", tmp_path / "work")
+    pieces.add(piece("bc", 0))
+    pieces.gather("abcd")
+    assert pieces.settled() == {}
+    found = []
+    for _ in range(2):
+        pieces.add(piece("d", 2))
+        pieces.add(piece("ca", 1))
+        pieces.gather("abcd")
+        found.append((pieces.part.read_bytes(), pieces.pieces))
+    assert found[0] == found[1]
+    table = pq.ParquetFile(pieces.part).read()
+    assert table["clip_id"].to_pylist() == ["a", "b", "c", "d"]
+    assert table["value"].to_pylist() == [1, 0, 1, 2]
+    pieces.gather("dx")
+    assert pq.ParquetFile(pieces.part).read()["clip_id"].to_pylist() == ["d"]

@@ -57,12 +57,11 @@ class PartInPieces:
             piece.unlink()
 
     def settled(self) -> dict[str, str]:
-        """The clips whose row is there to stay, and what each was made from."""
-        found: dict[str, str] = {}
-        for path in [*([self.part] if self.part.exists() else []), *self.pieces]:
-            rows = read_part(path, ["clip_id", "may_come_later", "made_from"]).filter(~pc.field("may_come_later"))
-            found |= zip(rows["clip_id"].to_pylist(), rows["made_from"].to_pylist(), strict=True)
-        return found
+        """The clips whose row is in the part and there to stay, and what each was made from."""
+        if not self.part.exists():
+            return {}
+        rows = read_part(self.part, ["clip_id", "may_come_later", "made_from"]).filter(~pc.field("may_come_later"))
+        return dict(zip(rows["clip_id"].to_pylist(), rows["made_from"].to_pylist(), strict=True))
 
 
 def clip_ids(part: Path) -> list[str]:
