@@ -202,7 +202,8 @@ class Run:
         uncut = [one for one in batches if not is_made_from(clips.part(one.number), digests[one.number])]
         first = uncut[:1] if len(uncut) >= MANY_BATCHES and not self._pace.is_known else []
         if first:
-            notice(f"{len(first[0].entries)} files go first through all stages, to tell how long the others will take")
+            num_files = len(first[0].entries)
+            notice(f"one batch (of {num_files}) goes through all stages first, to tell how long the others will take")
             yield first
         yield [one for one in batches if one not in first]
 
@@ -212,6 +213,7 @@ class Run:
             quarantine(self._parts(one.batch).sources, one.failed, digest=digest)
         transitions, clips = (self._tables[name].part(one.batch.number) for name in ("transitions", "clips"))
         write_clips(one.found, transitions, clips, digest=digest)
+        one.results.clear()  # there may be many batches
 
     def _forget_clips(self, batch: Batch) -> None:
         """Of the sources as they were, whichever way their cuts were found."""
