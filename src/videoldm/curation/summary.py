@@ -16,6 +16,8 @@ from videoldm.curation.store.parts import read_part
 from videoldm.curation.store.view import NOT_MADE
 
 PROBLEMS = ("refused", "quarantined", "damaged")
+WAITING = "waiting"
+"""The state of an input that a run has read and not decoded yet."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,9 @@ def summarise(dataset: Dataset) -> Summary:
             states[row["state"]] += 1
             if row["state"] in PROBLEMS:
                 problems.append((row["path"], row["state"], row["reason"]))
+    num_waiting = sum(len(batch.entries) for batch in read_batches(dataset.batches)) - states.total()
+    if num_waiting > 0:
+        states[WAITING] = num_waiting
     num_clips, duration = 0, Fraction(0)
     for part in view.clips:
         for row in read_part(part, ["start_pts", "end_pts", "time_base_num", "time_base_den"]).to_pylist():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,21 @@ def test_value_that_was_lost_is_tried_again_alone(videos: Path, tmp_path: Path) 
     [task] = [task for name, task in executor.done if name == "annotate"]
     assert len(task.clip_ids) == 2  # those of the second batch
     assert files(dataset.folder) == files(curate(tmp_path / "undisturbed", videos).folder)
+
+
+def test_status_counts_inputs_that_wait(videos: Path, tmp_path: Path) -> None:
+    class Interrupted(Inline):
+        def run(self, function, tasks, limits):
+            if function.__name__ == "scan":
+                raise KeyboardInterrupt
+            yield from super().run(function, tasks, limits)
+
+    shutil.move(videos / "5.mp4", tmp_path / "5.mp4")
+    curate(tmp_path / "dataset", videos)
+    shutil.move(tmp_path / "5.mp4", videos / "5.mp4")
+    with pytest.raises(KeyboardInterrupt):
+        curate(tmp_path / "dataset", videos, executor=Interrupted())
+    assert summarise(Dataset.open(tmp_path / "dataset")).states == {"whole": 5, "waiting": 1}
 
 
 def piece(clip_ids: str, value: int) -> pa.Table:
