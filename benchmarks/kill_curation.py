@@ -29,6 +29,8 @@ annotations:
 - name: motion
 """
 MOST_KILLS = 4
+NOT_EQUAL = ("lock", "rates.json")
+"""The second holds how long stages took."""
 
 
 def main() -> None:
@@ -105,7 +107,7 @@ def contents(folder: Path, name: str) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for place in (name, f"{name} export"):
         for path in (folder / place).rglob("*"):
-            if path.is_file() and path.name != "lock":
+            if path.is_file() and path.name not in NOT_EQUAL:
                 found[f"{place.removeprefix(name)}/{path.relative_to(folder / place)}"] = path.read_bytes()
     return found
 

@@ -24,7 +24,10 @@ from curated import files
 from fault_videos import write
 from tiny_annotator_models import CLIP_WIDTH, write_clip
 
+from videoldm.core.config import from_yaml
 from videoldm.curation.annotators.aesthetic_head import AestheticHead, Fit, save_head
+from videoldm.curation.config import CurationConfig
+from videoldm.curation.executors.config import Limits
 
 NUM_VIDEOS, SHOT_FRAMES = 6, 40
 
@@ -190,6 +193,15 @@ def test_run_goes_on_without_its_server(cli: CommandLine, raw: Path) -> None:
     out = cli.succeeds(*run)
     assert "motion: 12 of 12" in out
     assert "image_caption: 0 of 12" in out
+
+
+def test_limits_are_options(cli: CommandLine) -> None:
+    print_config = ("curate", "run", "--print-config", "--config", config_file(cli.folder, annotations=[]))
+    changed = cli.succeeds(*print_config, "--decode-time-s", 50, "--annotate-memory-gib", 2.5)
+    config = from_yaml(CurationConfig, changed, source="printed")
+    assert config.decode_limits == Limits(time_s=50.0, memory_gib=4.0)
+    assert config.annotate_limits == Limits(time_s=3600.0, memory_gib=2.5)
+    assert "--decode-time-s is '0', should be greater than 0" in cli.refuses(*print_config, "--decode-time-s", "0")
 
 
 def test_faulty_inputs_are_listed(cli: CommandLine, raw: Path) -> None:

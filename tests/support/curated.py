@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 
 from videoldm.curation.annotators.config import MotionConfig
 from videoldm.curation.config import CurationConfig
+from videoldm.curation.estimates import RATES_FILE
 from videoldm.curation.executors.config import Limits
 from videoldm.curation.executors.worker import outcome
 from videoldm.curation.inputs import find_inputs
@@ -22,6 +24,8 @@ CONFIG = CurationConfig(batch_size=4, annotations=(MotionConfig(),))
 
 class Inline:
     """An executor without processes, that remembers what it was asked to do."""
+
+    num_workers = 1
 
     def __init__(self) -> None:
         self.done: list[tuple[str, Any]] = []
@@ -35,6 +39,10 @@ class Inline:
         """What was done since the last look."""
         names, self.done = [name for name, _ in self.done], []
         return names
+
+    def counts(self) -> dict[str, int]:
+        """The same, and how often."""
+        return dict(Counter(self.names()))
 
 
 def curate(folder: Path, *inputs: Path, config: CurationConfig = CONFIG, executor: Any = None) -> Dataset:
@@ -50,6 +58,6 @@ def rows(dataset: Dataset, table: str) -> list[dict[str, Any]]:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """All that a run is to leave, by name."""
+    """All that a run is to leave, by name, whatever happened to it and however long it took."""
     found = {os.path.relpath(path, folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    return {name: data for name, data in sorted(found.items()) if name != "lock"}
+    return {name: data for name, data in sorted(found.items()) if name not in ("lock", RATES_FILE)}

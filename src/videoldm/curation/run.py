@@ -5,25 +5,26 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from typing import Literal
 
 from videoldm.core.errors import InputError
-from videoldm.core.progress import Advance, notice, progress
+from videoldm.core.progress import notice
 from videoldm.curation.annotators.config import AnnotationConfig
 from videoldm.curation.comparisons.compare import compare, digest
 from videoldm.curation.comparisons.config import AnyComparison
 from videoldm.curation.config import CurationConfig
+from videoldm.curation.estimates import DECODING, FINDING_CUTS, stages_of
 from videoldm.curation.executors.executor import Executor, Stopped
 from videoldm.curation.inputs import Input
+from videoldm.curation.pace import Clock, Pace, told
 from videoldm.curation.stages.annotate import AnnotateTask, annotate, made_from, missing_rows
-from videoldm.curation.stages.clips import ClipsTask, make_clips
-from videoldm.curation.stages.collect import Parts, collect, is_owner
+from videoldm.curation.stages.clips import USABLE, ClipsTask, Found, make_clips, write_clips
+from videoldm.curation.stages.collect import QUARANTINED, Parts, collect, is_owner, quarantine
 from videoldm.curation.stages.hashing import look_at
 from videoldm.curation.stages.scan import ScanTask, scan, write_row
 from videoldm.curation.stages.scanned import is_scanned
@@ -31,18 +32,25 @@ from videoldm.curation.store.batches import Batch, Entry, new_batches, owners, r
 from videoldm.curation.store.dataset import Dataset
 from videoldm.curation.store.hashes import Hashes
 from videoldm.curation.store.parts import is_made_from, read_part, write_part
+from videoldm.curation.store.pieces import PartInPieces, clip_ids
 
 CLIPS_PER_TASK = 64
 """Of one annotation, between two looks at the disk."""
-WORTH_TELLING_S = 2.0
-QUARANTINED = "quarantined"
+MANY_BATCHES = 4
+"""With so many to do, one goes through all stages first: it tells how long the others will take."""
 
 
 class Run:
     """One run on a dataset that nobody else writes to."""
 
     def __init__(
-        self, dataset: Dataset, config: CurationConfig, executor: Executor, *, retry_quarantined: bool = False
+        self,
+        dataset: Dataset,
+        config: CurationConfig,
+        executor: Executor,
+        *,
+        retry_quarantined: bool = False,
+        clock: Clock = time.monotonic,
     ) -> None:
         self._dataset = dataset
         self._config = config
@@ -51,6 +59,9 @@ class Run:
         self._hashes = Hashes.of(config)
         self._tables = {name: dataset.table(name, one) for name, one in self._hashes.tables.items()}
         self._annotations = {name: dataset.annotation(name, one) for name, one in self._hashes.annotations.items()}
+        made = {one.name: self._hashes.annotations[one.name] for one in config.annotations}
+        stages = stages_of(self._hashes.tables, made)
+        self._pace = Pace(dataset, stages, num_workers=executor.num_workers, clock=clock)
 
     def __call__(self, inputs: Sequence[Input]) -> None:
         """Everything, in order."""
@@ -58,10 +69,12 @@ class Run:
         owner = owners(batches)
         digests = {batch.number: _digest(batch, owner) for batch in batches}
         self._dataset.set_current(self._hashes.tables, self._hashes.annotations)
-        self.decode(batches, owner, digests)
-        self.make_clips(batches, digests)
-        for config in self._config.annotations:
-            self.annotate(config, batches)
+        self._pace.batches = batches
+        for some in self._in_turn(batches, digests):
+            self.decode(some, owner, digests)
+            self.make_clips(some, digests)
+            for config in self._config.annotations:
+                self.annotate(config, some)
         for comparison in self._config.possible_comparisons:
             self.compare(comparison, batches)
         shutil.rmtree(self._dataset.work, ignore_errors=True)
@@ -83,11 +96,11 @@ class Run:
         entries = [entry for entry in entries if entry.path not in not_looked_at]
         entries += [entry for batch in fresh for entry in batch.entries]
         seen: dict[str, Entry] = {}
-        with _stage("Reading files", len(entries)) as advance:
+        with told("Reading files", len(entries), "files") as advance:
             for place, result in self._executor.run(look_at, entries, self._config.decode_limits):
                 entry = entries[place]
                 if isinstance(result, Stopped):
-                    seen[entry.path] = entry.model_copy(update={"source_id": None, "reason": result.reason})
+                    seen[entry.path] = entry.model_copy(update={"source_id": None, "reason": _why(result, "decode")})
                 else:
                     seen[entry.path] = result
                 advance()
@@ -108,48 +121,66 @@ class Run:
             if self._is_to_retry(batch) or not self._parts(batch).are_made_from(digests[batch.number])
         ]
         tasks = [task for batch in unfinished for task in self._scan_tasks(batch, owner)]
-        with _stage("Decoding", len(tasks)) as advance:
+        sizes = [task.entry.size_bytes or 0 for task in tasks]
+        with self._pace.stage(DECODING, len(tasks), "files", units=sum(sizes)) as done:
             for place, result in self._executor.run(scan, tasks, self._config.decode_limits):
+                _check_goes_on(result)
                 if isinstance(result, Stopped):
-                    if result.ends_run:
-                        raise InputError(result.reason)
-                    write_row(tasks[place].folder, {"state": QUARANTINED, "reason": result.reason})
-                advance()
+                    write_row(tasks[place].folder, {"state": QUARANTINED, "reason": _why(result, "decode")})
+                done(1, sizes[place])
         for batch in unfinished:
-            for clips in self._dataset.folder.glob(f"clips/*/{self._parts(batch).sources.name}"):
-                clips.unlink()  # of the sources as they were
+            self._forget_clips(batch)
             collect(batch, owner, self._scanned, self._parts(batch), digest=digests[batch.number])
 
     def make_clips(self, batches: Sequence[Batch], digests: Mapping[int, str]) -> None:
-        """Find the cuts and clips of batches that have none yet."""
-        tasks = [
-            ClipsTask(
-                **{name: table.part(batch.number) for name, table in self._tables.items()},
-                digest=digests[batch.number],
-                cuts=self._config.cuts,
-                config=self._config.clips,
-            )
+        """Find the cuts and clips of batches that have none yet; a source where that fails is quarantined."""
+        clips = self._tables["clips"]
+        uncut = [
+            _Uncut(batch, self._clips_tasks(batch))
             for batch in batches
-            if not is_made_from(self._tables["clips"].part(batch.number), digests[batch.number])
+            if not is_made_from(clips.part(batch.number), digests[batch.number])
         ]
-        with _stage("Finding cuts", len(tasks)) as advance:
-            for place, result in self._executor.run(make_clips, tasks, self._config.decode_limits):
-                if isinstance(result, Stopped):
-                    raise InputError(f"{tasks[place].signals}: no cuts can be found in it: {result.reason}")
-                advance()
+        for one in uncut:
+            if one.is_complete:  # without any source that can be used
+                self._write_clips(one, digests[one.batch.number])
+        tasks = [(one, task) for one in uncut for task in one.tasks]
+        sizes = [one.sizes[task.source_id] for one, task in tasks]
+        with self._pace.stage(FINDING_CUTS, len(tasks), "files", units=sum(sizes)) as done:
+            limits = self._config.decode_limits
+            for place, result in self._executor.run(make_clips, [task for _, task in tasks], limits):
+                one, task = tasks[place]
+                _check_goes_on(result)
+                one.results[task.source_id] = result
+                if one.is_complete:
+                    self._write_clips(one, digests[one.batch.number])
+                done(1, sizes[place])
 
     def annotate(self, config: AnnotationConfig, batches: Sequence[Batch]) -> None:
         """Make one annotation for the clips that lack it, or lack a value that may have come by now."""
-        for batch in batches:
-            clips = clip_ids(self._tables["clips"].part(batch.number))
-            _keep_only(self._annotations[config.name].part(batch.number), clips)
+        clips = {batch.number: self._tables["clips"].part(batch.number) for batch in batches}
+        parts = {part: self._in_pieces(config.name, number) for number, part in clips.items()}
+        for part, pieces in parts.items():
+            pieces.gather(clip_ids(part))  # what a killed run left, and without clips that there are no longer
         tasks = [task for batch in batches for task in self._annotate_tasks(config, batch)]
-        with _stage(config.name, sum(len(task.clip_ids) for task in tasks)) as advance:
-            for place, result in self._executor.run(annotate, tasks, self._config.annotate_limits):
-                task = tasks[place]
-                rows = missing_rows(task, result.reason) if isinstance(result, Stopped) else result
-                _merge(self._annotations[config.name].folder / task.clips.name, rows, clip_ids(task.clips))
-                advance(len(task.clip_ids))
+        waiting = Counter(task.clips for task in tasks)
+        try:
+            num_clips = sum(len(task.clip_ids) for task in tasks)
+            with self._pace.stage(config.name, num_clips, "clips", units=num_clips) as done:
+                for place, result in self._executor.run(annotate, tasks, self._config.annotate_limits):
+                    task = tasks[place]
+                    rows = (
+                        missing_rows(task, _why(result, "annotate", f" for {len(task.clip_ids)} clips"))
+                        if isinstance(result, Stopped)
+                        else result
+                    )
+                    parts[task.clips].add(rows)
+                    waiting[task.clips] -= 1
+                    if not waiting[task.clips]:
+                        parts[task.clips].gather(clip_ids(task.clips))
+                    done(len(rows), len(rows), num_lost=sum(rows["may_come_later"].to_pylist()))
+        finally:
+            for part in waiting:
+                parts[part].gather(clip_ids(part))  # of a run that is interrupted
 
     def compare(self, config: AnyComparison, batches: Sequence[Batch]) -> None:
         """Make one comparison of all clips anew if what it compares has changed."""
@@ -164,6 +195,33 @@ class Run:
         for part, batch in zip(parts, clips, strict=True):
             write_part(table.folder / part.name, rows.slice(start, len(batch)), rows.schema, digest=inputs)
             start += len(batch)
+
+    def _in_turn(self, batches: Sequence[Batch], digests: Mapping[int, str]) -> Iterator[Sequence[Batch]]:
+        """What goes through all stages, and then what."""
+        clips = self._tables["clips"]
+        uncut = [one for one in batches if not is_made_from(clips.part(one.number), digests[one.number])]
+        first = uncut[:1] if len(uncut) >= MANY_BATCHES and not self._pace.is_known else []
+        if first:
+            num_files = len(first[0].entries)
+            notice(f"one batch (of {num_files}) goes through all stages first, to tell how long the others will take")
+            yield first
+        yield [one for one in batches if one not in first]
+
+    def _write_clips(self, one: _Uncut, digest: str) -> None:
+        if one.failed:
+            self._forget_clips(one.batch)
+            quarantine(self._parts(one.batch).sources, one.failed, digest=digest)
+        transitions, clips = (self._tables[name].part(one.batch.number) for name in ("transitions", "clips"))
+        write_clips(one.found, transitions, clips, digest=digest)
+        one.results.clear()  # there may be many batches
+
+    def _forget_clips(self, batch: Batch) -> None:
+        """Of the sources as they were, whichever way their cuts were found."""
+        for clips in self._dataset.folder.glob(f"clips/*/{self._parts(batch).sources.name}"):
+            clips.unlink()
+
+    def _in_pieces(self, annotation: str, number: int) -> PartInPieces:
+        return PartInPieces.of(self._dataset, self._annotations[annotation].part(number))
 
     def _parts(self, batch: Batch) -> Parts:
         return Parts(**{name: self._tables[name].part(batch.number) for name in ("sources", "signals", "sidecars")})
@@ -188,6 +246,16 @@ class Run:
             if not is_scanned(folder):
                 yield ScanTask(entry, folder, self._config.sidecar, self._config.cuts)
 
+    def _clips_tasks(self, batch: Batch) -> list[ClipsTask]:
+        parts = self._parts(batch)
+        return [
+            ClipsTask(
+                row["source_id"], parts.sources, parts.signals, parts.sidecars, self._config.cuts, self._config.clips
+            )
+            for row in read_part(parts.sources, ["source_id", "state"]).to_pylist()
+            if row["state"] in USABLE
+        ]
+
     def _annotate_tasks(self, config: AnnotationConfig, batch: Batch) -> list[AnnotateTask]:
         everyone = AnnotateTask(
             clips=self._tables["clips"].part(batch.number),
@@ -197,7 +265,7 @@ class Run:
             clip_ids=tuple(clip_ids(self._tables["clips"].part(batch.number))),
             config=config,
         )
-        inputs, settled = made_from(everyone), _settled(self._annotations[config.name].part(batch.number))
+        inputs, settled = made_from(everyone), self._in_pieces(config.name, batch.number).settled()
         wanted = [clip_id for clip_id in everyone.clip_ids if settled.get(clip_id) != inputs(clip_id)]
         return [
             replace(everyone, clip_ids=tuple(wanted[first : first + CLIPS_PER_TASK]))
@@ -205,44 +273,50 @@ class Run:
         ]
 
 
-@contextmanager
-def _stage(label: str, total: int) -> Generator[Advance]:
-    """A progress bar, and at the end how fast it went if it took a while."""
-    start = time.monotonic()
-    with progress(label, total) as advance:
-        yield advance
-    seconds = time.monotonic() - start
-    if total and seconds >= WORTH_TELLING_S:
-        notice(f"{label}: {total} in {seconds:.0f} s, {total / seconds:.2f} a second")
+@dataclass
+class _Uncut:
+    """A batch whose cuts are being found."""
+
+    batch: Batch
+    tasks: list[ClipsTask]
+    results: dict[str, Found | Stopped] = field(default_factory=dict[str, Found | Stopped])
+    """By source."""
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of the sources."""
+        return {one.source_id: one.size_bytes or 0 for one in self.batch.entries if one.source_id is not None}
+
+    @property
+    def is_complete(self) -> bool:
+        return len(self.results) == len(self.tasks)
+
+    @property
+    def found(self) -> list[Found]:
+        """In the order of the sources."""
+        results = [self.results[task.source_id] for task in self.tasks]
+        return [one for one in results if not isinstance(one, Stopped)]
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Why nothing was found in a source."""
+        return {
+            source: f"no cuts can be found in it: {_why(result, 'decode')}"
+            for source, result in self.results.items()
+            if isinstance(result, Stopped)
+        }
 
 
-def clip_ids(part: Path) -> list[str]:
-    """The clips of a batch, in order."""
-    return read_part(part, ["clip_id"])["clip_id"].to_pylist()
+def _why(stopped: Stopped, kind: Literal["decode", "annotate"], what: str = "") -> str:
+    """The reason, and the option of `videoldm curate run` that sets the limit if there was one."""
+    if stopped.limit is None:
+        return stopped.reason
+    return f"{stopped.reason}{what}; --{kind}-{stopped.limit.replace('_', '-')} sets this limit"
 
 
-def _settled(part: Path) -> dict[str, str]:
-    """The clips whose row in an annotation's part is there to stay, and what each was made from."""
-    if not part.exists():
-        return {}
-    rows = read_part(part, ["clip_id", "may_come_later", "made_from"]).filter(~pc.field("may_come_later"))
-    return dict(zip(rows["clip_id"].to_pylist(), rows["made_from"].to_pylist(), strict=True))
-
-
-def _keep_only(part: Path, order: Sequence[str]) -> None:
-    """Leave out rows of clips that are no longer among these."""
-    if part.exists() and not set(clip_ids(part)).issubset(order):
-        rows = read_part(part)
-        _merge(part, rows.slice(0, 0), order)
-
-
-def _merge(part: Path, rows: pa.Table, order: Sequence[str]) -> None:
-    """Add rows to an annotation's part, in place of older ones of the same clips, in the order of the clips."""
-    if part.exists():
-        renewed = pc.field("clip_id").isin(pa.array(rows["clip_id"].to_pylist(), pa.string()))
-        rows = pa.concat_tables([rows, read_part(part).cast(rows.schema).filter(~renewed)])
-    place = {clip_id: number for number, clip_id in enumerate(rows["clip_id"].to_pylist())}
-    write_part(part, rows.take([place[clip_id] for clip_id in order if clip_id in place]), rows.schema)
+def _check_goes_on(result: object) -> None:
+    if isinstance(result, Stopped) and result.ends_run:
+        raise InputError(result.reason)
 
 
 def _with_metadata(batch: Batch, named: Mapping[str, Mapping[str, str]]) -> Batch:

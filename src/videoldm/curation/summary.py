@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from videoldm.curation.config import CurationConfig
+from videoldm.curation.estimates import Estimate, estimate, lacking, read_rates, stages_of
+from videoldm.curation.store.batches import read_batches
 from videoldm.curation.store.dataset import Dataset
 from videoldm.curation.store.parts import read_part
 from videoldm.curation.store.view import NOT_MADE
 
 PROBLEMS = ("refused", "quarantined", "damaged")
+WAITING = "waiting"
+"""The state of an input that a run has read and not decoded yet."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,9 @@ def summarise(dataset: Dataset) -> Summary:
             states[row["state"]] += 1
             if row["state"] in PROBLEMS:
                 problems.append((row["path"], row["state"], row["reason"]))
+    num_waiting = sum(len(batch.entries) for batch in read_batches(dataset.batches)) - states.total()
+    if num_waiting > 0:
+        states[WAITING] = num_waiting
     num_clips, duration = 0, Fraction(0)
     for part in view.clips:
         for row in read_part(part, ["start_pts", "end_pts", "time_base_num", "time_base_den"]).to_pylist():
@@ -78,3 +86,16 @@ def summarise(dataset: Dataset) -> Summary:
         if num_rows < num_clips:
             reasons[NOT_MADE] += num_clips - num_rows
     return Summary(states, problems, num_clips, duration, missing)
+
+
+def estimate_of(dataset: Dataset) -> Estimate | None:
+    """The time for what is missing, at the rates of the last runs; None if nothing of it was ever timed."""
+    tables, annotations = dataset.current()
+    if not tables:
+        return None  # no run has come so far
+    compared = [one.name for one in CurationConfig().comparisons]
+    made = {name: config_hash for name, config_hash in annotations.items() if name not in compared}
+    stages = stages_of(tables, made)
+    rates = {stage: rate.seconds_per_unit for stage, rate in read_rates(dataset.folder).items()}
+    found = estimate(lacking(dataset, stages, read_batches(dataset.batches)), rates)
+    return found if found.stages else None

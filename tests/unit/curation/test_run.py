@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 
@@ -95,26 +94,13 @@ def test_second_run_does_nothing(curated: Dataset, corpus: tuple[Path, dict[str,
     assert files(curated.folder) == before
 
 
-@pytest.fixture
-def videos(tmp_path: Path) -> Path:
-    folder = tmp_path / "raw videos"
-    folder.mkdir()
-    for number in range(6):
-        write(folder / f"{number}.mp4", pictures(60 + number))
-    return folder
-
-
-def counted(executor: Inline) -> dict[str, int]:
-    return dict(Counter(executor.names()))
-
-
 def test_new_inputs_join_and_nothing_else_is_done(videos: Path, tmp_path: Path) -> None:
     executor = Inline()
     curate(tmp_path / "dataset", videos, executor=executor)
-    assert counted(executor) == {"look_at": 6, "scan": 6, "make_clips": 2, "annotate": 2}
+    assert executor.counts() == {"look_at": 6, "scan": 6, "make_clips": 6, "annotate": 2}
     write(videos / "new.mp4", pictures(80))
     dataset = curate(tmp_path / "dataset", videos, executor=executor)
-    assert counted(executor) == {"look_at": 1, "scan": 1, "make_clips": 1, "annotate": 1}
+    assert executor.counts() == {"look_at": 1, "scan": 1, "make_clips": 1, "annotate": 1}
     assert len(rows(dataset, "sources")) == 7
 
 
@@ -125,7 +111,7 @@ def test_cut_threshold_decodes_nothing_anew(videos: Path, tmp_path: Path) -> Non
     hard = CutConfig().hard.model_copy(update={"change": 30.0})
     changed = CONFIG.model_copy(update={"cuts": CutConfig(hard=hard)})
     curate(tmp_path / "dataset", videos, config=changed, executor=executor)
-    assert counted(executor) == {"make_clips": 2}  # and the clips are the same, so their motion is known
+    assert executor.counts() == {"make_clips": 6}  # and the clips are the same, so their motion is known
 
 
 def test_other_annotation_settings_make_that_annotation_anew(videos: Path, tmp_path: Path) -> None:
@@ -134,7 +120,7 @@ def test_other_annotation_settings_make_that_annotation_anew(videos: Path, tmp_p
     executor.names()
     changed = CONFIG.model_copy(update={"annotations": (MotionConfig(stored_short_side=8),)})
     curate(tmp_path / "dataset", videos, config=changed, executor=executor)
-    assert counted(executor) == {"annotate": 2}
+    assert executor.counts() == {"annotate": 2}
 
 
 def test_changed_source_is_decoded_again_alone(videos: Path, tmp_path: Path) -> None:
@@ -143,7 +129,7 @@ def test_changed_source_is_decoded_again_alone(videos: Path, tmp_path: Path) -> 
     executor.names()
     write(videos / "3.mp4", pictures(100))
     dataset = curate(tmp_path / "dataset", videos, executor=executor)
-    assert counted(executor) == {"look_at": 1, "scan": 1, "make_clips": 1, "annotate": 1}
+    assert executor.counts() == {"look_at": 1, "scan": 1, "make_clips": 4, "annotate": 1}  # cuts of the whole batch
     after = rows(dataset, "clips")
     assert [row for row in after if "3.mp4" not in row["path"]] == [row for row in before if "3.mp4" not in row["path"]]
     assert [row["num_frames"] for row in after if "3.mp4" in row["path"]] == [100]
@@ -155,7 +141,7 @@ def test_touched_source_is_not_decoded_again(videos: Path, tmp_path: Path) -> No
     executor.names()
     os.utime(videos / "3.mp4", (1, 1))
     curate(tmp_path / "dataset", videos, executor=executor)
-    assert "scan" not in counted(executor)
+    assert "scan" not in executor.counts()
 
 
 def test_work_that_was_lost_midway_goes_on(videos: Path, tmp_path: Path) -> None:
@@ -173,7 +159,7 @@ def test_work_that_was_lost_midway_goes_on(videos: Path, tmp_path: Path) -> None
         curate(tmp_path / "broken", videos, executor=Stopping())
     executor = Inline()
     curate(tmp_path / "broken", videos, executor=executor)
-    assert counted(executor)["scan"] < 6
+    assert executor.counts()["scan"] < 6
     assert files(tmp_path / "broken") == files(whole.folder)
 
 

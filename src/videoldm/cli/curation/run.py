@@ -14,6 +14,7 @@ from videoldm.cli.options import OPTIONS, Verb
 from videoldm.core.config import Config, from_yaml, to_yaml
 from videoldm.core.errors import InputError, Interrupted, SomeItemsFailed
 from videoldm.core.input_file import existing_file
+from videoldm.core.numbers import Positive
 from videoldm.core.progress import silent
 from videoldm.curation import choices
 from videoldm.curation.config import CurationConfig
@@ -62,7 +63,15 @@ class CurateRunOptions(Config):
     workers: PositiveInt | None = None
     """How many pieces of work at a time; without it, one a core."""
     retry_quarantined: bool = False
-    """Decode those files again whose decoder crashed, hung or grew too large."""
+    """Decode those files again whose decoder, or search for cuts, crashed, hung or grew too large."""
+    decode_time_s: Positive | None = None
+    """Stop reading, decoding or cutting a file that takes longer; without it, as configured, 3600."""
+    decode_memory_gib: Positive | None = None
+    """The same for memory; without it, as configured, 4."""
+    annotate_time_s: Positive | None = None
+    """Stop an annotation that takes longer for 64 clips; without it, as configured, 3600."""
+    annotate_memory_gib: Positive | None = None
+    """The same for memory; without it, as configured, 16."""
     print_config: bool = False
     """Print the complete configuration as YAML instead of curating."""
     json_: Annotated[bool, tyro.conf.arg(name="json")] = False
@@ -94,6 +103,9 @@ def configured(options: CurateRunOptions) -> CurationConfig:
     if options.annotations is not None:
         names = [] if options.annotations == "none" else [name for name in options.annotations.split(",") if name]
         config = choices.only(config, names)
+    decode = config.decode_limits.changed(time_s=options.decode_time_s, memory_gib=options.decode_memory_gib)
+    annotate = config.annotate_limits.changed(time_s=options.annotate_time_s, memory_gib=options.annotate_memory_gib)
+    config = config.model_copy(update={"decode_limits": decode, "annotate_limits": annotate})
     head = Path(options.aesthetic_head or Path(options.output) / AESTHETIC_HEAD)
     return choices.scored_by(config, head) if options.aesthetic_head is not None or head.is_file() else config
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Annotated
 
 import tyro
@@ -10,7 +11,8 @@ import tyro
 from videoldm.cli.options import OPTIONS, Verb
 from videoldm.core.config import Config
 
-DESCRIPTION = """Tell how far a dataset is: its inputs by state, its clips, and what each annotation lacks and why.
+DESCRIPTION = """Tell how far a dataset is: its inputs by state, its clips, what each annotation lacks and why, and how
+long the rest will take, as far as stages were timed.
 
 examples:
   videoldm curate status dataset/
@@ -32,15 +34,18 @@ class CurateStatusOptions(Config):
 def run(options: CurateStatusOptions) -> None:
     """Read and print."""
     from videoldm.curation.store.dataset import Dataset
-    from videoldm.curation.summary import summarise
+    from videoldm.curation.summary import estimate_of, summarise
 
-    summary = summarise(Dataset.open(options.dataset))
+    dataset = Dataset.open(options.dataset)
+    summary, estimate = summarise(dataset), estimate_of(dataset)
     if options.json_:
-        print(json.dumps(summary.as_json()))
+        print(json.dumps({**summary.as_json(), "time_left": None if estimate is None else asdict(estimate)}))
         return
     print(summary.as_text())
     for path, state, reason in summary.problems:
         print(f"  {path}: {state}: {reason}")
+    if estimate is not None:
+        print(f"time left, at the pace of the last run: about {estimate.as_text()}")
 
 
 VERB = Verb(

@@ -1,5 +1,7 @@
 """How much a piece of work may take before it is stopped; torch-free."""
 
+from __future__ import annotations
+
 from videoldm.core.config import Config
 from videoldm.core.numbers import GIB, Positive
 
@@ -11,6 +13,10 @@ class Limits(Config):
     """By the clock."""
     memory_gib: Positive = 4.0
     """Resident memory of its process."""
+
+    def changed(self, *, time_s: float | None, memory_gib: float | None) -> Limits:
+        """With other limits where they are given."""
+        return Limits(time_s=time_s or self.time_s, memory_gib=memory_gib or self.memory_gib)
 
     @property
     def memory_bytes(self) -> float:

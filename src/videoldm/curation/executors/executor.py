@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from videoldm.curation.executors.config import Limits
 
@@ -23,10 +23,17 @@ class Stopped:
     reason: str
     ends_run: bool = False
     """Whether there is no use in going on."""
+    limit: Literal["time_s", "memory_gib"] | None = None
+    """Which of the limits it exceeded."""
 
 
 class Executor(Protocol):
     """Runs a function of a module on tasks, each in a process that it may take down."""
+
+    @property
+    def num_workers(self) -> int:
+        """How many tasks are under way at a time."""
+        ...
 
     def run(self, function: Callable[[T], R], tasks: Sequence[T], limits: Limits) -> Iterator[tuple[int, R | Stopped]]:
         """The place of each task in `tasks` with its result, in the order in which they are done."""

@@ -20,7 +20,8 @@ class LocalExecutor:
     """See `Executor`; its processes are kept from one call of `run` to the next, so close it."""
 
     def __init__(self, num_workers: int | None = None) -> None:
-        self._idle = [Worker() for _ in range(num_workers or len(os.sched_getaffinity(0)))]
+        self.num_workers = num_workers or len(os.sched_getaffinity(0))
+        self._idle = [Worker() for _ in range(self.num_workers)]
         self._busy: dict[int, Worker] = {}
 
     def run(self, function: Callable[[T], R], tasks: Sequence[T], limits: Limits) -> Iterator[tuple[int, R | Stopped]]:

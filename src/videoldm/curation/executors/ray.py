@@ -58,7 +58,7 @@ class RayExecutor:
             raise InputError(f"--address is {address!r}, no Ray cluster can be reached there: {error}") from None
         # No more than can run at once: tasks would wait for actors that wait for a free core.
         num_free = max(1, int(ray.available_resources().get("CPU", 1)))
-        self._num_workers = min(num_workers or num_free, num_free)
+        self.num_workers = min(num_workers or num_free, num_free)
         self._idle: list[Any] = []
 
     def run(self, function: Callable[[T], R], tasks: Sequence[T], limits: Limits) -> Iterator[tuple[int, R | Stopped]]:
@@ -67,7 +67,7 @@ class RayExecutor:
         busy: dict[Any, _Try] = {}
         try:
             while waiting or busy:
-                while waiting and len(busy) < self._num_workers:
+                while waiting and len(busy) < self.num_workers:
                     place, number = waiting.pop()
                     actor = self._idle.pop() if self._idle else self._new_actor()
                     busy[actor.run.remote(function, tasks[place], limits)] = _Try(place, number, actor)

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from videoldm.core.errors import InputError, OutputError
 from videoldm.curation.executors.config import Limits
@@ -62,9 +62,9 @@ class Worker:
                 return (received,)
             self._is_ready, self._deadline = True, time.monotonic() + self._limits.time_s
         if time.monotonic() > self._deadline:
-            return (self._stop(f"took longer than {self._limits.time_s:g} s"),)
+            return (self._stop(f"took longer than {self._limits.time_s:g} s", "time_s"),)
         if _resident_bytes(self._process.pid) > self._limits.memory_bytes:
-            return (self._stop(f"needed more than {self._limits.memory_gib:g} GiB of memory"),)
+            return (self._stop(f"needed more than {self._limits.memory_gib:g} GiB of memory", "memory_gib"),)
         return None
 
     def result(self) -> Any:
@@ -98,9 +98,9 @@ class Worker:
         theirs.close()
         self._num_done, self._is_ready = 0, False
 
-    def _stop(self, reason: str) -> Stopped:
+    def _stop(self, reason: str, limit: Literal["time_s", "memory_gib"] | None = None) -> Stopped:
         self.close()
-        return Stopped(reason)
+        return Stopped(reason, limit=limit)
 
     def _last_words(self) -> str:
         self._process.join(5)

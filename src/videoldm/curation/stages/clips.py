@@ -8,18 +8,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.compute as pc
 
+from videoldm.core.errors import InputError
 from videoldm.curation.config import ClipConfig
 from videoldm.curation.cuts.config import CutConfig
 from videoldm.curation.cuts.signals import SignalTable
 from videoldm.curation.cuts.timeline import SafeSpan, find_transitions, safe_spans
 from videoldm.curation.cuts.transition import Transition
+from videoldm.curation.executors.executor import CannotGoOn
 from videoldm.curation.sidecar import middle_frame
-from videoldm.curation.store.parts import read_part, read_rows, write_part
+from videoldm.curation.store.parts import read_rows, write_part
 from videoldm.dataset.tables import CLIPS, TRANSITIONS
 
 USABLE = ("whole", "damaged")
@@ -38,37 +40,47 @@ SHARED = (
 
 @dataclass(frozen=True)
 class ClipsTask:
-    """The parts of one batch to read, and those to write."""
+    """A source that has been decoded, and the parts that hold what was found in it."""
 
+    source_id: str
     sources: Path
     signals: Path
     sidecars: Path
-    transitions: Path
-    clips: Path
-    digest: str
-    """Of what the sources were made from."""
     cuts: CutConfig
     config: ClipConfig
 
 
-def make_clips(task: ClipsTask) -> None:
-    """Write the batch's timeline and clips."""
-    kept = read_part(task.sidecars, ["source_id", "pts"])
-    transitions: list[dict[str, Any]] = []
-    clips: list[dict[str, Any]] = []
-    for source in read_part(task.sources).to_pylist():
-        if source["state"] not in USABLE:
-            continue
-        of_source = read_rows(task.signals, pc.field("source_id") == source["source_id"]).drop_columns(["source_id"])
-        time_base = f"{source['time_base_num']}/{source['time_base_den']}"
-        table = SignalTable.from_arrow(of_source.replace_schema_metadata({"time_base": time_base}))
-        found = _timeline(source, table, task.cuts)
-        span = {name: source[name] for name in ("source_id", "time_base_num", "time_base_den")}
-        transitions += [{**span, **_columns(one)} for one in found]
-        frames = kept.filter(pc.field("source_id") == source["source_id"])["pts"].to_pylist()
-        clips += _clips(source, safe_spans(found, table, source["end_pts"], task.cuts), table, frames, task.config)
-    write_part(task.transitions, transitions, TRANSITIONS, digest=task.digest)
-    write_part(task.clips, clips, CLIPS, digest=task.digest)
+class Found(NamedTuple):
+    """Rows of one source."""
+
+    transitions: list[dict[str, Any]]
+    clips: list[dict[str, Any]]
+
+
+def make_clips(task: ClipsTask) -> Found:
+    """The timeline and the clips of one source."""
+    is_of_source = pc.field("source_id") == task.source_id
+    try:
+        [source] = read_rows(task.sources, is_of_source & pc.field("state").isin(USABLE)).to_pylist()
+        of_source = read_rows(task.signals, is_of_source).drop_columns(["source_id"])
+        kept = read_rows(task.sidecars, is_of_source, ["pts"])["pts"].to_pylist()
+    except InputError as error:
+        raise CannotGoOn(str(error)) from error  # the part is broken, which is no fault of this source
+    time_base = f"{source['time_base_num']}/{source['time_base_den']}"
+    table = SignalTable.from_arrow(of_source.replace_schema_metadata({"time_base": time_base}))
+    transitions = _timeline(source, table, task.cuts)
+    spans = safe_spans(transitions, table, source["end_pts"], task.cuts)
+    shared = {name: source[name] for name in ("source_id", "time_base_num", "time_base_den")}
+    return Found(
+        [{**shared, **_columns(one)} for one in transitions],
+        list(_clips(source, spans, table, kept, task.config)),
+    )
+
+
+def write_clips(found: Sequence[Found], transitions: Path, clips: Path, *, digest: str) -> None:
+    """Write a batch's parts from what was found in its sources, in their order."""
+    write_part(transitions, [row for one in found for row in one.transitions], TRANSITIONS, digest=digest)
+    write_part(clips, [row for one in found for row in one.clips], CLIPS, digest=digest)
 
 
 def clip_id(source_id: str, stream: int, start_pts: int, end_pts: int) -> str:

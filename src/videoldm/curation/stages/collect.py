@@ -18,6 +18,7 @@ from videoldm.curation.store.batches import Batch, Entry
 from videoldm.curation.store.parts import DIGEST, is_made_from, read_part, read_rows, write_part
 from videoldm.dataset.tables import SOURCES
 
+QUARANTINED = "quarantined"
 FROM_INPUTS = ("path", "source_id", "size_bytes", "mtime_ns", "metadata")
 
 
@@ -61,6 +62,15 @@ def collect(
     write_part(parts.sources, [_row(entry, owners, rows) for entry in batch.entries], SOURCES, digest=digest)
     for folder in folders.values():
         forget(folder)
+
+
+def quarantine(sources: Path, reasons: Mapping[str, str], *, digest: str) -> None:
+    """Change the state of sources that were decoded, and could not be worked on after that."""
+    rows = read_part(sources).to_pylist()
+    for row in rows:
+        if row["source_id"] in reasons and row["state"] != "duplicate":
+            row |= {"state": QUARANTINED, "reason": reasons[row["source_id"]]}
+    write_part(sources, rows, SOURCES, digest=digest)
 
 
 def is_owner(entry: Entry, owners: Mapping[str, str]) -> bool:

@@ -20,7 +20,6 @@ from videoldm.core.files import atomic_folder, write_json
 from videoldm.curation.config import SidecarConfig
 from videoldm.curation.cuts.config import CutConfig
 from videoldm.curation.cuts.signals import CutSignals
-from videoldm.curation.executors.executor import CannotGoOn
 from videoldm.curation.remote import local_path
 from videoldm.curation.sidecar import encode_frame
 from videoldm.curation.stages.scanned import FRAMES_FILE, SIGNALS_FILE, SOURCE_FILE
@@ -57,10 +56,7 @@ def scan(task: ScanTask) -> None:
     except InputError as error:
         write_row(task.folder, refused(str(error).removeprefix(f"{entry.path}: ")))
         return
-    try:
-        _write(task.folder, row, found)
-    except (InputError, OSError) as error:
-        raise CannotGoOn(str(error)) from error
+    _write(task.folder, row, found)
 
 
 def _check_unchanged(entry: Entry) -> None:

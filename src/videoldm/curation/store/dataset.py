@@ -6,6 +6,7 @@ TABLE/HASH/00000.parquet                one part a batch; HASH is that of everyt
 annotations/NAME/HASH/00000.parquet
 selections/NAME/v0001/                  what was chosen to train on
 aesthetic_head.safetensors              fitted to ratings of these clips, if there are any
+rates.json                              how long stages took
 work/                                   of a run that has not finished
 """
 
@@ -115,21 +116,24 @@ class Dataset:
             self.folder / INFO_FILE, {"format": FORMAT, "tables": dict(tables), "annotations": kept | annotations}
         )
 
+    def current(self) -> tuple[dict[str, str], dict[str, str]]:
+        """The hashes of the tables and annotations that are the dataset."""
+        info = read_mapping(self.folder / INFO_FILE)
+        return info["tables"], info["annotations"]
+
     def view(self) -> DatasetView:
         """The current tables, for queries."""
-        info = read_mapping(self.folder / INFO_FILE)
+        tables, annotations = self.current()
 
         def parts(name: str) -> list[Path]:
-            return self.table(name, info["tables"][name]).parts if name in info["tables"] else []
+            return self.table(name, tables[name]).parts if name in tables else []
 
         return DatasetView(
             clips=parts("clips"),
             sources=parts("sources"),
             transitions=parts("transitions"),
             sidecars=parts("sidecars"),
-            annotations={
-                name: self.annotation(name, config_hash).parts for name, config_hash in info["annotations"].items()
-            },
+            annotations={name: self.annotation(name, config_hash).parts for name, config_hash in annotations.items()},
         )
 
     @cached_property

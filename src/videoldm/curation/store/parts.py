@@ -36,10 +36,11 @@ def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         return file.read(columns=None if columns is None else list(columns))
 
 
-def read_rows(path: Path, condition: pc.Expression) -> pa.Table:
+def read_rows(path: Path, condition: pc.Expression, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows for which a condition holds; groups of rows that cannot hold any are not read."""
     with _explained(path):
-        return dataset(path, format="parquet").to_table(filter=condition)
+        wanted = None if columns is None else list(columns)
+        return dataset(path, format="parquet").to_table(columns=wanted, filter=condition)
 
 
 @contextmanager

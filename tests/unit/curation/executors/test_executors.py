@@ -109,7 +109,7 @@ def test_ray_does_the_same(on_ray: Executor, tmp_path: Path) -> None:
     found = dict(on_ray.run(worker_tasks.misbehave, how, SHORT))
     assert (found[0], found[4]) == ("fine", "fine too")
     assert found[1] == Stopped("crashed (SIGABRT)")
-    assert found[2] == Stopped("took longer than 1.5 s")
+    assert found[2] == Stopped("took longer than 1.5 s", limit="time_s")
     assert found[3] == Stopped("no good")
     assert dict(on_ray.run(worker_tasks.double, range(6), Limits())) == {number: 2 * number for number in range(6)}
 

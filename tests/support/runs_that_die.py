@@ -1,0 +1,37 @@
+"""Runs of curation in which a process dies at a moment that is known."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pyarrow.compute as pc
+from curated import Inline, curate
+
+from videoldm.curation import run as run_module
+from videoldm.curation.stages.annotate import annotate
+from videoldm.curation.stages.clips import ClipsTask, Found, make_clips
+from videoldm.curation.store.parts import read_rows
+
+
+def make_clips_or_die(task: ClipsTask) -> Found:
+    """Lose this process with the source called 3.mp4."""
+    [path] = read_rows(task.sources, pc.field("source_id") == task.source_id)["path"].to_pylist()
+    if path.endswith("/3.mp4"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return make_clips(task)
+
+
+class _Dying(Inline):
+    def run(self, function, tasks, limits):
+        for place, result in super().run(function, tasks, limits):
+            if function is annotate and place == 2:
+                os._exit(9)
+            yield place, result
+
+
+def curate_and_die(folder: str, raw: str) -> None:
+    """A run that is gone, without a chance to clean up, when it has annotated two of its clips one by one."""
+    run_module.CLIPS_PER_TASK = 1
+    curate(Path(folder), Path(raw), executor=_Dying())
