@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from curated import CONFIG, Inline, curate, files, rows
 from fault_videos import make_corpus, pictures, write
@@ -21,7 +23,6 @@ from videoldm.curation.cuts.config import CutConfig
 from videoldm.curation.executors.executor import Stopped
 from videoldm.curation.inputs import find_inputs
 from videoldm.curation.run import Run
-from videoldm.curation.stages import scan as scan_module
 from videoldm.curation.store.dataset import Dataset
 
 UNUSUAL = CONFIG.model_copy(update={"clips": ClipConfig(min_s=0.5)})
@@ -250,11 +251,11 @@ def test_metadata_that_come_later_are_taken(videos: Path, tmp_path: Path) -> Non
 
 def test_full_disk_ends_the_run_and_no_source(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
-        raise InputError("signals.parquet: cannot be written: the disk is full")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(scan_module, "write_part", full)
-        with pytest.raises(InputError, match="the disk is full"):
+        patch.setattr(pq, "write_table", full)
+        with pytest.raises(InputError, match="cannot be written: the disk is full"):
             curate(tmp_path / "dataset", videos)
     dataset = curate(tmp_path / "dataset", videos)
     assert {row["state"] for row in rows(dataset, "sources")} == {"whole"}
