@@ -29,9 +29,9 @@ from scipy import stats
 
 from videoldm.curation.annotators.config import MotionConfig, TextAreaConfig, TextDetectorConfig
 from videoldm.curation.annotators.motion import MotionAnnotator
+from videoldm.curation.annotators.motion_flow import make_flow
 from videoldm.curation.annotators.text import TextAreaAnnotator, union_area
 from videoldm.curation.annotators.text_detector import TextDetector
-from videoldm.measures.flow import grey_flow
 
 
 def main() -> None:
@@ -92,15 +92,16 @@ def motion_rows(samples: Sequence[MotionSample]) -> list[tuple[str, str, str]]:
 
 def bare_flow_seconds(samples: Sequence[MotionSample], config: MotionConfig) -> float:
     """Processor time of the flow alone, a pair."""
+    flow = make_flow(config.flow)
     seconds, count = 0.0, 0
     for sample in samples:
-        greys = [cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2GRAY) for frame in sample.clip.frames]
-        height, width = greys[0].shape
+        pictures = [flow.picture(frame) for frame in sample.clip.frames]
+        height, width = pictures[0].shape
         size = round(width * config.flow.working_short_side / height), config.flow.working_short_side
-        small = [cv2.resize(grey, size, interpolation=cv2.INTER_AREA) for grey in greys]
+        small = [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in pictures]
         start = time.process_time()
         for first, second in itertools.pairwise(small):
-            grey_flow(first, second, config.flow)
+            flow.between(first, second)
         seconds, count = seconds + time.process_time() - start, count + len(small) - 1
     return seconds / count
 
