@@ -17,6 +17,7 @@ from videoldm.measures.config import CameraFitConfig
 _MAD_TO_SIGMA = 1.4826
 _RIDGE = 1e-9
 """Decides where weights lie on so few pixels that they leave the turn open."""
+_SMALLEST = 1e-300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,32 +89,40 @@ def _robust_line(
     config: CameraFitConfig,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Shift `m`, turn `m`, residual magnitudes `m n`, and which of them are near enough to count."""
-    trusted = 1.0 if trust is None else trust
-    weights = np.ones(target.shape) * trusted
-    shift, turn, residual = _line(position, target, weights)
+    powers = _Powers(position)
+    trusted = np.ones(target.shape) if trust is None else trust
+    weights = trusted
+    shift, turn, residual = powers.line(target, weights)
     for _ in range(config.num_iterations):
         weights = trusted / np.maximum(residual, config.min_scale_px)
-        shift, turn, residual = _line(position, target, weights)
+        shift, turn, residual = powers.line(target, weights)
     for _ in range(config.num_iterations):
         scale = np.maximum(_MAD_TO_SIGMA * _median(residual, trust), config.min_scale_px)
-        near = np.maximum(1 - (residual / (config.tuning * scale[:, None])) ** 2, 0)
-        weights = near * near * trusted
-        shift, turn, residual = _line(position, target, weights)
+        weights = np.maximum(1 - (residual / (config.tuning * scale[:, None])) ** 2, 0) ** 2 * trusted
+        shift, turn, residual = powers.line(target, weights)
     return shift, turn, residual, weights > 0
 
 
-def _line(
-    position: Complex[np.ndarray, " n"], target: Complex[np.ndarray, "m n"], weights: Float[np.ndarray, "m n"]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The line through weighted least squares, and how far the target lies from it."""
-    squares = position.real**2 + position.imag**2
-    total, at_x, at_y, spread = (weights @ np.stack([np.ones_like(squares), position.real, position.imag, squares]).T).T
-    at = at_x + 1j * at_y
-    sum_target, product = ((weights * target) @ np.stack([np.ones_like(position), position.conj()]).T).T
-    open_turn = total * spread - at_x**2 - at_y**2
-    turn = (total * product - sum_target * at.conj()) / (open_turn + _RIDGE * total * spread + 1e-300)
-    shift = (sum_target - turn * at) / total
-    return shift, turn, np.abs(target - shift[:, None] - turn[:, None] * position)
+class _Powers:
+    """Positions with what sums over them need."""
+
+    def __init__(self, position: Complex[np.ndarray, " n"]) -> None:
+        x, y, one = position.real, position.imag, np.ones(len(position))
+        self._position = position
+        self._real = np.stack([one, x, y, x**2 + y**2], axis=1)
+        self._conjugate = np.stack([one, position.conj()], axis=1)
+
+    def line(
+        self, target: Complex[np.ndarray, "m n"], weights: Float[np.ndarray, "m n"]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The line of weighted least squares, and how far the target lies from it."""
+        total, at_x, at_y, spread = (weights @ self._real).T
+        sum_target, product = ((weights * target) @ self._conjugate).T
+        at = at_x + 1j * at_y
+        open_turn = total * spread - at_x**2 - at_y**2 + _RIDGE * total * spread
+        turn = (total * product - sum_target * at.conj()) / np.maximum(open_turn, _SMALLEST)
+        shift = (sum_target - turn * at) / total
+        return shift, turn, np.abs(target - shift[:, None] - turn[:, None] * self._position)
 
 
 def _median(values: Float[np.ndarray, "m n"], weight: Float[np.ndarray, "m n"] | None) -> Float[np.ndarray, " m"]:

@@ -111,7 +111,7 @@ class MotionAnnotator:
     def _seen_flow(self, first: Picture, second: Picture, flow: Flow) -> Float[np.ndarray, "h w 2"]:
         found = flow.between(first, second)
         is_seen = _is_seen(found, _luma(first), _luma(second), self.config)
-        return found * is_seen[..., None]
+        return cv2.copyTo(found, is_seen.view(np.uint8))
 
     def _summary(self, maps: Float[np.ndarray, "t 2 h w"], steps_s: Float[np.ndarray, " t"]) -> dict[str, Any]:
         _, _, height, width = maps.shape
