@@ -81,12 +81,10 @@ class RaftConfig(Config):
     method: Literal["raft"] = "raft"
     model: str
     """The file: RGB pictures `1 3 h w` in, first and second; the last of the outputs is the flow `1 2 h w` in pixels."""
-    model_hash: str | None = None
-    """Of the file's bytes, so that another one at the same place makes other values; filled in when a run begins."""
     pixel_range: Literal["0..255", "-1..1"] = "0..255"
     """0..255 for files made from the authors' code, as OpenCV's zoo has them; -1..1 for those made from torchvision."""
     working_short_side: int = Field(default=256, ge=128)
-    """Where the file does not say a size of its own."""
+    """Pictures are scaled to the size that the file says, or where it says none to multiples of 8 near this one."""
     num_threads: PositiveInt = 1
 
 
@@ -103,7 +101,7 @@ class MotionConfig(AnnotatorConfig):
 
     name: Literal["motion"] = "motion"
     flow: FlowConfig = DisConfig()
-    least_gain: Share = 0.15
+    least_gain: Share = 0.2
     """Moving has to explain the next frame with this much less error than standing still, or it counts as noise."""
     least_gain_levels: NonNegativeFloat = 0.1
     """And with so many grey values (of 255) less."""
