@@ -80,7 +80,7 @@ class RaftConfig(Config):
 
     method: Literal["raft"] = "raft"
     model: str
-    """The file: RGB pictures `1 3 h w` in, first and second; the last of the outputs is the flow `1 2 h w` in pixels."""
+    """The file: two RGB pictures `1 3 h w` in, in order; the last of its outputs is the flow `1 2 h w` in pixels."""
     pixel_range: Literal["0..255", "-1..1"] = "0..255"
     """0..255 for files made from the authors' code, as OpenCV's zoo has them; -1..1 for those made from torchvision."""
     working_short_side: int = Field(default=256, ge=128)

@@ -24,7 +24,7 @@ class Raft:
     """Teed and Deng 2020, "RAFT: Recurrent All-Pairs Field Transforms for Optical Flow"; pairs go in one by one."""
 
     def __init__(self, config: RaftConfig) -> None:
-        """Raises MissingModelError if there is no such file, InputError if it takes something else than two pictures."""
+        """Raises MissingModelError if there is no such file, InputError if it takes anything but two pictures."""
         path = Path(config.model)
         if not path.is_file():
             raise MissingModelError(f"{path}: is no file, a network for flow should be an ONNX file")
