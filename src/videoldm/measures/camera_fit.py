@@ -52,8 +52,8 @@ def fit_camera_steps(
     short_side = min(height, width)
     trust = np.ones_like(residual) if trust is None else trust
     return CameraStep(
-        pan_x=-shift.real / short_side,
-        pan_y=-shift.imag / short_side,
+        pan_x=-np.real(shift) / short_side,
+        pan_y=-np.imag(shift) / short_side,
         zoom=np.log(np.abs(1 + turn)),
         rotation=-np.angle(1 + turn),
         residual=_median(residual, trust) / short_side,
@@ -107,7 +107,7 @@ class _Powers:
     """Positions with what sums over them need."""
 
     def __init__(self, position: Complex[np.ndarray, " n"]) -> None:
-        x, y, one = position.real, position.imag, np.ones(len(position))
+        x, y, one = np.real(position), np.imag(position), np.ones(len(position))
         self._position = position
         self._real = np.stack([one, x, y, x**2 + y**2], axis=1)
         self._conjugate = np.stack([one, position.conj()], axis=1)
