@@ -16,14 +16,13 @@ from jaxtyping import Bool, Float, Float32
 
 from videoldm.curation.annotators.annotator import ClipFrames, KeptFrame, Missing, Values
 from videoldm.curation.annotators.config import MotionConfig
-from videoldm.curation.annotators.letterbox import Bars, find_bars
+from videoldm.curation.annotators.letterbox import find_bars
 from videoldm.curation.annotators.missing_model import unless_missing
 from videoldm.curation.annotators.motion_flow import Flow, Grey, Picture, make_flow
 from videoldm.measures.camera_fit import camera_steps_flow, fit_camera_steps
 
 _SMALLEST_PX = 16
 _LONGEST_SIDES = 8
-_BARS_SHORT_SIDE = 96
 
 _CAMERA = ("pan_x", "pan_y", "zoom", "rotation")
 
@@ -84,29 +83,29 @@ class MotionAnnotator:
         steps_s = np.array(
             [float((after.pts - before.pts) * clip.time_base) for before, after in itertools.pairwise(frames)]
         )
-        bars, pictures = self._without_bars(pictures)
-        return {**self._summary(self._maps(pictures, flow), steps_s), "letterbox": bars.area}
+        small = self._at_working_size(pictures)
+        bars = find_bars(np.stack([_luma(picture) for picture in small]), self.config.letterbox)
+        if bars.area > 0:
+            pictures = [bars.cut_off(picture) for picture in pictures]
+            small = self._at_working_size(pictures)
+        maps = self._maps(small, pictures[0].shape[:2], flow)
+        return {**self._summary(maps, steps_s), "letterbox": bars.area}
 
-    def _without_bars(self, pictures: list[Picture]) -> tuple[Bars, list[Picture]]:
-        """The bars of a clip, and its pictures without them."""
-        height, width = pictures[0].shape[:2]
-        size = _scaled_size(height, width, _BARS_SHORT_SIDE)
-        bars = find_bars(np.stack([_resized(_luma(picture), size) for picture in pictures]), self.config.letterbox)
-        return bars, [bars.cut_off(picture) for picture in pictures]
-
-    def _maps(self, pictures: list[Picture], flow: Flow) -> Float[np.ndarray, "t 2 y x"]:
-        """The flow that is seen, small, in short sides a step."""
-        height, width = pictures[0].shape[:2]
-        stored = _scaled_size(height, width, self.config.stored_short_side)
+    def _at_working_size(self, pictures: list[Picture]) -> list[Picture]:
+        """A multiple of the stored maps' size, at least at the flow's working short side."""
+        stored = _scaled_size(pictures[0].shape[:2], self.config.stored_short_side)
         scale = math.ceil(self.config.flow.working_short_side / self.config.stored_short_side)
-        size = stored[0] * scale, stored[1] * scale
-        small = [_resized(picture, size) for picture in pictures]
-        short_sides = np.array([width / size[0], height / size[1]], np.float32) / min(height, width)
+        return [_resized(picture, (stored[0] * scale, stored[1] * scale)) for picture in pictures]
+
+    def _maps(self, small: list[Picture], shown: tuple[int, ...], flow: Flow) -> Float[np.ndarray, "t 2 y x"]:
+        """The flow that is seen in pictures shown at that height and width; at stored size, in short sides a step."""
+        stored = _scaled_size(shown, self.config.stored_short_side)
         maps = [
             cv2.resize(self._seen_flow(first, second, flow), stored, interpolation=cv2.INTER_AREA)
             for first, second in itertools.pairwise(small)
         ]
-        return (np.stack(maps) * short_sides).transpose(0, 3, 1, 2)
+        scale = np.divide(shown, small[0].shape[:2]) / min(shown)
+        return (np.stack(maps) * scale[::-1].astype(np.float32)).transpose(0, 3, 1, 2)
 
     def _seen_flow(self, first: Picture, second: Picture, flow: Flow) -> Float[np.ndarray, "h w 2"]:
         found = flow.between(first, second)
@@ -179,11 +178,11 @@ def _path_length(maps: Float[np.ndarray, "t 2 h w"]) -> float:
     return float(np.hypot(maps[:, 0], maps[:, 1]).mean(axis=(1, 2)).sum())
 
 
-def _scaled_size(height: int, width: int, short_side: int) -> tuple[int, int]:
-    """Width and height with that short side; a strip's long side stops at eight short ones."""
-    scale = short_side / min(height, width)
-    longest = _LONGEST_SIDES * short_side
-    return min(round(width * scale), longest), min(round(height * scale), longest)
+def _scaled_size(shown: tuple[int, ...], short_side: int) -> tuple[int, int]:
+    """Width and height, of a height and width, with that short side; a strip's long side stops at eight short ones."""
+    scale = short_side / min(shown)
+    height, width = (min(round(side * scale), _LONGEST_SIDES * short_side) for side in shown)
+    return width, height
 
 
 def _resized(picture: Picture, size: tuple[int, int]) -> Picture:
