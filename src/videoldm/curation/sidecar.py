@@ -14,6 +14,9 @@ from videoldm.curation.config import SidecarConfig
 from videoldm.video.orientation import display_matrix, orientation
 from videoldm.video.planes import small_bgr
 
+_REDUCED = ((4, cv2.IMREAD_REDUCED_GRAYSCALE_4), (2, cv2.IMREAD_REDUCED_GRAYSCALE_2))
+_START_OF_FRAME = (0xC0, 0xC1, 0xC2)
+
 
 def encode_frame(frame: VideoFrame, pixel_aspect: Fraction, config: SidecarConfig) -> bytes:
     """A frame as a small JPEG, upright, its pixels square."""
@@ -29,6 +32,23 @@ def decode_frame(jpeg: bytes) -> UInt8[np.ndarray, "h w 3"]:
     picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert picture is not None
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+def decode_grey(jpeg: bytes, *, least_short_side: int) -> UInt8[np.ndarray, "h w"]:
+    """The luma of a kept frame, at a half or a quarter of its size where that is not below `least_short_side`."""
+    short_side = _short_side(jpeg)
+    mode = next((mode for scale, mode in _REDUCED if short_side >= scale * least_short_side), cv2.IMREAD_GRAYSCALE)
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), mode)
+    assert picture is not None
+    return picture
+
+
+def _short_side(jpeg: bytes) -> int:
+    """In pixels, from the segment of the file that holds its size."""
+    at = 2
+    while jpeg[at + 1] not in _START_OF_FRAME:
+        at += 2 + int.from_bytes(jpeg[at + 2 : at + 4])
+    return min(int.from_bytes(jpeg[at + 5 : at + 7]), int.from_bytes(jpeg[at + 7 : at + 9]))
 
 
 def middle_frame(pts: Sequence[int], start_pts: int, end_pts: int) -> int:

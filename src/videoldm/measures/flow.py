@@ -4,19 +4,18 @@ Every flow in this package is forward and in pixels of the frames it belongs to:
 (down), and the picture at p in frame t lies at p + flow(p) in frame t + 1.
 """
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Float32, Real
+from jaxtyping import Float
 from torch import Tensor
 
 from videoldm.measures.arguments import check_video
 from videoldm.measures.config import FarnebackConfig
+from videoldm.measures.grey_flow import farneback_flow
 from videoldm.measures.warp import warp
 
 _LUMA = (0.299, 0.587, 0.114)
-_EDGE_PX = 4
 
 
 def estimate_flow(
@@ -80,7 +79,7 @@ def _flow_between(video: Tensor, config: FarnebackConfig, *, backward: bool) -> 
     pairs = [
         (clip[i + 1], clip[i]) if backward else (clip[i], clip[i + 1]) for clip in grey for i in range(num_frames - 1)
     ]
-    flow = torch.from_numpy(np.stack([grey_flow(first, second, config) for first, second in pairs]))
+    flow = torch.from_numpy(np.stack([farneback_flow(first, second, config) for first, second in pairs]))
     flow = _resize_flow(flow.permute(0, 3, 1, 2), height, width)
     return flow.reshape(*batch, num_frames - 1, 2, height, width).to(video.device)
 
@@ -99,27 +98,6 @@ def _working_frames(video: Tensor, short_side: int) -> np.ndarray:
         size = (round(height * scale), round(width * scale))
         frames = F.interpolate(frames, size=size, mode="bicubic", antialias=True)
     return ((frames[:, 0] + 1) * 127.5).clamp(0, 255).numpy()
-
-
-def grey_flow(
-    first: Real[np.ndarray, "h w"], second: Real[np.ndarray, "h w"], config: FarnebackConfig
-) -> Float32[np.ndarray, "h w 2"]:
-    """Farneback's flow between two grey frames, 0..255, at the size they have: without tensors, and cheaper for it."""
-    # OpenCV sees motion at the right and bottom edge even between equal frames; it falls into this padding.
-    first, second = (np.pad(frame, _EDGE_PX, mode="edge") for frame in (first, second))
-    padded = cv2.calcOpticalFlowFarneback(
-        first,
-        second,
-        np.zeros((*first.shape, 2), dtype=np.float32),
-        pyr_scale=0.5,
-        levels=config.num_levels,
-        winsize=config.window_px,
-        iterations=config.num_iterations,
-        poly_n=config.polynomial_px,
-        poly_sigma=config.polynomial_sigma,
-        flags=0,
-    )
-    return padded[_EDGE_PX:-_EDGE_PX, _EDGE_PX:-_EDGE_PX]
 
 
 def _resize_flow(flow: Tensor, height: int, width: int) -> Tensor:

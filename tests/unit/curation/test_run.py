@@ -250,7 +250,7 @@ def test_metadata_that_come_later_are_taken(videos: Path, tmp_path: Path) -> Non
 
 
 def test_full_disk_ends_the_run_and_no_source(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:

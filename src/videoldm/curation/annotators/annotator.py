@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 import pyarrow as pa
 from jaxtyping import UInt8
 
-from videoldm.curation.sidecar import decode_frame, middle_frame
+from videoldm.curation.sidecar import decode_frame, decode_grey, middle_frame
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -28,6 +29,12 @@ class KeptFrame:
     def pixels(self) -> UInt8[np.ndarray, "h w 3"]:
         """RGB 0..255, upright; decoded each time."""
         return decode_frame(self.stored) if isinstance(self.stored, bytes) else self.stored
+
+    def grey(self, least_short_side: int) -> UInt8[np.ndarray, "h w"]:
+        """Its luma, perhaps smaller, but not below that short side; cheaper than `pixels`."""
+        if isinstance(self.stored, bytes):
+            return decode_grey(self.stored, least_short_side=least_short_side)
+        return cv2.cvtColor(self.stored, cv2.COLOR_RGB2GRAY)
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from videoldm.core.config import Config, validate
 from videoldm.core.errors import InputError
 from videoldm.core.numbers import Positive, Share
 from videoldm.inference.config import Precision
-from videoldm.measures.config import CameraFitConfig, FarnebackConfig
+from videoldm.measures.config import CameraFitConfig, DisConfig, FarnebackConfig
 
 
 class AnnotatorConfig(Config):
@@ -75,18 +75,40 @@ class LetterboxConfig(Config):
     """No bar takes more than this of the frame's height or width."""
 
 
+class RaftConfig(Config):
+    """RAFT, or another network that takes two pictures and gives their flow, as an .onnx file."""
+
+    method: Literal["raft"] = "raft"
+    model: str
+    """The file: two RGB pictures `1 3 h w` in, in order; the last of its outputs is the flow `1 2 h w` in pixels."""
+    pixel_range: Literal["0..255", "-1..1"] = "0..255"
+    """0..255 for files made from the authors' code, as OpenCV's zoo has them; -1..1 for those made from torchvision."""
+    working_short_side: int = Field(default=256, ge=128)
+    """Pictures are scaled to the size that the file says, or where it says none to multiples of 8 near this one."""
+    num_threads: PositiveInt = 1
+
+
+FlowConfig = Annotated[DisConfig | FarnebackConfig | RaftConfig, Field(discriminator="method")]
+
+FARNEBACK_OF_PAPER = FarnebackConfig(
+    working_short_side=128, num_levels=3, window_px=13, num_iterations=2, polynomial_px=3
+)
+"""More iterations or a wider polynomial cost a millisecond each and come hardly closer to the truth."""
+
+
 class MotionConfig(AnnotatorConfig):
     """Optical flow between frames half a second apart, and the camera's part of it (SVD, appendix C)."""
 
     name: Literal["motion"] = "motion"
-    flow: FarnebackConfig = FarnebackConfig(
-        working_short_side=128, num_levels=3, window_px=13, num_iterations=2, polynomial_px=3
-    )
-    """More iterations or a wider polynomial cost a millisecond each and come hardly closer to the truth."""
+    flow: FlowConfig = DisConfig()
     least_gain: Share = 0.2
     """Moving has to explain the next frame with this much less error than standing still, or it counts as noise."""
-    camera: CameraFitConfig = CameraFitConfig(num_iterations=5, grid_px=8)
+    least_gain_levels: NonNegativeFloat = 0.1
+    """And with so many grey values (of 255) less."""
+    camera: CameraFitConfig = CameraFitConfig(num_iterations=5, grid_px=8, margin_px=1)
+    """Without the maps' edges: what is there was seen leaving the frame, not arriving."""
     stored_short_side: int = Field(default=16, ge=4)
+    """Pictures are compared at a multiple of the stored maps' size, at least at the flow's working short side."""
     shortest_step_s: Fraction = Field(default=Fraction(1, 5), gt=0)
     """Frames closer in time than this are not compared."""
     letterbox: LetterboxConfig = LetterboxConfig()

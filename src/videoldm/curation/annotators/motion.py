@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -11,27 +12,23 @@ from typing import Any
 import cv2
 import numpy as np
 import pyarrow as pa
-import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, Float32
 
 from videoldm.curation.annotators.annotator import ClipFrames, KeptFrame, Missing, Values
 from videoldm.curation.annotators.config import MotionConfig
-from videoldm.curation.annotators.letterbox import Bars, find_bars
-from videoldm.measures.camera import camera_flow, fit_camera
-from videoldm.measures.flow import grey_flow
+from videoldm.curation.annotators.letterbox import find_bars
+from videoldm.curation.annotators.missing_model import unless_missing
+from videoldm.curation.annotators.motion_flow import Flow, Grey, Picture, make_flow
+from videoldm.measures.camera_fit import camera_steps_flow, fit_camera_steps
 
 _SMALLEST_PX = 16
 _LONGEST_SIDES = 8
-_ONE_STEP = Fraction(1)
-
-Grey = UInt8[np.ndarray, "_ _"]
-
 
 _CAMERA = ("pan_x", "pan_y", "zoom", "rotation")
 
 
 class MotionAnnotator:
-    """Farneback's flow between consecutive sampled frames, black bars cut off (SVD, appendix C).
+    """The flow between consecutive sampled frames, black bars cut off (SVD, appendix C).
 
     Every value follows from the stored maps, which are in short sides of the picture inside the bars per second.
     """
@@ -65,57 +62,63 @@ class MotionAnnotator:
         )
 
     def annotate(self, clips: Sequence[ClipFrames]) -> list[Values]:
-        """The motion of each clip; missing if no two of its frames can be compared."""
-        return [self._values(clip) for clip in clips]
+        """The motion of each clip; missing if no two of its frames can be compared, or the flow's model is not here."""
+        flow = unless_missing(lambda: self._flow)
+        if isinstance(flow, Missing):
+            return [flow] * len(clips)
+        return [self._values(clip, flow) for clip in clips]
 
-    def _values(self, clip: ClipFrames) -> Values:
+    @functools.cached_property
+    def _flow(self) -> Flow:
+        return make_flow(self.config.flow)
+
+    def _values(self, clip: ClipFrames, flow: Flow) -> Values:
         frames = _comparable(clip, self.config.shortest_step_s)
         if isinstance(frames, Missing):
             return frames
-        bars, greys = self._pictures([frame.pixels for frame in frames])
-        if isinstance(bars, Missing):
-            return bars
+        pictures = [flow.picture(frame) for frame in frames]
+        height, width = pictures[0].shape[:2]
+        if min(height, width) < _SMALLEST_PX:
+            return Missing(f"frames of {width}x{height} are too small for optical flow")
         steps_s = np.array(
             [float((after.pts - before.pts) * clip.time_base) for before, after in itertools.pairwise(frames)]
         )
-        maps = np.stack([self._flow_map(first, second) for first, second in itertools.pairwise(greys)])
+        small = self._at_working_size(pictures)
+        bars = find_bars(np.stack([_luma(picture) for picture in small]), self.config.letterbox)
+        if bars.area > 0:
+            pictures = [bars.cut_off(picture) for picture in pictures]
+            small = self._at_working_size(pictures)
+        maps = self._maps(small, pictures[0].shape[:2], flow)
         return {**self._summary(maps, steps_s), "letterbox": bars.area}
 
-    def _pictures(self, frames: list[UInt8[np.ndarray, "h w 3"]]) -> tuple[Bars | Missing, list[Grey]]:
-        """The bars of a clip, and its frames grey, small and without them."""
-        height, width, _ = frames[0].shape
-        if min(height, width) < _SMALLEST_PX:
-            return Missing(f"frames of {width}x{height} are too small for optical flow"), []
-        greys = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
-        size = self._working_size(greys[0])
-        small = [_resized(grey, size) for grey in greys]
-        bars = find_bars(np.stack(small), self.config.letterbox)
-        if bars.area == 0:
-            return bars, small
-        inside = [bars.cut_off(grey) for grey in greys]
-        size = self._working_size(inside[0])
-        return bars, [_resized(grey, size) for grey in inside]
+    def _at_working_size(self, pictures: list[Picture]) -> list[Picture]:
+        """A multiple of the stored maps' size, at least at the flow's working short side."""
+        stored = _scaled_size(pictures[0].shape[:2], self.config.stored_short_side)
+        scale = math.ceil(self.config.flow.working_short_side / self.config.stored_short_side)
+        return [_resized(picture, (stored[0] * scale, stored[1] * scale)) for picture in pictures]
 
-    def _working_size(self, picture: Grey) -> tuple[int, int]:
-        return _scaled_size(picture.shape[0], picture.shape[1], self.config.flow.working_short_side)
+    def _maps(self, small: list[Picture], shown: tuple[int, ...], flow: Flow) -> Float[np.ndarray, "t 2 y x"]:
+        """The flow that is seen in pictures shown at that height and width; at stored size, in short sides a step."""
+        stored = _scaled_size(shown, self.config.stored_short_side)
+        maps = [
+            cv2.resize(self._seen_flow(first, second, flow), stored, interpolation=cv2.INTER_AREA)
+            for first, second in itertools.pairwise(small)
+        ]
+        scale = np.divide(shown, small[0].shape[:2]) / min(shown)
+        return (np.stack(maps) * scale[::-1].astype(np.float32)).transpose(0, 3, 1, 2)
 
-    def _flow_map(self, first: Grey, second: Grey) -> Float[np.ndarray, "2 h w"]:
-        """The flow that is seen, small, in short sides a step."""
-        flow = grey_flow(first, second, self.config.flow)
-        flow[~_is_seen(flow, first, second, self.config.least_gain)] = 0
-        height, width = first.shape
-        size = _scaled_size(height, width, self.config.stored_short_side)
-        small = cv2.resize(flow, size, interpolation=cv2.INTER_AREA) / min(height, width)
-        return small.transpose(2, 0, 1)
+    def _seen_flow(self, first: Picture, second: Picture, flow: Flow) -> Float[np.ndarray, "h w 2"]:
+        found = flow.between(first, second)
+        is_seen = _is_seen(found, _luma(first), _luma(second), self.config)
+        return cv2.copyTo(found, is_seen.view(np.uint8))
 
     def _summary(self, maps: Float[np.ndarray, "t 2 h w"], steps_s: Float[np.ndarray, " t"]) -> dict[str, Any]:
         _, _, height, width = maps.shape
         short_side = min(height, width)
-        flow = torch.from_numpy(maps) * short_side
-        fit = fit_camera(flow, _ONE_STEP, config=self.config.camera)
-        left = (flow - camera_flow(fit, _ONE_STEP, height=height, width=width)).numpy() / short_side
+        fit = fit_camera_steps(maps * short_side, self.config.camera)
+        left = maps - camera_steps_flow(fit, height=height, width=width) / short_side
         total_s = float(steps_s.sum())
-        camera = {name: float(np.median(getattr(fit, name).numpy() / steps_s)) for name in _CAMERA}
+        camera = {name: float(np.median(getattr(fit, name) / steps_s)) for name in _CAMERA}
         per_second = maps / steps_s[:, None, None, None].astype(np.float32)
         return {
             "motion": _path_length(maps) / total_s,
@@ -151,20 +154,23 @@ def _comparable(clip: ClipFrames, shortest_step_s: Fraction) -> list[KeptFrame] 
     return Missing(f"its kept frames lie {apart_s:.3f} s apart, motion needs {float(shortest_step_s):.3f} s")
 
 
-def _is_seen(flow: np.ndarray, first: Grey, second: Grey, least_gain: float) -> np.ndarray:
+def _is_seen(
+    flow: Float32[np.ndarray, "h w 2"], first: Grey, second: Grey, config: MotionConfig
+) -> Bool[np.ndarray, "h w"]:
     """Where moving explains `second` clearly better than standing still; elsewhere flow is noise, or leaks."""
     height, width = first.shape
-    x, y = _positions(height, width)
-    moved = cv2.remap(second, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    goal = _positions(height, width) + flow
+    moved = cv2.remap(second, goal, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # pyright: ignore[reportCallIssue, reportArgumentType]
     side = 2 * max(1, round(min(height, width) / 13)) + 1
-    error_still = cv2.blur(cv2.absdiff(first, second).astype(np.float32), (side, side))
-    error_moved = cv2.blur(cv2.absdiff(first, moved).astype(np.float32), (side, side))
-    return error_moved < (1 - least_gain) * error_still
+    error_still, error_moved = (
+        cv2.boxFilter(cv2.absdiff(first, other), cv2.CV_32F, (side, side)) for other in (second, moved)
+    )
+    return error_moved < (1 - config.least_gain) * error_still - config.least_gain_levels
 
 
 @functools.lru_cache(maxsize=4)
-def _positions(height: int, width: int) -> tuple[np.ndarray, ...]:
-    return np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+def _positions(height: int, width: int) -> Float32[np.ndarray, "h w 2"]:
+    return np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
 
 
 def _path_length(maps: Float[np.ndarray, "t 2 h w"]) -> float:
@@ -172,12 +178,18 @@ def _path_length(maps: Float[np.ndarray, "t 2 h w"]) -> float:
     return float(np.hypot(maps[:, 0], maps[:, 1]).mean(axis=(1, 2)).sum())
 
 
-def _scaled_size(height: int, width: int, short_side: int) -> tuple[int, int]:
-    """Width and height with that short side; a strip's long side stops at eight short ones."""
-    scale = short_side / min(height, width)
-    longest = _LONGEST_SIDES * short_side
-    return min(round(width * scale), longest), min(round(height * scale), longest)
+def _scaled_size(shown: tuple[int, ...], short_side: int) -> tuple[int, int]:
+    """Width and height, of a height and width, with that short side; a strip's long side stops at eight short ones."""
+    scale = short_side / min(shown)
+    height, width = (min(round(side * scale), _LONGEST_SIDES * short_side) for side in shown)
+    return width, height
 
 
-def _resized(grey: Grey, size: tuple[int, int]) -> Grey:
-    return cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+def _resized(picture: Picture, size: tuple[int, int]) -> Picture:
+    """Averaging over areas is slow unless they are whole pixels, and gains nothing where few pixels go into one."""
+    is_much_smaller = min(picture.shape[:2]) > 2 * min(size)
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if is_much_smaller else cv2.INTER_LINEAR)
+
+
+def _luma(picture: Picture) -> Grey:
+    return picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from videoldm.curation.annotators.config import (
+    FARNEBACK_OF_PAPER,
     AestheticsConfig,
     AnnotationConfig,
     ClipModelConfig,
@@ -46,7 +47,7 @@ def fidelity_annotations(url: str, *, summary_model: str) -> tuple[AnnotationCon
         return ServerCaptioner(url=url, model=model)
 
     return (
-        MotionConfig(),
+        MotionConfig(flow=FARNEBACK_OF_PAPER),
         TextAreaConfig(),
         EmbeddingsConfig(clip=CLIP_OF_PAPER),
         ImageCaptionConfig(captioner=served(COCA), prompt=""),

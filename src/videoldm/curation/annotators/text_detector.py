@@ -6,7 +6,6 @@ import functools
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +13,7 @@ from jaxtyping import Float, UInt8
 
 from videoldm.core.errors import InputError
 from videoldm.curation.annotators.config import TextDetectorConfig
+from videoldm.curation.annotators.onnx_session import open_session
 
 _MULTIPLE_PX = 32
 """The network halves its input five times."""
@@ -33,7 +33,7 @@ class TextDetector:
     def __init__(self, config: TextDetectorConfig) -> None:
         """Raises InputError if the model cannot be found or read."""
         self.config = config
-        self.session = _open_session(model_path(config), config.num_threads)
+        self.session = open_session(model_path(config), config.num_threads)
         self.input_name: str = self.session.get_inputs()[0].name
 
     def lines(self, pixels: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "n 4 2"]:
@@ -104,22 +104,6 @@ def model_path(config: TextDetectorConfig) -> Path:
         known = ", ".join(sorted(file.stem for file in folder.glob("*det*.onnx"))) or "none"
         raise InputError(f"rapidocr has no model {config.model!r}, its text detectors are: {known}")
     return path
-
-
-def _open_session(path: Path, num_threads: int) -> Any:
-    if importlib.util.find_spec("onnxruntime") is None:
-        raise InputError("onnxruntime is not installed, install videoldm[curate]")
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = num_threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001 - onnxruntime raises whatever its C++ throws
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{path}: is no model that onnxruntime can read: {reason}") from None
 
 
 @functools.lru_cache(maxsize=4)

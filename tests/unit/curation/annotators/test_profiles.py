@@ -26,6 +26,11 @@ def test_texts_and_pictures_go_through_one_model(configs: tuple[AnnotatorConfig,
     assert by_name["embeddings"].clip == by_name["text_similarity"].clip
 
 
+def test_flow_of_the_paper() -> None:
+    methods = [configs[0].flow.method for configs in (DEFAULT, FIDELITY)]
+    assert methods == ["dis", "farneback"]
+
+
 def test_captioners_of_the_paper() -> None:
     models = {config.name: config.captioner.model for config in FIDELITY if hasattr(config, "captioner")}
     assert models == {

@@ -1,0 +1,136 @@
+"""The camera's motion over a frame, fitted to flow maps of arrays; without tensors, and so without what loads them.
+
+Positions and flow are complex numbers x + iy, counted from the frame's centre: pan, zoom and roll are then the line
+flow = shift + turn * position.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Complex, Float
+
+from videoldm.core.errors import InputError
+from videoldm.measures.config import CameraFitConfig
+
+_MAD_TO_SIGMA = 1.4826
+_RIDGE = 1e-9
+"""Decides where weights lie on so few pixels that they leave the turn open."""
+_SMALLEST = 1e-300
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraStep:
+    """The camera's motion from each frame to the next; signs as in `CameraFit`, lengths in short sides."""
+
+    pan_x: Float[np.ndarray, " m"]
+    pan_y: Float[np.ndarray, " m"]
+    zoom: Float[np.ndarray, " m"]
+    rotation: Float[np.ndarray, " m"]
+    residual: Float[np.ndarray, " m"]
+    inliers: Float[np.ndarray, " m"]
+
+
+def fit_camera_steps(
+    flow: Float[np.ndarray, "m 2 h w"],
+    config: CameraFitConfig,
+    weight: Float[np.ndarray, "m h w"] | None = None,
+) -> CameraStep:
+    """Robust fit of a similarity to each flow map, which is in pixels; see `videoldm.measures.camera.fit_camera`."""
+    height, width = flow.shape[-2:]
+    rows, columns = (_sampled(length, min(height, width), config) for length in (height, width))
+    position = _positions(height, width)[np.ix_(rows, columns)].ravel()
+    sampled = flow[..., rows[:, None], columns].reshape(len(flow), 2, -1).astype(np.float64)
+    target = sampled[:, 0] + 1j * sampled[:, 1]
+    trust = None
+    if weight is not None:
+        trust = weight[..., rows[:, None], columns].reshape(len(flow), -1).astype(np.float64)
+        if not (trust.sum(axis=1) > 0).all():
+            raise InputError("fit_camera: weight is zero in a whole frame, at least some pixels must count")
+    shift, turn, residual, is_near = _robust_line(position, target, trust, config)
+    short_side = min(height, width)
+    trust = np.ones_like(residual) if trust is None else trust
+    return CameraStep(
+        pan_x=-np.real(shift) / short_side,
+        pan_y=-np.imag(shift) / short_side,
+        zoom=np.log(np.abs(1 + turn)),
+        rotation=-np.angle(1 + turn),
+        residual=_median(residual, trust) / short_side,
+        inliers=(is_near * trust).sum(axis=1) / trust.sum(axis=1),
+    )
+
+
+def camera_steps_flow(step: CameraStep, *, height: int, width: int) -> Float[np.ndarray, "m 2 h w"]:
+    """The flow, in pixels, that the camera alone makes; what `fit_camera_steps` inverts."""
+    shift = -(step.pan_x + 1j * step.pan_y) * min(height, width)
+    turn = np.exp(step.zoom - 1j * step.rotation) - 1
+    flow = shift[:, None, None] + turn[:, None, None] * _positions(height, width)
+    return np.stack([flow.real, flow.imag], axis=1)
+
+
+def _sampled(length: int, short_side: int, config: CameraFitConfig) -> np.ndarray:
+    """Every so many of the rows or columns, about `grid_px` along the short side."""
+    step = max(1, short_side // config.grid_px)
+    found = np.arange(config.margin_px + step // 2, length - config.margin_px, step)
+    if len(found) == 0:
+        raise InputError(f"fit_camera: a margin of {config.margin_px} px leaves nothing of {short_side} px")
+    return found
+
+
+def _positions(height: int, width: int) -> Complex[np.ndarray, "h w"]:
+    return np.arange(width) - (width - 1) / 2 + 1j * (np.arange(height)[:, None] - (height - 1) / 2)
+
+
+def _robust_line(
+    position: Complex[np.ndarray, " n"],
+    target: Complex[np.ndarray, "m n"],
+    trust: Float[np.ndarray, "m n"] | None,
+    config: CameraFitConfig,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Shift `m`, turn `m`, residual magnitudes `m n`, and which of them are near enough to count."""
+    powers = _Powers(position)
+    trusted = np.ones(target.shape) if trust is None else trust
+    weights = trusted
+    shift, turn, residual = powers.line(target, weights)
+    for _ in range(config.num_iterations):
+        weights = trusted / np.maximum(residual, config.min_scale_px)
+        shift, turn, residual = powers.line(target, weights)
+    for _ in range(config.num_iterations):
+        scale = np.maximum(_MAD_TO_SIGMA * _median(residual, trust), config.min_scale_px)
+        weights = np.maximum(1 - (residual / (config.tuning * scale[:, None])) ** 2, 0) ** 2 * trusted
+        shift, turn, residual = powers.line(target, weights)
+    return shift, turn, residual, weights > 0
+
+
+class _Powers:
+    """Positions with what sums over them need."""
+
+    def __init__(self, position: Complex[np.ndarray, " n"]) -> None:
+        x, y, one = np.real(position), np.imag(position), np.ones(len(position))
+        self._position = position
+        self._real = np.stack([one, x, y, x**2 + y**2], axis=1)
+        self._conjugate = np.stack([one, position.conj()], axis=1)
+
+    def line(
+        self, target: Complex[np.ndarray, "m n"], weights: Float[np.ndarray, "m n"]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The line of weighted least squares, and how far the target lies from it."""
+        total, at_x, at_y, spread = (weights @ self._real).T
+        sum_target, product = ((weights * target) @ self._conjugate).T
+        at = at_x + 1j * at_y
+        open_turn = total * spread - at_x**2 - at_y**2 + _RIDGE * total * spread
+        turn = (total * product - sum_target * at.conj()) / np.maximum(open_turn, _SMALLEST)
+        shift = (sum_target - turn * at) / total
+        return shift, turn, np.abs(target - shift[:, None] - turn[:, None] * self._position)
+
+
+def _median(values: Float[np.ndarray, "m n"], weight: Float[np.ndarray, "m n"] | None) -> Float[np.ndarray, " m"]:
+    """The value up to which half of the weight lies."""
+    if weight is None:
+        middle = (values.shape[1] + 1) // 2 - 1
+        return np.partition(values, middle, axis=1)[:, middle]
+    order = values.argsort(axis=1)
+    cumulative = np.take_along_axis(weight, order, axis=1).cumsum(axis=1)
+    middle = (cumulative >= cumulative[:, -1:] / 2).argmax(axis=1)
+    return np.take_along_axis(values, order, axis=1)[np.arange(len(values)), middle]
