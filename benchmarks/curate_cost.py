@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -122,7 +123,7 @@ def copied(source: Any, stream: Any, target: Any, copy: Any, shift: int) -> int:
 
 
 def rendered(folder: Path, width: int, height: int, num_frames: int = 500) -> Path:
-    """A texture that moves and changes every 100 frames, with noise, as H.264 at the usual quality."""
+    """Soft blotches over which a camera pans, others every 100 frames, with grain, as H.264 at the usual quality."""
     path = folder / f"{width}x{height}.mp4"
     draw = np.random.default_rng(width)
     with av.open(str(path), "w") as container:
@@ -130,12 +131,12 @@ def rendered(folder: Path, width: int, height: int, num_frames: int = 500) -> Pa
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for index in range(num_frames):
             if index % 100 == 0:
-                coarse = draw.integers(0, 255, (18, 32, 3), dtype=np.uint8)
-                scene = np.kron(coarse, np.ones((height // 9, width // 16, 1), np.uint8))
-            shift = 3 * (index % 100) * width // 1280
-            picture = scene[shift // 2 : shift // 2 + height, shift : shift + width].astype(np.int16)
-            noisy = picture + draw.normal(0, 3, picture.shape).astype(np.int16)
-            frame = av.VideoFrame.from_ndarray(np.clip(noisy, 0, 255).astype(np.uint8), format="rgb24")
+                coarse = draw.integers(0, 255, (36, 64, 3), dtype=np.uint8)
+                scene = cv2.resize(coarse, (2 * width, 2 * height), interpolation=cv2.INTER_CUBIC)
+            left = (index % 100) * width / 800
+            moved = cv2.warpAffine(scene, np.array([[1, 0, -left], [0, 1, -left / 2]]), (width, height))
+            grained = (moved + draw.normal(0, 3, (height, width, 1))).clip(0, 255).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(grained, format="rgb24")
             frame.pts, frame.time_base = index, Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
