@@ -136,15 +136,17 @@ def test_exact_clips_lose_nothing_where_copies_do(cli: CommandLine, tmp_path: Pa
 
 def test_changed_source_is_not_exported(cli: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
-    for name in ("stays", "goes"):
+    for name in ("stays", "goes", "changes"):
         write(tmp_path / f"raw/{name}.mp4", shots(len(name)))
     config = config_file(cli.folder, annotations=[])
     cli.succeeds("curate", "run", "raw", "-o", "dataset", "--config", config)
-    write(tmp_path / "raw/goes.mp4", shots(9))
+    (tmp_path / "raw/goes.mp4").unlink()
+    write(tmp_path / "raw/changes.mp4", shots(9))
     outcome = cli("curate", "export", "dataset", "-o", "clips")
     assert outcome.code == 1
-    assert outcome.err.count("has changed or gone since it was curated") == 2
-    assert "clips: 2 of 4 clips" in outcome.out
+    assert outcome.err.count(": is gone since it was curated: bring it back") == 2
+    assert outcome.err.count(": has changed since it was curated: run videoldm curate run again") == 2
+    assert "clips: 2 of 6 clips" in outcome.out
 
 
 def test_models_and_server_annotate(cli: CommandLine, raw: Path, tmp_path: Path) -> None:
@@ -228,6 +230,7 @@ def test_nothing_but_faulty_inputs_is_bad_input(cli: CommandLine) -> None:
         (["curate", "seletc"], "did you mean select?"),
         (["curate", "run", "nothing.mp4"], "nothing.mp4: does not exist"),
         (["curate", "run", "x", "--annotations", "flow"], "--annotations has 'flow'"),
+        (["curate", "run", "x", "--annotations", ""], "--annotations has ''"),
         (["curate", "run", "x", "--address", "auto"], "--address is for --executor ray"),
         (["curate", "run", "x", "--profile", "paper"], "--profile paper needs a server"),
         (["curate", "status", "nothing"], "nothing: is no dataset"),

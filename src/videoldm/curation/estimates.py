@@ -17,6 +17,7 @@ from pydantic import PositiveInt
 from videoldm.core.config import Config, validate
 from videoldm.core.errors import InputError
 from videoldm.core.files import read_mapping, write_json
+from videoldm.core.progress import notice
 from videoldm.curation.stages.collect import is_owner
 from videoldm.curation.stages.scanned import is_scanned
 from videoldm.curation.store.batches import Batch, owners
@@ -124,10 +125,14 @@ def estimate(missing: Lacking, seconds_per_unit: Mapping[Stage, float]) -> Estim
 
 
 def read_rates(folder: Path) -> dict[Stage, Rate]:
-    """What runs on a dataset have measured."""
+    """What runs on a dataset have measured; a broken file is as good as none, it will be written anew."""
     path = folder / RATES_FILE
-    found = read_mapping(path) if path.exists() else {}
-    return {Stage(*key.split("/", 1)): validate(Rate, value, source=f"{path}: {key}") for key, value in found.items()}
+    try:
+        found = read_mapping(path) if path.exists() else {}
+        return {Stage(*key.rsplit("/", 1)): validate(Rate, value, source=str(path)) for key, value in found.items()}
+    except (InputError, TypeError):
+        notice(f"{path}: cannot be read, so that the time left is not known until stages are timed again")
+        return {}
 
 
 def write_rates(folder: Path, rates: Mapping[Stage, Rate]) -> None:

@@ -179,8 +179,8 @@ class Run:
                         parts[task.clips].gather(clip_ids(task.clips))
                     done(len(rows), len(rows), num_lost=sum(rows["may_come_later"].to_pylist()))
         finally:
-            for part in waiting:
-                parts[part].gather(clip_ids(part))  # of a run that is interrupted
+            for part in +waiting:  # those with pieces to come, as the run is interrupted
+                parts[part].gather(clip_ids(part))
 
     def compare(self, config: AnyComparison, batches: Sequence[Batch]) -> None:
         """Make one comparison of all clips anew if what it compares has changed."""

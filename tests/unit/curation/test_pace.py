@@ -13,6 +13,7 @@ import pytest
 from curated import CONFIG, Inline
 from fault_videos import pictures, write
 
+from videoldm.curation import estimates as estimates_module
 from videoldm.curation import pace
 from videoldm.curation.annotators.config import MotionConfig
 from videoldm.curation.config import CurationConfig
@@ -175,6 +176,15 @@ def test_rates_are_plain_numbers(videos: Path, tmp_path: Path, told: list[str]) 
     found = json.loads((dataset.folder / RATES_FILE).read_text())
     [motion] = [rate for key, rate in found.items() if key.startswith("motion/")]
     assert motion == {"units": 6, "ms": 6 * 400_000, "workers": 3}
+
+
+@pytest.mark.parametrize("broken", ["{", '{"motion": 3}', '{"motion/x": {"units": 0}}'])
+def test_broken_rates_are_as_good_as_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(estimates_module, "notice", said.append)
+    (tmp_path / RATES_FILE).write_text(broken)
+    assert read_rates(tmp_path) == {}
+    assert "rates.json: cannot be read" in said[0]
 
 
 def test_time_is_told_now_and_then(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,7 @@ def configured(options: CurateRunOptions) -> CurationConfig:
         config = CurationConfig() if options.config is None else _read(options.config)
         config = config if options.captioner is None else choices.captioned_by(config, options.captioner)
     if options.annotations is not None:
-        names = [] if options.annotations == "none" else [name for name in options.annotations.split(",") if name]
+        names = [] if options.annotations == "none" else options.annotations.split(",")
         config = choices.only(config, names)
     decode = config.decode_limits.changed(time_s=options.decode_time_s, memory_gib=options.decode_memory_gib)
     annotate = config.annotate_limits.changed(time_s=options.annotate_time_s, memory_gib=options.annotate_memory_gib)

@@ -72,7 +72,9 @@ class Points:
         planes = frame.planes  # made anew by each look at them
         bits = _PLANAR_BITS.get(frame.format.name)
         if bits is None or planes[0].line_size < 0:
-            frame = frame.reformat(width=_POINTS[1], height=_POINTS[0], format=_GENERAL_FORMAT, interpolation="AREA")
+            frame = frame.reformat(
+                width=_POINTS[1], height=_POINTS[0], format=_GENERAL_FORMAT, interpolation="AREA", threads=1
+            )
             planes, bits = frame.planes, _PLANAR_BITS[_GENERAL_FORMAT]
         _read_plane(planes[0], bits, self.luma[row])
         _read_plane(planes[1], bits, self.chroma[row, 0])

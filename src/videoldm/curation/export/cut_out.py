@@ -91,8 +91,11 @@ def remove_other_clips(folder: Path, files: Sequence[str]) -> None:
 
 
 def _index(path: str, clip: Mapping[str, Any]) -> PacketIndex | InputError:
-    if stamp(path) != (clip["size_bytes"], clip["mtime_ns"]):
-        return InputError(f"{path}: has changed or gone since it was curated: run videoldm curate run again")
+    found = stamp(path)
+    if found == (None, None):
+        return InputError(f"{path}: is gone since it was curated: bring it back, or select other clips")
+    if found != (clip["size_bytes"], clip["mtime_ns"]):
+        return InputError(f"{path}: has changed since it was curated: run videoldm curate run again")
     try:
         return read_packet_index(local_path(path), stream=clip["stream"])
     except InputError as error:
@@ -136,6 +139,8 @@ def _why_not_copied(clip: Mapping[str, Any], span: CopySpan | NothingToCopy, tas
         return None
     wanted = (clip["end_pts"] - clip["start_pts"]) * span.time_base
     shortest = f"--shortest-s is {float(task.cutting.shortest_s):g}"
+    if wanted < task.cutting.shortest_s:
+        return f"lasts {float(wanted):.2f} s, {shortest}"
     return f"only {float(left):.2f} of {float(wanted):.2f} s can be copied, {shortest}; --exact encodes it again"
 
 
