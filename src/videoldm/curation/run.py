@@ -12,14 +12,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from videoldm.core.errors import InputError
 from videoldm.core.progress import notice
 from videoldm.curation.annotators.config import AnnotationConfig
 from videoldm.curation.comparisons.compare import compare, digest
 from videoldm.curation.comparisons.config import AnyComparison
 from videoldm.curation.config import CurationConfig
 from videoldm.curation.estimates import DECODING, FINDING_CUTS, stages_of
-from videoldm.curation.executors.executor import Executor, Stopped
+from videoldm.curation.executors.executor import Executor, Stopped, check_goes_on
 from videoldm.curation.inputs import Input
 from videoldm.curation.pace import Clock, Pace, told
 from videoldm.curation.stages.annotate import AnnotateTask, annotate, made_from, missing_rows
@@ -124,7 +123,7 @@ class Run:
         sizes = [task.entry.size_bytes or 0 for task in tasks]
         with self._pace.stage(DECODING, len(tasks), "files", units=sum(sizes)) as done:
             for place, result in self._executor.run(scan, tasks, self._config.decode_limits):
-                _check_goes_on(result)
+                check_goes_on(result)
                 if isinstance(result, Stopped):
                     write_row(tasks[place].folder, {"state": QUARANTINED, "reason": _why(result, "decode")})
                 done(1, sizes[place])
@@ -149,7 +148,7 @@ class Run:
             limits = self._config.decode_limits
             for place, result in self._executor.run(make_clips, [task for _, task in tasks], limits):
                 one, task = tasks[place]
-                _check_goes_on(result)
+                check_goes_on(result)
                 one.results[task.source_id] = result
                 if one.is_complete:
                     self._write_clips(one, digests[one.batch.number])
@@ -312,11 +311,6 @@ def _why(stopped: Stopped, kind: Literal["decode", "annotate"], what: str = "") 
     if stopped.limit is None:
         return stopped.reason
     return f"{stopped.reason}{what}; --{kind}-{stopped.limit.replace('_', '-')} sets this limit"
-
-
-def _check_goes_on(result: object) -> None:
-    if isinstance(result, Stopped) and result.ends_run:
-        raise InputError(result.reason)
 
 
 def _with_metadata(batch: Batch, named: Mapping[str, Mapping[str, str]]) -> Batch:

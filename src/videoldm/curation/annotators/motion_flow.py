@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -33,33 +35,24 @@ def make_flow(config: FlowConfig) -> Flow:
     """The flow of a config; raises MissingModelError if it needs a model that is not here."""
     match config:
         case DisConfig():
-            return _Dis(config)
+            return _OfGreys(config.working_short_side, DisFlow(config))
         case FarnebackConfig():
-            return _Farneback(config)
+            return _OfGreys(config.working_short_side, partial(farneback_flow, config=config))
         case _:
             from videoldm.curation.annotators.motion_raft import Raft
 
             return Raft(config)
 
 
-class _Dis:
-    def __init__(self, config: DisConfig) -> None:
-        self._config = config
-        self._flow = DisFlow(config)
+class _OfGreys:
+    """A flow between grey pictures, without a model of its own."""
+
+    def __init__(self, least_short_side: int, between: Callable[[Grey, Grey], Float32[np.ndarray, "h w 2"]]) -> None:
+        self._least_short_side = least_short_side
+        self._between = between
 
     def picture(self, frame: KeptFrame) -> Grey:
-        return frame.grey(self._config.working_short_side)
+        return frame.grey(self._least_short_side)
 
     def between(self, first: Grey, second: Grey) -> Float32[np.ndarray, "h w 2"]:
-        return self._flow(first, second)
-
-
-class _Farneback:
-    def __init__(self, config: FarnebackConfig) -> None:
-        self._config = config
-
-    def picture(self, frame: KeptFrame) -> Grey:
-        return frame.grey(self._config.working_short_side)
-
-    def between(self, first: Grey, second: Grey) -> Float32[np.ndarray, "h w 2"]:
-        return farneback_flow(first, second, self._config)
+        return self._between(first, second)

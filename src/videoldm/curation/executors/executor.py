@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
+from videoldm.core.errors import InputError
 from videoldm.curation.executors.config import Limits
 
 T = TypeVar("T")
@@ -13,7 +14,7 @@ R = TypeVar("R")
 
 
 class CannotGoOn(Exception):  # noqa: N818 - it is about the run, not the piece of work
-    """What a piece of work raises when it fails for a reason that all others have too, such as a full disk."""
+    """What a piece of work raises when what it shares with others is broken; an OutputError ends the run as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,12 @@ class Stopped:
     """Whether there is no use in going on."""
     limit: Literal["time_s", "memory_gib"] | None = None
     """Which of the limits it exceeded."""
+
+
+def check_goes_on(result: object) -> None:
+    """Raises InputError for a result that ends the run."""
+    if isinstance(result, Stopped) and result.ends_run:
+        raise InputError(result.reason)
 
 
 class Executor(Protocol):

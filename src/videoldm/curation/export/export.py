@@ -8,10 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from videoldm.core.errors import InputError
 from videoldm.core.files import read_mapping
 from videoldm.core.progress import notice, progress
-from videoldm.curation.executors.executor import Executor, Stopped
+from videoldm.curation.executors.executor import Executor, Stopped, check_goes_on
 from videoldm.curation.export.cut_out import CutOutTask, Cutting, by_source, cut_out, remove_other_clips, row_file
 from videoldm.curation.export.shards import ShardTask, read_rows, remove_other_shards, shards_of, write_shard
 from videoldm.curation.export.tables import EXPORTED
@@ -67,9 +66,8 @@ def _carried_out(function: Callable[[Any], Rows], tasks: Sequence[Any], executor
     with progress("Exporting clips", sum(len(task.clips) for task in tasks)) as advance:
         for place, result in executor.run(function, tasks, cutting.limits):
             clips = tasks[place].clips
+            check_goes_on(result)
             if isinstance(result, Stopped):
-                if result.ends_run:
-                    raise InputError(result.reason)
                 yield [{"clip_id": clip["clip_id"], "reason": result.reason} for clip in clips]
             else:
                 yield result
