@@ -80,7 +80,7 @@ def motion_rows(samples: Sequence[MotionSample], config: MotionConfig) -> list[t
     true_bars = np.array([sample.bars for sample in samples])
     still, moving = motion[~is_moving], motion[is_moving]
     line = np.quantile(motion, 0.25)
-    num_pairs = sum(row["num_pairs"] for row in rows)
+    num_pairs = sum(row["flow_shape"][0] for row in rows)
     bare = bare_flow_seconds(samples[: max(1, len(samples) // 4)], annotator.config)
     name = config.flow.method
     return [

@@ -22,7 +22,7 @@ from videoldm.curation.stages.collect import is_owner
 from videoldm.curation.stages.scanned import is_scanned
 from videoldm.curation.store.batches import Batch, owners
 from videoldm.curation.store.dataset import Dataset
-from videoldm.curation.store.parts import read_part
+from videoldm.curation.store.parts import read_if_whole
 from videoldm.curation.store.pieces import PartInPieces
 
 DECODING, FINDING_CUTS = "Decoding", "Finding cuts"
@@ -153,7 +153,5 @@ def duration(seconds: float) -> str:
 
 def _column(part: Path, name: str) -> set[str] | None:
     """None if the part is missing or broken, so that it is made anew."""
-    try:
-        return set(read_part(part, [name])[name].to_pylist())
-    except InputError:
-        return None
+    found = read_if_whole(part, [name])
+    return None if found is None else set(found[name].to_pylist())

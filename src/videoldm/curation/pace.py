@@ -38,9 +38,15 @@ def told(label: str, total: int, kind: str, clock: Clock = time.monotonic) -> Ge
     start = clock()
     with progress(label, total) as advance:
         yield advance
-    seconds = clock() - start
-    if total and seconds >= WORTH_TELLING_S:
-        notice(f"{label}: {total} {kind} in {duration(seconds)}, {_throughput(total / seconds)}")
+    tell_throughput(label, total, kind, clock() - start)
+
+
+def tell_throughput(label: str, num_done: int, kind: str, seconds: float, *, num_lost: int = 0) -> None:
+    """How fast a stage went if it took a while; `num_lost` of those done got no value and do not count."""
+    num_made = num_done - num_lost
+    if num_made and seconds >= WORTH_TELLING_S:
+        lost = f"; {num_lost} more got no value" if num_lost else ""
+        notice(f"{label}: {num_made} {kind} in {duration(seconds)}, {_throughput(num_made / seconds)}{lost}")
 
 
 class Pace:
@@ -72,13 +78,14 @@ class Pace:
         stage, missing = self._stages[name], lacking(self._dataset, list(self._stages.values()), self.batches)
         # What was made of other needs than there are by now is not missing, and is made again.
         missing = replace(missing, units={**missing.units, stage: max(units, missing.units[stage] or 0)})
-        with told(name, total, kind, self._clock) as advance:
+        with progress(name, total) as advance:
             timer = _Timer(self, stage, missing, advance, start=self._clock())
             self.tell(timer)
             try:
                 yield timer
             finally:
                 self._keep(timer)
+        tell_throughput(name, timer.steps, kind, self._clock() - timer.start, num_lost=timer.num_lost)
 
     def tell(self, timer: _Timer) -> None:
         """Say how long all stages will take together, now and then, if more is known than the bar shows."""
@@ -98,8 +105,8 @@ class Pace:
 
     def _keep(self, timer: _Timer) -> None:
         now = self._clock()
-        if not timer.is_timed(now) or 2 * timer.num_lost > timer.steps:
-            return  # with the values that it lacks it will take another time
+        if not timer.is_timed(now):
+            return
         took = max(1, round(1000 * (now - timer.start)))
         self._rates[timer.stage] = Rate(units=timer.units, ms=took, workers=self._num_workers)
         write_rates(self._dataset.folder, self._rates)
@@ -127,8 +134,9 @@ class _Timer:
         self.pace.tell(self)
 
     def is_timed(self, now: float) -> bool:
-        """Whether enough has been done."""
-        return self.units > 0 and (now - self.start >= LEAST_S or self.steps >= LEAST_STEPS)
+        """Whether enough has been done, most of it with a value; with the others it will take another time."""
+        is_enough = now - self.start >= LEAST_S or self.steps >= LEAST_STEPS
+        return self.units > 0 and is_enough and 2 * self.num_lost <= self.steps
 
     @property
     def left(self) -> Lacking:

@@ -88,11 +88,11 @@ class Run:
         known = [_with_metadata(batch, named) for batch in before.values()]
         fresh = new_batches(known, inputs, self._config.batch_size)
         entries = [entry for batch in known for entry in batch.entries if not entry.is_as_it_was()]
-        gone = [entry.path for entry in entries if entry.path not in named and stamp(entry.path) == (None, None)]
-        if gone:
-            notice(f"{len(gone)} known files are gone, among them {gone[0]}; their clips cannot be exported")
-        not_looked_at = set(gone)
-        entries = [entry for entry in entries if entry.path not in not_looked_at]
+        gone = [entry for entry in entries if entry.path not in named and stamp(entry.path) == (None, None)]
+        missed = [entry.path for entry in gone if entry.source_id is not None]
+        if missed:
+            notice(f"{len(missed)} known files are gone, among them {missed[0]}; their clips cannot be exported")
+        entries = [entry for entry in entries if entry not in gone]
         entries += [entry for batch in fresh for entry in batch.entries]
         seen: dict[str, Entry] = {}
         with told("Reading files", len(entries), "files") as advance:

@@ -10,14 +10,15 @@ from typing import Any
 
 from videoldm.curation.config import CurationConfig
 from videoldm.curation.estimates import Estimate, estimate, lacking, read_rates, stages_of
+from videoldm.curation.stages.scanned import is_scanned
 from videoldm.curation.store.batches import read_batches
 from videoldm.curation.store.dataset import Dataset
 from videoldm.curation.store.parts import read_part
 from videoldm.curation.store.view import NOT_MADE
 
 PROBLEMS = ("refused", "quarantined", "damaged")
-WAITING = "waiting"
-"""The state of an input that a run has read and not decoded yet."""
+WAITING, DECODED = "waiting", "decoded"
+"""The states of an input that a run has read, and of one that waits for the others of its batch after that."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Summary:
         """For people."""
         states = ", ".join(f"{count} {state}" for state, count in sorted(self.states.items()))
         lines = [
-            f"inputs  {sum(self.states.values())} ({states})",
+            f"inputs  {sum(self.states.values())}{states and f' ({states})'}",
             f"clips   {self.num_clips} ({float(self.duration_s):.1f} s)",
         ]
         for name, reasons in self.missing.items():
@@ -68,8 +69,8 @@ def summarise(dataset: Dataset) -> Summary:
             if row["state"] in PROBLEMS:
                 problems.append((row["path"], row["state"], row["reason"]))
     num_waiting = sum(len(batch.entries) for batch in read_batches(dataset.batches)) - states.total()
-    if num_waiting > 0:
-        states[WAITING] = num_waiting
+    num_decoded = min(num_waiting, _num_decoded(dataset))
+    states += Counter({WAITING: num_waiting - num_decoded, DECODED: num_decoded})
     num_clips, duration = 0, Fraction(0)
     for part in view.clips:
         for row in read_part(part, ["start_pts", "end_pts", "time_base_num", "time_base_den"]).to_pylist():
@@ -86,6 +87,12 @@ def summarise(dataset: Dataset) -> Summary:
         if num_rows < num_clips:
             reasons[NOT_MADE] += num_clips - num_rows
     return Summary(states, problems, num_clips, duration, missing)
+
+
+def _num_decoded(dataset: Dataset) -> int:
+    """Sources whose batch has others that are still to be decoded."""
+    decoding = dataset.current()[0].get("sources")
+    return 0 if decoding is None else sum(map(is_scanned, (dataset.work / decoding).glob("*")))
 
 
 def estimate_of(dataset: Dataset) -> Estimate | None:

@@ -122,5 +122,5 @@ def test_limits_hold_and_scratch_is_left_clean(tmp_path: Path) -> None:
 
 def test_missing_part_is_named(tmp_path: Path) -> None:
     view = DatasetView(clips=[tmp_path / "gone.parquet"])
-    with pytest.raises(InputError, match=r"the dataset cannot be queried: [^\n]*gone\.parquet"), open_dataset(view):
+    with pytest.raises(InputError, match=r"the dataset cannot be queried, [^\n]*gone\.parquet"), open_dataset(view):
         pass

@@ -186,16 +186,19 @@ def test_value_that_was_lost_is_tried_again_alone(videos: Path, tmp_path: Path) 
 def test_status_counts_inputs_that_wait(videos: Path, tmp_path: Path) -> None:
     class Interrupted(Inline):
         def run(self, function, tasks, limits):
+            yield from super().run(function, tasks[:1] if function.__name__ == "scan" else tasks, limits)
             if function.__name__ == "scan":
                 raise KeyboardInterrupt
-            yield from super().run(function, tasks, limits)
 
-    shutil.move(videos / "5.mp4", tmp_path / "5.mp4")
+    later = [videos / "4.mp4", videos / "5.mp4"]
+    for video in later:
+        shutil.move(video, tmp_path / video.name)
     curate(tmp_path / "dataset", videos)
-    shutil.move(tmp_path / "5.mp4", videos / "5.mp4")
+    for video in later:
+        shutil.move(tmp_path / video.name, video)
     with pytest.raises(KeyboardInterrupt):
         curate(tmp_path / "dataset", videos, executor=Interrupted())
-    assert summarise(Dataset.open(tmp_path / "dataset")).states == {"whole": 5, "waiting": 1}
+    assert summarise(Dataset.open(tmp_path / "dataset")).states == {"whole": 4, "decoded": 1, "waiting": 1}
 
 
 def piece(clip_ids: str, value: int) -> pa.Table:

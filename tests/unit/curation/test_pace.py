@@ -162,6 +162,16 @@ def test_stage_that_gave_no_values_is_not_timed(videos: Path, tmp_path: Path, to
     assert {stage.name for stage in read_rates(dataset.folder)} == {"Decoding", "Finding cuts"}
 
 
+def test_clips_without_a_value_do_not_count_as_made(videos: Path, tmp_path: Path, told: list[str]) -> None:
+    class LosingTheFirst(Ticking):
+        def run(self, function: Any, tasks: Any, limits: Any) -> Iterator[tuple[int, Any]]:
+            for place, result in super().run(function, tasks, limits):
+                yield place, Stopped("crashed") if function.__name__ == "annotate" and place == 0 else result
+
+    timed_run(tmp_path / "dataset", videos, LosingTheFirst(), config_of(2))
+    assert "motion: 4 clips in 40 min, 6.0 an hour; 2 more got no value" in told
+
+
 def test_short_stages_are_not_timed(videos: Path, tmp_path: Path) -> None:
     class Fast(Ticking):
         def clock(self) -> float:

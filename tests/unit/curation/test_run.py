@@ -283,7 +283,7 @@ def test_quarantined_sources_are_tried_again_where_it_is_asked_for(videos: Path,
     assert files(dataset.folder) == files(curate(tmp_path / "undisturbed", videos).folder)
 
 
-@pytest.mark.parametrize("table", ["sources", "signals", "sidecars", "clips"])
+@pytest.mark.parametrize("table", ["sources", "signals", "sidecars", "clips", "annotations/motion"])
 def test_broken_part_is_made_anew(videos: Path, tmp_path: Path, table: str) -> None:
     dataset = curate(tmp_path / "dataset", videos)
     before = files(dataset.folder)

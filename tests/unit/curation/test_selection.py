@@ -167,6 +167,7 @@ def test_conditions_ask_all_columns_and_tables(view: DatasetView) -> None:
         ),
         (["--drop-lowest", "caption=25%"], "caption is of the type VARCHAR, it should be a number for"),
         (["--text-area-max", "0.07"], "text_area <= 0.07: no clip has a value: too dark (8)"),
+        (["--where", "text_area > 0.5"], "where text_area > 0.5: no clip has a value: too dark (8)"),
         (["--where", "caption_missing = 'x'"], "where caption_missing = 'x': no clip has a value"),
         (["--where", "motion >"], "where 'motion >': syntax error"),
         (["--where", "moton > 1"], "where 'moton > 1': there is no column 'moton', did you mean motion"),
@@ -205,7 +206,7 @@ def test_empty_dataset_and_doubled_rows_are_refused(tmp_path: Path) -> None:
 
 def test_damaged_part_is_named(view: DatasetView) -> None:
     view.clips[0].write_bytes(b"PAR1 not really")
-    with pytest.raises(InputError, match=r"^the dataset cannot be queried: [^\n]*clips/0\.parquet"):
+    with pytest.raises(InputError, match=r"^the dataset cannot be queried, [^\n]* mends broken parts: [^\n]*clips/0\.parquet"):
         _judged(view, typed(["--drop-lowest", "motion=50%"]))
 
 

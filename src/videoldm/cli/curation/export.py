@@ -77,7 +77,9 @@ def run(options: CurateExportOptions) -> None:
         raise Interrupted("interrupted; the same command goes on where it stopped") from None
     print(f"{folder}: {len(clips) - len(failed)} of {len(clips)} clips")
     if failed:
-        raise SomeItemsFailed([(row["clip_id"], row["reason"]) for row in failed], num_items=len(clips))
+        raise SomeItemsFailed(
+            [(f"{row['clip_id']} of {row['path']}", row["reason"]) for row in failed], num_items=len(clips)
+        )
 
 
 def check_effect(options: CurateExportOptions) -> None:

@@ -74,12 +74,14 @@ def run(options: CurateSelectOptions) -> None:
         result = {"clips": judgement.num_clips, "left": judgement.num_left}
         filters = [one.as_json() for one in judgement.filters]
         print(json.dumps({**result, "filters": filters, "folder": None if saved is None else str(saved.folder)}))
+        judgement.check_any_left()
         return
     wide_console().print(figures_table(judgement_figures(judgement)))
     if files and judgement.num_left == judgement.num_clips:
         print("nothing would be dropped")
     for file in files:
         print(file)
+    judgement.check_any_left()  # as without a dry run, once the pictures show what would go
     if saved is not None:
         print(saved.folder if saved.is_new else f"{saved.folder}  (nothing has changed since)")
 

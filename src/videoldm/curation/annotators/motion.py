@@ -49,14 +49,12 @@ class MotionAnnotator:
                 ("zoom", pa.float32()),
                 ("rotation", pa.float32()),
                 # Mean magnitude of what the camera's motion leaves of the flow.
-                ("residual_motion", pa.float32()),
+                ("residual", pa.float32()),
                 # Share of the frame that is black bars.
                 ("letterbox", pa.float32()),
-                # How many pairs of frames were compared, and the size of the maps, which `flow_maps` reads.
-                ("num_pairs", pa.int32()),
-                ("flow_height", pa.int32()),
-                ("flow_width", pa.int32()),
-                # Little-endian float16, `num_pairs 2 flow_height flow_width`.
+                # Of the maps: pairs of frames that were compared, x and y, height, width.
+                ("flow_shape", pa.list_(pa.int32(), 4)),
+                # Little-endian float16, which `flow_maps` reads.
                 ("flow_maps", pa.binary()),
             ]
         )
@@ -123,18 +121,15 @@ class MotionAnnotator:
         return {
             "motion": _path_length(maps) / total_s,
             **camera,
-            "residual_motion": _path_length(left) / total_s,
-            "num_pairs": len(maps),
-            "flow_height": height,
-            "flow_width": width,
+            "residual": _path_length(left) / total_s,
+            "flow_shape": list(maps.shape),
             "flow_maps": per_second.astype("<f2").tobytes(),
         }
 
 
 def flow_maps(row: Mapping[str, Any]) -> Float[np.ndarray, "t 2 h w"]:
     """The flow between the frames of a clip, from its row of the table; short sides a second, x before y."""
-    shape = (row["num_pairs"], 2, row["flow_height"], row["flow_width"])
-    return np.frombuffer(row["flow_maps"], dtype="<f2").reshape(shape).astype(np.float32)
+    return np.frombuffer(row["flow_maps"], dtype="<f2").reshape(row["flow_shape"]).astype(np.float32)
 
 
 def _comparable(clip: ClipFrames, shortest_step_s: Fraction) -> list[KeptFrame] | Missing:

@@ -40,9 +40,9 @@ class TextAreaAnnotator:
             [
                 # The largest of the three frames, and their mean.
                 ("text_area", area),
-                ("text_area_mean", area),
-                *((f"{name}_text_area", area) for name in FRAMES),
-                *((f"{name}_text_boxes", boxes) for name in FRAMES),
+                ("mean", area),
+                *((name, area) for name in FRAMES),
+                *((f"{name}_boxes", boxes) for name in FRAMES),
             ]
         )
 
@@ -61,9 +61,9 @@ class TextAreaAnnotator:
         areas = [min(1.0, self.config.area_scale * union_area(each)) for each in boxes]
         return {
             "text_area": max(areas),
-            "text_area_mean": sum(areas) / len(areas),
-            **{f"{name}_text_area": area for name, area in zip(FRAMES, areas, strict=True)},
-            **{f"{name}_text_boxes": _flat(each) for name, each in zip(FRAMES, boxes, strict=True)},
+            "mean": sum(areas) / len(areas),
+            **dict(zip(FRAMES, areas, strict=True)),
+            **{f"{name}_boxes": _flat(each) for name, each in zip(FRAMES, boxes, strict=True)},
         }
 
 

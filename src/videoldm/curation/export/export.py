@@ -100,4 +100,5 @@ def _finish(clips: pa.Table, rows: Mapping[str, dict[str, Any]], folder: Path) -
         column = f"exported_{name}" if name in clips.column_names else name
         index = index.append_column(column, exported[name])
     write_part(folder / INDEX_FILE, index, index.schema)
-    return [row for row in ordered if row.get("file") is None]
+    paths = zip(ordered, clips["path"].to_pylist(), strict=True)
+    return [row | {"path": path} for row, path in paths if row.get("file") is None]

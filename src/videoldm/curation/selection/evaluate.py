@@ -71,6 +71,12 @@ class Judgement:
         """Clips that pass all filters."""
         return self.filters[-1].num_left_so_far
 
+    def check_any_left(self) -> None:
+        """Raises InputError, with what each filter leaves, if all of them together leave no clip."""
+        if self.num_left == 0:
+            steps = ", ".join(f"{counts.num_left_so_far} after {counts.label}" for counts in self.filters)
+            raise InputError(f"no clip is left of {self.num_clips}: {steps}")
+
 
 def judge(dataset: OpenDataset, selection: Selection) -> Judgement:
     """Put every clip of the dataset through every filter.
@@ -140,14 +146,15 @@ def _known(dataset: OpenDataset, name: str, types: Mapping[str, str]) -> str:
 
 def _tables(dataset: OpenDataset, selection: Selection) -> tuple[str, ...]:
     """Tables that filters may look at; all columns of an annotation begin with its name."""
-    used = {"clips"}
-    for rule in selection.filters:
-        if isinstance(rule, Where):
-            sql = rule.sql.lower()
-            used |= {name for name in dataset.view.tables if name.lower() in sql}
-        else:
-            used.add(dataset.owner(rule.value) or "clips")
+    used = {"clips"}.union(*(_tables_of(dataset, rule) for rule in selection.filters))
     return tuple(name for name, parts in dataset.view.tables.items() if name in used and parts)
+
+
+def _tables_of(dataset: OpenDataset, rule: Filter) -> set[str]:
+    if isinstance(rule, Where):
+        sql = rule.sql.lower()
+        return {name for name in dataset.view.tables if name.lower() in sql}
+    return {dataset.owner(rule.value) or "clips"}
 
 
 def _boundaries(dataset: OpenDataset, selection: Selection) -> list[Boundary | None]:
@@ -229,16 +236,15 @@ def _count(dataset: OpenDataset, selection: Selection, boundaries: Sequence[Boun
 
 
 def _reasons(dataset: OpenDataset, rule: Filter) -> str:
-    """Why the values of an annotation are missing, the most frequent reasons first."""
-    owner = None if isinstance(rule, Where) else dataset.owner(rule.value)
-    if owner is None:
-        return ""
-    reason = quoted(f"{owner}_missing")
-    rows = dataset.connection.execute(
-        f"SELECT coalesce({reason}, 'no value'), count(*) AS num FROM ({dataset.wide([owner])}) "
-        f"GROUP BY 1 ORDER BY num DESC, 1 LIMIT 3"
-    ).fetchall()
-    return ": " + ", ".join(f"{name} ({count})" for name, count in rows)
+    """Why the values of the annotations that a filter looks at are missing, the most frequent reasons first."""
+    found: list[str] = []
+    for name in sorted(_tables_of(dataset, rule) & dataset.columns.keys()):
+        rows = dataset.connection.execute(
+            f"SELECT coalesce({quoted(f'{name}_missing')}, 'no value'), count(*) AS num "
+            f"FROM ({dataset.wide([name])}) GROUP BY 1 ORDER BY num DESC, 1 LIMIT 3"
+        ).fetchall()
+        found += [f"{reason} ({count})" for reason, count in rows]
+    return ": " + ", ".join(found) if found else ""
 
 
 def _number(value: float) -> str:

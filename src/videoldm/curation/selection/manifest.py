@@ -52,9 +52,7 @@ def save_selection(dataset: OpenDataset, judgement: Judgement, folder: Path, nam
     """
     if not _NAME.fullmatch(name):
         raise InputError(f"the selection's name is {name!r}, it should be of letters, digits, '.', '_' and '-'")
-    if judgement.num_left == 0:
-        steps = ", ".join(f"{counts.num_left_so_far} after {counts.label}" for counts in judgement.filters)
-        raise InputError(f"no clip is left of {judgement.num_clips}: {steps}")
+    judgement.check_any_left()
     versions = folder / SELECTIONS / name
     newest = _newest(versions)
     before, target = (versions / f"v{number:04}" for number in (newest, newest + 1))

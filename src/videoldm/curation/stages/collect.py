@@ -11,11 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file
 from videoldm.curation.stages.scanned import forget, is_scanned, read_frames, read_row, read_signals
 from videoldm.curation.store.batches import Batch, Entry
-from videoldm.curation.store.parts import DIGEST, is_made_from, read_part, read_rows, write_part
+from videoldm.curation.store.parts import DIGEST, is_made_from, read_if_whole, read_part, read_rows, write_part
 from videoldm.dataset.tables import SOURCES
 
 QUARANTINED = "quarantined"
@@ -36,13 +35,10 @@ class Parts:
 
     def decoded(self) -> dict[str, dict[str, Any]]:
         """Rows of the sources that have been decoded, by their content."""
-        try:
-            for part in (self.signals, self.sidecars):
-                read_part(part, ["source_id"])
-            rows = read_part(self.sources).to_pylist()
-        except InputError:
-            return {}  # missing or broken, so all of it is decoded again
-        return {row["source_id"]: row for row in rows if row["source_id"] and row["state"] != "duplicate"}
+        rows = read_if_whole(self.sources)
+        if rows is None or any(read_if_whole(part, ["source_id"]) is None for part in (self.signals, self.sidecars)):
+            return {}  # so all of it is decoded again
+        return {row["source_id"]: row for row in rows.to_pylist() if row["source_id"] and row["state"] != "duplicate"}
 
 
 def collect(

@@ -36,6 +36,14 @@ def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         return file.read(columns=None if columns is None else list(columns))
 
 
+def read_if_whole(path: Path, columns: Sequence[str] | None = None) -> pa.Table | None:
+    """All rows of a part; None if it is missing or broken, so that it has to be made anew."""
+    try:
+        return read_part(path, columns) if path.exists() else None
+    except InputError:
+        return None
+
+
 def read_rows(path: Path, condition: pc.Expression, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows for which a condition holds; groups of rows that cannot hold any are not read."""
     with _explained(path):
@@ -48,7 +56,7 @@ def _explained(path: Path) -> Generator[None]:
     try:
         yield
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path}: cannot be read, delete it to have it made again: {error}") from None
+        raise InputError(f"{path}: cannot be read, delete it and videoldm curate run makes it anew: {error}") from None
 
 
 def is_made_from(path: Path, digest: str) -> bool:

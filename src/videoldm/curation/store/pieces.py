@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from videoldm.curation.store.dataset import Dataset
-from videoldm.curation.store.parts import read_part, write_part
+from videoldm.curation.store.parts import read_if_whole, read_part, write_part
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,12 @@ class PartInPieces:
 
         Killed on the way, it does the same when it is called again.
         """
-        pieces, old = self.pieces, [self.part] if self.part.exists() else []
-        if not pieces and all(set(clip_ids(part)).issubset(order) for part in old):
+        pieces, old = self.pieces, read_if_whole(self.part)
+        if old is None:
+            self.part.unlink(missing_ok=True)  # broken
+        if not pieces and (old is None or set(old["clip_id"].to_pylist()).issubset(order)):
             return
-        tables = [read_part(path) for path in [*pieces, *old]]
+        tables = [*(read_part(piece) for piece in pieces), *([] if old is None else [old])]
         rows = pa.concat_tables([table.cast(tables[0].schema) for table in tables])
         place: dict[str, int] = {}
         for number, clip_id in enumerate(rows["clip_id"].to_pylist()):
@@ -58,9 +60,10 @@ class PartInPieces:
 
     def settled(self) -> dict[str, str]:
         """The clips whose row is in the part and there to stay, and what each was made from."""
-        if not self.part.exists():
+        found = read_if_whole(self.part, ["clip_id", "may_come_later", "made_from"])
+        if found is None:
             return {}
-        rows = read_part(self.part, ["clip_id", "may_come_later", "made_from"]).filter(~pc.field("may_come_later"))
+        rows = found.filter(~pc.field("may_come_later"))
         return dict(zip(rows["clip_id"].to_pylist(), rows["made_from"].to_pylist(), strict=True))
 
 

@@ -151,7 +151,8 @@ def explained() -> Generator[None]:
     except duckdb.OutOfMemoryException as error:
         raise InputError(f"the query needs more memory or scratch space than allowed: {first_line(error)}") from None
     except (duckdb.IOException, duckdb.InvalidInputException) as error:
-        raise InputError(f"the dataset cannot be queried: {first_line(error)}") from None
+        reason = first_line(error)
+        raise InputError(f"the dataset cannot be queried, videoldm curate run mends broken parts: {reason}") from None
 
 
 def first_line(error: duckdb.Error) -> str:

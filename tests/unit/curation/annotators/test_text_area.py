@@ -117,13 +117,13 @@ def test_areas_of_the_three_frames(annotator: TextAreaAnnotator, clip_of: ClipOf
     two, two_truth = written(scene, *TWO_LINES)
     (row,) = annotator.annotate([clip_of([scene, two, one])])
     assert not isinstance(row, Missing)
-    assert row["first_text_area"] == 0
-    assert row["middle_text_area"] == row["text_area"] == pytest.approx(two_truth.mean(), rel=0.3)
-    assert row["last_text_area"] == pytest.approx(one_truth.mean(), rel=0.3)
-    assert row["text_area_mean"] == pytest.approx((row["middle_text_area"] + row["last_text_area"]) / 3)
-    assert [len(row[f"{name}_text_boxes"]) for name in ("first", "middle", "last")] == [0, 2, 1]
-    assert row["last_text_area"] == pytest.approx(
-        annotator.config.area_scale * union_area(np.array(row["last_text_boxes"], np.float32).reshape(-1, 4, 2))
+    assert row["first"] == 0
+    assert row["middle"] == row["text_area"] == pytest.approx(two_truth.mean(), rel=0.3)
+    assert row["last"] == pytest.approx(one_truth.mean(), rel=0.3)
+    assert row["mean"] == pytest.approx((row["middle"] + row["last"]) / 3)
+    assert [len(row[f"{name}_boxes"]) for name in ("first", "middle", "last")] == [0, 2, 1]
+    assert row["last"] == pytest.approx(
+        annotator.config.area_scale * union_area(np.array(row["last_boxes"], np.float32).reshape(-1, 4, 2))
     )
     table = pa.Table.from_pylist([dict(row)], schema=annotator.columns)
     assert table.num_columns == len(row)
@@ -138,7 +138,7 @@ def test_a_clip_of_one_frame(annotator: TextAreaAnnotator, clip_of: ClipOf, scen
     seen._detector.lines = lambda pixels: calls.append(1) or lines(pixels)
     (row,) = seen.annotate([clip])
     assert len(calls) == 1
-    assert row["text_area"] == row["first_text_area"] == row["last_text_area"] > 0
+    assert row["text_area"] == row["first"] == row["last"] > 0
 
 
 def test_overlapping_and_outlying_boxes_count_once() -> None:
