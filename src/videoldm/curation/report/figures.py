@@ -3,25 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from videoldm.core.figures import Figures
 from videoldm.curation.report.stats import SourceState, Stats, TableOne
 from videoldm.curation.report.wording import counted, duration, share
 from videoldm.curation.selection.evaluate import Judgement
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """A table; a text may have several lines."""
-
-    headings: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-    @property
-    def are_numbers(self) -> list[bool]:
-        """For each column whether it holds numbers, and nothing else."""
-        columns = [[row[index] for row in self.rows if row[index]] for index in range(len(self.headings))]
-        return [bool(column) and all(text[0].isdigit() or text == "-" for text in column) for column in columns]
 
 
 def clip_figures(datasets: Mapping[str, TableOne]) -> Figures:

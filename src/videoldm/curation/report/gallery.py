@@ -8,9 +8,10 @@ from html import escape
 
 from PIL import Image
 
+from videoldm.core.web_page import page, section, table
 from videoldm.curation.report.drawing import sheet
 from videoldm.curation.report.figures import judgement_figures
-from videoldm.curation.report.page import page, pictures, section, table
+from videoldm.curation.report.page import pictures
 from videoldm.curation.report.thumbnails import Thumbnail, thumbnails
 from videoldm.curation.report.wording import number
 from videoldm.curation.selection.config import DropLowest, Filter, Where

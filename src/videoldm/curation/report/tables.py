@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
+from videoldm.core.figures import Figures
 from videoldm.curation.report.distribution import Distribution
-from videoldm.curation.report.figures import Figures, clip_figures, coverage_figures, source_figures
+from videoldm.curation.report.figures import clip_figures, coverage_figures, source_figures
 from videoldm.curation.report.stats import Stats
 from videoldm.curation.report.wording import clips, number
 
