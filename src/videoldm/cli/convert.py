@@ -19,6 +19,7 @@ examples:
   videoldm convert stabilityai/stable-video-diffusion-img2vid svd.safetensors --to sgm
   videoldm convert svd.safetensors svd-half/ --to diffusers --dtype float16
   videoldm convert v2-1_768.ckpt v2-1_768.safetensors --to sgm --allow-pickle
+  videoldm convert svd.safetensors finetuned/ --to diffusers --unet runs/mine/export/unet
 """
 
 
@@ -39,6 +40,10 @@ class ConvertOptions(Config):
     """The tokenizer to put into the new folder, for a single file of Stable Diffusion that has none beside it."""
     allow_pickle: bool = False
     """Also read .ckpt, .bin and .pt files: their tensors only, no code in them runs."""
+    unet: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """A UNet that a run of videoldm train has exported, in the place of the source's."""
+    autoencoder: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """The same for the autoencoder."""
     dtype: Precision | None = None
     """Round all weights to this precision; without it they stay as they are."""
 
@@ -46,6 +51,7 @@ class ConvertOptions(Config):
 def run(options: ConvertOptions) -> None:
     """Open, check and write."""
     from videoldm.checkpoints.convert import convert
+    from videoldm.checkpoints.trained_parts import with_trained_parts
     from videoldm.inference.precision import DTYPES
     from videoldm.tasks.open import open_model
     from videoldm.tasks.published import PublishedModel
@@ -54,9 +60,17 @@ def run(options: ConvertOptions) -> None:
         options.source, variant=options.variant, tokenizer=options.tokenizer, allow_pickle=options.allow_pickle
     )
     if not isinstance(files, PublishedModel):
-        raise InputError(f"{options.source}: is a model of our own layout, which only videoldm reads")
-    convert(
+        raise InputError(
+            f"{options.source}: is a model of our own layout, which only videoldm reads; SVD's UNet goes into "
+            f"a published model: videoldm convert svd.safetensors TARGET --to {options.to} --unet FOLDER"
+        )
+    checkpoint = with_trained_parts(
         files.checkpoint,
+        unet=None if options.unet is None else Path(options.unet),
+        autoencoder=None if options.autoencoder is None else Path(options.autoencoder),
+    )
+    convert(
+        checkpoint,
         Path(options.target),
         options.to,
         dtype=None if options.dtype is None else DTYPES[options.dtype],

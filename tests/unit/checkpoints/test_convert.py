@@ -1,6 +1,7 @@
 """From one layout to the other and back, and what single files are recognised by."""
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -10,8 +11,12 @@ from tiny_preset import tiny_preset
 
 from videoldm.checkpoints.convert import convert
 from videoldm.checkpoints.diffusers_folder import open_folder
+from videoldm.checkpoints.native import save_component
 from videoldm.checkpoints.open_file import open_file
+from videoldm.checkpoints.trained_parts import with_trained_parts
 from videoldm.core.errors import InputError
+from videoldm.models.presets import MINI
+from videoldm.models.unet.network import VideoUNet
 
 __all__ = ["tiny_preset"]
 
@@ -68,6 +73,34 @@ def test_diffusers_reads_the_folder(file: Path, tmp_path: Path, pipeline_folder:
     for name in ("unet", "vae", "image_encoder"):
         theirs, ours = getattr(original, name).state_dict(), getattr(pipeline, name).state_dict()
         assert all(torch.equal(theirs[key], ours[key]) for key in theirs)
+
+
+@pytest.mark.parametrize("to", ["diffusers", "sgm"])
+def test_trained_networks_take_the_places_of_published_ones(
+    file: Path, tmp_path: Path, pipeline_folder: Path, to: Literal["diffusers", "sgm"]
+) -> None:
+    published = open_file(file)
+    unet, autoencoder = published.unet.load(), published.autoencoder.load()
+    for parameter in (*unet.parameters(), *autoencoder.decoder.parameters()):
+        parameter.data += 0.5
+    save_component(tmp_path / "unet", unet, unet.config)
+    save_component(tmp_path / "autoencoder", autoencoder, autoencoder.config)
+    trained = with_trained_parts(published, unet=tmp_path / "unet", autoencoder=tmp_path / "autoencoder")
+    target = tmp_path / ("folder" if to == "diffusers" else "file.safetensors")
+    convert(trained, target, to)
+    back = open_folder(target) if to == "diffusers" else open_file(target)
+    for name, network in (("unet", unet), ("autoencoder", autoencoder)):
+        found = getattr(back, name).load().state_dict()
+        assert all(torch.equal(value, found[key]) for key, value in network.state_dict().items())
+    encoder = published.image_encoder.part.load().state_dict()
+    assert all(torch.equal(encoder[key], value) for key, value in back.image_encoder.part.load().state_dict().items())
+
+
+def test_network_of_another_size_is_refused(file: Path, tmp_path: Path) -> None:
+    unet = VideoUNet(MINI.unet)
+    save_component(tmp_path / "unet", unet, unet.config)
+    with pytest.raises(InputError, match=r"unet/model\.safetensors: has .*context_dim=\d+.*, the unet of .* has"):
+        with_trained_parts(open_file(file), unet=tmp_path / "unet", autoencoder=None)
 
 
 def test_rounding_on_request(file: Path, tmp_path: Path) -> None:
