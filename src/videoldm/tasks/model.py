@@ -188,5 +188,6 @@ def load_conditioners(
 
 
 def text_conditioner(model: CLIPTextModel, tokenizer: Tokenizer | None) -> TextConditioner:
+    """A text encoder with the tokenizer that goes with it."""
     assert tokenizer is not None
     return TextConditioner(model, tokenizer.load(), TextConditionerConfig(pad_id=tokenizer.pad_id))

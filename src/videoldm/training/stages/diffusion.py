@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from videoldm.checkpoints.native import save_component
 from videoldm.core.files import write_json
@@ -16,11 +17,12 @@ from videoldm.dataset.order import sample_index
 from videoldm.diffusion.loss import denoising_loss
 from videoldm.diffusion.noise import training_noise
 from videoldm.diffusion.noise_levels import draw_sigmas
+from videoldm.models.unet.groups import group_of
 from videoldm.tasks.registry import TASKS
 from videoldm.tasks.sampling import sample_clips
-from videoldm.tasks.task import Task, TrainingClips, training_conditioning
+from videoldm.tasks.task import TrainingClips, training_conditioning
 from videoldm.training.latents import LatentCache
-from videoldm.training.objective import Losses
+from videoldm.training.objective import Losses, Objective, Player
 from videoldm.training.panned_pictures import prepare_panned_pictures
 from videoldm.training.stages.config import DiffusionStage
 from videoldm.training.stages.start import start_model
@@ -31,7 +33,15 @@ from videoldm.video.write import write_video
 NUM_VALIDATION_LOSSES = 64
 
 
-class DiffusionObjective:
+@dataclass(frozen=True)
+class _Source:
+    """Clips with their latents."""
+
+    clips: ClipShards
+    latents: LatentCache
+
+
+class DiffusionObjective(Objective):
     """See `DiffusionStage`."""
 
     def __init__(self, stage: DiffusionStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
@@ -39,40 +49,39 @@ class DiffusionObjective:
         self._task = TASKS[stage.model.task]
         with seeded_initialisation(seed, "unet weights"):
             self._model = start_model(stage, device)
-        self._clips = _training_set(stage, cache)
-        self._validation_clips = prepare_world(stage.validation, cache)
-        self._latents = LatentCache(self._clips, self._model.autoencoder, cache)
-        self._validation_latents = LatentCache(self._validation_clips, self._model.autoencoder, cache)
+        clips, validation_clips = _training_set(stage, cache), prepare_world(stage.validation, cache)
+        self._source = _Source(clips, LatentCache(clips, self._model.autoencoder, cache))
+        self._validation = _Source(validation_clips, LatentCache(validation_clips, self._model.autoencoder, cache))
 
     @property
-    def module(self) -> nn.Module:
+    def players(self) -> list[Player]:
         """The UNet."""
-        return self._model.unet
+        return [Player("unet", self._model.unet, self.losses, blocks=self._model.unet.blocks)]
 
     def losses(self, positions: Sequence[int]) -> Losses:
         """The denoising loss of each sample at its own noise level; clips and single frames are batches of their own.
 
         Which a sample is follows from its number alone, so that batches may be cut anywhere.
         """
-        indices = [sample_index(self._seed, position, len(self._clips)) for position in positions]
-        keys = [(self._seed, position) for position in positions]
-        is_image = [self._is_image(key) for key in keys]
-        parts: list[tuple[list[int], Losses]] = []
+        is_image = [self._is_image(position) for position in positions]
+        rows: list[int] = []
+        parts: list[Losses] = []
         for kind in sorted(set(is_image)):
-            rows = [row for row, is_of_kind in enumerate(is_image) if is_of_kind == kind]
-            losses = self._frame_losses if kind else self._clip_losses
-            found = losses(self._clips, self._latents, [indices[row] for row in rows], [keys[row] for row in rows])
-            parts.append((rows, found))
-        return _in_order(parts)
+            chosen = [row for row, is_of_kind in enumerate(is_image) if is_of_kind == kind]
+            places = [positions[row] for row in chosen]
+            indices = [sample_index(self._seed, position, len(self._source.clips)) for position in places]
+            keys = [(self._seed, position) for position in places]
+            parts.append(self._losses(self._source, indices, keys, is_image=kind))
+            rows += chosen
+        return _in_order(rows, parts)
 
     def validate(self, folder: Path) -> dict[str, float]:
         """The loss of held-out clips at fixed noise, and some sampled clips."""
-        count = min(NUM_VALIDATION_LOSSES, len(self._validation_clips))
-        stride = len(self._validation_clips) // count  # over all shards, as each has a rate of its own
+        num_clips = len(self._validation.clips)
+        count = min(NUM_VALIDATION_LOSSES, num_clips)
+        stride = num_clips // count  # over all shards, as each has a rate of its own
         losses = [
-            self._clip_losses(
-                self._validation_clips, self._validation_latents, [i * stride], [(self._seed + 1, i)]
-            ).per_sample
+            self._losses(self._validation, [i * stride], [(self._seed + 1, i)], is_image=False).per_sample
             for i in range(count)
         ]
         self._sample(folder)
@@ -83,33 +92,17 @@ class DiffusionObjective:
         write_json(folder / "model.json", self._stage.model.model_dump(mode="json"))
         save_component(folder / "unet", self._model.unet, self._model.unet.config)
 
-    def _is_image(self, key: SampleKey) -> bool:
-        seed, *position = key
-        return python_random(seed, "image sample", *position).random() < self._stage.image_probability
+    def group_of(self, parameter: str) -> str:
+        """What part of the UNet a parameter belongs to."""
+        return group_of(parameter)
 
-    def _clip_losses(
-        self, clips: ClipShards, latents: LatentCache, indices: Sequence[int], keys: Sequence[SampleKey]
-    ) -> Losses:
-        """Losses of clips of the model's length."""
-        return self._losses(clips, latents, indices, keys, self._task, self._stage.model.num_frames)
+    def _is_image(self, position: int) -> bool:
+        return python_random(self._seed, "image sample", position).random() < self._stage.image_probability
 
-    def _frame_losses(
-        self, clips: ClipShards, latents: LatentCache, indices: Sequence[int], keys: Sequence[SampleKey]
-    ) -> Losses:
-        """Losses of one frame of each clip, as the stage of pictures has them."""
-        return self._losses(clips, latents, indices, keys, TASKS["text-to-image"], 1, is_image=True)
-
-    def _losses(
-        self,
-        clips: ClipShards,
-        latents: LatentCache,
-        indices: Sequence[int],
-        keys: Sequence[SampleKey],
-        task: Task,
-        num_frames: int,
-        *,
-        is_image: bool = False,
-    ) -> Losses:
+    def _losses(self, source: _Source, indices: Sequence[int], keys: Sequence[SampleKey], *, is_image: bool) -> Losses:
+        """Losses of clips of the model's length, or of one frame of each as in the stage of pictures."""
+        clips, latents = source.clips, source.latents
+        task, num_frames = (TASKS["text-to-image"], 1) if is_image else (self._task, self._stage.model.num_frames)
         starts = [_first_frame(clips.num_frames - num_frames, key) for key in keys]
         windows = [
             latents.draw(index, *key)[start : start + num_frames]
@@ -141,7 +134,7 @@ class DiffusionObjective:
     def _sample(self, folder: Path) -> None:
         indices = range(self._stage.num_validation_clips)
         keys = [(self._seed + i,) for i in indices]
-        clips = _training_clips(self._validation_clips, indices, keys, starts=[0] * len(indices))
+        clips = _training_clips(self._validation.clips, indices, keys, starts=[0] * len(indices))
         inputs = self._task.training_inputs(clips)
         pixels = sample_clips(self._model, inputs)
         labels = inputs.prompts or [record.caption for record in clips.records]
@@ -150,11 +143,11 @@ class DiffusionObjective:
             write_video(folder / f"{index:03d}.mp4", clip, fps=clips.records[index].fps, metadata=None)
 
 
-def _in_order(parts: Sequence[tuple[list[int], Losses]]) -> Losses:
-    """Losses of rows of a batch, put together in the order of the rows."""
-    order = torch.tensor([row for rows, _ in parts for row in rows]).argsort()
-    sigmas = [losses.sigma for _, losses in parts if losses.sigma is not None]
-    per_sample: Tensor = torch.cat([losses.per_sample for _, losses in parts])
+def _in_order(rows: Sequence[int], parts: Sequence[Losses]) -> Losses:
+    """Losses of the given rows of a batch, put together in the order of the rows."""
+    order = torch.tensor(rows).argsort()
+    sigmas = [losses.sigma for losses in parts if losses.sigma is not None]
+    per_sample: Tensor = torch.cat([losses.per_sample for losses in parts])
     return Losses(per_sample=per_sample[order.to(per_sample.device)], sigma=torch.cat(sigmas)[order])
 
 
