@@ -25,7 +25,7 @@ def start_noise(
 
 
 def training_noise(
-    noise: TrainingNoise, samples: Sequence[SampleKey], shape: tuple[int, int, int, int]
+    noise: TrainingNoise, samples: Sequence[SampleKey], shape: tuple[int, ...]
 ) -> Float[Tensor, "b t c h w"]:
     """The noise that each clip of `shape` (t, c, h, w) is trained on, not yet scaled by sigma (float32, on the CPU)."""
     drawn = torch.stack([normal(shape, seed, "noise", *position) for seed, *position in samples])

@@ -118,7 +118,7 @@ def _parts(model: str, task: TaskName) -> ModelParts:
     if not alike:
         can = ", ".join(files.tasks) or "nothing"
         raise InputError(f"model {model} can do {can}, so it has no {encoder_of(task)} for {task}")
-    return files.parts(task if task in alike else alike[0])
+    return files.parts(min(alike, key=lambda other: other != task))
 
 
 def _check_widths(stage: DiffusionStage, latent_channels: int, context_dims: Sequence[int]) -> None:
