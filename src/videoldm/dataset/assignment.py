@@ -47,9 +47,10 @@ class Assignment:
 def assign(clips: Iterable[tuple[int, SourceClip]], buckets: Sequence[Bucket]) -> Assignment:
     """Put clips, given with their numbers, into buckets by the rule above."""
     assignment = Assignment([[] for _ in buckets], [Counter() for _ in buckets])
+    needs = [_Needs(bucket, bucket.span_s, bucket.fps * RATE_TOLERANCE) for bucket in buckets]
     for index, clip in clips:
         near = _nearest(clip, buckets)
-        reasons = {number: _why_not(clip, bucket) for number, bucket in enumerate(buckets) if number in near}
+        reasons = {number: _why_not(clip, needs[number]) for number in near}
         for number in range(len(buckets)):
             reason = reasons.get(number, "of another aspect")
             if reason is None:
@@ -61,6 +62,15 @@ def assign(clips: Iterable[tuple[int, SourceClip]], buckets: Sequence[Bucket]) -
     return assignment
 
 
+@dataclass(frozen=True)
+class _Needs:
+    """A bucket, the seconds that a clip has to exceed and the least rate of its source, reckoned once."""
+
+    bucket: Bucket
+    span_s: Fraction
+    least_rate: Fraction
+
+
 def _nearest(clip: SourceClip, buckets: Sequence[Bucket]) -> list[int]:
     """Numbers of the buckets whose aspect is as near as any, the nearest first."""
     aspect = math.log(clip.width / clip.height)
@@ -69,10 +79,11 @@ def _nearest(clip: SourceClip, buckets: Sequence[Bucket]) -> list[int]:
     return sorted((number for number in range(len(buckets)) if distances[number] <= limit), key=distances.__getitem__)
 
 
-def _why_not(clip: SourceClip, bucket: Bucket) -> str | None:
-    if clip.duration_s <= bucket.span_s:
-        return f"shorter than {float(bucket.span_s):.2f} s, which {bucket.name} take"
-    if clip.frame_rate is not None and bucket.num_frames > 1 and clip.frame_rate < bucket.fps * RATE_TOLERANCE:
+def _why_not(clip: SourceClip, needs: _Needs) -> str | None:
+    bucket = needs.bucket
+    if clip.duration_s <= needs.span_s:
+        return f"shorter than {float(needs.span_s):.2f} s, which {bucket.name} take"
+    if clip.frame_rate is not None and bucket.num_frames > 1 and clip.frame_rate < needs.least_rate:
         return f"fewer frames a second than {bucket.fps}"
     if clip.width < bucket.width or clip.height < bucket.height:
         return f"smaller than {bucket.width}x{bucket.height}"

@@ -34,7 +34,7 @@ def test_shares_of_batches_are_the_probabilities() -> None:
 
 
 def test_sizes_are_those_of_the_buckets_and_visits_have_no_gaps() -> None:
-    visits = {number: 0 for number in range(3)}
+    visits = dict.fromkeys(range(3), 0)
     for _, number, size, first_visit in batches(BatchPlan(BUCKETS, seed=3), 0, 500):
         assert size == BUCKETS[number].batch_size
         assert first_visit == visits[number]

@@ -123,8 +123,8 @@ def test_stored_windows_need_no_video_and_serve_every_form(
 ) -> None:
     first = batch(opened(data(exports["files"]), autoencoder, tmp_path), range(2))
     monkeypatch.setattr(windows_module, "read_window", None)
-    for form in exports:
-        assert torch.equal(batch(opened(data(exports[form]), autoencoder, tmp_path), range(2)).latents, first.latents)
+    for folder in exports.values():
+        assert torch.equal(batch(opened(data(folder), autoencoder, tmp_path), range(2)).latents, first.latents)
 
 
 def test_a_resumed_run_and_a_share_of_a_batch_are_the_same_samples(
