@@ -21,18 +21,84 @@ class CosineRate(Config):
     final_fraction: Share = 0.05
 
 
+LONGEST_PROFILE = 0.28
+"""Of a flat profile, exponent 0, it is 12 ** -0.5."""
+Length = Annotated[float, Field(gt=0, le=LONGEST_PROFILE)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
-class OptimizerConfig(Config):
-    """AdamW with a linear warm-up counted in samples."""
+class AdamW(Config):
+    """Adam with decoupled weight decay (arXiv 1711.05101)."""
 
-    learning_rate: Positive
+    kind: Literal["adamw"] = "adamw"
     betas: tuple[Beta, Beta] = (0.9, 0.99)
     epsilon: Positive = 1e-8
     weight_decay: NonNegative = 0.0
+
+
+class AdamW8bit(AdamW):
+    """AdamW with moments kept in 8 bits, at a quarter of the memory (arXiv 2110.02861)."""
+
+    kind: Literal["adamw-8bit"] = "adamw-8bit"  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+class SGD(Config):
+    """Stochastic gradient descent."""
+
+    kind: Literal["sgd"] = "sgd"
+    momentum: Beta = 0.0
+    weight_decay: NonNegative = 0.0
+
+
+class OptimizerConfig(Config):
+    """An algorithm and the course of its learning rate, with a linear warm-up counted in samples."""
+
+    learning_rate: Positive
     warmup_samples: NonNegativeInt = 0
     decay: Annotated[ConstantRate | CosineRate, Field(discriminator="kind")] = ConstantRate()
+    algorithm: Annotated[AdamW | AdamW8bit | SGD, Field(discriminator="kind")] = AdamW()
+
+
+class ClassicAverage(Config):
+    """Moving average with decay `min(decay, (1 + n) / (10 + n))` after n steps (sgm's warm-up)."""
+
+    kind: Literal["classic"] = "classic"
+    decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
+
+
+class PowerAverage(Config):
+    """Moving averages of power-function profile, one for each length (arXiv 2312.02696, section 3.1).
+
+    A length is the profile's standard deviation as a share of the whole training. The first is validated and exported;
+    from snapshots of two or more, averages of other lengths can be made after training.
+    """
+
+    kind: Literal["power"] = "power"
+    lengths: Annotated[tuple[Length, ...], Field(min_length=1)] = (0.05, 0.1)
+    snapshot_every_samples: PositiveInt = 16_384
+
+
+class Replicated(Config):
+    """Every process holds all weights, gradients are exchanged (DDP)."""
+
+    kind: Literal["replicated"] = "replicated"
+
+
+class Sharded(Config):
+    """Every process holds a part of weights, gradients and optimizer; blocks come together when they run (FSDP2)."""
+
+    kind: Literal["sharded"] = "sharded"
+    offload: Literal["none", "cpu"] = "none"
+    """Where the parts wait: cpu leaves the GPU's memory to the blocks that run."""
+
+
+class ExecutionConfig(Config):
+    """How a step is computed: memory and speed, but no result beyond rounding, so a run may go on with another."""
+
+    distributed: Annotated[Replicated | Sharded, Field(discriminator="kind")] = Replicated()
+    recompute: Literal["none", "blocks"] = "none"
+    """What is computed anew on the way back instead of kept (activation checkpointing)."""
+    compile: Literal["none", "blocks"] = "none"
 
 
 class TrainingConfig(Config):
@@ -44,11 +110,12 @@ class TrainingConfig(Config):
     accumulation_steps: PositiveInt = 1
     optimizer: OptimizerConfig
     gradient_clip: Positive = 1.0
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    average: Annotated[ClassicAverage | PowerAverage, Field(discriminator="kind")] = ClassicAverage()
     precision: Literal["float32", "bfloat16"] = "float32"
     log_every_samples: PositiveInt = 1024
     validate_every_samples: PositiveInt = 16384
     checkpoint_every_samples: PositiveInt = 16384
+    execution: ExecutionConfig = ExecutionConfig()
 
     @model_validator(mode="after")
     def _periods_fit(self) -> "TrainingConfig":
