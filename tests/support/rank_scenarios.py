@@ -1,6 +1,7 @@
 """Trainings that several processes run together; as a program, under torchrun: `rank_scenarios.py OUT NAME ...`."""
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from videoldm.training.config import (
 from videoldm.training.loop import train
 from videoldm.training.objective import Objective
 
-BATCH, STEPS = 8, 20
+BATCH, STEPS = 4, 20
 
 
 @dataclass(frozen=True)
@@ -55,23 +56,37 @@ def video64() -> Objective:
 
 SGD_STEPS = OptimizerConfig(learning_rate=1e-2, algorithm=SGD(momentum=0.5))
 SCENARIOS = {
-    "adamw64": Scenario(video64, {"average": PowerAverage(lengths=(0.1, 0.2), snapshot_every_samples=40)}),
-    "adamw64-accumulated": Scenario(video64, {"accumulation_steps": 2}),
+    "adamw64": Scenario(video64, {"average": PowerAverage(lengths=(0.1, 0.2), snapshot_every_samples=20)}),
     "adamw32": Scenario(VideoObjective, {}),
     "sgd32": Scenario(VideoObjective, {"optimizer": SGD_STEPS}),
     "contest": Scenario(ToyContest, {}),
-    "idle-layer": Scenario(ToyWithIdleLayer, {}),
+    "idle": Scenario(ToyWithIdleLayer, {}),
+    "accumulated": Scenario(ToyWithIdleLayer, {"accumulation_steps": 2, "batch_size": 8}),
 }
 
 
-def run(out: Path, name: str) -> None:
-    """Train the scenario `NAME.LAYOUT` in a folder of that name; each process writes down what it drew."""
+def run(out: Path, word: str) -> None:
+    """Train the scenario of `SCENARIO[-PURPOSE].LAYOUT[=SOURCE]` in a folder of that name.
+
+    It goes on from the middle of the run `SOURCE`. Each process writes down what it drew.
+    """
+    name, _, source = word.partition("=")
     scenario, _, layout = name.partition(".")
+    scenario = scenario.split("-", maxsplit=1)[0]
+    if source:
+        ranks.on_first(lambda: copy_middle(out / source, out / name))
     objective = SCENARIOS[scenario].objective()
     train(objective, SCENARIOS[scenario].config(layout), out / name)
     drawn = getattr(objective, "drawn", None)
     if drawn is not None:
         (out / name / f"drawn-{ranks.rank()}.json").write_text(json.dumps(drawn))
+
+
+def copy_middle(source: Path, target: Path) -> None:
+    """Bring a run back to its first checkpoint, in another folder."""
+    middle, _ = sorted((source / "checkpoints").iterdir())
+    shutil.copytree(middle, target / "checkpoints" / middle.name)
+    shutil.copyfile(source / "log.jsonl", target / "log.jsonl")
 
 
 def main() -> None:
