@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from videoldm.core.errors import InputError
 from videoldm.core.ranks import world_size
+from videoldm.inference.compiled import check_compiler
 from videoldm.training.config import ExecutionConfig, Replicated, Sharded
 from videoldm.training.objective import Player
 
@@ -41,6 +42,8 @@ class Inside(nn.Module):
 
 def distribute(player: Player, config: ExecutionConfig, *, precision: torch.dtype, device: torch.device) -> nn.Module:
     """Prepare a player's network in place; returns the module through which functions that use it are to be called."""
+    if config.compile == "blocks":
+        check_compiler(str(device))
     _transform_blocks(player, config)
     inside = Inside(player.module)
     match config.distributed:
