@@ -1,7 +1,9 @@
-"""Trainings that several processes run together; as a program, under torchrun: `rank_scenarios.py OUT NAME ...`."""
+"""Trainings that several processes run together; as a program: `rank_scenarios.py OUT SIZE SCENARIO.LAYOUT ...`."""
 
 import json
+import os
 import shutil
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from toy_objective import ToyContest, ToyWithIdleLayer
+from torch.multiprocessing.spawn import start_processes
+from toy_objective import ToyContest, ToyObjective, ToyWithIdleLayer
 from video_objective import VideoObjective
 
 from videoldm.core import ranks
@@ -56,12 +59,16 @@ def video64() -> Objective:
 
 SGD_STEPS = OptimizerConfig(learning_rate=1e-2, algorithm=SGD(momentum=0.5))
 SCENARIOS = {
-    "adamw64": Scenario(video64, {"average": PowerAverage(lengths=(0.1, 0.2), snapshot_every_samples=20)}),
-    "adamw32": Scenario(VideoObjective, {}),
+    "adamw64": Scenario(video64, {"average": PowerAverage(lengths=(0.1, 0.2), snapshot_every_samples=40)}),
+    "adamw32": Scenario(lambda: ToyObjective(dtype=torch.float32), {}),
     "sgd32": Scenario(VideoObjective, {"optimizer": SGD_STEPS}),
     "contest": Scenario(ToyContest, {}),
     "idle": Scenario(ToyWithIdleLayer, {}),
-    "accumulated": Scenario(ToyWithIdleLayer, {"accumulation_steps": 2, "batch_size": 8}),
+    "accumulated": Scenario(
+        ToyWithIdleLayer,
+        {"accumulation_steps": 2, "batch_size": 2 * BATCH, "num_samples": 2 * BATCH * STEPS}
+        | {"log_every_samples": 2 * BATCH, "checkpoint_every_samples": BATCH * STEPS},
+    ),
 }
 
 
@@ -89,12 +96,22 @@ def copy_middle(source: Path, target: Path) -> None:
     shutil.copyfile(source / "log.jsonl", target / "log.jsonl")
 
 
-def main() -> None:
-    """Run the scenarios one after the other."""
+def work(rank: int, size: int, port: int, out: Path, words: list[str]) -> None:
+    """One of several processes."""
     torch.set_num_threads(1)
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
     with ranks.joined("cpu"):
-        for name in sys.argv[2:]:
-            run(Path(sys.argv[1]), name)
+        for word in words:
+            run(out, word)
+
+
+def main() -> None:
+    """Run the scenarios one after the other; the processes are forks, as to import torch takes each a few seconds."""
+    out, size, *words = sys.argv[1:]
+    with socket.socket() as taken:
+        taken.bind(("localhost", 0))
+        port = taken.getsockname()[1]
+    start_processes(work, (int(size), port, Path(out), words), nprocs=int(size), start_method="fork")
 
 
 if __name__ == "__main__":

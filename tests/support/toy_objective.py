@@ -20,9 +20,17 @@ class Stop(Exception):  # noqa: N818 - a signal of the tests
 class ToyObjective(Objective):
     """Learns to double its input; `crash_at` is the sample at which it breaks down."""
 
-    def __init__(self, *, seed: int = 0, crash_at: int | None = None, poison_at: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        crash_at: int | None = None,
+        poison_at: int | None = None,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
         torch.manual_seed(seed)
-        self.module = nn.Sequential(nn.Linear(WIDTH, 8), nn.SiLU(), nn.Linear(8, WIDTH)).double()
+        self.module = nn.Sequential(nn.Linear(WIDTH, 8), nn.SiLU(), nn.Linear(8, WIDTH)).to(dtype)
+        self._dtype = dtype
         self._crash_at, self._poison_at = crash_at, poison_at
         self.visited: list[int] = []
 
@@ -35,7 +43,7 @@ class ToyObjective(Objective):
         if self._crash_at in positions:
             raise Stop
         self.visited += positions
-        inputs = torch.stack([normal((WIDTH,), 1, "input", position) for position in positions]).double()
+        inputs = torch.stack([normal((WIDTH,), 1, "input", position) for position in positions]).to(self._dtype)
         loss = (self.module(inputs) - 2 * inputs).square().mean(dim=1)
         if self._poison_at in positions:
             loss = loss * float("nan")

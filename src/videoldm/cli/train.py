@@ -17,6 +17,7 @@ from videoldm.core.config import Config, apply_overrides, from_yaml, to_yaml
 from videoldm.core.errors import InputError, Interrupted
 from videoldm.core.names import hint
 from videoldm.recipes.registry import RECIPES
+from videoldm.training.config import LONGEST_PROFILE
 from videoldm.training.recipe import Recipe
 
 DESCRIPTION = """Train a model by a recipe. The same command goes on after an interruption.
@@ -51,6 +52,9 @@ class TrainOptions(Config):
     """List the recipes."""
     print_config: bool = False
     """Print the complete configuration as YAML instead of training."""
+    export_average: Annotated[float | None, tyro.conf.arg(metavar="LENGTH")] = None
+    """Export another moving average of a finished run instead of training: its length, 0 to 0.28, as a share of all
+    samples. The run must have kept snapshots (training.average.kind=power)."""
     dry_run: bool = False
     """Check the configuration and the folders instead of training."""
 
@@ -71,7 +75,9 @@ def run(options: TrainOptions) -> None:
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     folder, cache = Path(options.output or RUNS / recipe.name), Path(options.cache)
     device = find_device(options.device)
-    if options.dry_run:
+    if options.export_average is not None:
+        export_average(recipe, folder, cache, options.export_average, device=device)
+    elif options.dry_run:
         check_only(recipe, folder, cache)
     else:
         train(recipe, folder, cache, device=device)
@@ -103,6 +109,15 @@ def check_only(recipe: Recipe, folder: Path, cache: Path) -> None:
     training = recipe.training
     print(f"{recipe.name}: {recipe.summary}")
     print(f"{training.num_samples:,} samples in batches of {training.batch_size} would be trained in {folder}")
+
+
+def export_average(recipe: Recipe, folder: Path, cache: Path, length: float, *, device: str) -> None:
+    """Export an average of that length; raises InputError if the length or the run allow none."""
+    from videoldm.training import run
+
+    if not 0 < length <= LONGEST_PROFILE:
+        raise InputError(f"--export-average is {length}, should be above 0 and at most {LONGEST_PROFILE}")
+    print(run.export_average(recipe, folder, cache, length, device=device))
 
 
 def train(recipe: Recipe, folder: Path, cache: Path, *, device: str) -> None:

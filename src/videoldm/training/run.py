@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from videoldm.core import ranks
 from videoldm.core.config import from_yaml, to_yaml
 from videoldm.core.errors import InputError
-from videoldm.core.files import check_writable, read_mapping, write_json, write_text
+from videoldm.core.files import atomic_folder, check_writable, read_mapping, write_json, write_text
 from videoldm.core.hashing import files_hash
 from videoldm.core.locks import alone_in
 from videoldm.core.progress import silent
@@ -68,6 +68,25 @@ def _begin(recipe: Recipe, folder: Path, cache: Path, stack: ExitStack) -> None:
         shutil.rmtree(folder / VALIDATION, ignore_errors=True)
         write_json(folder / INPUTS_FILE, input_hashes(recipe.stage))
         write_text(folder / CONFIG_FILE, to_yaml(recipe))
+
+
+def export_average(recipe: Recipe, folder: Path, cache: Path, length: float, *, device: str = "cpu") -> Path:
+    """Export the average of that length, a share of the whole training, of a run that kept snapshots.
+
+    Returns the folder. Raises InputError if `folder` holds no such run.
+    """
+    from videoldm.training.snapshots import averaged_over
+
+    check_folder(recipe, folder)
+    weights = averaged_over(folder, length)
+    objective = build_objective(recipe.stage, recipe.training.seed, cache, device)
+    # What is not trained is as it was when the run began.
+    unexpected = objective.players[0].module.load_state_dict(weights, strict=False).unexpected_keys
+    assert not unexpected, unexpected
+    target = folder / f"{EXPORT}-{length:g}"
+    with atomic_folder(target, replace=True) as export:
+        objective.export(export)
+    return target
 
 
 def build_objective(stage: Stage, seed: int, cache: Path, device: str = "cpu") -> Objective:

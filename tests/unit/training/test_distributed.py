@@ -21,8 +21,7 @@ from videoldm.training.state import build_state
 
 CASES = [
     *((2, name, layout) for name in ("adamw64", "sgd32", "adamw32", "contest", "idle") for layout in ("ddp", "fsdp")),
-    *((4, name, layout) for name in ("contest", "accumulated", "idle") for layout in ("ddp", "fsdp")),
-    (4, "adamw64", "fsdp"),
+    *((4, name, layout) for name in ("contest", "accumulated", "adamw32") for layout in ("ddp", "fsdp")),
 ]
 RESUMED = [
     (4, "contest-again.ddp", "contest.ddp"),
@@ -35,12 +34,12 @@ RESUMED = [
 TOLERANCES = dict.fromkeys(("adamw64", "contest", "accumulated", "idle"), 1e-09) | {"sgd32": 1e-6}
 
 
-def launch(size: int, *words: str) -> subprocess.CompletedProcess[str]:
+def launch(size: int, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run the scenarios in that many processes."""
     program = Path(__file__).parents[2] / "support/rank_scenarios.py"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(size), program]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.run([*command, *words], env=environment, capture_output=True, text=True, timeout=300, check=False)
+    command = [sys.executable, program, folder, str(size), *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +49,7 @@ def together(tmp_path_factory: pytest.TempPathFactory, alone: Callable[[str], Pa
     for size, folder in folders.items():
         shutil.copytree(alone("contest"), folder / "contest.alone")
         names = [f"{name}.{layout}" for of, name, layout in CASES if of == size]
-        done = launch(size, str(folder), *names, *(f"{new}={old}" for of, new, old in RESUMED if of == size))
+        done = launch(size, folder, *names, *(f"{new}={old}" for of, new, old in RESUMED if of == size))
         assert done.returncode == 0, done.stderr[-3000:]
     return folders
 
@@ -72,7 +71,7 @@ def final(folder: Path, name: str, *, weights_only: bool = True) -> dict[str, ob
     """What a run left in its last checkpoint, read by one process."""
     state = build_state(SCENARIOS[name].objective(), SCENARIOS[name].config("ddp"))
     Checkpoints(folder / "checkpoints").load(state)
-    assert state.samples_seen == BATCH * STEPS
+    assert state.samples_seen == SCENARIOS[name].config("ddp").num_samples
     values = state.values()
     if weights_only:  # second moments are far smaller than weights: that they are near would say nothing
         for player in values["players"].values():
@@ -102,7 +101,7 @@ def test_processes_together_do_what_one_does(
 
 @pytest.mark.parametrize("layout", ["ddp", "fsdp"])
 def test_processes_read_disjoint_samples_and_draw_different_noise(together: dict[int, Path], layout: str) -> None:
-    folder = together[2] / f"adamw32.{layout}"
+    folder = together[2] / f"sgd32.{layout}"
     drawn = [dict(json.loads((folder / f"drawn-{rank}.json").read_text())) for rank in range(2)]
     trained = [{position: number for position, number in one.items() if position < 10_000} for one in drawn]
     assert sorted(position for one in trained for position in one) == list(range(BATCH * STEPS))
