@@ -16,6 +16,7 @@ from toy_objective import ToyContest, ToyObjective, ToyWithIdleLayer
 from video_objective import VideoObjective
 
 from videoldm.core import ranks
+from videoldm.core.errors import InputError
 from videoldm.training.config import (
     SGD,
     ExecutionConfig,
@@ -103,6 +104,21 @@ def work(rank: int, size: int, port: int, out: Path, words: list[str]) -> None:
     with ranks.joined("cpu"):
         for word in words:
             run(out, word)
+        (out / f"failure-{rank}.txt").write_text(failure_of_first())
+
+
+def failure_of_first() -> str:
+    """What a process hears where the first one fails."""
+    try:
+        ranks.on_first(fail)
+    except Exception as error:  # noqa: BLE001 - is what is asked for
+        return type(error).__name__
+    return "nothing"
+
+
+def fail() -> None:
+    """Break down."""
+    raise InputError("no")
 
 
 def main() -> None:

@@ -95,11 +95,17 @@ class ToyContest(ToyObjective):
 
 
 class ToyWithIdleLayer(ToyObjective):
-    """A layer of its own takes part in every third batch of 4 only, as layers along time do not where pictures are."""
+    """One more layer takes part in every third batch of 4 only, as layers along time do; the first is frozen."""
 
     def __init__(self) -> None:
         super().__init__()
         self.module.add_module("idle", nn.Linear(WIDTH, WIDTH).double())
+        self.module[0].requires_grad_(False)
+
+    @property
+    def players(self) -> list[Player]:
+        """Blocks of which one is frozen, one idle now and then."""
+        return [Player("toy", self.module, self.losses, blocks=[self.module[0], self.module[2], self.module[3]])]
 
     def losses(self, positions: Sequence[int]) -> Losses:
         """Squared error of noisy inputs."""

@@ -68,7 +68,7 @@ def joined(device: str, *, even_alone: bool = False) -> Generator[None]:
     if dist.is_initialized() or (world_size() == 1 and not even_alone):
         yield
         return
-    if device.startswith("cuda"):
+    if device.startswith("cuda:"):
         torch.cuda.set_device(device)
     # Without torchrun nobody has said where the processes meet.
     store = dist.HashStore() if "MASTER_ADDR" not in os.environ else None

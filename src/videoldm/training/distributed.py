@@ -56,7 +56,7 @@ def distribute(player: Player, config: ExecutionConfig, *, precision: torch.dtyp
             policy = MixedPrecisionPolicy(
                 param_dtype=low, reduce_dtype=torch.float32 if low else None, cast_forward_inputs=False
             )
-            place = CPUOffloadPolicy() if offload == "cpu" else OffloadPolicy()
+            place = CPUOffloadPolicy(pin_memory=device.type == "cuda") if offload == "cpu" else OffloadPolicy()
             for part in (*player.blocks, inside):
                 sharded = fully_shard(part, mesh=mesh, mp_policy=policy, offload_policy=place)
                 sharded.set_force_sum_reduction_for_comms(True)  # gloo cannot average

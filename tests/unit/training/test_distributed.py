@@ -136,6 +136,11 @@ def test_one_process_goes_on_with_what_four_began(
     assert_close(*ends, tolerance=1e-9)
 
 
+def test_failure_of_the_first_process_is_told_by_it_alone(together: dict[int, Path]) -> None:
+    told = [(together[2] / f"failure-{rank}.txt").read_text() for rank in range(2)]
+    assert told == ["InputError", "OtherRankFailed"]
+
+
 def test_log_is_that_of_all_processes(together: dict[int, Path], alone: Callable[[str], Path]) -> None:
     ours, reference = (
         [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]

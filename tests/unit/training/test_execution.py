@@ -80,9 +80,10 @@ def test_compiled_blocks_give_the_same_losses(tmp_path: Path, plain: dict[str, o
     assert_close(trained(tmp_path, execution=execution), plain, tolerance=1e-12)
 
 
-def test_shards_of_one_process_give_the_same_losses(tmp_path: Path, plain: dict[str, object]) -> None:
+@pytest.mark.parametrize("offload", ["none", "cpu"])
+def test_shards_of_one_process_give_the_same_losses(tmp_path: Path, plain: dict[str, object], offload: str) -> None:
     with ranks.joined("cpu", even_alone=True):
-        sharded = trained(tmp_path, ToyObjective(), execution=ExecutionConfig(distributed=Sharded()))
+        sharded = trained(tmp_path, ToyObjective(), execution=ExecutionConfig(distributed=Sharded(offload=offload)))
     assert_close(sharded, plain, tolerance=1e-12)
 
 

@@ -156,6 +156,7 @@ def _model(stage: DiffusionStage, device: str) -> VideoModel:
         autoencoder=autoencoder.requires_grad_(False).to(device),
         text=text,
         image=image,
+        place=torch.device(device),  # shards of the UNet may wait elsewhere
     )
 
 
