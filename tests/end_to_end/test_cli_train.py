@@ -159,6 +159,26 @@ def test_run_resume_and_another_configuration(cli: CommandLine, noise_world: Non
     assert line == "runs/tiny: holds a run but no config.yaml that tells of which recipe"
 
 
+def test_average_of_another_length(cli: CommandLine, noise_world: None) -> None:
+    Path("tiny.yaml").write_text(to_yaml(TINY))
+    words = ["tiny.yaml", "training.average.kind=power", "training.average.snapshot_every_samples=2"]
+    line = cli.refuses("train", *words, "--export-average", "0.1")
+    assert line.startswith("runs/tiny/averages: holds no snapshots of 0 samples")
+    cli.succeeds("train", *words)
+    assert cli.succeeds("train", *words, "--export-average", "0.1") == "runs/tiny/export-0.1\n"
+    ours, other = (load_autoencoder(Path("runs/tiny", name)).state_dict() for name in ("export", "export-0.1"))
+    assert ours.keys() == other.keys()
+    assert any(not torch.equal(ours[name], other[name]) for name in ours)
+    line = cli.refuses("train", *words, "--export-average", "0.5")
+    assert line == "--export-average is 0.5, should be above 0 and at most 0.28"
+
+
+def test_run_goes_on_in_another_way_of_computing(cli: CommandLine, noise_world: None) -> None:
+    Path("tiny.yaml").write_text(to_yaml(TINY))
+    cli.succeeds("train", "tiny.yaml")
+    cli.succeeds("train", "tiny.yaml", "training.execution.distributed.kind=sharded")
+
+
 def test_run_that_never_began_does_not_keep_its_folder(cli: CommandLine, noise_world: None) -> None:
     Path("tiny.yaml").write_text(to_yaml(TINY))
     Path("pictures").mkdir()
@@ -214,5 +234,8 @@ def test_diverged_run(cli: CommandLine, noise_world: None, monkeypatch: pytest.M
     Path("tiny.yaml").write_text(to_yaml(TINY))
     outcome = cli("train", "tiny.yaml")
     assert (outcome.code, outcome.out) == (1, "")
-    assert outcome.err == ("training stopped: gradient norm is nan after 0 samples; the weights were not changed\n")
+    assert outcome.err == (
+        "training stopped: gradient norm is nan after 0 samples, the loss of sample 0 is not finite; the weights were "
+        "not changed, the batch is told in runs/tiny/diverged-000000000000.json\n"
+    )
     assert not Path("runs/tiny/export").exists()

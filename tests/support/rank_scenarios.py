@@ -1,6 +1,9 @@
-"""Trainings that several processes run together; as a program, under torchrun: `rank_scenarios.py OUT NAME ...`."""
+"""Trainings that several processes run together; as a program: `rank_scenarios.py OUT SIZE SCENARIO.LAYOUT ...`."""
 
 import json
+import os
+import shutil
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from toy_objective import ToyContest, ToyWithIdleLayer
+from torch.multiprocessing.spawn import start_processes
+from toy_objective import ToyContest, ToyObjective, ToyWithIdleLayer
 from video_objective import VideoObjective
 
 from videoldm.core import ranks
+from videoldm.core.errors import InputError
 from videoldm.training.config import (
     SGD,
     ExecutionConfig,
@@ -24,7 +29,7 @@ from videoldm.training.config import (
 from videoldm.training.loop import train
 from videoldm.training.objective import Objective
 
-BATCH, STEPS = 8, 20
+BATCH, STEPS = 4, 20
 
 
 @dataclass(frozen=True)
@@ -56,17 +61,28 @@ def video64() -> Objective:
 SGD_STEPS = OptimizerConfig(learning_rate=1e-2, algorithm=SGD(momentum=0.5))
 SCENARIOS = {
     "adamw64": Scenario(video64, {"average": PowerAverage(lengths=(0.1, 0.2), snapshot_every_samples=40)}),
-    "adamw64-accumulated": Scenario(video64, {"accumulation_steps": 2}),
-    "adamw32": Scenario(VideoObjective, {}),
+    "adamw32": Scenario(lambda: ToyObjective(dtype=torch.float32), {}),
     "sgd32": Scenario(VideoObjective, {"optimizer": SGD_STEPS}),
     "contest": Scenario(ToyContest, {}),
-    "idle-layer": Scenario(ToyWithIdleLayer, {}),
+    "idle": Scenario(ToyWithIdleLayer, {}),
+    "accumulated": Scenario(
+        ToyWithIdleLayer,
+        {"accumulation_steps": 2, "batch_size": 2 * BATCH, "num_samples": 2 * BATCH * STEPS}
+        | {"log_every_samples": 2 * BATCH, "checkpoint_every_samples": BATCH * STEPS},
+    ),
 }
 
 
-def run(out: Path, name: str) -> None:
-    """Train the scenario `NAME.LAYOUT` in a folder of that name; each process writes down what it drew."""
+def run(out: Path, word: str) -> None:
+    """Train the scenario of `SCENARIO[-PURPOSE].LAYOUT[=SOURCE]` in a folder of that name.
+
+    It goes on from the middle of the run `SOURCE`. Each process writes down what it drew.
+    """
+    name, _, source = word.partition("=")
     scenario, _, layout = name.partition(".")
+    scenario = scenario.split("-", maxsplit=1)[0]
+    if source:
+        ranks.on_first(lambda: copy_middle(out / source, out / name))
     objective = SCENARIOS[scenario].objective()
     train(objective, SCENARIOS[scenario].config(layout), out / name)
     drawn = getattr(objective, "drawn", None)
@@ -74,12 +90,44 @@ def run(out: Path, name: str) -> None:
         (out / name / f"drawn-{ranks.rank()}.json").write_text(json.dumps(drawn))
 
 
-def main() -> None:
-    """Run the scenarios one after the other."""
+def copy_middle(source: Path, target: Path) -> None:
+    """Bring a run back to its first checkpoint, in another folder."""
+    middle, _ = sorted((source / "checkpoints").iterdir())
+    shutil.copytree(middle, target / "checkpoints" / middle.name)
+    shutil.copyfile(source / "log.jsonl", target / "log.jsonl")
+
+
+def work(rank: int, size: int, port: int, out: Path, words: list[str]) -> None:
+    """One of several processes."""
     torch.set_num_threads(1)
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
     with ranks.joined("cpu"):
-        for name in sys.argv[2:]:
-            run(Path(sys.argv[1]), name)
+        for word in words:
+            run(out, word)
+        (out / f"failure-{rank}.txt").write_text(failure_of_first())
+
+
+def failure_of_first() -> str:
+    """What a process hears where the first one fails."""
+    try:
+        ranks.on_first(fail)
+    except Exception as error:  # noqa: BLE001 - is what is asked for
+        return type(error).__name__
+    return "nothing"
+
+
+def fail() -> None:
+    """Break down."""
+    raise InputError("no")
+
+
+def main() -> None:
+    """Run the scenarios one after the other; the processes are forks, as to import torch takes each a few seconds."""
+    out, size, *words = sys.argv[1:]
+    with socket.socket() as taken:
+        taken.bind(("localhost", 0))
+        port = taken.getsockname()[1]
+    start_processes(work, (int(size), port, Path(out), words), nprocs=int(size), start_method="fork")
 
 
 if __name__ == "__main__":

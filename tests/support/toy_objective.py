@@ -20,9 +20,17 @@ class Stop(Exception):  # noqa: N818 - a signal of the tests
 class ToyObjective(Objective):
     """Learns to double its input; `crash_at` is the sample at which it breaks down."""
 
-    def __init__(self, *, seed: int = 0, crash_at: int | None = None, poison_at: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        crash_at: int | None = None,
+        poison_at: int | None = None,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
         torch.manual_seed(seed)
-        self.module = nn.Sequential(nn.Linear(WIDTH, 8), nn.SiLU(), nn.Linear(8, WIDTH)).double()
+        self.module = nn.Sequential(nn.Linear(WIDTH, 8), nn.SiLU(), nn.Linear(8, WIDTH)).to(dtype)
+        self._dtype = dtype
         self._crash_at, self._poison_at = crash_at, poison_at
         self.visited: list[int] = []
 
@@ -35,7 +43,7 @@ class ToyObjective(Objective):
         if self._crash_at in positions:
             raise Stop
         self.visited += positions
-        inputs = torch.stack([normal((WIDTH,), 1, "input", position) for position in positions]).double()
+        inputs = torch.stack([normal((WIDTH,), 1, "input", position) for position in positions]).to(self._dtype)
         loss = (self.module(inputs) - 2 * inputs).square().mean(dim=1)
         if self._poison_at in positions:
             loss = loss * float("nan")
@@ -87,11 +95,17 @@ class ToyContest(ToyObjective):
 
 
 class ToyWithIdleLayer(ToyObjective):
-    """A layer of its own takes part in every third batch of 8 only, as layers along time do not where pictures are."""
+    """One more layer takes part in every third batch of 4 only, as layers along time do; the first is frozen."""
 
     def __init__(self) -> None:
         super().__init__()
         self.module.add_module("idle", nn.Linear(WIDTH, WIDTH).double())
+        self.module[0].requires_grad_(False)
+
+    @property
+    def players(self) -> list[Player]:
+        """Blocks of which one is frozen, one idle now and then."""
+        return [Player("toy", self.module, self.losses, blocks=[self.module[0], self.module[2], self.module[3]])]
 
     def losses(self, positions: Sequence[int]) -> Losses:
         """Squared error of noisy inputs."""
@@ -100,7 +114,7 @@ class ToyWithIdleLayer(ToyObjective):
         outputs = inputs
         for layer in layers:
             outputs = layer(outputs)
-        if positions[0] // 8 % 3 == 2:
+        if positions[0] // 4 % 3 == 2:
             outputs = outputs + idle(inputs)
         return Losses(per_sample=(outputs - 2 * inputs).square().mean(dim=1))
 

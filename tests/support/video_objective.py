@@ -16,7 +16,9 @@ from videoldm.models.unet.network import VideoUNet
 from videoldm.models.unet.surgery import is_temporal
 from videoldm.training.objective import Losses, Objective, Player
 
-CONFIG = UNET.model_copy(update={"concat_channels": 0, "channels": (8, 16), "head_channels": 8, "norm_groups": 2})
+CONFIG = UNET.model_copy(
+    update={"concat_channels": 0, "channels": (8,), "attention_levels": (True,), "head_channels": 4, "norm_groups": 2}
+)
 FRAMES, SIZE = 2, 4
 
 

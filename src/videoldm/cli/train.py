@@ -12,10 +12,12 @@ import tyro
 from videoldm.cli.device import find_device
 from videoldm.cli.inputs import is_folder
 from videoldm.cli.options import OPTIONS, Verb
+from videoldm.core import ranks
 from videoldm.core.config import Config, apply_overrides, from_yaml, to_yaml
 from videoldm.core.errors import InputError, Interrupted
 from videoldm.core.names import hint
 from videoldm.recipes.registry import RECIPES
+from videoldm.training.config import LONGEST_PROFILE
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.config import DiffusionStage
 
@@ -28,6 +30,7 @@ examples:
   videoldm train mini-video training.num_samples=65536 training.optimizer.learning_rate=5e-4 -o runs/longer
   videoldm train mini-video --print-config > mine.yaml
   videoldm train mine.yaml
+  torchrun --nproc-per-node 8 -m videoldm.cli.main train mini-video training.execution.distributed.kind=sharded
 """
 RUNS = Path("runs")
 
@@ -51,6 +54,9 @@ class TrainOptions(Config):
     """List the recipes."""
     print_config: bool = False
     """Print the complete configuration as YAML instead of training."""
+    export_average: Annotated[float | None, tyro.conf.arg(metavar="LENGTH")] = None
+    """Export another moving average of a finished run instead of training: its length, 0 to 0.28, as a share of all
+    samples. The run must have kept snapshots (training.average.kind=power)."""
     dry_run: bool = False
     """Count parameters, forecast memory and check folders instead of training."""
 
@@ -66,9 +72,14 @@ def run(options: TrainOptions) -> None:
     if options.print_config:
         print(to_yaml(recipe), end="")
         return
+    if ranks.world_size() > 1:
+        # DDP warns of a search for unused layers that we have asked for; it reads this when torch is imported.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     folder, cache = Path(options.output or RUNS / recipe.name), Path(options.cache)
     device = find_device(options.device)
-    if options.dry_run:
+    if options.export_average is not None:
+        export_average(recipe, folder, cache, options.export_average, device=device)
+    elif options.dry_run:
         check_only(recipe, folder, cache)
     else:
         train(recipe, folder, cache, device=device)
@@ -124,6 +135,15 @@ def _is_mini(recipe: Recipe) -> bool:
     return recipe.name.startswith("mini-")
 
 
+def export_average(recipe: Recipe, folder: Path, cache: Path, length: float, *, device: str) -> None:
+    """Export an average of that length; raises InputError if the length or the run allow none."""
+    from videoldm.training import run
+
+    if not 0 < length <= LONGEST_PROFILE:
+        raise InputError(f"--export-average is {length}, should be above 0 and at most {LONGEST_PROFILE}")
+    print(run.export_average(recipe, folder, cache, length, device=device))
+
+
 def train(recipe: Recipe, folder: Path, cache: Path, *, device: str) -> None:
     """Run a recipe; raises InputError, FloatingPointError if it diverges, Interrupted with how to go on."""
     from videoldm.training.run import run
@@ -132,7 +152,8 @@ def train(recipe: Recipe, folder: Path, cache: Path, *, device: str) -> None:
         export = run(recipe, folder, cache, device=device)
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the same command goes on from the last checkpoint") from None
-    print(export)
+    if ranks.is_first():
+        print(export)
 
 
 def _text(path: Path) -> str:

@@ -68,7 +68,7 @@ def joined(device: str, *, even_alone: bool = False) -> Generator[None]:
     if dist.is_initialized() or (world_size() == 1 and not even_alone):
         yield
         return
-    if device.startswith("cuda"):
+    if device.startswith("cuda:"):
         torch.cuda.set_device(device)
     # Without torchrun nobody has said where the processes meet.
     store = dist.HashStore() if "MASTER_ADDR" not in os.environ else None
@@ -76,8 +76,11 @@ def joined(device: str, *, even_alone: bool = False) -> Generator[None]:
     dist.init_process_group(backend, store=store, rank=rank(), world_size=world_size(), timeout=PATIENCE)
     try:
         yield
-    finally:
-        dist.destroy_process_group()
+    except BaseException:
+        if world_size() == 1:
+            dist.destroy_process_group()
+        raise  # with others, to leave in order could mean to wait for those that are gone
+    dist.destroy_process_group()
 
 
 def my_share(items: Sequence[T]) -> Sequence[T]:

@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from videoldm.core.errors import InputError
 from videoldm.core.ranks import world_size
+from videoldm.inference.compiled import check_compiler
 from videoldm.training.config import ExecutionConfig, Replicated, Sharded
 from videoldm.training.objective import Player
 
@@ -41,6 +42,8 @@ class Inside(nn.Module):
 
 def distribute(player: Player, config: ExecutionConfig, *, precision: torch.dtype, device: torch.device) -> nn.Module:
     """Prepare a player's network in place; returns the module through which functions that use it are to be called."""
+    if config.compile == "blocks":
+        check_compiler(str(device))
     _transform_blocks(player, config)
     inside = Inside(player.module)
     match config.distributed:
@@ -53,7 +56,7 @@ def distribute(player: Player, config: ExecutionConfig, *, precision: torch.dtyp
             policy = MixedPrecisionPolicy(
                 param_dtype=low, reduce_dtype=torch.float32 if low else None, cast_forward_inputs=False
             )
-            place = CPUOffloadPolicy() if offload == "cpu" else OffloadPolicy()
+            place = CPUOffloadPolicy(pin_memory=device.type == "cuda") if offload == "cpu" else OffloadPolicy()
             for part in (*player.blocks, inside):
                 sharded = fully_shard(part, mesh=mesh, mp_policy=policy, offload_policy=place)
                 sharded.set_force_sum_reduction_for_comms(True)  # gloo cannot average

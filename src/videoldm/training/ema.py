@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from videoldm.training.config import ClassicAverage, PowerAverage
+from videoldm.training.distributed import local
 
 
 class Averages:
@@ -49,7 +50,7 @@ class Averages:
         for name, average in self.values.items():
             weight = 1 - _decay(self.config, name, self.num_updates)
             for key, value in average.items():
-                value.lerp_(self._parameters[key].detach(), weight)
+                local(value).lerp_(local(self._parameters[key].detach()), weight)
 
     @contextmanager
     def applied(self) -> Generator[None]:

@@ -55,6 +55,7 @@ def start_model(stage: DiffusionStage, device: str) -> VideoModel:
         autoencoder=autoencoder.requires_grad_(False).to(device),
         text=text,
         image=image,
+        place=torch.device(device),  # shards of the UNet may wait elsewhere
     )
 
 
