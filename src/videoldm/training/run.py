@@ -24,6 +24,7 @@ from videoldm.training.stages.config import (
     JudgeStage,
     Stage,
 )
+from videoldm.training.stages.lora_config import LoraStage
 
 if TYPE_CHECKING:
     from videoldm.training.objective import Objective
@@ -72,6 +73,10 @@ def build_objective(stage: Stage, seed: int, cache: Path, device: str = "cpu") -
             from videoldm.training.stages.diffusion import DiffusionObjective
 
             return DiffusionObjective(stage, seed=seed, cache=cache, device=device)
+        case LoraStage():
+            from videoldm.training.stages.lora import LoraObjective
+
+            return LoraObjective(stage, seed=seed, cache=cache, device=device)
         case _:
             assert_never(stage)
 
@@ -145,6 +150,9 @@ def inputs_of(stage: Stage) -> dict[str, Path]:
             if isinstance(start, FromImageModel | FromVideoModel):
                 folders["stage.start.folder"] = Path(start.folder)
             return folders
+        case LoraStage(base=base, panned_pictures=pictures):
+            folders = {f"stage.base.{key}": place for key, place in base.folders().items()}
+            return folders | ({"stage.panned_pictures.folder": Path(pictures.folder)} if pictures else {})
         case _:
             assert_never(stage)
 

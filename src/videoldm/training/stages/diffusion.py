@@ -27,6 +27,7 @@ from videoldm.training.latents import LatentCache
 from videoldm.training.objective import Losses
 from videoldm.training.panned_pictures import prepare_panned_pictures
 from videoldm.training.stages.config import DiffusionStage, FromImageModel, FromScratch, FromVideoModel
+from videoldm.training.stages.lora_config import LoraStage
 from videoldm.training.world import prepare_world
 from videoldm.video.contact_sheet import contact_sheet
 from videoldm.video.write import write_video
@@ -34,23 +35,16 @@ from videoldm.video.write import write_video
 NUM_VALIDATION_LOSSES = 64
 
 
-class DiffusionObjective:
-    """See `DiffusionStage`."""
+class DenoisingObjective:
+    """Denoising of clips' latents by a model, whatever part of it is trained."""
 
-    def __init__(self, stage: DiffusionStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
-        self._stage, self._seed = stage, seed
-        self._task = TASKS[stage.model.task]
-        with seeded_initialisation(seed, "unet weights"):
-            self._model = _model(stage, device)
+    def __init__(self, model: VideoModel, stage: DiffusionStage | LoraStage, *, seed: int, cache: Path) -> None:
+        self._model, self._stage, self._seed = model, stage, seed
+        self._task = TASKS[model.config.task]
         self._clips = _training_set(stage, cache)
         self._validation_clips = prepare_world(stage.validation, cache)
         self._latents = LatentCache(self._clips, self._model.autoencoder, cache)
         self._validation_latents = LatentCache(self._validation_clips, self._model.autoencoder, cache)
-
-    @property
-    def module(self) -> nn.Module:
-        """The UNet."""
-        return self._model.unet
 
     def losses(self, positions: Sequence[int]) -> Losses:
         """The denoising loss of each sample at its own noise level."""
@@ -71,15 +65,10 @@ class DiffusionObjective:
         self._sample(folder)
         return {"loss": float(torch.cat(losses).mean())}
 
-    def export(self, folder: Path) -> None:
-        """Write the UNet and the task's configuration."""
-        write_json(folder / "model.json", self._stage.model.model_dump(mode="json"))
-        save_component(folder / "unet", self._model.unet, self._model.unet.config)
-
     def _losses(
         self, clips: ClipShards, latents: LatentCache, indices: Sequence[int], keys: Sequence[SampleKey]
     ) -> Losses:
-        num_frames = self._stage.model.num_frames
+        num_frames = self._model.config.num_frames
         starts = [_first_frame(clips.num_frames - num_frames, key) for key in keys]
         windows = [
             latents.draw(index, *key)[start : start + num_frames]
@@ -118,7 +107,26 @@ class DiffusionObjective:
             write_video(folder / f"{index:03d}.mp4", clip, fps=clips.records[index].fps, metadata=None)
 
 
-def _training_set(stage: DiffusionStage, cache: Path) -> ClipShards:
+class DiffusionObjective(DenoisingObjective):
+    """See `DiffusionStage`."""
+
+    def __init__(self, stage: DiffusionStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
+        with seeded_initialisation(seed, "unet weights"):
+            model = _model(stage, device)
+        super().__init__(model, stage, seed=seed, cache=cache)
+
+    @property
+    def module(self) -> nn.Module:
+        """The UNet."""
+        return self._model.unet
+
+    def export(self, folder: Path) -> None:
+        """Write the UNet and the task's configuration."""
+        write_json(folder / "model.json", self._model.config.model_dump(mode="json"))
+        save_component(folder / "unet", self._model.unet, self._model.unet.config)
+
+
+def _training_set(stage: DiffusionStage | LoraStage, cache: Path) -> ClipShards:
     # Pictures first: what is wrong with them shows before the world is rendered.
     pictures = stage.panned_pictures and prepare_panned_pictures(stage.panned_pictures, stage.data, cache)
     world = prepare_world(stage.data, cache)

@@ -1,0 +1,77 @@
+"""What a LoRA is trained on, and of which model; torch-free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from videoldm.conditioners.config import DropoutConfig
+from videoldm.core.config import Config
+from videoldm.diffusion.config import SQUARED, Distance, NoiseLevels, VWeighting, Weighting
+from videoldm.inference.config import Precision
+from videoldm.models.adapters.config import LoraPreset
+from videoldm.training.stages.data_config import PannedPictures, WorldData
+
+Task = Literal["text-to-image", "text-to-video", "image-to-video"]
+
+
+class NamedModel(Config):
+    """A model as `videoldm generate --model` takes it: in the package, a folder, a file or a name on the hub."""
+
+    kind: Literal["named"] = "named"
+    name: str = "mini"
+
+    def folders(self) -> dict[str, Path]:
+        """What of it lies in a folder, by key."""
+        return {"name": Path(self.name)} if Path(self.name).is_dir() else {}
+
+
+class ExportedRun(Config):
+    """What a training run has exported, with the parts that it worked with."""
+
+    kind: Literal["run"] = "run"
+    folder: str
+    autoencoder: str
+    encoders: str
+
+    def folders(self) -> dict[str, Path]:
+        """Where its parts lie, by key."""
+        return {name: Path(getattr(self, name)) for name in ("folder", "autoencoder", "encoders")}
+
+
+Base = Annotated[NamedModel | ExportedRun, Field(discriminator="kind")]
+
+
+class LoraStage(Config):
+    """Denoising of latents by a frozen model with a LoRA beside its weights, at the size in which the clips come."""
+
+    kind: Literal["lora"] = "lora"
+    base: Base
+    task: Task
+    preset: LoraPreset
+    frozen_precision: Precision = "float32"
+    """Of the UNet's own weights; those of the LoRA are in float32."""
+    data: WorldData
+    panned_pictures: PannedPictures | None = None
+    """Clips among those of `data`; only for image-to-video, which needs no captions."""
+    validation: WorldData
+    noise_levels: NoiseLevels
+    weighting: Weighting = VWeighting()
+    distance: Distance = SQUARED
+    dropout: DropoutConfig
+    num_validation_clips: PositiveInt = 4
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.panned_pictures and self.task != "image-to-video":
+            raise ValueError(f"panned_pictures have no captions, which {self.task} needs: leave them out")
+        ours, theirs = ((data.height, data.width) for data in (self.data, self.validation))
+        if ours != theirs:
+            raise ValueError(f"validation clips are {theirs[0]}x{theirs[1]}, those of data {ours[0]}x{ours[1]}")
+        if self.num_validation_clips > self.validation.num_clips:
+            raise ValueError(
+                f"num_validation_clips is {self.num_validation_clips}, validation has {self.validation.num_clips} clips"
+            )
+        return self
