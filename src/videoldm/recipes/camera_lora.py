@@ -11,7 +11,7 @@ from videoldm.diffusion.config import LogNormal
 from videoldm.models.adapters.config import TemporalAttention
 from videoldm.synthetic.config import WorldOptions
 from videoldm.synthetic.vocabulary import CameraMotion, Ground
-from videoldm.training.config import CosineRate, OptimizerConfig, TrainingConfig
+from videoldm.training.config import ClassicAverage, CosineRate, OptimizerConfig, TrainingConfig
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.data_config import WorldData
 from videoldm.training.stages.lora_config import LoraStage, NamedModel
@@ -67,7 +67,7 @@ def _mini_camera(camera: Camera) -> Recipe:
             num_samples=8_192,
             batch_size=8,
             optimizer=OptimizerConfig(learning_rate=2e-3, warmup_samples=400, decay=CosineRate(final_fraction=0.02)),
-            ema_decay=0.99,
+            average=ClassicAverage(decay=0.99),
             precision="bfloat16",
             log_every_samples=512,
             validate_every_samples=4_096,

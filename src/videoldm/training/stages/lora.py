@@ -22,6 +22,7 @@ from videoldm.tasks.config import TaskModelConfig, TaskName
 from videoldm.tasks.folder import TASK_FILE
 from videoldm.tasks.model import VideoModel, load_conditioners, load_opened
 from videoldm.tasks.open import open_model
+from videoldm.training.objective import Player
 from videoldm.training.stages.diffusion import DenoisingObjective
 from videoldm.training.stages.lora_config import ExportedRun, LoraStage, NamedModel
 
@@ -42,9 +43,9 @@ class LoraObjective(DenoisingObjective):
         super().__init__(model, stage, seed=seed, cache=cache)
 
     @property
-    def module(self) -> nn.Module:
+    def players(self) -> list[Player]:
         """The low-rank updates, and nothing else of the UNet, under the UNet's own names."""
-        return self._updates
+        return [Player("lora", self._updates, self.losses)]
 
     def export(self, folder: Path) -> None:
         """Write the LoRA twice: a folder of PEFT, and one of a diffusers pipeline."""
@@ -59,7 +60,7 @@ def updates_module(lora: LoRA) -> nn.Module:
     for path, update in lora.items():
         holder = root
         for name in path.split("."):
-            if name not in holder._modules:
+            if not hasattr(holder, name):
                 holder.add_module(name, nn.Module())
             holder = holder.get_submodule(name)
         for name, matrix in (("down", update.down), ("up", update.up)):
