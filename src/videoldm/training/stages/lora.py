@@ -19,6 +19,7 @@ from videoldm.models.adapters.fresh import fresh_lora
 from videoldm.models.adapters.injection import inject
 from videoldm.models.adapters.low_rank import Adapter, LoRA
 from videoldm.tasks.config import TaskModelConfig, TaskName
+from videoldm.tasks.files import require_task
 from videoldm.tasks.folder import TASK_FILE
 from videoldm.tasks.model import VideoModel, load_conditioners, load_opened
 from videoldm.tasks.open import open_model
@@ -87,7 +88,9 @@ def _load(stage: LoraStage, device: str) -> VideoModel:
     dtype = DTYPES[stage.frozen_precision]
     match stage.base:
         case NamedModel(name=name):
-            return load_opened(open_model(name), stage.task, device=device, dtype=dtype)
+            files = open_model(name)
+            require_task(files, stage.task)
+            return load_opened(files, stage.task, device=device, dtype=dtype)
         case ExportedRun() as run:
             return _exported(run, stage.task, device, dtype)
         case _:
