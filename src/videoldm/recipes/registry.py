@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from videoldm.recipes import camera_lora, mini
+from videoldm.recipes import camera_lora, discrete, mini, svd
 from videoldm.training.recipe import Recipe
 
 FUNCTIONS: tuple[Callable[[], Recipe], ...] = (
@@ -18,6 +18,33 @@ FUNCTIONS: tuple[Callable[[], Recipe], ...] = (
     camera_lora.mini_camera_horizontal,
     camera_lora.mini_camera_zooming,
     camera_lora.mini_camera_static,
+    svd.mini_stable_diffusion,
+    svd.svd_image_warmup,
+    svd.mini_svd_image_warmup,
+    svd.svd_image,
+    svd.mini_svd_image,
+    svd.svd_video_256x384,
+    svd.mini_svd_video_256x384,
+    svd.svd_video_320x576,
+    svd.mini_svd_video_320x576,
+    svd.svd_text_to_video_576x1024,
+    svd.mini_svd_text_to_video_576x1024,
+    svd.svd_image_to_video_320x576,
+    svd.mini_svd_image_to_video_320x576,
+    svd.svd_image_to_video_576x1024,
+    svd.mini_svd_image_to_video_576x1024,
+    svd.svd_xt_image_to_video_576x1024,
+    svd.mini_svd_xt_image_to_video_576x1024,
+    discrete.video_ldm_frames,
+    discrete.mini_video_ldm_frames,
+    discrete.video_ldm,
+    discrete.mini_video_ldm,
+    discrete.svd_ablation,
+    discrete.mini_svd_ablation,
+    discrete.svd_ablation_from_scratch,
+    discrete.mini_svd_ablation_from_scratch,
+    discrete.svd_ablation_finetuned,
+    discrete.mini_svd_ablation_finetuned,
 )
 """In the order in which they can be run: later ones read what earlier ones export."""
 

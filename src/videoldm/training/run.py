@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from videoldm.core.config import from_yaml, to_yaml
 from videoldm.core.errors import InputError
 from videoldm.core.files import check_writable, read_mapping, write_json, write_text
-from videoldm.core.hashing import files_hash
+from videoldm.core.hashing import file_hash, files_hash
 from videoldm.core.locks import alone_in
 from videoldm.training.layout import CHECKPOINTS, CONFIG_FILE, EXPORT, INPUTS_FILE, VALIDATION
 from videoldm.training.recipe import Recipe
@@ -20,11 +20,13 @@ from videoldm.training.stages.config import (
     DiffusionStage,
     EncodersStage,
     FromImageModel,
+    FromModel,
     FromVideoModel,
     JudgeStage,
     Stage,
 )
 from videoldm.training.stages.lora_config import LoraStage
+from videoldm.training.stages.places import local_path
 
 if TYPE_CHECKING:
     from videoldm.training.objective import Objective
@@ -87,7 +89,7 @@ def check(recipe: Recipe, folder: Path, cache: Path) -> None:
         raise InputError("training needs the extra 'train': run make install-dev, or pip install -e '.[train]'")
     check_folder(recipe, folder)
     for key, place in inputs_of(recipe.stage).items():
-        if not place.is_dir():
+        if not place.exists():
             raise InputError(
                 f"{key} is {str(place)!r}, there is no such folder: {_how_to_make(place)}, or give {key}=FOLDER"
             )
@@ -132,24 +134,29 @@ def check_inputs(stage: Stage, folder: Path) -> None:
 
 
 def input_hashes(stage: Stage) -> dict[str, str]:
-    """What identifies the content of the folders that a stage reads."""
-    return {key: files_hash(place, place.rglob("*")) for key, place in inputs_of(stage).items()}
+    """What identifies the content of the folders and files that a stage reads."""
+    return {
+        key: file_hash(place) if place.is_file() else files_hash(place, place.rglob("*"))
+        for key, place in inputs_of(stage).items()
+    }
 
 
 def inputs_of(stage: Stage) -> dict[str, Path]:
-    """The folders that a stage reads, by the key that names each."""
+    """What a stage reads on this machine, by the key that names each; what comes from the hub is not among it."""
     match stage:
         case AutoencoderStage(pictures=pictures):
             return {"stage.pictures": Path(pictures)} if pictures else {}
         case EncodersStage() | JudgeStage():
             return {}
         case DiffusionStage(autoencoder=autoencoder, encoders=encoders, start=start, panned_pictures=pictures):
-            folders = {"stage.autoencoder": Path(autoencoder), "stage.encoders": Path(encoders)}
+            places = {"stage.autoencoder": local_path(autoencoder), "stage.encoders": local_path(encoders)}
             if pictures:
-                folders["stage.panned_pictures.folder"] = Path(pictures.folder)
+                places["stage.panned_pictures.folder"] = Path(pictures.folder)
             if isinstance(start, FromImageModel | FromVideoModel):
-                folders["stage.start.folder"] = Path(start.folder)
-            return folders
+                places["stage.start.folder"] = Path(start.folder)
+            if isinstance(start, FromModel):
+                places["stage.start.model"] = local_path(start.model)
+            return {key: place for key, place in places.items() if place is not None}
         case LoraStage(base=base, panned_pictures=pictures):
             folders = {f"stage.base.{key}": place for key, place in base.folders().items()}
             return folders | ({"stage.panned_pictures.folder": Path(pictures.folder)} if pictures else {})

@@ -9,7 +9,16 @@ from pydantic import Field, PositiveInt, model_validator
 
 from videoldm.conditioners.config import DropoutConfig
 from videoldm.core.config import Config
-from videoldm.diffusion.config import SQUARED, Distance, NoiseLevels, VWeighting, Weighting
+from videoldm.core.numbers import Share
+from videoldm.diffusion.config import (
+    SQUARED,
+    Distance,
+    IndependentNoise,
+    NoiseLevels,
+    TrainingNoise,
+    VWeighting,
+    Weighting,
+)
 from videoldm.inference.config import Precision
 from videoldm.models.adapters.config import LoraPreset
 from videoldm.training.stages.data_config import PannedPictures, WorldData
@@ -57,7 +66,10 @@ class LoraStage(Config):
     panned_pictures: PannedPictures | None = None
     """Clips among those of `data`; only for image-to-video, which needs no captions."""
     validation: WorldData
+    image_probability: Share = 0.0
+    """How often a sample is a single frame with what is seen as caption; only for text-to-video."""
     noise_levels: NoiseLevels
+    noise: TrainingNoise = IndependentNoise()
     weighting: Weighting = VWeighting()
     distance: Distance = SQUARED
     dropout: DropoutConfig
@@ -67,6 +79,8 @@ class LoraStage(Config):
     def _parts_fit(self) -> Self:
         if self.panned_pictures and self.task != "image-to-video":
             raise ValueError(f"panned_pictures have no captions, which {self.task} needs: leave them out")
+        if self.image_probability and self.task != "text-to-video":
+            raise ValueError(f"image_probability is {self.image_probability}, it should be 0 for {self.task}")
         ours, theirs = ((data.height, data.width) for data in (self.data, self.validation))
         if ours != theirs:
             raise ValueError(f"validation clips are {theirs[0]}x{theirs[1]}, those of data {ours[0]}x{ours[1]}")
