@@ -13,8 +13,9 @@ from videoldm.synthetic.config import WorldOptions
 from videoldm.synthetic.vocabulary import CameraMotion, Ground
 from videoldm.training.config import ClassicAverage, CosineRate, OptimizerConfig, TrainingConfig
 from videoldm.training.recipe import Recipe
+from videoldm.training.stages.base_config import NamedModel
 from videoldm.training.stages.data_config import WorldData
-from videoldm.training.stages.lora_config import LoraStage, NamedModel
+from videoldm.training.stages.lora_config import LoraStage
 
 Camera = Literal["horizontal", "zooming", "static"]
 

@@ -25,6 +25,7 @@ from videoldm.training.stages.config import (
     JudgeStage,
     Stage,
 )
+from videoldm.training.stages.dreambooth_config import DreamBoothStage
 from videoldm.training.stages.lora_config import LoraStage
 from videoldm.training.stages.places import local_path
 
@@ -79,6 +80,10 @@ def build_objective(stage: Stage, seed: int, cache: Path, device: str = "cpu") -
             from videoldm.training.stages.lora import LoraObjective
 
             return LoraObjective(stage, seed=seed, cache=cache, device=device)
+        case DreamBoothStage():
+            from videoldm.training.stages.dreambooth import DreamBoothObjective
+
+            return DreamBoothObjective(stage, seed=seed, device=device)
         case _:
             assert_never(stage)
 
@@ -160,6 +165,8 @@ def inputs_of(stage: Stage) -> dict[str, Path]:
         case LoraStage(base=base, panned_pictures=pictures):
             folders = {f"stage.base.{key}": place for key, place in base.folders().items()}
             return folders | ({"stage.panned_pictures.folder": Path(pictures.folder)} if pictures else {})
+        case DreamBoothStage():
+            return {f"stage.{key}": place for key, place in stage.folders().items()}
         case _:
             assert_never(stage)
 

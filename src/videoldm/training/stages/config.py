@@ -23,6 +23,7 @@ from videoldm.models.unet.config import UNetConfig
 from videoldm.synthetic.vocabulary import LABELS
 from videoldm.tasks.config import TaskModelConfig
 from videoldm.training.stages.data_config import PannedPictures, WorldData
+from videoldm.training.stages.dreambooth_config import DreamBoothStage
 from videoldm.training.stages.lora_config import LoraStage
 
 
@@ -195,5 +196,6 @@ class DiffusionStage(Config):
 
 
 Stage = Annotated[
-    AutoencoderStage | EncodersStage | JudgeStage | DiffusionStage | LoraStage, Field(discriminator="kind")
+    AutoencoderStage | EncodersStage | JudgeStage | DiffusionStage | LoraStage | DreamBoothStage,
+    Field(discriminator="kind"),
 ]

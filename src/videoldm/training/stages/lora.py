@@ -4,28 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import assert_never
 
-import torch
 from torch import nn
 
 from videoldm.checkpoints.lora import DIFFUSERS_WEIGHTS
-from videoldm.checkpoints.native import load_autoencoder, load_unet
 from videoldm.checkpoints.save_lora import save_diffusers, save_peft
-from videoldm.core.config import read_config
 from videoldm.core.errors import InputError
 from videoldm.inference.precision import DTYPES
 from videoldm.models.adapters.fresh import fresh_lora
 from videoldm.models.adapters.injection import inject
 from videoldm.models.adapters.low_rank import Adapter, LoRA
-from videoldm.tasks.config import TaskModelConfig, TaskName
-from videoldm.tasks.files import require_task
-from videoldm.tasks.folder import TASK_FILE
-from videoldm.tasks.model import VideoModel, load_conditioners, load_opened
-from videoldm.tasks.open import open_model
+from videoldm.tasks.model import VideoModel
 from videoldm.training.objective import Player
+from videoldm.training.stages.base_model import load_base
 from videoldm.training.stages.diffusion import DenoisingObjective
-from videoldm.training.stages.lora_config import ExportedRun, LoraStage, NamedModel
+from videoldm.training.stages.lora_config import LoraStage
 
 PEFT_FOLDER, DIFFUSERS_FOLDER = "peft", "diffusers"
 
@@ -46,7 +39,7 @@ class LoraObjective(DenoisingObjective):
     @property
     def players(self) -> list[Player]:
         """The low-rank updates, and nothing else of the UNet, under the UNet's own names."""
-        return [Player("lora", self._updates, self.losses)]
+        return [Player("lora", self._updates, self.losses, blocks=self._model.unet.blocks)]
 
     def export(self, folder: Path) -> None:
         """Write the LoRA twice: a folder of PEFT, and one of a diffusers pipeline."""
@@ -72,44 +65,14 @@ def updates_module(lora: LoRA) -> nn.Module:
 
 def base_model(stage: LoraStage, device: str) -> VideoModel:
     """The frozen model that gets the LoRA, at the size of the stage's clips; raises InputError if it cannot do that."""
-    model = _load(stage, device)
-    factor = model.autoencoder.config.factor
-    data, num_frames = stage.data, model.config.num_frames
+    model = load_base(stage.base, stage.task, dtype=DTYPES[stage.frozen_precision], device=device)
     for clips in (stage.data, stage.validation):
-        if clips.num_frames < num_frames:
-            raise InputError(f"{clips.split} clips have {clips.num_frames} frames, the model makes {num_frames}")
-    for name, value in (("height", data.height), ("width", data.width)):
+        if clips.num_frames < model.config.num_frames:
+            raise InputError(
+                f"{clips.split} clips have {clips.num_frames} frames, the model makes {model.config.num_frames}"
+            )
+    factor, size = model.autoencoder.config.factor, {"height": stage.data.height, "width": stage.data.width}
+    for name, value in size.items():
         if value % factor:
             raise InputError(f"stage.data.{name} is {value}, it should be a multiple of {factor}")
-    return _resized(model, data.height, data.width)
-
-
-def _load(stage: LoraStage, device: str) -> VideoModel:
-    dtype = DTYPES[stage.frozen_precision]
-    match stage.base:
-        case NamedModel(name=name):
-            files = open_model(name)
-            require_task(files, stage.task)
-            return load_opened(files, stage.task, device=device, dtype=dtype)
-        case ExportedRun() as run:
-            return _exported(run, stage.task, device, dtype)
-        case _:
-            assert_never(stage.base)
-
-
-def _exported(run: ExportedRun, task: TaskName, device: str, dtype: torch.dtype) -> VideoModel:
-    config = read_config(Path(run.folder) / TASK_FILE, TaskModelConfig)
-    if config.task != task:
-        raise InputError(f"stage.task is {task}, but {run.folder} holds a model for {config.task}")
-    text, image = load_conditioners(Path(run.encoders), task, device)
-    return VideoModel(
-        config=config,
-        unet=load_unet(Path(run.folder) / "unet").requires_grad_(False).to(device, dtype),
-        autoencoder=load_autoencoder(Path(run.autoencoder)).requires_grad_(False).to(device),
-        text=text,
-        image=image,
-    )
-
-
-def _resized(model: VideoModel, height: int, width: int) -> VideoModel:
-    return replace(model, config=model.config.model_copy(update={"height": height, "width": width}))
+    return replace(model, config=model.config.model_copy(update=size))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import PositiveInt, model_validator
 
 from videoldm.conditioners.config import DropoutConfig
 from videoldm.core.config import Config
@@ -21,36 +20,10 @@ from videoldm.diffusion.config import (
 )
 from videoldm.inference.config import Precision
 from videoldm.models.adapters.config import LoraPreset
+from videoldm.training.stages.base_config import Base
 from videoldm.training.stages.data_config import PannedPictures, WorldData
 
 Task = Literal["text-to-image", "text-to-video", "image-to-video"]
-
-
-class NamedModel(Config):
-    """A model as `videoldm generate --model` takes it: in the package, a folder, a file or a name on the hub."""
-
-    kind: Literal["named"] = "named"
-    name: str = "mini"
-
-    def folders(self) -> dict[str, Path]:
-        """What of it lies in a folder, by key."""
-        return {"name": Path(self.name)} if Path(self.name).is_dir() else {}
-
-
-class ExportedRun(Config):
-    """What a training run has exported, with the parts that it worked with."""
-
-    kind: Literal["run"] = "run"
-    folder: str
-    autoencoder: str
-    encoders: str
-
-    def folders(self) -> dict[str, Path]:
-        """Where its parts lie, by key."""
-        return {name: Path(getattr(self, name)) for name in ("folder", "autoencoder", "encoders")}
-
-
-Base = Annotated[NamedModel | ExportedRun, Field(discriminator="kind")]
 
 
 class LoraStage(Config):
