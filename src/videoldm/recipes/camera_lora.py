@@ -8,7 +8,6 @@ from typing import Literal
 
 from videoldm.conditioners.config import DropoutConfig
 from videoldm.diffusion.config import LogNormal
-from videoldm.models.adapters.config import TemporalAttention
 from videoldm.synthetic.config import WorldOptions
 from videoldm.synthetic.vocabulary import CameraMotion, Ground
 from videoldm.training.config import ClassicAverage, CosineRate, OptimizerConfig, TrainingConfig
@@ -51,14 +50,14 @@ def world_options(camera: Camera) -> WorldOptions:
 
 
 def _mini_camera(camera: Camera) -> Recipe:
-    data = WorldData(split="train", num_clips=1024, options=world_options(camera))
+    data = WorldData(split="train", num_clips=512, options=world_options(camera))
     return Recipe(
         name=f"mini-camera-{camera}",
         summary=f"LoRA of the mini model's temporal attention: camera {camera}",
         stage=LoraStage(
             base=NamedModel(name="mini"),
             task="image-to-video",
-            preset=TemporalAttention(rank=16),
+            preset=TemporalLayers(rank=16),
             data=data,
             validation=data.model_copy(update={"split": "validation", "num_clips": 64}),
             noise_levels=LogNormal(p_mean=1.2, p_std=1.7),

@@ -17,6 +17,15 @@ class TemporalAttention(Config):
     """The update counts alpha / rank times."""
 
 
+class TemporalLayers(Config):
+    """All that runs along time, its feed-forward networks and convolutions too: more to learn motion with."""
+
+    kind: Literal["temporal-layers"] = "temporal-layers"
+    rank: PositiveInt = 16
+    alpha: Positive = 16.0
+    """The update counts alpha / rank times."""
+
+
 class SpatialAttention(Config):
     """The projections of attention within each frame: a style or a subject, which moves as before."""
 
@@ -26,4 +35,4 @@ class SpatialAttention(Config):
     """The update counts alpha / rank times."""
 
 
-LoraPreset = Annotated[TemporalAttention | SpatialAttention, Field(discriminator="kind")]
+LoraPreset = Annotated[TemporalAttention | TemporalLayers | SpatialAttention, Field(discriminator="kind")]

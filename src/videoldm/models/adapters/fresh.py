@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import assert_never
 
 from videoldm.core.random import normal
-from videoldm.models.adapters.config import LoraPreset, SpatialAttention, TemporalAttention
+from videoldm.models.adapters.config import LoraPreset, SpatialAttention, TemporalAttention, TemporalLayers
 from videoldm.models.adapters.low_rank import LoRA, LowRank, layers, without_effect_on_one_token
 from videoldm.models.unet.network import VideoUNet
 from videoldm.models.unet.surgery import is_temporal
@@ -15,12 +16,14 @@ PROJECTIONS = frozenset({"to_q", "to_k", "to_v", "to_out"})
 
 def target_layers(unet: VideoUNet, preset: LoraPreset, *, has_one_token: bool) -> list[str]:
     """The paths of the layers that a preset adapts, those left out that can learn nothing from a one-token context."""
-    projections = [path for path in layers(unet) if path.rpartition(".")[2] in PROJECTIONS]
+    known = layers(unet)
     match preset:
         case TemporalAttention():
-            paths = [path for path in projections if is_temporal(path)]
+            paths = [path for path in known if is_temporal(path) and _is_projection(path)]
+        case TemporalLayers():
+            paths = [path for path in known if is_temporal(path)]
         case SpatialAttention():
-            paths = [path for path in projections if not is_temporal(path)]
+            paths = [path for path in known if not is_temporal(path) and _is_projection(path)]
         case _:
             assert_never(preset)
     idle = set(without_effect_on_one_token(paths) if has_one_token else ())
@@ -29,9 +32,15 @@ def target_layers(unet: VideoUNet, preset: LoraPreset, *, has_one_token: bool) -
 
 def fresh_lora(unet: VideoUNet, preset: LoraPreset, *, has_one_token: bool, seed: int) -> LoRA:
     """A LoRA that changes nothing yet: `down` is drawn, with variance 1 / inputs, and `up` is zero (section 4.1)."""
+    known = layers(unet)
     lora: dict[str, LowRank] = {}
     for path in target_layers(unet, preset, has_one_token=has_one_token):
-        num_outputs, num_inputs = layers(unet)[path].weight.shape
-        down = normal((preset.rank, num_inputs), seed, f"lora {path}") * num_inputs**-0.5
-        lora[path] = LowRank(down=down, up=down.new_zeros(num_outputs, preset.rank), alpha=preset.alpha)
+        num_outputs, *inputs = known[path].weight.shape
+        down = normal((preset.rank, *inputs), seed, f"lora {path}") * math.prod(inputs) ** -0.5
+        up = down.new_zeros(num_outputs, preset.rank, *[1] * (len(inputs) - 1))
+        lora[path] = LowRank(down=down, up=up, alpha=preset.alpha)
     return lora
+
+
+def _is_projection(path: str) -> bool:
+    return path.rpartition(".")[2] in PROJECTIONS
