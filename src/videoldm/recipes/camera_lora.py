@@ -8,6 +8,7 @@ from typing import Literal
 
 from videoldm.conditioners.config import DropoutConfig
 from videoldm.diffusion.config import LogNormal
+from videoldm.models.adapters.config import TemporalLayers
 from videoldm.synthetic.config import WorldOptions
 from videoldm.synthetic.vocabulary import CameraMotion, Ground
 from videoldm.training.config import ClassicAverage, CosineRate, OptimizerConfig, TrainingConfig

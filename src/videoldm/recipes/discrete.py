@@ -1,8 +1,7 @@
 """Models at Stable Diffusion's thousand noise levels: Video LDM, and the ablations of SVD; as published and mini.
 
-Both take v-prediction, DDIM with 50 steps and the same rate of learning. Offset noise of strength 0.1, the average of
-decay 0.9999, AdamW's betas and decay and the warm-up are our choice, as is that these models are told neither frame rate
-nor motion.
+Both take v-prediction and DDIM with 50 steps. Offset noise of strength 0.1, the average of decay 0.9999, AdamW's betas
+and decay and the warm-up are our choice, as is that these models are told neither frame rate nor motion.
 """
 
 from videoldm.conditioners.config import DropoutConfig

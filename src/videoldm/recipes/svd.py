@@ -89,7 +89,7 @@ def mini_svd_video_256x384() -> Recipe:
 
 
 def svd_video_320x576() -> Recipe:
-    """Stage II, larger and with more noise: the base model. P_std is that of the run before, as nothing else is said."""
+    """Stage II, larger and with more noise: the base model; P_std stays, as nothing else is said."""
     return _video(PAPER)
 
 

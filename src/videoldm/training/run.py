@@ -13,6 +13,7 @@ from videoldm.core.errors import InputError
 from videoldm.core.files import check_writable, read_mapping, write_json, write_text
 from videoldm.core.hashing import file_hash, files_hash
 from videoldm.core.locks import alone_in
+from videoldm.training.data.config import CuratedData
 from videoldm.training.layout import CHECKPOINTS, CONFIG_FILE, EXPORT, INPUTS_FILE, VALIDATION
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.config import (
@@ -98,6 +99,8 @@ def check(recipe: Recipe, folder: Path, cache: Path) -> None:
             raise InputError(
                 f"{key} is {str(place)!r}, there is no such folder: {_how_to_make(place)}, or give {key}=FOLDER"
             )
+    for data in curated_inputs(recipe.stage).values():
+        _fingerprint(data)
     check_inputs(recipe.stage, folder)
     check_writable(folder / CONFIG_FILE)
     check_writable(cache / CONFIG_FILE)
@@ -132,18 +135,35 @@ def check_inputs(stage: Stage, folder: Path) -> None:
     began_with = read_mapping(folder / INPUTS_FILE)
     for key, content in input_hashes(stage).items():
         if began_with.get(key) != content:
+            place = curated_inputs(stage)[key].folder if key in curated_inputs(stage) else inputs_of(stage)[key]
             raise InputError(
-                f"{folder}: its run began with other files in {inputs_of(stage)[key]} ({key}): bring them back, or "
-                f"start a new run with -o"
+                f"{folder}: its run began with other files in {place} ({key}): bring them back, or start a new run "
+                f"with -o"
             )
 
 
 def input_hashes(stage: Stage) -> dict[str, str]:
     """What identifies the content of the folders and files that a stage reads."""
-    return {
+    hashes = {
         key: file_hash(place) if place.is_file() else files_hash(place, place.rglob("*"))
         for key, place in inputs_of(stage).items()
     }
+    return hashes | {key: _fingerprint(data) for key, data in curated_inputs(stage).items()}
+
+
+def curated_inputs(stage: Stage) -> dict[str, CuratedData]:
+    """The curated clips that a stage reads, by the key that names each; they are told by their index alone."""
+    if not isinstance(stage, DiffusionStage | LoraStage):
+        return {}
+    both = {"stage.data": stage.data, "stage.validation": stage.validation}
+    return {key: data for key, data in both.items() if isinstance(data, CuratedData)}
+
+
+def _fingerprint(data: CuratedData) -> str:
+    """Changes with the clips that can be used; raises InputError if there are none for a bucket."""
+    from videoldm.training.data.choose import choose_for_training
+
+    return choose_for_training(data).source.fingerprint
 
 
 def inputs_of(stage: Stage) -> dict[str, Path]:

@@ -258,11 +258,12 @@ def test_trained_lora_is_taken_by_generation(trained, tiny_model):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"data": DATA.model_copy(update={"num_frames": 2})}, "train clips have 2 frames, the model makes 3"),
+        ({"data": DATA.model_copy(update={"num_frames": 2})}, "stage.data has no clips of 16x16 with 3 frames"),
         (
             {"data": DATA.model_copy(update={"width": 20}), "validation": VALIDATION.model_copy(update={"width": 20})},
-            "stage.data.width is 20, it should be a multiple of 8",
+            "stage.data has a width of 20, it should be a multiple of 8",
         ),
+        ({"validation": VALIDATION.model_copy(update={"width": 24})}, "stage.validation has no clips of 16x16 with 3"),
         ({"task": "text-to-image"}, "cannot do text-to-image, it can do text-to-video, image-to-video"),
         ({"base": NamedModel(name="nothing")}, "model 'nothing' is neither in the package"),
     ],

@@ -42,5 +42,12 @@ def fresh_lora(unet: VideoUNet, preset: LoraPreset, *, has_one_token: bool, seed
     return lora
 
 
+def num_lora_parameters(unet: VideoUNet, preset: LoraPreset, *, has_one_token: bool) -> int:
+    """How many numbers such a LoRA has; the UNet may be on the meta device."""
+    known = layers(unet)
+    weights = [known[path].weight for path in target_layers(unet, preset, has_one_token=has_one_token)]
+    return sum(preset.rank * (weight.shape[0] + weight[0].numel()) for weight in weights)
+
+
 def _is_projection(path: str) -> bool:
     return path.rpartition(".")[2] in PROJECTIONS

@@ -21,8 +21,9 @@ from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.clip.config import ImageEncoderConfig, TextEncoderConfig
 from videoldm.models.unet.config import UNetConfig
 from videoldm.synthetic.vocabulary import LABELS
-from videoldm.tasks.config import TaskModelConfig
-from videoldm.training.stages.data_config import PannedPictures, WorldData
+from videoldm.tasks.config import FROM_PICTURE, TaskModelConfig
+from videoldm.training.data.config import CuratedData, NoCaptions
+from videoldm.training.stages.data_config import Data, PannedPictures, WorldData
 from videoldm.training.stages.dreambooth_config import DreamBoothStage
 from videoldm.training.stages.lora_config import LoraStage
 
@@ -131,6 +132,24 @@ class TimeEmbedding(Config):
 Trained = Annotated[AllParameters | TemporalParameters | TimeEmbedding, Field(discriminator="kind")]
 
 
+def _check_size(data: Data, model: TaskModelConfig) -> None:
+    """Raise ValueError for clips that the model cannot be trained on, or sampled beside."""
+    shape = f"{model.height}x{model.width}"
+    match data:
+        case WorldData():
+            if data.num_frames < model.num_frames:
+                raise ValueError(
+                    f"{data.split} clips have {data.num_frames} frames, the model makes {model.num_frames}"
+                )
+            if (data.height, data.width) != (model.height, model.width):
+                raise ValueError(f"{data.split} clips are {data.height}x{data.width}, the model's {shape}")
+        case CuratedData():
+            if data.bucket_of(height=model.height, width=model.width, num_frames=model.num_frames) is None:
+                raise ValueError(
+                    f"{data.folder}: no bucket has the model's {shape} and {model.num_frames} frames, one should"
+                )
+
+
 class DiffusionStage(Config):
     """Denoising of latents under the conditions of one task.
 
@@ -146,10 +165,10 @@ class DiffusionStage(Config):
     """The export of a run, or a whole model whose autoencoder is taken."""
     encoders: str
     """The export of a run, or a whole model whose text or image encoder is taken."""
-    data: WorldData
+    data: Data
     panned_pictures: PannedPictures | None = None
     """Clips among those of `data`; only for image-to-video, which needs no captions."""
-    validation: WorldData
+    validation: Data
     image_probability: Share = 0.0
     """How often a sample is a single frame with what is seen as caption, which the temporal layers leave alone; only
     for text-to-video."""
@@ -164,6 +183,7 @@ class DiffusionStage(Config):
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         model = self.model
+        needs_text = model.task not in FROM_PICTURE
         if self.panned_pictures and model.task != "image-to-video":
             raise ValueError(f"panned_pictures have no captions, which {model.task} needs: leave them out")
         if self.image_probability and model.task != "text-to-video":
@@ -174,19 +194,17 @@ class DiffusionStage(Config):
         if isinstance(self.trained, TemporalParameters) and self.unet.temporal_layers is None:
             raise ValueError("trained is temporal, but unet has no temporal layers")
         for data in (self.data, self.validation):
-            if data.num_frames < model.num_frames:
-                raise ValueError(
-                    f"{data.split} clips have {data.num_frames} frames, the model makes {model.num_frames}"
-                )
-            if (data.height, data.width) != (model.height, model.width):
-                raise ValueError(
-                    f"{data.split} clips are {data.height}x{data.width}, the model's {model.height}x{model.width}"
-                )
+            _check_size(data, model)
+        if self.panned_pictures and not isinstance(self.data, WorldData):
+            raise ValueError("panned_pictures are made like the clips of a world, data is curated: leave them out")
+        for data in (self.data, self.validation):
+            if isinstance(data, CuratedData) and isinstance(data.captions, NoCaptions) and needs_text:
+                raise ValueError(f"captions are none, {model.task} needs them: they should be sampled")
         if bool(self.unet.concat_channels) != (model.task == "image-to-video"):
             raise ValueError(
                 f"unet.concat_channels is {self.unet.concat_channels}, image-to-video alone joins a picture's latent"
             )
-        if self.num_validation_clips > self.validation.num_clips:
+        if isinstance(self.validation, WorldData) and self.num_validation_clips > self.validation.num_clips:
             raise ValueError(
                 f"num_validation_clips is {self.num_validation_clips}, validation has {self.validation.num_clips} clips"
             )

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
 import torch
 from torch import Tensor
 
 from videoldm.checkpoints.native import save_component
 from videoldm.core.files import write_json
-from videoldm.core.random import SampleKey, generator, python_random, seeded_initialisation
+from videoldm.core.random import generator, python_random, seeded_initialisation
 from videoldm.dataset.clips import ClipShards
-from videoldm.dataset.order import sample_index
 from videoldm.diffusion.loss import denoising_loss
 from videoldm.diffusion.noise import training_noise
 from videoldm.diffusion.noise_levels import draw_sigmas
@@ -21,11 +20,15 @@ from videoldm.models.unet.groups import group_of
 from videoldm.tasks.model import VideoModel
 from videoldm.tasks.registry import TASKS
 from videoldm.tasks.sampling import sample_clips
-from videoldm.tasks.task import TrainingClips, training_conditioning
+from videoldm.tasks.task import training_conditioning
+from videoldm.training.data.config import CuratedData
+from videoldm.training.data.curated import prepare_curated
+from videoldm.training.data.samples import RenderedData, Samples, TrainingData
 from videoldm.training.latents import LatentCache
 from videoldm.training.objective import Losses, Objective, Player
 from videoldm.training.panned_pictures import prepare_panned_pictures
 from videoldm.training.stages.config import DiffusionStage
+from videoldm.training.stages.data_config import Data, PannedPictures, WorldData
 from videoldm.training.stages.lora_config import LoraStage
 from videoldm.training.stages.start import start_model
 from videoldm.training.world import prepare_world
@@ -35,52 +38,45 @@ from videoldm.video.write import write_video
 NUM_VALIDATION_LOSSES = 64
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Clips with their latents."""
-
-    clips: ClipShards
-    latents: LatentCache
-
-
 class DenoisingObjective(Objective):
     """Denoising of clips' latents by a model, whatever part of it is trained."""
 
     def __init__(self, model: VideoModel, stage: DiffusionStage | LoraStage, *, seed: int, cache: Path) -> None:
         self._model, self._stage, self._seed = model, stage, seed
         self._task = TASKS[model.config.task]
-        clips, validation_clips = _training_set(stage, cache), prepare_world(stage.validation, cache)
-        self._source = _Source(clips, LatentCache(clips, self._model.autoencoder, cache))
-        self._validation = _Source(validation_clips, LatentCache(validation_clips, self._model.autoencoder, cache))
+        self._data = _open(stage.data, stage.panned_pictures, model, cache, seed=seed)
+        self._validation = _open(stage.validation, None, model, cache, seed=seed)
 
     def losses(self, positions: Sequence[int]) -> Losses:
         """The denoising loss of each sample at its own noise level; clips and single frames are batches of their own.
 
         Which a sample is follows from its number alone, so that batches may be cut anywhere.
         """
+        self._data.announce(positions)
         is_image = [self._is_image(position) for position in positions]
         rows: list[int] = []
         parts: list[Losses] = []
         for kind in sorted(set(is_image)):
             chosen = [row for row, is_of_kind in enumerate(is_image) if is_of_kind == kind]
             places = [positions[row] for row in chosen]
-            indices = [sample_index(self._seed, position, len(self._source.clips)) for position in places]
-            keys = [(self._seed, position) for position in places]
-            parts.append(self._losses(self._source, indices, keys, is_image=kind))
+            parts.append(self._losses(self._data.samples(places, is_image=kind), is_image=kind))
             rows += chosen
         return _in_order(rows, parts)
 
     def validate(self, folder: Path) -> dict[str, float]:
         """The loss of held-out clips at fixed noise, and some sampled clips."""
-        num_clips = len(self._validation.clips)
-        count = min(NUM_VALIDATION_LOSSES, num_clips)
-        stride = num_clips // count  # over all shards, as each has a rate of its own
+        count = min(NUM_VALIDATION_LOSSES, self._validation.num_clips)
         losses = [
-            self._losses(self._validation, [i * stride], [(self._seed + 1, i)], is_image=False).per_sample
+            self._losses(self._validation.held_out(i, count, (self._seed + 1, i)), is_image=False).per_sample
             for i in range(count)
         ]
         self._sample(folder)
-        return {"loss": float(torch.cat(losses).mean())}
+        skipped = {"skipped_clips": float(self._data.num_skipped)} if self._data.num_skipped else {}
+        return {"loss": float(torch.cat(losses).mean()), **skipped}
+
+    def batch_size_at(self, samples_seen: int) -> int | None:
+        """That of the bucket whose turn it is."""
+        return self._data.batch_size_at(samples_seen)
 
     def group_of(self, parameter: str) -> str:
         """What part of the UNet a parameter belongs to."""
@@ -89,21 +85,15 @@ class DenoisingObjective(Objective):
     def _is_image(self, position: int) -> bool:
         return python_random(self._seed, "image sample", position).random() < self._stage.image_probability
 
-    def _losses(self, source: _Source, indices: Sequence[int], keys: Sequence[SampleKey], *, is_image: bool) -> Losses:
-        """Losses of clips of the model's length, or of one frame of each as in the stage of pictures."""
-        clips, latents = source.clips, source.latents
-        task, num_frames = (TASKS["text-to-image"], 1) if is_image else (self._task, self._model.config.num_frames)
-        starts = [_first_frame(clips.num_frames - num_frames, key) for key in keys]
-        windows = [
-            latents.draw(index, *key)[start : start + num_frames]
-            for index, key, start in zip(indices, keys, starts, strict=True)
-        ]
-        x0 = self._model.to_model_latents(torch.stack(windows).to(self._model.device))
+    def _losses(self, samples: Samples, *, is_image: bool) -> Losses:
+        """Losses of clips, or of one frame of each as in the stage of pictures."""
+        keys = samples.clips.samples
+        x0 = self._model.to_model_latents(samples.latents.to(self._model.device))
         conditioning = training_conditioning(
-            task,
+            TASKS["text-to-image"] if is_image else self._task,
             self._model,
-            _training_clips(clips, indices, keys, starts),
-            num_frames=num_frames,
+            samples.clips,
+            num_frames=x0.shape[1],
             dropout=self._stage.dropout,
         )
         if is_image:
@@ -119,17 +109,16 @@ class DenoisingObjective(Objective):
             weighting=self._stage.weighting,
             distance=self._stage.distance,
         )
-        return Losses(per_sample=loss.float(), sigma=sigma)
+        return Losses(per_sample=loss.float(), sigma=sigma, waiting_s=samples.waiting_s)
 
     def _sample(self, folder: Path) -> None:
-        indices = range(self._stage.num_validation_clips)
-        keys = [(self._seed + i,) for i in indices]
-        clips = _training_clips(self._validation.clips, indices, keys, starts=[0] * len(indices))
+        count = min(self._stage.num_validation_clips, self._validation.num_clips)
+        clips = self._validation.shown([(self._seed + i,) for i in range(count)])
         inputs = self._task.training_inputs(clips)
         pixels = sample_clips(self._model, inputs)
         labels = inputs.prompts or [record.caption for record in clips.records]
         contact_sheet(list(pixels), labels).save(folder / "clips.png")
-        for index, clip in zip(indices, pixels, strict=True):
+        for index, clip in enumerate(pixels):
             write_video(folder / f"{index:03d}.mp4", clip, fps=clips.records[index].fps, metadata=None)
 
 
@@ -157,27 +146,31 @@ def _in_order(rows: Sequence[int], parts: Sequence[Losses]) -> Losses:
     order = torch.tensor(rows).argsort()
     sigmas = [losses.sigma for losses in parts if losses.sigma is not None]
     per_sample: Tensor = torch.cat([losses.per_sample for losses in parts])
-    return Losses(per_sample=per_sample[order.to(per_sample.device)], sigma=torch.cat(sigmas)[order])
-
-
-def _training_set(stage: DiffusionStage | LoraStage, cache: Path) -> ClipShards:
-    # Pictures first: what is wrong with them shows before the world is rendered.
-    pictures = stage.panned_pictures and prepare_panned_pictures(stage.panned_pictures, stage.data, cache)
-    world = prepare_world(stage.data, cache)
-    return ClipShards(world.paths + pictures.paths) if pictures else world
-
-
-def _first_frame(last_start: int, key: SampleKey) -> int:
-    """Where in a clip that is longer than the model's a sample begins."""
-    seed, *position = key
-    return int(torch.randint(last_start + 1, (), generator=generator(seed, "first frame", *position)))
-
-
-def _training_clips(
-    clips: ClipShards, indices: Sequence[int], keys: Sequence[SampleKey], starts: Sequence[int]
-) -> TrainingClips:
-    return TrainingClips(
-        samples=keys,
-        records=[clips.records[i] for i in indices],
-        first_frames=torch.stack([clips.frame(i, start) for i, start in zip(indices, starts, strict=True)]),
+    return Losses(
+        per_sample=per_sample[order.to(per_sample.device)],
+        sigma=torch.cat(sigmas)[order],
+        waiting_s=sum(losses.waiting_s for losses in parts),
     )
+
+
+def _open(data: Data, pictures: PannedPictures | None, model: VideoModel, cache: Path, *, seed: int) -> TrainingData:
+    """Clips and their latents; what is not made yet is made."""
+    config = model.config
+    match data:
+        case WorldData():
+            clips = _rendered(data, pictures, cache)
+            latents = LatentCache(clips, model.autoencoder, cache)
+            return RenderedData(clips, latents, num_frames=config.num_frames, seed=seed)
+        case CuratedData():
+            bucket = data.bucket_of(height=config.height, width=config.width, num_frames=config.num_frames)
+            assert bucket is not None, "the stage's configuration is valid"
+            return prepare_curated(data, model.autoencoder, cache, seed=seed, main_bucket=bucket)
+        case _:
+            assert_never(data)
+
+
+def _rendered(data: WorldData, pictures: PannedPictures | None, cache: Path) -> ClipShards:
+    # Pictures first: what is wrong with them shows before the world is rendered.
+    panned = pictures and prepare_panned_pictures(pictures, data, cache)
+    world = prepare_world(data, cache)
+    return ClipShards(world.paths + panned.paths) if panned else world

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import assert_never
 
 from torch import nn
 
@@ -15,8 +16,10 @@ from videoldm.models.adapters.fresh import fresh_lora
 from videoldm.models.adapters.injection import inject
 from videoldm.models.adapters.low_rank import Adapter, LoRA
 from videoldm.tasks.model import VideoModel
+from videoldm.training.data.config import CuratedData
 from videoldm.training.objective import Player
 from videoldm.training.stages.base_model import load_base
+from videoldm.training.stages.data_config import Data, WorldData
 from videoldm.training.stages.diffusion import DenoisingObjective
 from videoldm.training.stages.lora_config import LoraStage
 
@@ -66,13 +69,29 @@ def updates_module(lora: LoRA) -> nn.Module:
 def base_model(stage: LoraStage, device: str) -> VideoModel:
     """The frozen model that gets the LoRA, at the size of the stage's clips; raises InputError if it cannot do that."""
     model = load_base(stage.base, stage.task, dtype=DTYPES[stage.frozen_precision], device=device)
-    for clips in (stage.data, stage.validation):
-        if clips.num_frames < model.config.num_frames:
-            raise InputError(
-                f"{clips.split} clips have {clips.num_frames} frames, the model makes {model.config.num_frames}"
-            )
-    factor, size = model.autoencoder.config.factor, {"height": stage.data.height, "width": stage.data.width}
+    match stage.data:
+        case WorldData(height=height, width=width):
+            num_frames = model.config.num_frames
+        case CuratedData(buckets=buckets):
+            height, width, num_frames = buckets[0].height, buckets[0].width, buckets[0].num_frames
+        case _:
+            assert_never(stage.data)
+    factor, size = model.autoencoder.config.factor, {"height": height, "width": width}
     for name, value in size.items():
         if value % factor:
-            raise InputError(f"stage.data.{name} is {value}, it should be a multiple of {factor}")
-    return replace(model, config=model.config.model_copy(update=size))
+            raise InputError(f"stage.data has a {name} of {value}, it should be a multiple of {factor}")
+    for data in (stage.data, stage.validation):
+        if not _has_clips(data, **size, num_frames=num_frames):
+            which = "data" if data is stage.data else "validation"
+            raise InputError(f"stage.{which} has no clips of {height}x{width} with {num_frames} frames, it should")
+    return replace(model, config=model.config.model_copy(update={**size, "num_frames": num_frames}))
+
+
+def _has_clips(data: Data, *, height: int, width: int, num_frames: int) -> bool:
+    match data:
+        case WorldData():
+            return (data.height, data.width) == (height, width) and data.num_frames >= num_frames
+        case CuratedData():
+            return data.bucket_of(height=height, width=width, num_frames=num_frames) is not None
+        case _:
+            assert_never(data)

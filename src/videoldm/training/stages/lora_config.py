@@ -20,14 +20,19 @@ from videoldm.diffusion.config import (
 )
 from videoldm.inference.config import Precision
 from videoldm.models.adapters.config import LoraPreset
+from videoldm.training.data.config import CuratedData, NoCaptions
 from videoldm.training.stages.base_config import Base
-from videoldm.training.stages.data_config import PannedPictures, WorldData
+from videoldm.training.stages.data_config import Data, PannedPictures, WorldData
 
 Task = Literal["text-to-image", "text-to-video", "image-to-video"]
+READING: frozenset[Task] = frozenset({"text-to-image", "text-to-video"})
 
 
 class LoraStage(Config):
-    """Denoising of latents by a frozen model with a LoRA beside its weights, at the size in which the clips come."""
+    """Denoising of latents by a frozen model with a LoRA beside its weights.
+
+    The size is that in which the clips come, the length that of the model; of curated clips the first bucket has both.
+    """
 
     kind: Literal["lora"] = "lora"
     base: Base
@@ -35,10 +40,10 @@ class LoraStage(Config):
     preset: LoraPreset
     frozen_precision: Precision = "float32"
     """Of the UNet's own weights; those of the LoRA are in float32."""
-    data: WorldData
+    data: Data
     panned_pictures: PannedPictures | None = None
     """Clips among those of `data`; only for image-to-video, which needs no captions."""
-    validation: WorldData
+    validation: Data
     image_probability: Share = 0.0
     """How often a sample is a single frame with what is seen as caption; only for text-to-video."""
     noise_levels: NoiseLevels
@@ -54,10 +59,12 @@ class LoraStage(Config):
             raise ValueError(f"panned_pictures have no captions, which {self.task} needs: leave them out")
         if self.image_probability and self.task != "text-to-video":
             raise ValueError(f"image_probability is {self.image_probability}, it should be 0 for {self.task}")
-        ours, theirs = ((data.height, data.width) for data in (self.data, self.validation))
-        if ours != theirs:
-            raise ValueError(f"validation clips are {theirs[0]}x{theirs[1]}, those of data {ours[0]}x{ours[1]}")
-        if self.num_validation_clips > self.validation.num_clips:
+        for data in (self.data, self.validation):
+            if isinstance(data, CuratedData) and isinstance(data.captions, NoCaptions) and self.task in READING:
+                raise ValueError(f"captions are none, {self.task} needs them: they should be sampled")
+        if self.panned_pictures and not isinstance(self.data, WorldData):
+            raise ValueError("panned_pictures are made like the clips of a world, data is curated: leave them out")
+        if isinstance(self.validation, WorldData) and self.num_validation_clips > self.validation.num_clips:
             raise ValueError(
                 f"num_validation_clips is {self.num_validation_clips}, validation has {self.validation.num_clips} clips"
             )

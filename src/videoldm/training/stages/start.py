@@ -114,7 +114,7 @@ def _conditioners(place: str, task: TaskName, device: str) -> tuple[TextConditio
 def _parts(model: str, task: TaskName) -> ModelParts:
     """The networks of a model in one of its tasks that has the same encoder as `task`."""
     files = open_model(model)
-    alike = [other for other in files.tasks if encoder_of(other) == encoder_of(task)]
+    alike: list[TaskName] = [other for other in files.tasks if encoder_of(other) == encoder_of(task)]
     if not alike:
         can = ", ".join(files.tasks) or "nothing"
         raise InputError(f"model {model} can do {can}, so it has no {encoder_of(task)} for {task}")
