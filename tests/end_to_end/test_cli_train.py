@@ -20,7 +20,13 @@ from videoldm.training.recipe import Recipe
 from videoldm.training.run import run
 from videoldm.training.stages import autoencoder as autoencoder_stage
 from videoldm.training.stages.autoencoder import AutoencoderObjective
-from videoldm.training.stages.config import AutoencoderStage, WorldData
+from videoldm.training.stages.config import (
+    AutoencoderStage,
+    DiffusionStage,
+    FromImageModel,
+    FromVideoModel,
+    WorldData,
+)
 
 WORLD = WorldData(num_clips=64, num_frames=2, height=16, width=16)
 TINY = Recipe(
@@ -63,8 +69,29 @@ def test_recipes_are_named_as_they_call_themselves() -> None:
 
 def test_list(cli: CommandLine) -> None:
     lines = cli.succeeds("train", "--list").splitlines()
-    assert [line.split()[0] for line in lines] == list(RECIPES)
-    assert "text to video" in lines[list(RECIPES).index("mini-video")]
+    listed = [line.split() for line in lines if line.startswith("  ")]
+    assert sorted(words[0] for words in listed) == sorted(RECIPES)
+    assert {words[1] for words in listed if words[0].startswith("svd-")} == {"paper"}
+    group = lines[lines.index("text-to-video") : lines.index("image-to-video")]
+    assert any(line.split()[:2] == ["mini-video", "mini"] for line in group)
+
+
+def test_recipes_of_published_size_have_mini_twins() -> None:
+    """A twin has the same noise, what is trained, what is told; it starts where its twin starts."""
+    for name in RECIPES:
+        if name.startswith("mini-"):
+            continue
+        paper, mini = RECIPES[name]().stage, RECIPES[f"mini-{name}"]().stage
+        if not isinstance(paper, DiffusionStage):
+            continue
+        for key in ("noise_levels", "noise", "trained", "weighting", "dropout"):
+            assert getattr(paper, key) == getattr(mini, key), name
+        assert paper.model.task == mini.model.task
+        assert paper.model.sampling == mini.model.sampling
+        assert paper.model.num_frames == mini.model.num_frames
+        assert (paper.model.height, paper.model.width) == (8 * mini.model.height, 8 * mini.model.width)
+        if isinstance(paper.start, FromImageModel | FromVideoModel):
+            assert mini.start.folder == paper.start.folder.replace("runs/", "runs/mini-")
 
 
 def test_printed_configuration_is_a_recipe(cli: CommandLine) -> None:
@@ -135,7 +162,24 @@ def test_values_that_no_stage_can_use(cli: CommandLine, recipe: str, changes: li
 def test_dry_run_leaves_no_trace(cli: CommandLine) -> None:
     out = cli.succeeds("train", "mini-judge", "--dry-run")
     count = RECIPES["mini-judge"]().training.num_samples
-    assert out.splitlines()[1] == f"{count:,} samples in batches of 16 would be trained in runs/mini-judge"
+    assert (
+        out.splitlines()[1] == f"{count:,} samples in {count // 16:,} steps of 16 would be trained in runs/mini-judge"
+    )
+    assert out.splitlines()[2].split() == ["parameters", "trained", "frozen"]
+    assert cli.content() == {}
+
+
+def test_dry_run_of_published_size_needs_no_weights(cli: CommandLine) -> None:
+    """The numbers of parameters are those of the released SVD (1,524,623,082), all stages of which it had."""
+    outcome = cli("train", "svd-image-to-video-576x1024", "--dry-run")
+    assert outcome.code == 2
+    assert "stage.start.folder is 'runs/svd-image-to-video-320x576/export', there is no such folder" in outcome.err
+    lines = outcome.out.splitlines()
+    assert lines[1].startswith("38,400,000 samples in 50,000 steps of 768 ")
+    trained, frozen = (int(word.replace(",", "")) for word in lines[-3].split()[-2:])
+    assert trained + frozen == 1_524_623_082
+    assert "weights 5.68, optimizer 10.98, average 5.49" in lines[-2]
+    assert 30 < float(lines[-1].split()[2]) < 60
     assert cli.content() == {}
 
 

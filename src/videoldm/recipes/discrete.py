@@ -4,6 +4,8 @@ Both take v-prediction and DDIM with 50 steps. Offset noise of strength 0.1, the
 and decay and the warm-up are our choice, as is that these models are told neither frame rate nor motion.
 """
 
+from fractions import Fraction
+
 from videoldm.conditioners.config import DropoutConfig
 from videoldm.diffusion.config import DDIM, Constant, DiscreteUniform, DiscreteV, Guidance, OffsetNoise, SDDiscrete
 from videoldm.recipes.scale import MINI, PAPER, Clips, Length, Scale
@@ -11,6 +13,10 @@ from videoldm.tasks.config import SamplingConfig
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.config import FromScratch, Start, TemporalParameters
 
+KEY_FRAMES = Fraction(15, 8)
+"""Frames a second of Video LDM's key frames: 7.5 and 30 after one and two interpolations."""
+RATE = Fraction(7)
+"""Of the ablations, our choice; a single one, as these models are not told the rate."""
 TEXT_DROP = DropoutConfig(joint=0.1)
 SAMPLING = SamplingConfig(
     num_inference_steps=50,
@@ -97,7 +103,7 @@ def _video_ldm(scale: Scale) -> Recipe:
         "video-ldm",
         "Video LDM: the image model frozen, temporal layers trained",
         task="text-to-video",
-        clips=Clips(num_frames=8, height=320, width=512),
+        clips=Clips(num_frames=8, height=320, width=512, rates=(KEY_FRAMES,)),
         start=scale.after_image("video-ldm-frames"),
         trained=TemporalParameters(),
         noise_levels=DiscreteUniform(),
@@ -113,7 +119,7 @@ def _ablation(scale: Scale, name: str, origin: str, start: Start) -> Recipe:
         name,
         f"ablation: discrete noise levels, offset noise, {origin}",
         task="text-to-video",
-        clips=Clips(num_frames=8, height=256, width=256),
+        clips=Clips(num_frames=8, height=256, width=256, rates=(RATE,)),
         start=start,
         noise_levels=DiscreteUniform(),
         noise=OffsetNoise(),
@@ -129,7 +135,7 @@ def _ablation_finetuned(scale: Scale) -> Recipe:
         "svd-ablation-finetuned",
         "ablation: finetuned on good clips",
         task="text-to-video",
-        clips=Clips(num_frames=8, height=512, width=512),
+        clips=Clips(num_frames=8, height=512, width=512, rates=(RATE,)),
         start=scale.after_video("svd-ablation"),
         noise_levels=DiscreteUniform(),
         noise=OffsetNoise(),

@@ -7,8 +7,10 @@ and lengths only. Mini pictures have an eighth of the published height and width
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from videoldm.conditioners.config import DropoutConfig, MicroConfig, MicroSignal, MotionLevels
+from videoldm.dataset.config import Bucket
 from videoldm.diffusion.config import (
     IndependentNoise,
     NoiseLevels,
@@ -20,10 +22,19 @@ from videoldm.models.presets import MINI as MINI_MODEL
 from videoldm.models.presets import SD21
 from videoldm.models.unet.config import NoTemporalLayers, TemporalLayers, UNetConfig
 from videoldm.tasks.config import FROM_PICTURE, SamplingConfig, SignalDefaults, TaskModelConfig, TaskName
-from videoldm.training.config import AdamW, ClassicAverage, ConstantRate, OptimizerConfig, TrainingConfig
+from videoldm.training.config import (
+    AdamW,
+    ClassicAverage,
+    ConstantRate,
+    ExecutionConfig,
+    OptimizerConfig,
+    TrainingConfig,
+)
+from videoldm.training.data.config import CuratedData, EncodedAnew, NoCaptions, SampledCaptions
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.config import (
     AllParameters,
+    Data,
     DiffusionStage,
     FromImageModel,
     FromModel,
@@ -36,6 +47,10 @@ from videoldm.training.stages.config import (
 STABLE_DIFFUSION = "stabilityai/stable-diffusion-2-1"
 SVD = "stabilityai/stable-video-diffusion-img2vid"
 MINI_STABLE_DIFFUSION = "mini-stable-diffusion"
+TRAIN, VALIDATION = "dataset/train", "dataset/validation"
+"""Where the recipes of published size look for clips that `videoldm curate export` wrote."""
+RATES = (Fraction(7), Fraction(12), Fraction(24))
+"""Frames a second, equally often; our choice, so that the fps condition means something."""
 STILL = SignalDefaults(fps=1, motion_bucket=0, noise_level=0)
 
 
@@ -53,11 +68,12 @@ class Length:
 
 @dataclass(frozen=True, kw_only=True)
 class Clips:
-    """Size of what a stage is trained on, as published; a picture is a clip of one frame."""
+    """What a stage is trained on, as published; a picture is a clip of one frame."""
 
     num_frames: int
     height: int
     width: int
+    rates: tuple[Fraction, ...] = RATES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +136,7 @@ class Scale:
             "vector_dim": micro.vector_dim if signals else None,
             "concat_channels": self.unet.in_channels if task in FROM_PICTURE else 0,
         }
-        data = self._data(clips, height, width)
+        data, validation = self._data(clips, height, width, batch=length.batch, by_picture=task in FROM_PICTURE)
         stage = DiffusionStage(
             unet=self.unet.model_copy(update=changes),
             start=start,
@@ -128,7 +144,7 @@ class Scale:
             autoencoder=self.autoencoder,
             encoders=self.image_encoder if task in FROM_PICTURE else self.text_encoder,
             data=data,
-            validation=data.model_copy(update={"split": "validation", "num_clips": 64}),
+            validation=validation,
             noise_levels=noise_levels,
             noise=noise or IndependentNoise(),
             dropout=dropout,
@@ -151,9 +167,23 @@ class Scale:
             training=self._training(length, is_image=clips.num_frames == 1),
         )
 
-    def _data(self, clips: Clips, height: int, width: int) -> WorldData:
-        num_frames = max(2, clips.num_frames)  # a picture is a frame of a clip
-        return WorldData(split="train", num_clips=512, num_frames=num_frames, height=height, width=width)
+    def _data(self, clips: Clips, height: int, width: int, *, batch: int, by_picture: bool) -> tuple[Data, Data]:
+        """What is trained on and what is held out: the rendered world, or curated clips."""
+        if self.is_mini:
+            num_frames = max(2, clips.num_frames)  # a picture is a frame of a clip
+            train = WorldData(split="train", num_clips=512, num_frames=num_frames, height=height, width=width)
+            return train, train.model_copy(update={"split": "validation", "num_clips": 64})
+        rates = clips.rates if clips.num_frames > 1 else clips.rates[:1]
+        curated = CuratedData(
+            folder=TRAIN,
+            buckets=tuple(
+                Bucket(height=height, width=width, num_frames=clips.num_frames, fps=fps, batch_size=batch)
+                for fps in rates
+            ),
+            captions=NoCaptions() if by_picture else SampledCaptions(),
+            latents=EncodedAnew(),
+        )
+        return curated, curated.model_copy(update={"folder": VALIDATION})
 
     def _training(self, length: Length, *, is_image: bool) -> TrainingConfig:
         if self.is_mini:
@@ -177,12 +207,13 @@ class Scale:
             log_every_samples=period // 8,
             validate_every_samples=period,
             checkpoint_every_samples=period,
+            execution=ExecutionConfig(recompute="none" if self.is_mini else "blocks"),
         )
 
 
 PAPER = Scale(
     prefix="",
-    unet=SD21.unet.model_copy(update={"gradient_checkpointing": True}),
+    unet=SD21.unet,
     divisor=1,
     embedding_dim=256,
     motion_levels=MotionLevels(),

@@ -3,8 +3,8 @@
 The paper gives frames, sizes, iterations, batches and learning rates of the video stages, and the noise levels of all.
 It does not give, and we chose: AdamW with betas 0.9 and 0.999 and weight decay 0.01; 1,000 iterations of warm-up, then
 a constant rate; bfloat16 with weights in float32; an average of decay 0.9999 in every stage, not only in those that
-name it; sampling of the text stages by 50 Euler steps at guidance 7. Motion buckets have our own scale
-(`conditioners/motion.py`), as the paper's is not public.
+name it; clips at 7, 12 and 24 frames a second; sampling of the text stages by 50 Euler steps at guidance 7. Motion
+buckets have our own scale (`conditioners/motion.py`), as the paper's is not public.
 
 Each stage starts from the export of the one before it. What an image condition is told apart by, the noise level, joins
 the vector with weights of zero, as do the channels of its latent, so that every stage begins where the last one ended.

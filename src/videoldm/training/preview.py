@@ -84,7 +84,13 @@ def step_memory(stage: DiffusionStage, training: TrainingConfig, *, num_samples:
         width=stage.model.width // factor,
         num_tokens=num_tokens,
     )
-    return forecast_step(lambda: _unet(stage), batch, training, others=others, encoding=encoding)
+    is_recomputed = training.execution.recompute == "blocks" or stage.unet.gradient_checkpointing
+    config = stage.unet.model_copy(update={"gradient_checkpointing": is_recomputed})
+
+    def make() -> VideoUNet:
+        return _unet(stage.model_copy(update={"unet": config}))
+
+    return forecast_step(make, batch, training, others=others, encoding=encoding)
 
 
 def preview(recipe: Recipe) -> list[str]:
@@ -122,7 +128,7 @@ def _memory_lines(one: StepMemory, two: StepMemory) -> list[str]:
     more = max(two.encoding, two.computing) - max(one.encoding, one.computing)
     return [
         f"memory of a step on a GPU, forecast, GiB: {_listed(parts)}; in turn {_listed(in_turn)}",
-        f"at most {one.peak / GIB:.2f} GiB with micro-batches of one sample, each further one {more / GIB:.2f} GiB more",
+        f"at most {one.peak / GIB:.2f} GiB with one sample in a micro-batch, {more / GIB:.2f} GiB for each further one",
     ]
 
 
