@@ -32,17 +32,23 @@ def draw_drops(config: DropoutConfig, samples: Sequence[SampleKey]) -> Drops:
 
 
 def apply_drops(
-    conditioning: Conditioning, drops: Drops, *, null_context: Float[Tensor, "1 n d"] | None
+    conditioning: Conditioning,
+    drops: Drops,
+    *,
+    null_context: Float[Tensor, "1 n d"] | None,
+    null_temporal_context: Float[Tensor, "1 m d"] | None = None,
 ) -> Conditioning:
     """Replace dropped contexts by `null_context` (the empty prompt's; None: zeros) and dropped frames by zeros.
 
+    `null_temporal_context` is that of the temporal layers, where they have a text encoder of their own.
     The frame mask goes with the given frames. The vector always stays. Samples that lose everything look as guidance's
     unconditional branch does in sampling (`diffusion.guidance.drop_image`, `use_context`).
     """
     null = 0.0 if null_context is None else null_context
+    temporal = null if null_temporal_context is None else null_temporal_context
     return conditioning.replace(
         context=_replace(conditioning.context, drops.context, null),
-        temporal_context=_replace(conditioning.temporal_context, drops.context, null),
+        temporal_context=_replace(conditioning.temporal_context, drops.context, temporal),
         concat=_replace(conditioning.concat, drops.concat, 0.0),
         frame_mask=_replace(conditioning.frame_mask, drops.concat, 0.0),
     )

@@ -28,14 +28,20 @@ def drop_frames(conditioning: Conditioning) -> Conditioning:
     return conditioning.zeros("concat", "frame_mask")
 
 
-def use_context(context: Float[Tensor, "1 n d"]) -> Drop:
-    """Put other tokens, usually those of the empty prompt, in the place of a text's."""
+def use_context(context: Float[Tensor, "1 n d"], temporal: Float[Tensor, "1 m d"] | None = None) -> Drop:
+    """Put other tokens, usually those of the empty prompt, in the place of a text's.
+
+    `temporal` are those of the temporal layers; None for the same ones.
+    """
 
     def drop_text(conditioning: Conditioning) -> Conditioning:
         if conditioning.context is None:
             raise ValueError("guidance: the conditioning has no context to replace")
-        tokens = context.to(conditioning.context).expand(len(conditioning.context), -1, -1)
-        return conditioning.replace(context=tokens, temporal_context=None)
+        given = conditioning.context
+        tokens, temporal_tokens = (
+            None if one is None else one.to(given).expand(len(given), -1, -1) for one in (context, temporal)
+        )
+        return conditioning.replace(context=tokens, temporal_context=temporal_tokens)
 
     return drop_text
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from videoldm.recipes import discrete, mini, svd
+from videoldm.recipes import camera_lora, discrete, mini, svd
 from videoldm.training.recipe import Recipe
 
 FUNCTIONS: tuple[Callable[[], Recipe], ...] = (
@@ -15,6 +15,9 @@ FUNCTIONS: tuple[Callable[[], Recipe], ...] = (
     mini.mini_video_from_scratch,
     mini.mini_text_to_video,
     mini.mini_image_to_video,
+    camera_lora.mini_camera_horizontal,
+    camera_lora.mini_camera_zooming,
+    camera_lora.mini_camera_static,
     svd.mini_stable_diffusion,
     svd.svd_image_warmup,
     svd.mini_svd_image_warmup,

@@ -1,7 +1,8 @@
 """The folder of one of our own models.
 
 It holds `autoencoder`, `text_encoder`, `image_encoder` and `judge`, which the tasks share and of which the last three
-may be missing, and a folder of the task's name with `model.json` and `unet` for each task that the model can do.
+may be missing, `temporal_text_encoder` where the temporal layers do not read with the spatial ones' encoder, and a
+folder of the task's name with `model.json` and `unet` for each task that the model can do.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ TASK_FILE = "model.json"
 COMPONENT_FILE = "config.json"
 RECIPE_FILE = "recipe.yaml"
 """How a part was trained; nothing reads it but people and `videoldm train`."""
-SHARED_COMPONENTS = ("autoencoder", "text_encoder", "image_encoder", "judge")
+TEMPORAL_TEXT_ENCODER = "temporal_text_encoder"
+SHARED_COMPONENTS = ("autoencoder", "text_encoder", TEMPORAL_TEXT_ENCODER, "image_encoder", "judge")
 
 
 def is_native(folder: Path) -> bool:
@@ -60,7 +62,7 @@ class NativeFolder:
 
     def content_hash(self, task: TaskName) -> str:
         """See `ModelFiles`."""
-        parts = [self.folder / name for name in ("autoencoder", encoder_of(task), task)]
+        parts = [self.folder / name for name in ("autoencoder", encoder_of(task), TEMPORAL_TEXT_ENCODER, task)]
         return files_hash(self.folder, [path for part in parts for path in part.rglob("*") if path.name != RECIPE_FILE])
 
     def parts(self, task: TaskName) -> ModelParts:
@@ -72,11 +74,13 @@ class NativeFolder:
 
         encoder = self.folder / encoder_of(task)
         is_image = encoder.name == "image_encoder"
+        temporal = self.folder / TEMPORAL_TEXT_ENCODER
         return ModelParts(
             unet=unet_part(self.folder / task / "unet"),
             autoencoder=autoencoder_part(self.folder / "autoencoder"),
             image_encoder=image_encoder(encoder) if is_image else None,
             text_encoder=None if is_image else text_encoder(encoder),
+            temporal_text_encoder=text_encoder(temporal) if temporal.is_dir() and not is_image else None,
             tokenizer=None if is_image else Tokenizer(encoder),
         )
 

@@ -48,6 +48,8 @@ class VideoModel:
     unet: VideoUNet
     autoencoder: Autoencoder
     text: TextConditioner | None = None
+    temporal_text: TextConditioner | None = None
+    """What the temporal layers read with; None for `text`."""
     image: ImageConditioner | None = None
     place: torch.device | None = None
     """Where the networks compute; None for where the UNet is."""
@@ -129,7 +131,7 @@ def load_opened(
     """
     parts = files.parts(task)
     tell_of_dropped(files.name, parts.dropped)
-    image, text = parts.image_encoder, parts.text_encoder
+    image, text, temporal = parts.image_encoder, parts.text_encoder, parts.temporal_text_encoder
     model = VideoModel(
         files=files,
         loras=loras,
@@ -138,6 +140,7 @@ def load_opened(
         memory=memory,
         image=None if image is None else ImageConditioner(image.empty()),
         text=None if text is None else text_conditioner(text.empty(), parts.tokenizer),
+        temporal_text=None if temporal is None else text_conditioner(temporal.empty(), parts.tokenizer),
         autoencoder=parts.autoencoder.empty().requires_grad_(False),
         unet=parts.unet.empty().to(dtype).requires_grad_(False),
     )
@@ -153,6 +156,10 @@ def _readers(parts: ModelParts, model: VideoModel, dtype: torch.dtype) -> dict[n
         readers[model.image.model] = partial(parts.image_encoder.fill, model.image.model, device=device)
     if model.text is not None and parts.text_encoder is not None:
         readers[model.text.model] = partial(parts.text_encoder.fill, model.text.model, device=device)
+    if model.temporal_text is not None and parts.temporal_text_encoder is not None:
+        readers[model.temporal_text.model] = partial(
+            parts.temporal_text_encoder.fill, model.temporal_text.model, device=device
+        )
     readers[model.autoencoder] = partial(parts.autoencoder.fill, model.autoencoder, dtype=torch.float32, device=device)
 
     def read_unet() -> None:

@@ -14,6 +14,7 @@ from videoldm.checkpoints.tokenizer import Tokenizer
 class ModelParts:
     """What `load_model` reads; an encoder that the task does not use is None.
 
+    temporal_text_encoder: of the temporal layers, with the same tokenizer, where the spatial ones have another.
     dropped: tensors in the files that no network needs.
     """
 
@@ -21,6 +22,7 @@ class ModelParts:
     autoencoder: AutoencoderPart
     image_encoder: ImageEncoder | None = None
     text_encoder: TextEncoder | None = None
+    temporal_text_encoder: TextEncoder | None = None
     tokenizer: Tokenizer | None = None
     dropped: Sequence[str] = ()
 

@@ -72,13 +72,18 @@ def training_conditioning(
     with torch.no_grad(), torch.autocast(model.device.type, enabled=False):
         conditioning = task.conditioning(model, task.training_inputs(clips), num_frames=num_frames)
         drops = draw_drops(dropout, clips.samples)
-        return apply_drops(conditioning, drops, null_context=task.null_context(model))
+        return apply_drops(
+            conditioning,
+            drops,
+            null_context=task.null_context(model),
+            null_temporal_context=_null_temporal_context(model),
+        )
 
 
 def unconditional(task: Task, model: VideoModel) -> Drop:
     """What guidance takes away in sampling."""
     context = task.null_context(model)
-    return drop_image if context is None else use_context(context)
+    return drop_image if context is None else use_context(context, _null_temporal_context(model))
 
 
 def signal_vector(model: VideoModel, inputs: Inputs, *, num_frames: int) -> Float[Tensor, "b t d"] | None:
@@ -95,3 +100,11 @@ def signal_vector(model: VideoModel, inputs: Inputs, *, num_frames: int) -> Floa
     }
     micro = model.config.micro
     return micro_vector({name: signals[name] for name in micro.signals}, micro, num_frames=num_frames).to(model.device)
+
+
+def _null_temporal_context(model: VideoModel) -> Float[Tensor, "1 n d"] | None:
+    """Tokens of the empty prompt for temporal layers that have a text encoder of their own."""
+    if model.temporal_text is None:
+        return None
+    with model.at_work(model.temporal_text.model):
+        return model.temporal_text.null()

@@ -28,7 +28,11 @@ class TextToVideo:
         """Tokens of the prompts, and the signals."""
         with model.at_work(model.text_conditioner.model):
             context = model.text_conditioner(inputs.prompts)
-        return Conditioning(context=context, vector=signal_vector(model, inputs, num_frames=num_frames))
+        return Conditioning(
+            context=context,
+            temporal_context=_temporal_context(model, inputs),
+            vector=signal_vector(model, inputs, num_frames=num_frames),
+        )
 
     def null_context(self, model: VideoModel) -> Float[Tensor, "1 n d"]:
         """Tokens of the empty prompt."""
@@ -39,3 +43,11 @@ class TextToVideo:
         """All frames as they are."""
         del inputs
         return pixels
+
+
+def _temporal_context(model: VideoModel, inputs: Inputs) -> Float[Tensor, "b n d"] | None:
+    """Tokens from the temporal layers' own text encoder; None where they read those of the spatial ones."""
+    if model.temporal_text is None:
+        return None
+    with model.at_work(model.temporal_text.model):
+        return model.temporal_text(inputs.prompts)

@@ -20,7 +20,7 @@ from videoldm.dataset.clips import ClipRecord, ClipShards, to_stored, write_shar
 from videoldm.measures.motion import mean_motion
 from videoldm.training.pictures import PictureScales, picture_scales
 from videoldm.training.shards import made_once
-from videoldm.training.stages.config import CLIPS_PER_SHARD, PannedPictures, WorldData
+from videoldm.training.stages.data_config import CLIPS_PER_SHARD, PannedPictures, WorldData
 
 LARGEST_ZOOM = 1.5
 """How much larger than a frame, in pixels of the picture, the camera's window can be; it is never smaller."""

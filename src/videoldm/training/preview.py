@@ -12,6 +12,7 @@ from torch import nn
 
 from videoldm.core.numbers import GIB
 from videoldm.measures.features.network import FeatureNetwork
+from videoldm.models.adapters.fresh import num_lora_parameters
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.clip.build import build_image_encoder, build_text_encoder
@@ -22,7 +23,10 @@ from videoldm.tasks.config import FROM_PICTURE
 from videoldm.training.config import TrainingConfig
 from videoldm.training.forecast import Batch, StepMemory, encoding_bytes, forecast_step, weight_bytes
 from videoldm.training.recipe import Recipe
+from videoldm.training.stages.base_model import base_unet
 from videoldm.training.stages.config import AutoencoderStage, DiffusionStage, EncodersStage, JudgeStage, Stage
+from videoldm.training.stages.dreambooth_config import DreamBoothStage
+from videoldm.training.stages.lora_config import LoraStage
 from videoldm.training.stages.start import set_trained
 
 
@@ -53,6 +57,10 @@ def parameter_counts(stage: Stage) -> Mapping[str, Count]:
                 return _counts((name, part) for name, network in networks.items() for part in network.parameters())
             case JudgeStage(model=model):
                 return _counts(("judge", parameter) for parameter in FeatureNetwork(model).parameters())
+            case LoraStage():
+                return _lora_counts(stage)
+            case DreamBoothStage():
+                return {}
 
 
 def step_memory(stage: DiffusionStage, training: TrainingConfig, *, num_samples: int) -> StepMemory:
@@ -132,6 +140,17 @@ def _unet(stage: DiffusionStage) -> VideoUNet:
     unet = VideoUNet(stage.unet)
     set_trained(unet, stage.trained, task=stage.model.task)
     return unet
+
+
+def _lora_counts(stage: LoraStage) -> Mapping[str, Count]:
+    """Of a LoRA and the UNet that it changes; empty for one that is still on the hub."""
+    if not stage.base.folders():
+        return {}
+    unet = base_unet(stage.base, stage.task).empty().requires_grad_(False)
+    has_one_token = stage.task in FROM_PICTURE
+    trained = num_lora_parameters(unet, stage.preset, has_one_token=has_one_token)
+    frozen = _counts((group_of(name), parameter) for name, parameter in unet.named_parameters())
+    return {"lora": Count(trained, 0), **frozen}
 
 
 def _counts(parameters: Iterable[tuple[str, nn.Parameter]]) -> Mapping[str, Count]:

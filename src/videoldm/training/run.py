@@ -30,6 +30,8 @@ from videoldm.training.stages.config import (
     JudgeStage,
     Stage,
 )
+from videoldm.training.stages.dreambooth_config import DreamBoothStage
+from videoldm.training.stages.lora_config import LoraStage
 from videoldm.training.stages.places import local_path
 
 if TYPE_CHECKING:
@@ -111,6 +113,14 @@ def build_objective(stage: Stage, seed: int, cache: Path, device: str = "cpu") -
             from videoldm.training.stages.diffusion import DiffusionObjective
 
             return DiffusionObjective(stage, seed=seed, cache=cache, device=device)
+        case LoraStage():
+            from videoldm.training.stages.lora import LoraObjective
+
+            return LoraObjective(stage, seed=seed, cache=cache, device=device)
+        case DreamBoothStage():
+            from videoldm.training.stages.dreambooth import DreamBoothObjective
+
+            return DreamBoothObjective(stage, seed=seed, device=device)
         case _:
             assert_never(stage)
 
@@ -195,7 +205,7 @@ def input_hashes(stage: Stage) -> dict[str, str]:
 
 def curated_inputs(stage: Stage) -> dict[str, CuratedData]:
     """The curated clips that a stage reads, by the key that names each; they are told by their index alone."""
-    if not isinstance(stage, DiffusionStage):
+    if not isinstance(stage, DiffusionStage | LoraStage):
         return {}
     both = {"stage.data": stage.data, "stage.validation": stage.validation}
     return {key: data for key, data in both.items() if isinstance(data, CuratedData)}
@@ -224,6 +234,11 @@ def inputs_of(stage: Stage) -> dict[str, Path]:
             if isinstance(start, FromModel):
                 places["stage.start.model"] = local_path(start.model)
             return {key: place for key, place in places.items() if place is not None}
+        case LoraStage(base=base, panned_pictures=pictures):
+            folders = {f"stage.base.{key}": place for key, place in base.folders().items()}
+            return folders | ({"stage.panned_pictures.folder": Path(pictures.folder)} if pictures else {})
+        case DreamBoothStage():
+            return {f"stage.{key}": place for key, place in stage.folders().items()}
         case _:
             assert_never(stage)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from videoldm.core.progress import progress
 from videoldm.dataset.clips import ClipShards
-from videoldm.training.stages.config import CLIPS_PER_SHARD
+from videoldm.training.stages.data_config import CLIPS_PER_SHARD
 
 WriteShard = Callable[[int, Path], None]
 """Makes the clips of one shard, from the number of its first clip on, and writes them to the path."""

@@ -1,7 +1,7 @@
 """Low-rank updates of a network's weights (LoRA, arXiv 2106.09685)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from jaxtyping import Float
@@ -81,6 +81,6 @@ def adapted_layers(module: nn.Module, lora: LoRA, *, source: str = "LoRA") -> di
     return {path: known[path] for path in lora}
 
 
-def without_effect_on_one_token(lora: LoRA) -> list[str]:
+def without_effect_on_one_token(paths: Iterable[str]) -> list[str]:
     """The layers of a UNet where an update changes nothing if the context is one token: its softmax is always 1."""
-    return [path for path in lora if path.endswith((".cross_attention.to_q", ".cross_attention.to_k"))]
+    return [path for path in paths if path.endswith((".cross_attention.to_q", ".cross_attention.to_k"))]

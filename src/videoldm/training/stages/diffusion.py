@@ -27,7 +27,9 @@ from videoldm.training.data.samples import RenderedData, Samples, TrainingData
 from videoldm.training.latents import LatentCache
 from videoldm.training.objective import Losses, Objective, Player
 from videoldm.training.panned_pictures import prepare_panned_pictures
-from videoldm.training.stages.config import Data, DiffusionStage, PannedPictures, WorldData
+from videoldm.training.stages.config import DiffusionStage
+from videoldm.training.stages.data_config import Data, PannedPictures, WorldData
+from videoldm.training.stages.lora_config import LoraStage
 from videoldm.training.stages.start import start_model
 from videoldm.training.world import prepare_world
 from videoldm.video.contact_sheet import contact_sheet
@@ -36,21 +38,14 @@ from videoldm.video.write import write_video
 NUM_VALIDATION_LOSSES = 64
 
 
-class DiffusionObjective(Objective):
-    """See `DiffusionStage`."""
+class DenoisingObjective(Objective):
+    """Denoising of clips' latents by a model, whatever part of it is trained."""
 
-    def __init__(self, stage: DiffusionStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
-        self._stage, self._seed = stage, seed
-        self._task = TASKS[stage.model.task]
-        with seeded_initialisation(seed, "unet weights"):
-            self._model = start_model(stage, device)
-        self._data = _open(stage.data, stage.panned_pictures, self._model, cache, seed=seed)
-        self._validation = _open(stage.validation, None, self._model, cache, seed=seed)
-
-    @property
-    def players(self) -> list[Player]:
-        """The UNet."""
-        return [Player("unet", self._model.unet, self.losses, blocks=self._model.unet.blocks)]
+    def __init__(self, model: VideoModel, stage: DiffusionStage | LoraStage, *, seed: int, cache: Path) -> None:
+        self._model, self._stage, self._seed = model, stage, seed
+        self._task = TASKS[model.config.task]
+        self._data = _open(stage.data, stage.panned_pictures, model, cache, seed=seed)
+        self._validation = _open(stage.validation, None, model, cache, seed=seed)
 
     def losses(self, positions: Sequence[int]) -> Losses:
         """The denoising loss of each sample at its own noise level; clips and single frames are batches of their own.
@@ -82,11 +77,6 @@ class DiffusionObjective(Objective):
     def batch_size_at(self, samples_seen: int) -> int | None:
         """That of the bucket whose turn it is."""
         return self._data.batch_size_at(samples_seen)
-
-    def export(self, folder: Path) -> None:
-        """Write the UNet and the task's configuration."""
-        write_json(folder / "model.json", self._stage.model.model_dump(mode="json"))
-        save_component(folder / "unet", self._model.unet, self._model.unet.config)
 
     def group_of(self, parameter: str) -> str:
         """What part of the UNet a parameter belongs to."""
@@ -130,6 +120,25 @@ class DiffusionObjective(Objective):
         contact_sheet(list(pixels), labels).save(folder / "clips.png")
         for index, clip in enumerate(pixels):
             write_video(folder / f"{index:03d}.mp4", clip, fps=clips.records[index].fps, metadata=None)
+
+
+class DiffusionObjective(DenoisingObjective):
+    """See `DiffusionStage`."""
+
+    def __init__(self, stage: DiffusionStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
+        with seeded_initialisation(seed, "unet weights"):
+            model = start_model(stage, device)
+        super().__init__(model, stage, seed=seed, cache=cache)
+
+    @property
+    def players(self) -> list[Player]:
+        """The UNet."""
+        return [Player("unet", self._model.unet, self.losses, blocks=self._model.unet.blocks)]
+
+    def export(self, folder: Path) -> None:
+        """Write the UNet and the task's configuration."""
+        write_json(folder / "model.json", self._model.config.model_dump(mode="json"))
+        save_component(folder / "unet", self._model.unet, self._model.unet.config)
 
 
 def _in_order(rows: Sequence[int], parts: Sequence[Losses]) -> Losses:

@@ -1,0 +1,53 @@
+"""LoRAs that have learned nothing yet: which layers a preset takes, and their first updates."""
+
+from __future__ import annotations
+
+import math
+from typing import assert_never
+
+from videoldm.core.random import normal
+from videoldm.models.adapters.config import LoraPreset, SpatialAttention, TemporalAttention, TemporalLayers
+from videoldm.models.adapters.low_rank import LoRA, LowRank, layers, without_effect_on_one_token
+from videoldm.models.unet.network import VideoUNet
+from videoldm.models.unet.surgery import is_temporal
+
+PROJECTIONS = frozenset({"to_q", "to_k", "to_v", "to_out"})
+
+
+def target_layers(unet: VideoUNet, preset: LoraPreset, *, has_one_token: bool) -> list[str]:
+    """The paths of the layers that a preset adapts, those left out that can learn nothing from a one-token context."""
+    known = layers(unet)
+    match preset:
+        case TemporalAttention():
+            paths = [path for path in known if is_temporal(path) and _is_projection(path)]
+        case TemporalLayers():
+            paths = [path for path in known if is_temporal(path)]
+        case SpatialAttention():
+            paths = [path for path in known if not is_temporal(path) and _is_projection(path)]
+        case _:
+            assert_never(preset)
+    idle = set(without_effect_on_one_token(paths) if has_one_token else ())
+    return [path for path in paths if path not in idle]
+
+
+def fresh_lora(unet: VideoUNet, preset: LoraPreset, *, has_one_token: bool, seed: int) -> LoRA:
+    """A LoRA that changes nothing yet: `down` is drawn, with variance 1 / inputs, and `up` is zero (section 4.1)."""
+    known = layers(unet)
+    lora: dict[str, LowRank] = {}
+    for path in target_layers(unet, preset, has_one_token=has_one_token):
+        num_outputs, *inputs = known[path].weight.shape
+        down = normal((preset.rank, *inputs), seed, f"lora {path}") * math.prod(inputs) ** -0.5
+        up = down.new_zeros(num_outputs, preset.rank, *[1] * (len(inputs) - 1))
+        lora[path] = LowRank(down=down, up=up, alpha=preset.alpha)
+    return lora
+
+
+def num_lora_parameters(unet: VideoUNet, preset: LoraPreset, *, has_one_token: bool) -> int:
+    """How many numbers such a LoRA has; the UNet may be on the meta device."""
+    known = layers(unet)
+    weights = [known[path].weight for path in target_layers(unet, preset, has_one_token=has_one_token)]
+    return sum(preset.rank * (weight.shape[0] + weight[0].numel()) for weight in weights)
+
+
+def _is_projection(path: str) -> bool:
+    return path.rpartition(".")[2] in PROJECTIONS

@@ -1,0 +1,53 @@
+"""The configurations of training clips; torch-free."""
+
+from fractions import Fraction
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
+
+from videoldm.core.config import Config
+from videoldm.synthetic.config import WorldOptions
+from videoldm.training.data.config import CuratedData
+
+CLIPS_PER_SHARD = 64
+
+Rate = Annotated[Fraction, Field(gt=0)]
+
+
+class WorldData(Config):
+    """Clips of the synthetic world. Rates cycle from shard to shard, so that the fps condition means something."""
+
+    kind: Literal["world"] = "world"
+    seed: int = 0
+    split: Literal["train", "validation", "test"] = "train"
+    num_clips: Annotated[int, Field(ge=CLIPS_PER_SHARD, multiple_of=CLIPS_PER_SHARD)]
+    num_frames: Annotated[int, Field(ge=2)] = 14
+    height: PositiveInt = 64
+    width: PositiveInt = 64
+    rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = tuple(map(Fraction, (7, 6, 8, 7, 5, 10)))
+    options: WorldOptions = WorldOptions()
+
+    @model_validator(mode="after")
+    def _needs_no_pictures(self) -> Self:
+        if self.options.grounds.get("photo"):
+            raise ValueError("options.grounds holds photo, but training renders without pictures: give it no weight")
+        return self
+
+
+class PannedPictures(Config):
+    """Clips of a camera that pans and zooms over the pictures of a folder; they have no captions."""
+
+    folder: str
+    num_clips: Annotated[int, Field(ge=CLIPS_PER_SHARD, multiple_of=CLIPS_PER_SHARD)]
+
+
+def _world_unless_named(data: Any) -> Any:
+    """Recipes of before there was a choice name no kind."""
+    return {"kind": "world", **data} if isinstance(data, dict) else data
+
+
+Data = Annotated[
+    Annotated[WorldData | CuratedData, Field(discriminator="kind")],
+    BeforeValidator(_world_unless_named),
+]
+"""Rendered here, or curated from videos."""

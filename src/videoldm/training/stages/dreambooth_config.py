@@ -1,0 +1,83 @@
+"""What an image model is taught of a subject by DreamBooth (arXiv 2208.12242); torch-free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from videoldm.core.config import Config
+from videoldm.core.numbers import NonNegative
+from videoldm.diffusion.config import (
+    SQUARED,
+    Distance,
+    IndependentNoise,
+    NoiseLevels,
+    TrainingNoise,
+    VWeighting,
+    Weighting,
+)
+from videoldm.training.stages.base_config import Base
+
+
+class PromptedPictures(Config):
+    """A folder of pictures that one prompt describes; each is cut to the model's size around its centre."""
+
+    folder: str
+    prompt: Annotated[str, Field(min_length=1)]
+
+
+class NoPrior(Config):
+    """Nothing but the subject is shown."""
+
+    kind: Literal["none"] = "none"
+
+
+class PriorPreservation(Config):
+    """Every second sample shows another member of the subject's class, best made by the model itself (section 3.3)."""
+
+    kind: Literal["preserved"] = "preserved"
+    pictures: PromptedPictures
+    weight: NonNegative = 1.0
+    """How much a sample of the class counts beside one of the subject."""
+
+
+Prior = Annotated[NoPrior | PriorPreservation, Field(discriminator="kind")]
+
+
+class FrozenText(Config):
+    """The text encoder stays as it is."""
+
+    kind: Literal["frozen"] = "frozen"
+
+
+class TrainedText(Config):
+    """The text encoder learns with the UNet."""
+
+    kind: Literal["trained"] = "trained"
+
+
+TextEncoderTraining = Annotated[FrozenText | TrainedText, Field(discriminator="kind")]
+
+
+class DreamBoothStage(Config):
+    """Denoising of a few pictures of one subject under one prompt, by a whole text-to-image model."""
+
+    kind: Literal["dreambooth"] = "dreambooth"
+    base: Base
+    subject: PromptedPictures
+    prior: Prior
+    text_encoder: TextEncoderTraining = TrainedText()
+    noise_levels: NoiseLevels
+    noise: TrainingNoise = IndependentNoise()
+    weighting: Weighting = VWeighting()
+    distance: Distance = SQUARED
+
+    def folders(self) -> dict[str, Path]:
+        """The folders that it reads, by key."""
+        places = {f"base.{key}": place for key, place in self.base.folders().items()}
+        places["subject.folder"] = Path(self.subject.folder)
+        if isinstance(self.prior, PriorPreservation):
+            places["prior.pictures.folder"] = Path(self.prior.pictures.folder)
+        return places

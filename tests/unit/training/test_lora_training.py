@@ -1,0 +1,287 @@
+"""Training LoRAs of a tiny model: what learns, what is kept and exported, and what comes back."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_lora import is_same
+from tiny_model_folder import NUM_FRAMES, SIZE, UNET, task_config, tiny_model
+from tiny_networks import randomise, relative_error, unet_inputs
+
+from videoldm.checkpoints.lora import read_lora
+from videoldm.checkpoints.native import load_unet, save_component
+from videoldm.conditioners.config import DropoutConfig
+from videoldm.core.config import from_yaml, to_yaml
+from videoldm.core.errors import InputError
+from videoldm.core.files import write_json
+from videoldm.diffusion.config import LogNormal
+from videoldm.models.adapters.config import SpatialAttention, TemporalAttention
+from videoldm.models.adapters.fresh import fresh_lora, target_layers
+from videoldm.models.adapters.injection import inject
+from videoldm.models.adapters.low_rank import Adapter
+from videoldm.models.adapters.merge import merge
+from videoldm.models.unet.config import NoTemporalLayers
+from videoldm.models.unet.network import VideoUNet
+from videoldm.models.unet.surgery import is_temporal
+from videoldm.tasks.model import load_model
+from videoldm.training.config import OptimizerConfig, TrainingConfig
+from videoldm.training.recipe import Recipe
+from videoldm.training.run import run
+from videoldm.training.stages.base_config import ExportedRun, NamedModel
+from videoldm.training.stages.config import DiffusionStage, FromVideoModel
+from videoldm.training.stages.data_config import WorldData
+from videoldm.training.stages.diffusion import DiffusionObjective
+from videoldm.training.stages.lora import LoraObjective
+from videoldm.training.stages.lora_config import LoraStage
+
+__all__ = ["tiny_model"]
+
+DATA = WorldData(num_clips=64, num_frames=NUM_FRAMES, height=SIZE, width=SIZE)
+VALIDATION = DATA.model_copy(update={"split": "validation"})
+WRAPPER_WORDS = ("lora_", "base_layer", "adapter_", "base_model")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+def stage_of(model, **changes):
+    stage = LoraStage(
+        base=NamedModel(name=str(model)),
+        task="image-to-video",
+        preset=TemporalAttention(rank=4, alpha=8.0),
+        data=DATA,
+        validation=VALIDATION,
+        noise_levels=LogNormal(p_mean=0.0, p_std=1.0),
+        dropout=DropoutConfig(joint=0.2),
+        num_validation_clips=1,
+    )
+    return stage.model_copy(update=changes)
+
+
+def recipe_of(stage, **changes):
+    training = TrainingConfig(
+        num_samples=8,
+        batch_size=4,
+        optimizer=OptimizerConfig(learning_rate=1e-2),
+        log_every_samples=4,
+        validate_every_samples=8,
+        checkpoint_every_samples=4,
+    )
+    return Recipe(name="lora", summary="tiny", stage=stage, training=training.model_copy(update=changes))
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_model, cache, tmp_path_factory):
+    """The folder of a finished run."""
+    recipe = recipe_of(stage_of(tiny_model))
+    assert from_yaml(Recipe, to_yaml(recipe)) == recipe
+    folder = tmp_path_factory.mktemp("run")
+    run(recipe, folder, cache)
+    return folder
+
+
+@pytest.fixture
+def unet(tiny_model):
+    # As in generation: whether a weight takes gradients decides on the kernel, and so on the last bits.
+    return load_unet(tiny_model / "image-to-video/unet").requires_grad_(False)
+
+
+def exported(trained, unet):
+    return read_lora(trained / "export/peft", unet, has_one_token=True).lora
+
+
+@torch.no_grad()
+def output(unet):
+    return unet(*unet_inputs(unet.config, num_tokens=1))
+
+
+@pytest.mark.filterwarnings("error")
+def test_both_styles_read_back_equal(trained, unet):
+    lora = exported(trained, unet)
+    diffusers = trained / "export/diffusers/pytorch_lora_weights.safetensors"
+    assert is_same(read_lora(diffusers, unet, has_one_token=True).lora, lora)
+    assert {(update.rank, update.alpha) for update in lora.values()} == {(4, 8.0)}
+    assert set(lora) == set(target_layers(unet, TemporalAttention(), has_one_token=True))
+
+
+def test_what_was_trained_changes_the_output_alike_merged_and_beside(trained, unet):
+    adapters = [Adapter(exported(trained, unet))]
+    plain = output(unet)
+    injection = inject(unet, adapters)
+    beside = output(unet)
+    injection.set_weights([0.0])
+    assert torch.equal(output(unet), plain)
+    injection.eject()
+    assert torch.equal(output(unet), plain)
+    merged = merge(unet, adapters)
+    assert relative_error(output(unet), beside) < 1e-5
+    merged.unmerge()
+    assert torch.equal(output(unet), plain)
+    assert relative_error(beside, plain) > 1e-3
+
+
+def test_checkpoint_holds_the_updates_alone_under_the_networks_own_names(trained, unet):
+    newest = max((trained / "checkpoints").iterdir())
+    from torch.distributed.checkpoint import FileSystemReader
+
+    keys = list(FileSystemReader(newest).read_metadata().state_dict_metadata)
+    layers = target_layers(unet, TemporalAttention(), has_one_token=True)
+    assert not [key for key in keys if any(word in key for word in WRAPPER_WORDS)]
+    matrices = [key for key in keys if key.endswith((".down", ".up"))]
+    assert {f"{path}.{side}" for path in layers for side in ("down", "up")} <= {
+        key[key.index(path) :] for key in matrices for path in layers if f"{path}." in key
+    }
+    assert not [key for key in keys if key.endswith((".weight", ".bias"))]
+
+
+def test_exported_keys_are_those_of_diffusers_and_peft(trained):
+    keys = load_file(trained / "export/peft/adapter_model.safetensors").keys()
+    assert all(key.startswith("base_model.model.") and ".temporal_transformer_blocks.0.attn" in key for key in keys)
+    keys = load_file(trained / "export/diffusers/pytorch_lora_weights.safetensors").keys()
+    assert all(key.startswith("unet.") for key in keys)
+
+
+def test_run_that_was_interrupted_ends_the_same(trained, tiny_model, cache, tmp_path):
+    recipe = recipe_of(stage_of(tiny_model))
+    run(recipe_of(stage_of(tiny_model), num_samples=4), tmp_path, cache)
+    (tmp_path / "config.yaml").write_text(to_yaml(recipe))
+    run(recipe, tmp_path, cache)
+    first, again = (load_file(folder / "export/peft/adapter_model.safetensors") for folder in (trained, tmp_path))
+    assert all(torch.equal(first[key], value) for key, value in again.items())
+
+
+@pytest.mark.parametrize("preset", [TemporalAttention(rank=2), SpatialAttention(rank=2)])
+@pytest.mark.parametrize("task", ["image-to-video", "text-to-video"])
+def test_everything_that_is_trained_learns_and_nothing_else_does(tiny_model, cache, preset, task):
+    # Where the middle's latents are one pixel, attention within a frame has nothing to choose from.
+    wide = {"data": DATA.model_copy(update={"width": 32}), "validation": VALIDATION.model_copy(update={"width": 32})}
+    objective = LoraObjective(stage_of(tiny_model, preset=preset, task=task, **wide), seed=0, cache=cache)
+    (player,) = objective.players
+    unet = objective._model.unet
+    base = {name: value.clone() for name, value in objective._injection.state_dict().items()}
+    optimizer = torch.optim.SGD(player.module.parameters(), lr=0.1)
+    for step in range(3):
+        optimizer.zero_grad()
+        player.losses(range(4 * step, 4 * step + 4)).per_sample.mean().backward()
+        optimizer.step()
+    gradients = {name: parameter.grad for name, parameter in player.module.named_parameters()}
+    assert not [name for name, gradient in gradients.items() if float(gradient.abs().max()) <= 1e-8]
+    assert all(is_temporal(name) == isinstance(preset, TemporalAttention) for name in gradients)
+    trained = {parameter for parameter in unet.parameters() if parameter.requires_grad}
+    assert trained == set(player.module.parameters())
+    after = objective._injection.state_dict()
+    assert base.keys() == load_unet(tiny_model / task / "unet").state_dict().keys()
+    assert all(torch.equal(after[name], value) for name, value in base.items())
+
+
+def test_layers_of_the_presets(unet):
+    temporal = target_layers(unet, TemporalAttention(), has_one_token=True)
+    spatial = target_layers(unet, SpatialAttention(), has_one_token=True)
+    read_text = target_layers(unet, TemporalAttention(), has_one_token=False)
+    assert len(temporal) == len(spatial)
+    assert set(read_text) - set(temporal) == {
+        path for path in read_text if path.endswith(("cross_attention.to_q", "cross_attention.to_k"))
+    }
+    assert not set(temporal) & set(spatial)
+    assert all(".self_attention." in path or ".cross_attention." in path for path in temporal + spatial)
+
+
+def test_fresh_lora_changes_nothing_and_follows_its_seed(unet):
+    first, same, other = (
+        fresh_lora(unet, SpatialAttention(rank=2), has_one_token=True, seed=seed) for seed in (0, 0, 1)
+    )
+    assert is_same(first, same)
+    assert not is_same(first, other)
+    plain = output(unet)
+    inject(unet, [Adapter(first)])
+    torch.testing.assert_close(output(unet), plain, rtol=0, atol=0)
+
+
+def test_loss_is_that_of_training_the_whole_model(tiny_model, cache, tmp_path):
+    shared = stage_of(tiny_model, task="text-to-video")
+    link = tmp_path / "parts"
+    link.mkdir()
+    (link / "text_encoder").symlink_to(tiny_model / "text_encoder")
+    names = ("data", "validation", "noise_levels", "dropout", "num_validation_clips")
+    whole = DiffusionStage(
+        unet=UNET,
+        start=FromVideoModel(folder=str(tiny_model / "text-to-video")),
+        autoencoder=str(tiny_model / "autoencoder"),
+        encoders=str(link),
+        model=task_config("text-to-video"),
+        **{name: getattr(shared, name) for name in names},
+    )
+    ours = LoraObjective(shared, seed=3, cache=cache).losses(range(4)).per_sample
+    theirs = DiffusionObjective(whole, seed=3, cache=cache).losses(range(4)).per_sample
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=0)
+
+
+def test_base_may_be_what_a_run_has_exported(tiny_model, cache):
+    run_folder = ExportedRun(
+        folder=str(tiny_model / "image-to-video"), autoencoder=str(tiny_model / "autoencoder"), encoders=str(tiny_model)
+    )
+    ours = LoraObjective(stage_of(tiny_model, base=run_folder), seed=0, cache=cache)
+    named = LoraObjective(stage_of(tiny_model), seed=0, cache=cache)
+    assert torch.equal(ours.losses(range(2)).per_sample, named.losses(range(2)).per_sample)
+    with pytest.raises(InputError, match=r"holds a model for image-to-video, the stage is about text-to-video"):
+        LoraObjective(stage_of(tiny_model, base=run_folder, task="text-to-video"), seed=0, cache=cache)
+
+
+def test_frozen_weights_may_have_16_bits(tiny_model, cache):
+    ours = LoraObjective(stage_of(tiny_model, frozen_precision="bfloat16"), seed=0, cache=cache)
+    (player,) = ours.players
+    losses = player.losses(range(4)).per_sample
+    losses.mean().backward()
+    assert {parameter.dtype for parameter in player.module.parameters()} == {torch.float32}
+    assert ours._model.unet.conv_in.weight.dtype == torch.bfloat16
+    exact = LoraObjective(stage_of(tiny_model), seed=0, cache=cache).losses(range(4)).per_sample
+    torch.testing.assert_close(losses, exact, rtol=0.1, atol=0.05)
+    assert any(parameter.grad.abs().max() > 0 for parameter in player.module.parameters())
+
+
+def test_trained_lora_is_taken_by_generation(trained, tiny_model):
+    lora = trained / "export/peft"
+    plain, with_lora = (
+        load_model(str(tiny_model), "image-to-video"),
+        load_model(str(tiny_model), "image-to-video", lora=f"{lora}:0.5"),
+    )
+    expected = copy.deepcopy(plain.unet)
+    merge(expected, [Adapter(exported(trained, expected), 0.5)])
+    assert torch.equal(output(with_lora.unet), output(expected))
+    assert not torch.equal(output(with_lora.unet), output(plain.unet))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"data": DATA.model_copy(update={"num_frames": 2})}, "stage.data has no clips of 16x16 with 3 frames"),
+        (
+            {"data": DATA.model_copy(update={"width": 20}), "validation": VALIDATION.model_copy(update={"width": 20})},
+            "stage.data has a width of 20, it should be a multiple of 8",
+        ),
+        ({"validation": VALIDATION.model_copy(update={"width": 24})}, "stage.validation has no clips of 16x16 with 3"),
+        ({"task": "text-to-image"}, "cannot do text-to-image, it can do text-to-video, image-to-video"),
+        ({"base": NamedModel(name="nothing")}, "model 'nothing' is neither in the package"),
+    ],
+)
+def test_what_does_not_fit_is_told_before_anything_is_rendered(tiny_model, tmp_path, changes, words):
+    with pytest.raises(InputError, match=words):
+        LoraObjective(stage_of(tiny_model, **changes), seed=0, cache=tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_image_model_has_no_temporal_layers_to_adapt(tiny_model, tmp_path):
+    config = UNET.model_copy(update={"temporal": NoTemporalLayers()})
+    save_component(tmp_path / "image/unet", randomise(VideoUNet(config)), config)
+    model = task_config("text-to-image").model_copy(update={"num_frames": 1})
+    write_json(tmp_path / "image/model.json", model.model_dump(mode="json"))
+    base = ExportedRun(
+        folder=str(tmp_path / "image"), autoencoder=str(tiny_model / "autoencoder"), encoders=str(tiny_model)
+    )
+    stage = stage_of(tiny_model, base=base, task="text-to-image")
+    with pytest.raises(InputError, match=r"stage.preset is temporal-attention, but the model has no such layers"):
+        LoraObjective(stage, seed=0, cache=Path(tmp_path / "cache"))
