@@ -1,6 +1,5 @@
 """The stages' configurations; torch-free, so that recipes print and validate without it."""
 
-from fractions import Fraction
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
@@ -13,33 +12,10 @@ from videoldm.measures.features.config import FeatureNetworkConfig
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.clip.config import ImageEncoderConfig, TextEncoderConfig
 from videoldm.models.unet.config import UNetConfig
-from videoldm.synthetic.config import WorldOptions
 from videoldm.synthetic.vocabulary import LABELS
 from videoldm.tasks.config import TaskModelConfig
-
-CLIPS_PER_SHARD = 64
-
-Rate = Annotated[Fraction, Field(gt=0)]
-
-
-class WorldData(Config):
-    """Clips of the synthetic world. Rates cycle from shard to shard, so that the fps condition means something."""
-
-    seed: int = 0
-    split: Literal["train", "validation", "test"] = "train"
-    num_clips: Annotated[int, Field(ge=CLIPS_PER_SHARD, multiple_of=CLIPS_PER_SHARD)]
-    num_frames: Annotated[int, Field(ge=2)] = 14
-    height: PositiveInt = 64
-    width: PositiveInt = 64
-    rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = tuple(map(Fraction, (7, 6, 8, 7, 5, 10)))
-    options: WorldOptions = WorldOptions()
-
-    @model_validator(mode="after")
-    def _needs_no_pictures(self) -> Self:
-        if self.options.grounds.get("photo"):
-            raise ValueError("options.grounds holds photo, but training renders without pictures: give it no weight")
-        return self
-
+from videoldm.training.stages.temporal_decoder_config import TemporalDecoderStage
+from videoldm.training.stages.world_config import CLIPS_PER_SHARD, WorldData
 
 class PannedPictures(Config):
     """Clips of a camera that pans and zooms over the pictures of a folder; they have no captions."""
@@ -167,4 +143,6 @@ class DiffusionStage(Config):
         return self
 
 
-Stage = Annotated[AutoencoderStage | EncodersStage | JudgeStage | DiffusionStage, Field(discriminator="kind")]
+Stage = Annotated[
+    AutoencoderStage | EncodersStage | JudgeStage | DiffusionStage | TemporalDecoderStage, Field(discriminator="kind")
+]

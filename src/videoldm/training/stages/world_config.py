@@ -1,0 +1,32 @@
+"""Which clips of the synthetic world a stage sees; torch-free."""
+
+from fractions import Fraction
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from videoldm.core.config import Config
+from videoldm.synthetic.config import WorldOptions
+
+CLIPS_PER_SHARD = 64
+
+Rate = Annotated[Fraction, Field(gt=0)]
+
+
+class WorldData(Config):
+    """Clips of the synthetic world. Rates cycle from shard to shard, so that the fps condition means something."""
+
+    seed: int = 0
+    split: Literal["train", "validation", "test"] = "train"
+    num_clips: Annotated[int, Field(ge=CLIPS_PER_SHARD, multiple_of=CLIPS_PER_SHARD)]
+    num_frames: Annotated[int, Field(ge=2)] = 14
+    height: PositiveInt = 64
+    width: PositiveInt = 64
+    rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = tuple(map(Fraction, (7, 6, 8, 7, 5, 10)))
+    options: WorldOptions = WorldOptions()
+
+    @model_validator(mode="after")
+    def _needs_no_pictures(self) -> Self:
+        if self.options.grounds.get("photo"):
+            raise ValueError("options.grounds holds photo, but training renders without pictures: give it no weight")
+        return self
