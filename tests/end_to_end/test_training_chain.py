@@ -129,7 +129,7 @@ def test_video_model_starts_with_the_image_models_weights(runs: Path) -> None:
     start = FromImageModel(folder=str(runs / "mini-image/export"))
     fresh = DiffusionObjective(diffusion(runs, "text-to-video", start), seed=0, cache=runs / "cache")
     image = load_unet(runs / "mini-image/export/unet")
-    video = fresh.module.state_dict()
+    video = fresh.players[0].module.state_dict()
     assert all(torch.equal(video[name], value) for name, value in image.state_dict().items())
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from videoldm.core.random import normal
-from videoldm.training.config import CosineRate, OptimizerConfig, TrainingConfig
-from videoldm.training.objective import Losses
+from videoldm.training.config import SGD, CosineRate, OptimizerConfig, TrainingConfig
+from videoldm.training.objective import Losses, Objective, Player
 
 WIDTH = 4
 
@@ -17,7 +17,7 @@ class Stop(Exception):  # noqa: N818 - a signal of the tests
     """Stands for a crash of the process."""
 
 
-class ToyObjective:
+class ToyObjective(Objective):
     """Learns to double its input; `crash_at` is the sample at which it breaks down."""
 
     def __init__(self, *, seed: int = 0, crash_at: int | None = None, poison_at: int | None = None) -> None:
@@ -25,6 +25,10 @@ class ToyObjective:
         self.module = nn.Sequential(nn.Linear(WIDTH, 8), nn.SiLU(), nn.Linear(8, WIDTH)).double()
         self._crash_at, self._poison_at = crash_at, poison_at
         self.visited: list[int] = []
+
+    @property
+    def players(self) -> list[Player]:
+        return [Player("toy", self.module, self.losses)]
 
     def losses(self, positions: Sequence[int]) -> Losses:
         """Squared error of noisy inputs."""
@@ -49,6 +53,39 @@ class ToyObjective:
         torch.save(self.module.state_dict(), folder / "weights.pt")
 
 
+class ToyContest(ToyObjective):
+    """The toy against an adversary that learns to tell its errors from noise, with an optimizer of its own."""
+
+    def __init__(self, *, crash_at: int | None = None) -> None:
+        super().__init__(crash_at=crash_at)
+        self.judge = nn.Linear(WIDTH, 1).double()
+        with torch.no_grad():
+            self.judge.weight.copy_(normal((1, WIDTH), 0, "judge"))
+            self.judge.bias.zero_()
+
+    @property
+    def players(self) -> list[Player]:
+        """The generator and its judge."""
+        sgd = OptimizerConfig(learning_rate=1e-2, algorithm=SGD())
+        return [Player("toy", self.module, self.generator_losses), Player("judge", self.judge, self.judge_losses, sgd)]
+
+    def generator_losses(self, positions: Sequence[int]) -> Losses:
+        """The toy's loss and what the judge says of its errors."""
+        losses = self.losses(positions)
+        verdict = nn.functional.softplus(-self.judge(self._errors(positions)))[:, 0]
+        return Losses(per_sample=losses.per_sample + verdict, parts={"verdict": verdict})
+
+    def judge_losses(self, positions: Sequence[int]) -> Losses:
+        """Cross-entropy between errors and noise."""
+        noise = torch.stack([normal((WIDTH,), 1, "noise", position) for position in positions]).double()
+        found, missed = self.judge(noise), self.judge(self._errors(positions).detach())
+        return Losses(per_sample=(nn.functional.softplus(-found) + nn.functional.softplus(missed))[:, 0])
+
+    def _errors(self, positions: Sequence[int]) -> torch.Tensor:
+        inputs = torch.stack([normal((WIDTH,), 1, "input", position) for position in positions]).double()
+        return self.module(inputs) - 2 * inputs
+
+
 def toy_training(**changes: object) -> TrainingConfig:
     """A short run with several logs, validations and checkpoints."""
     config = TrainingConfig(
@@ -60,3 +97,15 @@ def toy_training(**changes: object) -> TrainingConfig:
         checkpoint_every_samples=12,
     )
     return config.model_copy(update=changes)
+
+
+def assert_close(left: object, right: object, *, tolerance: float) -> None:
+    """Nested values are equal, their tensors within `tolerance`."""
+    if isinstance(left, torch.Tensor):
+        torch.testing.assert_close(left, right, rtol=0, atol=tolerance)
+    elif isinstance(left, dict):
+        assert left.keys() == right.keys()
+        for key, value in left.items():
+            assert_close(value, right[key], tolerance=tolerance)
+    else:
+        assert left == right

@@ -11,7 +11,7 @@ from videoldm.models.presets import MINI
 from videoldm.models.unet.config import NoTemporalLayers, UNetConfig
 from videoldm.synthetic.vocabulary import LABELS
 from videoldm.tasks.config import SamplingConfig, SignalDefaults, TaskModelConfig, TaskName
-from videoldm.training.config import CosineRate, OptimizerConfig, TrainingConfig
+from videoldm.training.config import AdamW, CosineRate, OptimizerConfig, TrainingConfig
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.config import (
     AutoencoderStage,
@@ -220,9 +220,9 @@ def _training(
         batch_size=batch_size,
         optimizer=OptimizerConfig(
             learning_rate=learning_rate,
-            weight_decay=weight_decay,
             warmup_samples=100 * batch_size,
             decay=CosineRate(final_fraction=0.02),
+            algorithm=AdamW(weight_decay=weight_decay),
         ),
         precision="bfloat16",
         validate_every_samples=validate_every_samples,

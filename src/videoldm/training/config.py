@@ -24,15 +24,43 @@ class CosineRate(Config):
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
-class OptimizerConfig(Config):
-    """AdamW with a linear warm-up counted in samples."""
+class AdamW(Config):
+    """Adam with decoupled weight decay (arXiv 1711.05101)."""
 
-    learning_rate: Positive
+    kind: Literal["adamw"] = "adamw"
     betas: tuple[Beta, Beta] = (0.9, 0.99)
     epsilon: Positive = 1e-8
     weight_decay: NonNegative = 0.0
+
+
+class AdamW8bit(AdamW):
+    """AdamW with moments kept in 8 bits, at a quarter of the memory (arXiv 2110.02861)."""
+
+    kind: Literal["adamw-8bit"] = "adamw-8bit"  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+class SGD(Config):
+    """Stochastic gradient descent."""
+
+    kind: Literal["sgd"] = "sgd"
+    momentum: Beta = 0.0
+    weight_decay: NonNegative = 0.0
+
+
+class OptimizerConfig(Config):
+    """An algorithm and the course of its learning rate, with a linear warm-up counted in samples."""
+
+    learning_rate: Positive
     warmup_samples: NonNegativeInt = 0
     decay: Annotated[ConstantRate | CosineRate, Field(discriminator="kind")] = ConstantRate()
+    algorithm: Annotated[AdamW | AdamW8bit | SGD, Field(discriminator="kind")] = AdamW()
+
+
+class ClassicAverage(Config):
+    """Moving average with decay `min(decay, (1 + n) / (10 + n))` after n steps (sgm's warm-up)."""
+
+    kind: Literal["classic"] = "classic"
+    decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
 
 
 class TrainingConfig(Config):
@@ -44,7 +72,7 @@ class TrainingConfig(Config):
     accumulation_steps: PositiveInt = 1
     optimizer: OptimizerConfig
     gradient_clip: Positive = 1.0
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    average: ClassicAverage = ClassicAverage()
     precision: Literal["float32", "bfloat16"] = "float32"
     log_every_samples: PositiveInt = 1024
     validate_every_samples: PositiveInt = 16384

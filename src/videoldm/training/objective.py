@@ -1,43 +1,68 @@
-"""What a stage gives the loop: a module, a loss for a range of sample numbers, and its validation."""
+"""What a stage gives the loop: networks with their losses for a range of sample numbers, validation, export."""
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from videoldm.training.config import OptimizerConfig
+
 
 @dataclass(frozen=True, kw_only=True)
 class Losses:
-    """Losses of one micro-batch, one value a sample; `sigma` lets the log split diffusion losses by noise level."""
+    """Losses of one micro-batch, one value a sample; `sigma` lets the log split diffusion losses by noise level.
+
+    `waiting_s` is the time that went into getting the data, in which nothing was computed.
+    """
 
     per_sample: Float[Tensor, " b"]
     sigma: Float[Tensor, " b"] | None = None
     parts: dict[str, Float[Tensor, " b"]] = field(default_factory=dict)
+    waiting_s: float = 0.0
 
 
-class Objective(Protocol):
-    """A training stage.
+@dataclass(frozen=True)
+class Player:
+    """A network under training, with an optimizer of its own: one in most stages, two where an adversary is trained.
 
-    `losses(positions)` must be a pure function of the module's weights and the sample numbers: data, noise and dropout
-    of a sample follow from (seed, position) alone, which is what makes a resumed run equal an uninterrupted one.
+    `losses(positions)` must be a pure function of the weights and the sample numbers: data, noise and dropout of a
+    sample follow from (seed, position) alone, which is what makes a resumed run equal an uninterrupted one, and many
+    processes one. Only parameters that require gradients are optimized. Without `optimizer`, the run's is used.
     """
 
+    name: str
+    module: nn.Module
+    losses: Callable[[Sequence[int]], Losses]
+    optimizer: OptimizerConfig | None = None
+    blocks: Sequence[nn.Module] = ()
+    """The parts of the module, in order, that are sharded, compiled and recomputed one by one."""
+
+
+class Objective(ABC):
+    """A training stage."""
+
     @property
-    def module(self) -> nn.Module:
-        """The weights under training."""
-        ...
+    @abstractmethod
+    def players(self) -> Sequence[Player]:
+        """The networks in the order in which a step trains them; the first one's weights are averaged and exported."""
 
-    def losses(self, positions: Sequence[int]) -> Losses:
-        """Losses of the samples with these running numbers."""
-        ...
-
+    @abstractmethod
     def validate(self, folder: Path) -> dict[str, float]:
-        """Measure the module as it stands on held-out data, write pictures or clips into `folder`, return numbers."""
-        ...
+        """Measure the weights as they stand on held-out data, write pictures or clips into `folder`, return numbers."""
 
+    @abstractmethod
     def export(self, folder: Path) -> None:
-        """Write the module's weights and configuration into `folder` for inference."""
-        ...
+        """Write the first player's weights and configuration into `folder` for inference."""
+
+    def batch_size_at(self, samples_seen: int) -> int | None:
+        """Size of the batch that begins at sample `samples_seen`; None for the run's."""
+        del samples_seen
+        return None
+
+    def group_of(self, parameter: str) -> str:
+        """The group in whose gradient norm the first player's parameter of that name is counted."""
+        del parameter
+        return "other"

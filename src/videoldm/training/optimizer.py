@@ -1,37 +1,35 @@
-"""AdamW and its learning-rate course as a function of the samples seen."""
+"""Optimizers, and the learning rate as a function of the samples seen."""
 
 import math
+from typing import assert_never
 
 from torch import nn
-from torch.optim import AdamW
+from torch.optim import SGD, AdamW, Optimizer
 
-from videoldm.training.config import ConstantRate, CosineRate, OptimizerConfig, TrainingConfig
-
-
-def build_optimizer(module: nn.Module, config: OptimizerConfig) -> AdamW:
-    """AdamW over the trainable parameters of `module`."""
-    return AdamW(
-        [parameter for parameter in module.parameters() if parameter.requires_grad],
-        lr=config.learning_rate,
-        betas=config.betas,
-        eps=config.epsilon,
-        weight_decay=config.weight_decay,
-    )
+from videoldm.training import config as configs
+from videoldm.training.config import ConstantRate, CosineRate, OptimizerConfig
 
 
-def learning_rate(config: TrainingConfig, samples_seen: int) -> float:
-    """Learning rate of the step that starts after `samples_seen` samples."""
-    optimizer = config.optimizer
-    if samples_seen < optimizer.warmup_samples:
-        return (
-            optimizer.learning_rate
-            * (samples_seen + config.batch_size)
-            / (optimizer.warmup_samples + config.batch_size)
-        )
-    match optimizer.decay:
+def build_optimizer(module: nn.Module, config: OptimizerConfig) -> Optimizer:
+    """The optimizer of the trainable parameters of `module`."""
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    match config.algorithm:
+        case configs.AdamW(betas=betas, epsilon=epsilon, weight_decay=decay):
+            return AdamW(parameters, lr=config.learning_rate, betas=betas, eps=epsilon, weight_decay=decay)
+        case configs.SGD(momentum=momentum, weight_decay=decay):
+            return SGD(parameters, lr=config.learning_rate, momentum=momentum, weight_decay=decay)
+        case _:
+            assert_never(config.algorithm)
+
+
+def learning_rate(config: OptimizerConfig, *, samples_seen: int, batch_size: int, num_samples: int) -> float:
+    """Learning rate of the step that starts after `samples_seen` of `num_samples` samples."""
+    if samples_seen < config.warmup_samples:
+        return config.learning_rate * (samples_seen + batch_size) / (config.warmup_samples + batch_size)
+    match config.decay:
         case ConstantRate():
-            return optimizer.learning_rate
+            return config.learning_rate
         case CosineRate(final_fraction=final):
-            length = max(1, config.num_samples - optimizer.warmup_samples)
-            progress = min(1.0, (samples_seen - optimizer.warmup_samples) / length)
-            return optimizer.learning_rate * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress)))
+            length = max(1, num_samples - config.warmup_samples)
+            progress = min(1.0, (samples_seen - config.warmup_samples) / length)
+            return config.learning_rate * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress)))

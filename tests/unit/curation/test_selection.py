@@ -206,7 +206,9 @@ def test_empty_dataset_and_doubled_rows_are_refused(tmp_path: Path) -> None:
 
 def test_damaged_part_is_named(view: DatasetView) -> None:
     view.clips[0].write_bytes(b"PAR1 not really")
-    with pytest.raises(InputError, match=r"^the dataset cannot be queried, [^\n]* mends broken parts: [^\n]*clips/0\.parquet"):
+    with pytest.raises(
+        InputError, match=r"^the dataset cannot be queried, [^\n]* mends broken parts: [^\n]*clips/0\.parquet"
+    ):
         _judged(view, typed(["--drop-lowest", "motion=50%"]))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from videoldm.checkpoints.native import save_component
 from videoldm.core.random import normal, python_random, seeded_initialisation
@@ -13,7 +13,7 @@ from videoldm.dataset.order import sample_index
 from videoldm.measures.psnr import psnr
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.autoencoder.posterior import Posterior
-from videoldm.training.objective import Losses
+from videoldm.training.objective import Losses, Objective, Player
 from videoldm.training.pictures import PictureCrops
 from videoldm.training.stages.config import AutoencoderStage
 from videoldm.training.world import prepare_world
@@ -24,7 +24,7 @@ SMALLEST_ERROR = 1e-5
 """Keeps the logarithm finite; of pixels in [-1, 1] it is 56 dB."""
 
 
-class AutoencoderObjective:
+class AutoencoderObjective(Objective):
     """See `AutoencoderStage`."""
 
     def __init__(self, stage: AutoencoderStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
@@ -36,9 +36,9 @@ class AutoencoderObjective:
         self._validation_clips = prepare_world(stage.validation, cache)
 
     @property
-    def module(self) -> nn.Module:
+    def players(self) -> list[Player]:
         """The whole autoencoder."""
-        return self.autoencoder
+        return [Player("autoencoder", self.autoencoder, self.losses)]
 
     def losses(self, positions: Sequence[int]) -> Losses:
         """Per-frame reconstruction and divergence."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import assert_never
 
 import torch
-from torch import nn
 
 from videoldm.checkpoints.native import load_autoencoder, load_unet, save_component
 from videoldm.core.errors import InputError
@@ -18,13 +17,13 @@ from videoldm.dataset.order import sample_index
 from videoldm.diffusion.loss import denoising_loss
 from videoldm.diffusion.noise_levels import draw_sigmas
 from videoldm.models.unet.network import VideoUNet
-from videoldm.models.unet.surgery import extend_concat_channels, insert_temporal_layers
+from videoldm.models.unet.surgery import extend_concat_channels, insert_temporal_layers, is_temporal
 from videoldm.tasks.model import VideoModel, load_conditioners
 from videoldm.tasks.registry import TASKS
 from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import TrainingClips, training_conditioning
 from videoldm.training.latents import LatentCache
-from videoldm.training.objective import Losses
+from videoldm.training.objective import Losses, Objective, Player
 from videoldm.training.panned_pictures import prepare_panned_pictures
 from videoldm.training.stages.config import DiffusionStage, FromImageModel, FromScratch, FromVideoModel
 from videoldm.training.world import prepare_world
@@ -34,7 +33,7 @@ from videoldm.video.write import write_video
 NUM_VALIDATION_LOSSES = 64
 
 
-class DiffusionObjective:
+class DiffusionObjective(Objective):
     """See `DiffusionStage`."""
 
     def __init__(self, stage: DiffusionStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
@@ -48,9 +47,9 @@ class DiffusionObjective:
         self._validation_latents = LatentCache(self._validation_clips, self._model.autoencoder, cache)
 
     @property
-    def module(self) -> nn.Module:
+    def players(self) -> list[Player]:
         """The UNet."""
-        return self._model.unet
+        return [Player("unet", self._model.unet, self.losses, blocks=self._model.unet.blocks)]
 
     def losses(self, positions: Sequence[int]) -> Losses:
         """The denoising loss of each sample at its own noise level."""
@@ -75,6 +74,10 @@ class DiffusionObjective:
         """Write the UNet and the task's configuration."""
         write_json(folder / "model.json", self._stage.model.model_dump(mode="json"))
         save_component(folder / "unet", self._model.unet, self._model.unet.config)
+
+    def group_of(self, parameter: str) -> str:
+        """Temporal layers, or the image model that they were inserted into."""
+        return "temporal" if is_temporal(parameter) else "spatial"
 
     def _losses(
         self, clips: ClipShards, latents: LatentCache, indices: Sequence[int], keys: Sequence[SampleKey]

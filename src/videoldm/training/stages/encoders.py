@@ -15,7 +15,7 @@ from videoldm.dataset.order import sample_index
 from videoldm.models.clip.build import build_image_encoder, build_projected_text_encoder
 from videoldm.models.clip.contrastive import INITIAL_LOGIT_SCALE, MAX_LOGIT_SCALE, contrastive_loss
 from videoldm.models.clip.tokenizer import train_tokenizer
-from videoldm.training.objective import Losses
+from videoldm.training.objective import Losses, Objective, Player
 from videoldm.training.stages.config import EncodersStage
 from videoldm.training.world import prepare_world
 
@@ -47,7 +47,7 @@ class _Pair(nn.Module):
         return middle + self.change(last - first)
 
 
-class EncodersObjective:
+class EncodersObjective(Objective):
     """See `EncodersStage`. The loss is one number for the batch, so batches are never accumulated."""
 
     def __init__(self, stage: EncodersStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
@@ -63,9 +63,9 @@ class EncodersObjective:
             self._pair = _Pair(stage, seed=seed).to(device)
 
     @property
-    def module(self) -> nn.Module:
+    def players(self) -> list[Player]:
         """Both encoders."""
-        return self._pair
+        return [Player("encoders", self._pair, self.losses)]
 
     def losses(self, positions: Sequence[int]) -> Losses:
         """The contrastive loss of the batch, the same number for each of its samples.

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from videoldm.core.files import write_json
 from videoldm.core.random import generator, python_random, seeded_initialisation
@@ -17,7 +17,7 @@ from videoldm.measures.features.config import HeadAccuracy
 from videoldm.measures.features.network import FeatureNetwork
 from videoldm.measures.features.store import save_feature_network
 from videoldm.synthetic.vocabulary import mirrored
-from videoldm.training.objective import Losses
+from videoldm.training.objective import Losses, Objective, Player
 from videoldm.training.stages.config import JudgeStage
 from videoldm.training.world import prepare_world
 
@@ -25,7 +25,7 @@ VALIDATION_BATCH = 16
 WINDOW_FRAMES = 6
 
 
-class JudgeObjective:
+class JudgeObjective(Objective):
     """See `JudgeStage`. Clips are mirrored, and blurred, brightened and made noisy, as generated ones are not crisp."""
 
     def __init__(self, stage: JudgeStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
@@ -39,9 +39,9 @@ class JudgeObjective:
         }
 
     @property
-    def module(self) -> nn.Module:
+    def players(self) -> list[Player]:
         """The feature network."""
-        return self.network
+        return [Player("judge", self.network, self.losses)]
 
     def losses(self, positions: Sequence[int]) -> Losses:
         """Cross-entropy summed over the heads."""
