@@ -24,6 +24,7 @@ from videoldm.training.stages.config import (
     JudgeStage,
     Stage,
 )
+from videoldm.training.stages.temporal_decoder_config import FeatureLoss, TemporalDecoderStage
 
 if TYPE_CHECKING:
     from videoldm.training.objective import Objective
@@ -72,6 +73,10 @@ def build_objective(stage: Stage, seed: int, cache: Path, device: str = "cpu") -
             from videoldm.training.stages.diffusion import DiffusionObjective
 
             return DiffusionObjective(stage, seed=seed, cache=cache, device=device)
+        case TemporalDecoderStage():
+            from videoldm.training.stages.temporal_decoder import TemporalDecoderObjective
+
+            return TemporalDecoderObjective(stage, seed=seed, cache=cache, device=device)
         case _:
             assert_never(stage)
 
@@ -144,6 +149,11 @@ def inputs_of(stage: Stage) -> dict[str, Path]:
                 folders["stage.panned_pictures.folder"] = Path(pictures.folder)
             if isinstance(start, FromImageModel | FromVideoModel):
                 folders["stage.start.folder"] = Path(start.folder)
+            return folders
+        case TemporalDecoderStage(autoencoder=autoencoder, perceptual=perceptual):
+            folders = {"stage.autoencoder": Path(autoencoder)}
+            if isinstance(perceptual, FeatureLoss):
+                folders["stage.perceptual.folder"] = Path(perceptual.folder)
             return folders
         case _:
             assert_never(stage)

@@ -59,7 +59,9 @@ class Discriminator(nn.Module):
         smallest = self.config.smallest_side_px
         if min(pixels.shape[-2:]) < smallest:
             height, width = pixels.shape[-2:]
-            raise InputError(f"frames have {width}x{height} pixels, this discriminator needs at least {smallest} a side")
+            raise InputError(
+                f"frames have {width}x{height} pixels, this discriminator needs at least {smallest} a side"
+            )
         maps = F.leaky_relu(self.convs[0](pixels.transpose(1, 2)), SLOPE)
         for conv, norm in zip(self.convs[1:], self.norms, strict=True):
             maps = F.leaky_relu(norm(conv(maps)), SLOPE)

@@ -17,6 +17,7 @@ from videoldm.tasks.config import TaskModelConfig
 from videoldm.training.stages.temporal_decoder_config import TemporalDecoderStage
 from videoldm.training.stages.world_config import CLIPS_PER_SHARD, WorldData
 
+
 class PannedPictures(Config):
     """Clips of a camera that pans and zooms over the pictures of a folder; they have no captions."""
 

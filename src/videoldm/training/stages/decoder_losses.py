@@ -69,9 +69,7 @@ def reconstruction_loss(
             assert_never(kind)
 
 
-def warped_difference(
-    pixels: Float[Tensor, "b t c h w"], decoded: Float[Tensor, "b t c h w"]
-) -> Float[Tensor, " b"]:
+def warped_difference(pixels: Float[Tensor, "b t c h w"], decoded: Float[Tensor, "b t c h w"]) -> Float[Tensor, " b"]:
     """Warping error of decoded clips along the estimated motion of the true ones; 0 where none can be followed."""
     forward = visible_flow(pixels)
     valid = forward_backward_valid(forward, visible_backward_flow(pixels)).to(decoded.dtype)

@@ -1,14 +1,14 @@
 """Training the temporal layers of a decoder on clips, against a discriminator of clips."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from videoldm.checkpoints.native import load_autoencoder, save_component
+from videoldm.checkpoints.autoencoder_files import open_autoencoder
+from videoldm.checkpoints.native import save_component
 from videoldm.core.errors import InputError
 from videoldm.core.random import generator, normal, python_random, seeded_initialisation
 from videoldm.dataset.clips import ClipShards
@@ -29,25 +29,18 @@ from videoldm.training.world import prepare_world
 from videoldm.video.contact_sheet import contact_sheet
 
 
-@dataclass(frozen=True)
-class DecodedClips:
-    """Clips, and what the decoder makes of their latents; `is_late` says whose adversary has begun."""
-
-    pixels: Float[Tensor, "b t c h w"]
-    decoded: Float[Tensor, "b t c h w"]
-    is_late: Float[Tensor, " b"]
-
-
 class TemporalDecoderObjective(Objective):
     """See `TemporalDecoderStage`."""
 
     def __init__(self, stage: TemporalDecoderStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
         self._stage, self._seed, self._device = stage, seed, device
-        start = load_autoencoder(Path(stage.autoencoder))
+        start = open_autoencoder(Path(stage.autoencoder)).load(dtype=torch.float32)
         self.autoencoder = start_autoencoder(start, stage, seed).to(device)
         self.discriminator = _discriminator(stage, seed, device)
         perceptual = stage.perceptual
-        judge = load_feature_network(Path(perceptual.folder)).to(device) if isinstance(perceptual, FeatureLoss) else None
+        judge = (
+            load_feature_network(Path(perceptual.folder)).to(device) if isinstance(perceptual, FeatureLoss) else None
+        )
         self._loss = DecoderLoss(stage, judge)
         self._clips = prepare_world(stage.data, cache)
         self._latents = LatentCache(self._clips, self.autoencoder, cache)
@@ -67,28 +60,30 @@ class TemporalDecoderObjective(Objective):
 
     def decoder_losses(self, positions: Sequence[int]) -> Losses:
         """Reconstruction and what the stage adds to it, in the end also that the discriminator is to be convinced."""
-        clips = self._decoded(positions)
-        loss, parts = self._loss(clips.pixels, clips.decoded)
-        if self.discriminator is None or not clips.is_late.any():
+        pixels, decoded = self._decoded(positions)
+        loss, parts = self._loss(pixels, decoded)
+        is_late = self._is_late(positions)
+        if self.discriminator is None or not any(is_late):
             return Losses(per_sample=loss, parts=parts)
         assert isinstance(self._stage.adversary, VideoAdversary)
         with frozen(self.discriminator):
-            hinge = hinge_of_decoder(self.discriminator(clips.decoded).float())
-        factor = clips.is_late * adversarial_factor(self._stage.adversary.weight, loss, hinge, clips.decoded)
+            hinge = hinge_of_decoder(self.discriminator(decoded).float())
+        factor = adversarial_factor(self._stage.adversary.weight, loss, hinge, decoded) * torch.tensor(is_late).to(loss)
         parts |= {"adversarial": hinge.detach(), "adversarial_factor": factor}
         return Losses(per_sample=loss + factor * hinge, parts=parts)
 
     def discriminator_losses(self, positions: Sequence[int]) -> Losses:
-        """Hinge loss on true and decoded clips; nothing is learned from samples before the adversary begins."""
+        """Hinge loss on true and decoded clips; samples before the adversary begins teach it nothing."""
         assert self.discriminator is not None
-        if not any(map(self._is_late, positions)):
-            nothing = sum(parameter.sum() for parameter in self.discriminator.parameters()) * torch.zeros(len(positions))
+        is_late = torch.tensor(self._is_late(positions), device=self._device)
+        if not is_late.any():
+            nothing = sum(parameter.sum() for parameter in self.discriminator.parameters())
+            return Losses(per_sample=0.0 * nothing * is_late)
         with torch.no_grad():
             clips = self._decoded(positions)
-        real, decoded = (self.discriminator(pixels).float() for pixels in (clips.pixels, clips.decoded))
-        loss = hinge_of_judge(real, decoded) * clips.is_late
+        real, decoded = (self.discriminator(pixels).float() for pixels in clips)
         parts = {"real": real.flatten(1).mean(1).detach(), "decoded": decoded.flatten(1).mean(1).detach()}
-        return Losses(per_sample=loss, parts={f"discriminator/{name}": values for name, values in parts.items()})
+        return Losses(per_sample=hinge_of_judge(real, decoded) * is_late, parts=parts)
 
     def group_of(self, parameter: str) -> str:
         """See `Objective`."""
@@ -110,16 +105,18 @@ class TemporalDecoderObjective(Objective):
         """Write the whole autoencoder: the encoder as it was, the decoder as it is."""
         save_component(folder, self.autoencoder, self.autoencoder.config)
 
-    def _decoded(self, positions: Sequence[int]) -> DecodedClips:
-        windows = [self._window(position) for position in positions]
-        latents = torch.stack([latents for _, latents in windows]).to(self._device)
+    def _is_late(self, positions: Sequence[int]) -> list[bool]:
+        """Of which samples the adversary sees anything."""
         adversary = self._stage.adversary
-        first = adversary.starts_at_samples if isinstance(adversary, VideoAdversary) else 0
-        return DecodedClips(
-            pixels=torch.stack([pixels for pixels, _ in windows]).to(self._device),
-            decoded=self.autoencoder.decode(latents).float(),
-            is_late=torch.tensor([float(position >= first) for position in positions], device=self._device),
-        )
+        return [
+            isinstance(adversary, VideoAdversary) and position >= adversary.starts_at_samples for position in positions
+        ]
+
+    def _decoded(self, positions: Sequence[int]) -> tuple[Float[Tensor, "b t c h w"], Float[Tensor, "b t c h w"]]:
+        """True clips, and what the decoder makes of their latents."""
+        windows = [self._window(position) for position in positions]
+        pixels, latents = (torch.stack(parts).to(self._device) for parts in zip(*windows, strict=True))
+        return pixels, self.autoencoder.decode(latents).float()
 
     def _window(self, position: int) -> tuple[Float[Tensor, "t c h w"], Float[Tensor, "t z h2 w2"]]:
         """Some successive frames of a clip with raw latents drawn from their posterior, and noise as the stage says."""

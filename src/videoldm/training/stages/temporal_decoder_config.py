@@ -101,7 +101,7 @@ class TemporalDecoderStage(Config):
 
     kind: Literal["temporal-decoder"] = "temporal-decoder"
     autoencoder: str
-    """Folder of the per-frame autoencoder."""
+    """Folder of the per-frame autoencoder, ours or the `vae` of a pipeline of diffusers."""
     decoder: TemporalDecoder = TemporalDecoder()
     projection: Literal["kept", "folded"] = "kept"
     """What becomes of the 1 x 1 convolution before the decoder; SVD's layout has no room for it."""
