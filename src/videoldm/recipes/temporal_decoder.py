@@ -1,15 +1,15 @@
 """Recipes of temporal decoders: SVD's, and the mini model's; torch-free.
 
-Published is that the encoder stays, that temporal layers are added to the decoder, and that a patch-wise discriminator of
-3-D convolutions judges clips alone (Video LDM, section 3.1.1); the SVD paper says nothing of its decoder. Loss weights,
-learning rates, lengths of training and the discriminator's sizes are chosen here, after latent diffusion's autoencoders
-where they have a like: absolute error, a perceptual loss of weight 1, hinge loss that pulls half as hard as the rest, a
-discriminator that starts late, Adam with betas 0.5 and 0.9.
+Published is that the encoder stays, that temporal layers are added to the decoder, and that a patch-wise discriminator
+of 3-D convolutions judges clips alone (Video LDM, section 3.1.1); the SVD paper says nothing of its decoder. Loss
+weights, learning rates, lengths of training and the discriminator's sizes are chosen here, after latent diffusion's
+autoencoders where they have a like: absolute error, a perceptual loss of weight 1, hinge loss that pulls half as hard
+as the rest, a discriminator that starts late, Adam with betas 0.5 and 0.9.
 """
 
 from videoldm.diffusion.config import Absolute
 from videoldm.models.discriminator.config import DiscriminatorConfig
-from videoldm.training.config import AdamW, CosineRate, OptimizerConfig, TrainingConfig
+from videoldm.training.config import AdamW, ClassicAverage, CosineRate, OptimizerConfig, TrainingConfig
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.config import WorldData
 from videoldm.training.stages.temporal_decoder_config import (
@@ -59,27 +59,29 @@ def mini_temporal_decoder() -> Recipe:
         summary="the mini autoencoder's decoder with temporal layers, which removes flicker",
         stage=TemporalDecoderStage(
             autoencoder="runs/mini-autoencoder/export",
+            trained="decoder",
             data=WorldData(split="train", num_clips=1024),
             validation=WorldData(split="validation", num_clips=256),
             num_frames=8,
-            latent_noise=0.2,
+            latent_noise=0.4,
             reconstruction=LogSquared(),
             perceptual=FeatureLoss(folder="runs/mini-judge/export", weight=0.1),
             consistency=WarpedDifference(weight=100.0),
             adversary=VideoAdversary(
                 model=DiscriminatorConfig(channels=(32, 64, 96), norm_groups=8),
                 weight=AdaptiveWeight(share=0.05),
-                starts_at_samples=3_200,
+                starts_at_samples=1_920,
                 optimizer=OptimizerConfig(learning_rate=2e-4, algorithm=AdamW(betas=(0.5, 0.9))),
             ),
         ),
         training=TrainingConfig(
-            num_samples=6_144,
+            num_samples=2_560,
             batch_size=4,
-            optimizer=OptimizerConfig(learning_rate=1e-3, warmup_samples=200, decay=CosineRate(final_fraction=0.02)),
+            optimizer=OptimizerConfig(learning_rate=7e-4, warmup_samples=200, decay=CosineRate(final_fraction=0.02)),
+            average=ClassicAverage(decay=0.98),
             precision="bfloat16",
-            log_every_samples=256,
-            validate_every_samples=2_048,
-            checkpoint_every_samples=2_048,
+            log_every_samples=128,
+            validate_every_samples=640,
+            checkpoint_every_samples=640,
         ),
     )

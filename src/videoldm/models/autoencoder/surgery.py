@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from videoldm.models.autoencoder.config import AutoencoderConfig, PlainDecoder, TemporalDecoder
+from videoldm.models.autoencoder.config import AutoencoderConfig, TemporalDecoder
 from videoldm.models.autoencoder.network import Autoencoder
 
 TEMPORAL_MODULES = frozenset({"temporal", "merge", "temporal_conv_out"})
@@ -22,7 +22,7 @@ def insert_temporal_layers(autoencoder: Autoencoder, temporal: TemporalDecoder |
     as in every constructor of a module. Raises ValueError if the decoder has temporal layers already.
     (Video LDM, section 3.1.1)
     """
-    if not isinstance(autoencoder.config.decoder, PlainDecoder):
+    if autoencoder.config.decoder.kind != "plain":
         raise ValueError("insert_temporal_layers: this decoder has temporal layers already")
     grown = _like(autoencoder, autoencoder.config.model_copy(update={"decoder": temporal or TemporalDecoder()}))
     loaded = grown.load_state_dict(autoencoder.state_dict(), strict=False)

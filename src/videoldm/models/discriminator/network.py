@@ -1,5 +1,7 @@
 """A patch-wise discriminator of videos: is what is seen here, and how it moves, real or decoded?"""
 
+from itertools import pairwise
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -22,6 +24,7 @@ class VideoConv(nn.Module):
         kernel, stride = (kernel_frames, KERNEL_PX, KERNEL_PX), (1, stride_px, stride_px)
         self.conv = nn.Conv3d(in_channels, out_channels, kernel, stride, padding=(0, 1, 1))
         nn.init.normal_(self.conv.weight, std=INITIAL_STD)
+        assert self.conv.bias is not None
         nn.init.zeros_(self.conv.bias)
 
     def forward(self, clips: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c2 t h2 w2"]:
@@ -35,7 +38,8 @@ class Discriminator(nn.Module):
 
     The 3-D counterpart of the PatchGAN discriminator (Isola et al. 2017, "Image-to-Image Translation with Conditional
     Adversarial Networks"), with group norm in the place of batch norm, so that a clip's logits do not depend on the
-    clips beside it. It sees clips only, and is not helped by one that sees pictures. (Video LDM, section 3.1.1, table 3)
+    clips beside it. It sees clips only, and is not helped by one that sees pictures.
+    (Video LDM, section 3.1.1 and its ablation)
     """
 
     def __init__(self, config: DiscriminatorConfig) -> None:
@@ -45,7 +49,7 @@ class Discriminator(nn.Module):
         last = len(config.channels) - 1
         self.convs = nn.ModuleList(
             VideoConv(narrow, wide, kernel_frames=config.kernel_frames, stride_px=1 if level == last else 2)
-            for level, (narrow, wide) in enumerate(zip(widths, widths[1:], strict=False))
+            for level, (narrow, wide) in enumerate(pairwise(widths))
         )
         # The first level has none: the statistics of the pixels themselves tell real from decoded.
         self.norms = nn.ModuleList(nn.GroupNorm(config.norm_groups, width) for width in config.channels[1:])

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from videoldm.diffusion.config import Absolute
+from videoldm.measures.config import FarnebackConfig
 from videoldm.measures.features.network import FeatureNetwork
 from videoldm.measures.flow import visible_backward_flow, visible_flow
 from videoldm.measures.perceptual import perceptual_distance
@@ -49,7 +50,7 @@ class DecoderLoss:
             parts["perceptual"] = distance.detach()
             loss = loss + self._stage.perceptual.weight * distance
         if isinstance(self._stage.consistency, WarpedDifference):
-            difference = warped_difference(pixels, decoded)
+            difference = warped_difference(pixels, decoded, self._stage.consistency.flow)
             parts["warped_difference"] = difference.detach()
             loss = loss + self._stage.consistency.weight * difference
         return loss, parts
@@ -69,10 +70,12 @@ def reconstruction_loss(
             assert_never(kind)
 
 
-def warped_difference(pixels: Float[Tensor, "b t c h w"], decoded: Float[Tensor, "b t c h w"]) -> Float[Tensor, " b"]:
+def warped_difference(
+    pixels: Float[Tensor, "b t c h w"], decoded: Float[Tensor, "b t c h w"], config: FarnebackConfig
+) -> Float[Tensor, " b"]:
     """Warping error of decoded clips along the estimated motion of the true ones; 0 where none can be followed."""
-    forward = visible_flow(pixels)
-    valid = forward_backward_valid(forward, visible_backward_flow(pixels)).to(decoded.dtype)
+    forward = visible_flow(pixels, config)
+    valid = forward_backward_valid(forward, visible_backward_flow(pixels, config)).to(decoded.dtype)
     difference = (warp(decoded[:, 1:], forward) - decoded[:, :-1]).abs().mean(2)
     # Not `warping_error`: the gradient of its NaN, which says that nothing could be followed, is NaN as well.
     return (difference * valid).sum((1, 2, 3)) / valid.sum((1, 2, 3)).clamp_min(1)

@@ -10,8 +10,7 @@ from torch import Tensor
 from videoldm.checkpoints.autoencoder_files import open_autoencoder
 from videoldm.checkpoints.native import save_component
 from videoldm.core.errors import InputError
-from videoldm.core.random import generator, normal, python_random, seeded_initialisation
-from videoldm.dataset.clips import ClipShards
+from videoldm.core.random import normal, python_random, seeded_initialisation
 from videoldm.dataset.order import sample_index
 from videoldm.measures.features.store import load_feature_network
 from videoldm.measures.psnr import psnr

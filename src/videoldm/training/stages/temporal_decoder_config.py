@@ -7,6 +7,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from videoldm.core.config import Config
 from videoldm.core.numbers import NonNegative, Positive
 from videoldm.diffusion.config import Absolute
+from videoldm.measures.config import FarnebackConfig
 from videoldm.models.autoencoder.config import TemporalDecoder
 from videoldm.models.discriminator.config import DiscriminatorConfig
 from videoldm.training.config import OptimizerConfig
@@ -55,6 +56,8 @@ class WarpedDifference(Config):
 
     kind: Literal["warped-difference"] = "warped-difference"
     weight: Positive = 1.0
+    flow: FarnebackConfig = FarnebackConfig(num_iterations=5)
+    """Fewer iterations than for measuring: a step must not wait for its flow."""
 
 
 class FixedWeight(Config):
@@ -112,7 +115,7 @@ class TemporalDecoderStage(Config):
     num_frames: PositiveInt = 14
     """Length of the windows that are cut out of the clips."""
     latent_noise: NonNegative = 0.0
-    """Noise on model latents of up to this deviation, drawn for each clip: sampled latents are not quite encoded ones."""
+    """Noise on model latents of up to this deviation, drawn for each clip, as sampled latents are not encoded ones."""
     reconstruction: Reconstruction = Absolute()
     perceptual: Annotated[NoPerceptualLoss | FeatureLoss, Field(discriminator="kind")]
     consistency: Annotated[NoConsistencyLoss | WarpedDifference, Field(discriminator="kind")] = NoConsistencyLoss()
