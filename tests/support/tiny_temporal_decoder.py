@@ -16,6 +16,7 @@ from videoldm.training.config import OptimizerConfig, TrainingConfig
 from videoldm.training.stages.config import WorldData
 from videoldm.training.stages.temporal_decoder_config import (
     FeatureLoss,
+    LatentNoise,
     LogSquared,
     TemporalDecoderStage,
     VideoAdversary,
@@ -40,7 +41,7 @@ def tiny_stage(folder: Path, **changes: object) -> TemporalDecoderStage:
         data=data,
         validation=data.model_copy(update={"split": "validation"}),
         num_frames=2,
-        latent_noise=0.1,
+        latent_noise=LatentNoise(deviation=0.1),
         reconstruction=LogSquared(),
         perceptual=FeatureLoss(folder=str(judge)),
         consistency=WarpedDifference(),

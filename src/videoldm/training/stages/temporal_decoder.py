@@ -23,7 +23,12 @@ from videoldm.models.layers.resnet import SpatioTemporalResBlock
 from videoldm.training.latents import LatentCache
 from videoldm.training.objective import Losses, Objective, Player
 from videoldm.training.stages.decoder_losses import DecoderLoss, adversarial_factor, frozen
-from videoldm.training.stages.temporal_decoder_config import FeatureLoss, TemporalDecoderStage, VideoAdversary
+from videoldm.training.stages.temporal_decoder_config import (
+    FeatureLoss,
+    LatentNoise,
+    TemporalDecoderStage,
+    VideoAdversary,
+)
 from videoldm.training.world import prepare_world
 from videoldm.video.contact_sheet import contact_sheet
 
@@ -124,9 +129,17 @@ class TemporalDecoderObjective(Objective):
         start = choice.randint(0, self._clips.num_frames - self._stage.num_frames)
         window = slice(start, start + self._stage.num_frames)
         latents = self._latents.draw(index, self._seed, position)[window]
-        deviation = choice.uniform(0, self._stage.latent_noise) / self.autoencoder.config.scaling_factor
-        noise = normal(tuple(latents.shape), self._seed, "latent noise", position)
-        return self._clips.pixels(index)[window], latents + deviation * noise
+        return self._clips.pixels(index)[window], latents + self._noise(tuple(latents.shape), position)
+
+    def _noise(self, shape: tuple[int, ...], position: int) -> Float[Tensor, "t z h2 w2"]:
+        """Noise on raw latents."""
+        choice = python_random(self._seed, "latent noise", position)
+        match self._stage.latent_noise:
+            case LatentNoise(share=share, deviation=most) if choice.random() < share:
+                deviation = choice.uniform(0, most) / self.autoencoder.config.scaling_factor
+                return deviation * normal(shape, self._seed, "latent noise", position)
+            case _:
+                return torch.zeros(shape)
 
 
 def start_autoencoder(autoencoder: Autoencoder, stage: TemporalDecoderStage, seed: int) -> Autoencoder:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from videoldm.core.config import Config
-from videoldm.core.numbers import NonNegative, Positive
+from videoldm.core.numbers import Positive, Share
 from videoldm.diffusion.config import Absolute
 from videoldm.measures.config import FarnebackConfig
 from videoldm.models.autoencoder.config import TemporalDecoder
@@ -58,6 +58,24 @@ class WarpedDifference(Config):
     weight: Positive = 1.0
     flow: FarnebackConfig = FarnebackConfig(num_iterations=5)
     """Fewer iterations than for measuring: a step must not wait for its flow."""
+
+
+class NoLatentNoise(Config):
+    """Latents are those of the encoder."""
+
+    kind: Literal["none"] = "none"
+
+
+class LatentNoise(Config):
+    """A share of the clips has noise on its model latents, as sampled latents are not encoded ones.
+
+    Its deviation is uniform up to `deviation`. The decoder can tell from a clip how much there is, and the clean share
+    keeps it sharp where there is none. This is ours.
+    """
+
+    kind: Literal["normal"] = "normal"
+    share: Share = 0.5
+    deviation: Positive
 
 
 class FixedWeight(Config):
@@ -114,8 +132,7 @@ class TemporalDecoderStage(Config):
     validation: WorldData
     num_frames: PositiveInt = 14
     """Length of the windows that are cut out of the clips."""
-    latent_noise: NonNegative = 0.0
-    """Noise on model latents of up to this deviation, drawn for each clip, as sampled latents are not encoded ones."""
+    latent_noise: Annotated[NoLatentNoise | LatentNoise, Field(discriminator="kind")] = NoLatentNoise()
     reconstruction: Reconstruction = Absolute()
     perceptual: Annotated[NoPerceptualLoss | FeatureLoss, Field(discriminator="kind")]
     consistency: Annotated[NoConsistencyLoss | WarpedDifference, Field(discriminator="kind")] = NoConsistencyLoss()
