@@ -86,6 +86,25 @@ class ToyContest(ToyObjective):
         return self.module(inputs) - 2 * inputs
 
 
+class ToyWithIdleLayer(ToyObjective):
+    """A layer of its own takes part in every third batch of 4 only, as layers along time do not where pictures are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.module.add_module("idle", nn.Linear(WIDTH, WIDTH).double())
+
+    def losses(self, positions: Sequence[int]) -> Losses:
+        """Squared error of noisy inputs."""
+        inputs = torch.stack([normal((WIDTH,), 1, "input", position) for position in positions]).double()
+        *layers, idle = self.module
+        outputs = inputs
+        for layer in layers:
+            outputs = layer(outputs)
+        if positions[0] // 4 % 3 == 2:
+            outputs = outputs + idle(inputs)
+        return Losses(per_sample=(outputs - 2 * inputs).square().mean(dim=1))
+
+
 def toy_training(**changes: object) -> TrainingConfig:
     """A short run with several logs, validations and checkpoints."""
     config = TrainingConfig(

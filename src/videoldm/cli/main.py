@@ -12,6 +12,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from videoldm import __version__
+from videoldm.core import ranks
 from videoldm.core.errors import ExitCode, InputError, SomeItemsFailed, exit_code
 
 # Each verb is the VERB of the module of its name. Nothing heavy is imported before the verb is known.
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost place, every error ends here
         if is_debug:
             traceback.print_exception(error)
-        print(_message(error), file=sys.stderr)
+        _tell(error)
         return _code(error)
     return ExitCode.DONE
 
@@ -80,6 +81,14 @@ def _verbs_like(word: str) -> str:
     from videoldm.core.names import hint
 
     return hint(word, SUMMARIES, f"the verbs are {', '.join(SUMMARIES)}")
+
+
+def _tell(error: BaseException) -> None:
+    """Print one line; of processes that run a job together, the first tells what all of them find."""
+    if ranks.is_first():
+        print(_message(error), file=sys.stderr)
+    elif not isinstance(error, ranks.OtherRankFailed | FloatingPointError | KeyboardInterrupt):
+        print(f"[process {ranks.rank()}] {_message(error)}", file=sys.stderr)
 
 
 def _message(error: BaseException) -> str:

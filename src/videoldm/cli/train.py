@@ -12,6 +12,7 @@ import tyro
 from videoldm.cli.device import find_device
 from videoldm.cli.inputs import is_folder
 from videoldm.cli.options import OPTIONS, Verb
+from videoldm.core import ranks
 from videoldm.core.config import Config, apply_overrides, from_yaml, to_yaml
 from videoldm.core.errors import InputError, Interrupted
 from videoldm.core.names import hint
@@ -26,6 +27,7 @@ examples:
   videoldm train mini-video training.num_samples=65536 training.optimizer.learning_rate=5e-4 -o runs/longer
   videoldm train mini-video --print-config > mine.yaml
   videoldm train mine.yaml
+  torchrun --nproc-per-node 8 -m videoldm.cli.main train mini-video training.execution.distributed.kind=sharded
 """
 RUNS = Path("runs")
 
@@ -64,6 +66,9 @@ def run(options: TrainOptions) -> None:
     if options.print_config:
         print(to_yaml(recipe), end="")
         return
+    if ranks.world_size() > 1:
+        # DDP warns of a search for unused layers that we have asked for; it reads this when torch is imported.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     folder, cache = Path(options.output or RUNS / recipe.name), Path(options.cache)
     device = find_device(options.device)
     if options.dry_run:
@@ -108,7 +113,8 @@ def train(recipe: Recipe, folder: Path, cache: Path, *, device: str) -> None:
         export = run(recipe, folder, cache, device=device)
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the same command goes on from the last checkpoint") from None
-    print(export)
+    if ranks.is_first():
+        print(export)
 
 
 def _text(path: Path) -> str:

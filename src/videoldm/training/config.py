@@ -21,6 +21,9 @@ class CosineRate(Config):
     final_fraction: Share = 0.05
 
 
+LONGEST_PROFILE = 0.28
+"""Of a flat profile, exponent 0, it is 12 ** -0.5."""
+Length = Annotated[float, Field(gt=0, le=LONGEST_PROFILE)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -63,6 +66,41 @@ class ClassicAverage(Config):
     decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
 
 
+class PowerAverage(Config):
+    """Moving averages of power-function profile, one for each length (arXiv 2312.02696, section 3.1).
+
+    A length is the profile's standard deviation as a share of the whole training. The first is validated and exported;
+    from snapshots of two or more, averages of other lengths can be made after training.
+    """
+
+    kind: Literal["power"] = "power"
+    lengths: Annotated[tuple[Length, ...], Field(min_length=1)] = (0.05, 0.1)
+    snapshot_every_samples: PositiveInt = 16_384
+
+
+class Replicated(Config):
+    """Every process holds all weights, gradients are exchanged (DDP)."""
+
+    kind: Literal["replicated"] = "replicated"
+
+
+class Sharded(Config):
+    """Every process holds a part of weights, gradients and optimizer; blocks come together when they run (FSDP2)."""
+
+    kind: Literal["sharded"] = "sharded"
+    offload: Literal["none", "cpu"] = "none"
+    """Where the parts wait: cpu leaves the GPU's memory to the blocks that run."""
+
+
+class ExecutionConfig(Config):
+    """How a step is computed: memory and speed, but no result beyond rounding, so a run may go on with another."""
+
+    distributed: Annotated[Replicated | Sharded, Field(discriminator="kind")] = Replicated()
+    recompute: Literal["none", "blocks"] = "none"
+    """What is computed anew on the way back instead of kept (activation checkpointing)."""
+    compile: Literal["none", "blocks"] = "none"
+
+
 class TrainingConfig(Config):
     """One run of the loop; every length is counted in samples, so that a new batch size keeps its meaning."""
 
@@ -72,11 +110,12 @@ class TrainingConfig(Config):
     accumulation_steps: PositiveInt = 1
     optimizer: OptimizerConfig
     gradient_clip: Positive = 1.0
-    average: ClassicAverage = ClassicAverage()
+    average: Annotated[ClassicAverage | PowerAverage, Field(discriminator="kind")] = ClassicAverage()
     precision: Literal["float32", "bfloat16"] = "float32"
     log_every_samples: PositiveInt = 1024
     validate_every_samples: PositiveInt = 16384
     checkpoint_every_samples: PositiveInt = 16384
+    execution: ExecutionConfig = ExecutionConfig()
 
     @model_validator(mode="after")
     def _periods_fit(self) -> "TrainingConfig":

@@ -1,14 +1,19 @@
-"""The run's log: one JSON line a record, mirrored to TensorBoard."""
+"""The run's log: one JSON line a record, mirrored to TensorBoard; the first process writes it."""
 
 import json
 import math
+import resource
+import sys
+import time
 from pathlib import Path
 from typing import Self
 
 import torch
 from torch import Tensor
 
+from videoldm.core import ranks
 from videoldm.core.files import write_text
+from videoldm.core.numbers import GIB
 from videoldm.training.layout import LOG_FILE
 
 SIGMA_BIN_EDGES = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0)
@@ -21,9 +26,12 @@ class RunLog:
     """
 
     def __init__(self, folder: Path, samples_seen: int) -> None:
+        self._path = folder / LOG_FILE
+        self._writer = None
+        if not ranks.is_first():
+            return
         from torch.utils.tensorboard import SummaryWriter
 
-        self._path = folder / LOG_FILE
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=samples_seen + 1)
         if self._path.exists():
             lines = self._path.read_text().splitlines()
@@ -33,10 +41,13 @@ class RunLog:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
     def write(self, samples_seen: int, values: dict[str, float]) -> None:
         """Add one record; values that are not finite are written as null."""
+        if self._writer is None:
+            return
         record = {name: value if math.isfinite(value) else None for name, value in values.items()}
         with self._path.open("a") as file:
             file.write(json.dumps({"samples": samples_seen, **record}) + "\n")
@@ -45,29 +56,78 @@ class RunLog:
 
 
 class Meter:
-    """Means of per-sample values since the last read, also per noise-level bin."""
+    """Means of per-sample values of all processes since the last read, also per noise-level bin."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, float] = {}
-        self._counts: dict[str, int] = {}
+        self._values: dict[str, list[Tensor]] = {}
+        self._by_sigma: list[tuple[Tensor, Tensor]] = []
 
     def add(self, name: str, values: Tensor) -> None:
-        """Add per-sample values of shape `b`."""
-        self._sums[name] = self._sums.get(name, 0.0) + float(values.detach().double().sum())
-        self._counts[name] = self._counts.get(name, 0) + values.numel()
+        """Add per-sample values of shape `b`; nothing is computed yet, as a device would have to be waited for."""
+        self._values.setdefault(name, []).append(values.detach())
 
     def add_by_sigma(self, values: Tensor, sigma: Tensor) -> None:
         """Add per-sample losses to the bin of their noise level."""
-        bins = torch.bucketize(sigma, torch.tensor(SIGMA_BIN_EDGES, dtype=sigma.dtype, device=sigma.device))
-        for index in bins.unique().tolist():
-            self.add(f"loss_sigma/{_bin_name(index)}", values[bins == index])
+        self._by_sigma.append((values.detach(), sigma))
 
     def read(self) -> dict[str, float]:
         """The means so far; starts a new period."""
-        means = {name: self._sums[name] / self._counts[name] for name in sorted(self._sums)}
-        self._sums.clear()
-        self._counts.clear()
-        return means
+        sums: dict[str, tuple[float, int]] = {}
+        for one in ranks.gathered(self._sums()):
+            for name, (total, count) in one.items():
+                before = sums.get(name, (0.0, 0))
+                sums[name] = (before[0] + total, before[1] + count)
+        self._values.clear()
+        self._by_sigma.clear()
+        return {name: total / count for name, (total, count) in sorted(sums.items())}
+
+    def _sums(self) -> dict[str, tuple[float, int]]:
+        """Sum and number of this process's values."""
+        values = {name: torch.cat(parts) for name, parts in self._values.items()}
+        if self._by_sigma:
+            losses = torch.cat([loss for loss, _ in self._by_sigma])
+            sigma = torch.cat([sigma for _, sigma in self._by_sigma]).to(losses.device)
+            bins = torch.bucketize(sigma, torch.tensor(SIGMA_BIN_EDGES, dtype=sigma.dtype, device=sigma.device))
+            values |= {f"loss_sigma/{_bin_name(index)}": losses[bins == index] for index in bins.unique().tolist()}
+        return {name: (float(part.double().sum()), part.numel()) for name, part in values.items()}
+
+
+class Clock:
+    """How fast a run is, since the last read: speed, the share of time that data were waited for, peak memory."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device, self._began, self._samples, self._waited_s = device, time.monotonic(), 0, 0.0
+
+    def waited(self, seconds: float) -> None:
+        """Count time without data."""
+        self._waited_s += seconds
+
+    def stepped(self, num_samples: int) -> None:
+        """Count a step."""
+        self._samples += num_samples
+
+    def read(self) -> dict[str, float]:
+        """The figures so far; starts a new period. Waiting is a mean over processes, memory that of the greediest."""
+        seconds = time.monotonic() - self._began
+        waited, memory = zip(*ranks.gathered((self._waited_s, _peak_memory(self._device))), strict=True)
+        figures = {
+            "seconds": seconds,
+            "samples_per_second": self._samples / seconds,
+            "waiting_share": sum(waited) / len(waited) / seconds,
+            "peak_memory_gib": max(memory) / GIB,
+        }
+        self._began, self._samples, self._waited_s = time.monotonic(), 0, 0.0
+        return figures
+
+
+def _peak_memory(device: torch.device) -> int:
+    """Bytes that a GPU's tensors took at most since the last call; without one, that the process ever took."""
+    if device.type == "cuda":
+        peak = torch.cuda.max_memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        return peak
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _is_within(line: str, samples_seen: int) -> bool:

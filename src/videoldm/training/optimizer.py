@@ -1,11 +1,17 @@
 """Optimizers, and the learning rate as a function of the samples seen."""
 
+from __future__ import annotations
+
+import contextlib
+import importlib
 import math
+from collections.abc import Callable
 from typing import assert_never
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
+from videoldm.core.errors import InputError
 from videoldm.training import config as configs
 from videoldm.training.config import ConstantRate, CosineRate, OptimizerConfig
 
@@ -14,12 +20,25 @@ def build_optimizer(module: nn.Module, config: OptimizerConfig) -> Optimizer:
     """The optimizer of the trainable parameters of `module`."""
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     match config.algorithm:
+        case configs.AdamW8bit(betas=betas, epsilon=epsilon, weight_decay=decay):
+            return _adamw_8bit()(parameters, lr=config.learning_rate, betas=betas, eps=epsilon, weight_decay=decay)
         case configs.AdamW(betas=betas, epsilon=epsilon, weight_decay=decay):
             return AdamW(parameters, lr=config.learning_rate, betas=betas, eps=epsilon, weight_decay=decay)
         case configs.SGD(momentum=momentum, weight_decay=decay):
             return SGD(parameters, lr=config.learning_rate, momentum=momentum, weight_decay=decay)
         case _:
             assert_never(config.algorithm)
+
+
+def _adamw_8bit() -> Callable[..., Optimizer]:
+    """That of torchao, which knows shards, or else of bitsandbytes."""
+    for package, name in (("torchao.optim", "AdamW8bit"), ("bitsandbytes.optim", "AdamW8bit")):
+        with contextlib.suppress(ImportError):
+            return getattr(importlib.import_module(package), name)
+    raise InputError(
+        "training.optimizer.algorithm.kind is adamw-8bit, which needs torchao or bitsandbytes: pip install torchao, or "
+        "give adamw"
+    )
 
 
 def learning_rate(config: OptimizerConfig, *, samples_seen: int, batch_size: int, num_samples: int) -> float:
@@ -33,3 +52,12 @@ def learning_rate(config: OptimizerConfig, *, samples_seen: int, batch_size: int
             length = max(1, num_samples - config.warmup_samples)
             progress = min(1.0, (samples_seen - config.warmup_samples) / length)
             return config.learning_rate * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
+    """Let the next step be taken at `rate`."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):  # as in torchao, whose step is compiled with it
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate

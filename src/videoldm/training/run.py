@@ -5,14 +5,18 @@ from __future__ import annotations
 import importlib.util
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
+from videoldm.core import ranks
 from videoldm.core.config import from_yaml, to_yaml
 from videoldm.core.errors import InputError
 from videoldm.core.files import check_writable, read_mapping, write_json, write_text
 from videoldm.core.hashing import files_hash
 from videoldm.core.locks import alone_in
+from videoldm.core.progress import silent
+from videoldm.training.config import Sharded, TrainingConfig
 from videoldm.training.layout import CHECKPOINTS, CONFIG_FILE, EXPORT, INPUTS_FILE, VALIDATION
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.config import (
@@ -29,29 +33,42 @@ from videoldm.training.stages.temporal_decoder_config import FeatureLoss, Tempor
 if TYPE_CHECKING:
     from videoldm.training.objective import Objective
 
-_OUTCOME = ("stage", "training")
-"""The parts of a recipe that decide what comes out; its name and summary do not."""
+_OUTCOME = {"stage": True, "training": set(TrainingConfig.model_fields) - {"execution"}}
+"""The parts of a recipe that decide what comes out; its name and summary, and how it is computed, do not."""
 
 
 def run(recipe: Recipe, folder: Path, cache: Path, *, device: str = "cpu") -> Path:
     """Train by `recipe` in `folder`, or go on with the run that is there; returns the folder of the exported weights.
 
-    Rendered clips and latents are kept in `cache`. Raises InputError if `folder` holds another run or something that
-    the recipe reads is missing; FloatingPointError as the loop does.
+    Every process of the run calls it. Rendered clips and latents are kept in `cache`. Raises InputError if `folder`
+    holds another run or something that the recipe reads is missing; FloatingPointError as the loop does.
     """
-    check(recipe, folder, cache)
-    # Two processes would overwrite each other's checkpoints.
-    with alone_in(folder, "another process trains there; wait for it, or give another folder with -o"):
-        check_folder(recipe, folder)  # another process may have begun meanwhile
-        if not has_begun(folder):
-            shutil.rmtree(folder / VALIDATION, ignore_errors=True)
-            write_json(folder / INPUTS_FILE, input_hashes(recipe.stage))
-            write_text(folder / CONFIG_FILE, to_yaml(recipe))
+    device = ranks.device_of_rank(device)
+    with ExitStack() as stack:
+        # Shards are made by a library that wants a group even for one process.
+        is_sharded = isinstance(recipe.training.execution.distributed, Sharded)
+        stack.enter_context(ranks.joined(device, even_alone=is_sharded))
+        if not ranks.is_first():
+            stack.enter_context(silent())
+        ranks.on_first(lambda: _begin(recipe, folder, cache, stack))
 
         from videoldm.training.loop import train
 
-        train(build_objective(recipe.stage, recipe.training.seed, cache, device), recipe.training, folder)
+        objective = ranks.first_then_others(lambda: build_objective(recipe.stage, recipe.training.seed, cache, device))
+        train(objective, recipe.training, folder, device=device)
     return folder / EXPORT
+
+
+def _begin(recipe: Recipe, folder: Path, cache: Path, stack: ExitStack) -> None:
+    """Check the run and keep others out of its folder, which is told what it is for."""
+    check(recipe, folder, cache)
+    # Two runs would overwrite each other's checkpoints.
+    stack.enter_context(alone_in(folder, "another process trains there; wait for it, or give another folder with -o"))
+    check_folder(recipe, folder)  # another process may have begun meanwhile
+    if not has_begun(folder):
+        shutil.rmtree(folder / VALIDATION, ignore_errors=True)
+        write_json(folder / INPUTS_FILE, input_hashes(recipe.stage))
+        write_text(folder / CONFIG_FILE, to_yaml(recipe))
 
 
 def build_objective(stage: Stage, seed: int, cache: Path, device: str = "cpu") -> Objective:
@@ -85,6 +102,7 @@ def check(recipe: Recipe, folder: Path, cache: Path) -> None:
     """Find out before anything is rendered what would stop the run; raises InputError."""
     if importlib.util.find_spec("tensorboard") is None:
         raise InputError("training needs the extra 'train': run make install-dev, or pip install -e '.[train]'")
+    _check_processes(recipe)
     check_folder(recipe, folder)
     for key, place in inputs_of(recipe.stage).items():
         if not place.is_dir():
@@ -94,6 +112,21 @@ def check(recipe: Recipe, folder: Path, cache: Path) -> None:
     check_inputs(recipe.stage, folder)
     check_writable(folder / CONFIG_FILE)
     check_writable(cache / CONFIG_FILE)
+
+
+def _check_processes(recipe: Recipe) -> None:
+    """Refuse a number of processes that cannot share a batch."""
+    size, parts = recipe.training.batch_size, recipe.training.accumulation_steps * ranks.world_size()
+    if size % parts:
+        raise InputError(
+            f"training.batch_size is {size}, should be a multiple of {parts}: training.accumulation_steps "
+            f"({recipe.training.accumulation_steps}) x processes ({ranks.world_size()})"
+        )
+    if isinstance(recipe.stage, EncodersStage) and ranks.world_size() > 1:
+        raise InputError(
+            f"{recipe.name}: a contrastive loss compares the samples of a whole batch, there should be 1 process and "
+            f"not {ranks.world_size()}"
+        )
 
 
 def has_begun(folder: Path) -> bool:
@@ -109,7 +142,7 @@ def check_folder(recipe: Recipe, folder: Path) -> None:
     if not path.exists():
         raise InputError(f"{folder}: holds a run but no {CONFIG_FILE} that tells of which recipe")
     there = from_yaml(Recipe, path.read_text(encoding="utf-8"), source=str(path))
-    keys = list(_differences(recipe.model_dump(include=set(_OUTCOME)), there.model_dump(include=set(_OUTCOME))))
+    keys = list(_differences(recipe.model_dump(include=_OUTCOME), there.model_dump(include=_OUTCOME)))
     if keys:
         listed = ", ".join(keys[:5]) + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")
         raise InputError(

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
 from torch.optim import Optimizer
 
-from videoldm.training.config import OptimizerConfig, TrainingConfig
-from videoldm.training.ema import Ema
+from videoldm.training.config import OptimizerConfig, Sharded, TrainingConfig
+from videoldm.training.distributed import blueprint, distribute, is_sharded
+from videoldm.training.ema import Averages
 from videoldm.training.objective import Objective, Player
 from videoldm.training.optimizer import build_optimizer
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Trainee:
-    """A player with its optimizer."""
+    """A player with its optimizer; functions that use its network are called through `called`."""
 
     player: Player
+    called: nn.Module
     optimizer: Optimizer
     config: OptimizerConfig
 
@@ -30,14 +35,27 @@ class Trainee:
         """The player's network."""
         return self.player.module
 
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        """The parameters under training, by name."""
+        return {name: p for name, p in self.module.named_parameters() if p.requires_grad}
+
 
 @dataclass
 class RunState:
-    """What a checkpoint keeps."""
+    """What a checkpoint keeps, and where it is computed."""
 
     trainees: Sequence[Trainee]
-    ema: Ema
+    averages: Averages
+    device: torch.device
+    blueprint: nn.Module | None
+    """Of the first player's network, where that is sharded."""
     samples_seen: int = field(default=0)
+
+    @property
+    def first(self) -> Trainee:
+        """Whose weights are averaged and exported."""
+        return self.trainees[0]
 
     def values(self) -> dict[str, Any]:
         """Everything by name; the tensors are the run's own, so that loading into them restores it."""
@@ -49,8 +67,8 @@ class RunState:
                 }
                 for one in self.trainees
             },
-            "ema": self.ema.average,
-            "ema_updates": torch.tensor(self.ema.num_updates),
+            "averages": self.averages.values,
+            "num_updates": torch.tensor(self.averages.num_updates),
             "samples_seen": torch.tensor(self.samples_seen),
         }
 
@@ -60,15 +78,30 @@ class RunState:
             stored = values["players"][one.player.name]
             one.module.load_state_dict(stored["model"])
             set_optimizer_state_dict(one.module, one.optimizer, stored["optimizer"])
-        self.ema.num_updates = int(values["ema_updates"])
+        self.averages.num_updates = int(values["num_updates"])
         self.samples_seen = int(values["samples_seen"])
 
 
-def build_state(objective: Objective, config: TrainingConfig) -> RunState:
-    """The state of a run that has not begun."""
+def build_state(objective: Objective, config: TrainingConfig, device: torch.device | str = "cpu") -> RunState:
+    """The state of a run that has not begun; shards, compiles and the like happen to the networks here."""
+    device = torch.device(device)
+    precision = getattr(torch, config.precision)
     trainees: list[Trainee] = []
-    for player in objective.players:
+    players = objective.players
+    is_sharded = isinstance(config.execution.distributed, Sharded)
+    plain = blueprint(players[0].module) if is_sharded else None
+    for player in players:
         chosen = player.optimizer or config.optimizer
         player.module.train()
-        trainees.append(Trainee(player, build_optimizer(player.module, chosen), chosen))
-    return RunState(trainees, Ema(trainees[0].module, decay=config.average.decay))
+        called = distribute(player, config.execution, precision=precision, device=device)
+        trainees.append(Trainee(player, called, build_optimizer(player.module, chosen), chosen))
+    return RunState(trainees, Averages(trainees[0].module, config.average), device, plain)
+
+
+def called_through(trainee: Trainee, trainees: Sequence[Trainee], function: Callable[[], T]) -> T:
+    """What `function`, a loss of `trainee`, returns where the networks that it uses are at hand."""
+    # An adversary's shards are gathered too. Where it is replicated it must not wait for gradients that never come.
+    others = [one for one in trainees if one is not trainee and is_sharded(one.module.parameters())]
+    for one in others:
+        function = partial(one.called, function)
+    return trainee.called(function)

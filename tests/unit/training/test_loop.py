@@ -8,7 +8,7 @@ import pytest
 import torch
 from toy_objective import Stop, ToyContest, ToyObjective, assert_close, toy_training
 
-from videoldm.training.checkpoint import load_checkpoint
+from videoldm.training.checkpoint import Checkpoints
 from videoldm.training.config import OptimizerConfig, TrainingConfig
 from videoldm.training.loop import train
 from videoldm.training.objective import Objective
@@ -24,7 +24,7 @@ def run(folder: Path, config: TrainingConfig | None = None, **objective: int) ->
 def state_of(folder: Path, objective: Objective | None = None) -> dict[str, object]:
     """Everything that a run leaves in its last checkpoint, and its log without the clock."""
     state = build_state(objective or ToyObjective(), toy_training())
-    load_checkpoint(folder / "checkpoints", state)
+    Checkpoints(folder / "checkpoints").load(state)
     return state.values() | {"log": re.sub(r', "seconds": [^}]*', "", (folder / "log.jsonl").read_text())}
 
 
@@ -80,7 +80,7 @@ def test_not_finite_loss_stops_before_the_optimizer_moves(tmp_path: Path) -> Non
     with pytest.raises(FloatingPointError, match="after 12 samples"):
         train(poisoned, toy_training(), tmp_path)
     state = build_state(kept, toy_training())
-    load_checkpoint(tmp_path / "checkpoints", state)
+    Checkpoints(tmp_path / "checkpoints").load(state)
     assert state.samples_seen == 12
     torch.testing.assert_close(poisoned.module.state_dict(), kept.module.state_dict(), rtol=0, atol=0)
 

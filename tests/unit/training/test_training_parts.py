@@ -11,8 +11,8 @@ from torch import nn
 from toy_objective import toy_training
 
 from videoldm.dataset.order import sample_index
-from videoldm.training.config import ConstantRate, OptimizerConfig, TrainingConfig
-from videoldm.training.ema import Ema
+from videoldm.training.config import ClassicAverage, ConstantRate, OptimizerConfig, TrainingConfig
+from videoldm.training.ema import Averages
 from videoldm.training.log import Meter
 from videoldm.training.optimizer import learning_rate
 
@@ -46,25 +46,25 @@ def test_batch_must_split_evenly() -> None:
 def test_moving_average_follows_its_formula() -> None:
     module = nn.Linear(1, 1, bias=False)
     module.weight.data.fill_(0.0)
-    ema = Ema(module, decay=0.5)
+    averages = Averages(module, ClassicAverage(decay=0.5))
     expected = 0.0
     for step in range(12):
         module.weight.data.fill_(float(step))
         decay = min(0.5, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * step
-        ema.update()
-    assert float(ema.average["weight"]) == pytest.approx(expected)
+        averages.update()
+    assert float(averages.values["classic"]["weight"]) == pytest.approx(expected)
 
 
 def test_applied_average_is_taken_back() -> None:
     module = nn.Linear(2, 2)
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    ema = Ema(module, decay=0.9)
-    ema.average["weight"].fill_(7.0)
-    with ema.applied():
+    averages = Averages(module, ClassicAverage(decay=0.9))
+    averages.values["classic"]["weight"].fill_(7.0)
+    with averages.applied():
         assert bool((module.weight == 7).all())
     torch.testing.assert_close(module.state_dict(), before, rtol=0, atol=0)
-    assert bool((ema.average["weight"] == 7).all())
+    assert bool((averages.values["classic"]["weight"] == 7).all())
 
 
 def test_meter_means_by_noise_level() -> None:

@@ -1,0 +1,158 @@
+"""The processes that share one job, as `torchrun` numbers them; without it there is one, and helpers are trivial."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from videoldm.core.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.distributed import ProcessGroup
+
+T = TypeVar("T")
+
+PATIENCE = timedelta(hours=2)
+"""How long a process waits for one that is slow, as the first is while it renders; one that died is noticed at once."""
+
+
+class OtherRankFailed(RuntimeError):  # noqa: N818 - not an error of this process
+    """Another process failed and has said why; this one gives up without a word."""
+
+
+def rank() -> int:
+    """The number of this process, from 0."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def world_size() -> int:
+    """The number of processes."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_first() -> bool:
+    """Whether this process is the one that prints and writes."""
+    return rank() == 0
+
+
+def device_of_rank(device: str) -> str:
+    """The device of this process where the job was given `device`: each has a GPU of its own.
+
+    Raises InputError if one GPU is named, or the machine has fewer than processes.
+    """
+    if world_size() == 1 or device == "cpu":
+        return device
+    import torch
+
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if device != "cuda":
+        raise InputError(f"--device is {device!r}, with {world_size()} processes it should be cpu or cuda")
+    if local >= torch.cuda.device_count():
+        raise InputError(f"this machine has {torch.cuda.device_count()} GPUs, too few for its processes")
+    return f"cuda:{local}"
+
+
+@contextmanager
+def joined(device: str, *, even_alone: bool = False) -> Generator[None]:
+    """Within the context the processes can exchange tensors: over gloo on CPUs, over NCCL between GPUs.
+
+    One process joins nobody, unless it uses a library that asks for a group `even_alone`.
+    """
+    import torch
+    import torch.distributed as dist
+
+    if dist.is_initialized() or (world_size() == 1 and not even_alone):
+        yield
+        return
+    if device.startswith("cuda"):
+        torch.cuda.set_device(device)
+    # Without torchrun nobody has said where the processes meet.
+    store = dist.HashStore() if "MASTER_ADDR" not in os.environ else None
+    backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
+    dist.init_process_group(backend, store=store, rank=rank(), world_size=world_size(), timeout=PATIENCE)
+    try:
+        yield
+    except BaseException:
+        if world_size() == 1:
+            dist.destroy_process_group()
+        raise  # with others, to leave in order could mean to wait for those that are gone
+    dist.destroy_process_group()
+
+
+def my_share(items: Sequence[T]) -> Sequence[T]:
+    """The contiguous part of `items` that is this process's; their number must be a multiple of the processes'."""
+    size, left = divmod(len(items), world_size())
+    assert left == 0, f"{len(items)} items cannot be shared by {world_size()} processes"
+    return items[rank() * size : (rank() + 1) * size]
+
+
+def gathered(value: T) -> list[T]:
+    """The `value` of every process, in their order."""
+    if world_size() == 1:
+        return [value]
+    import torch.distributed as dist
+
+    values: list[T | None] = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return cast("list[T]", values)
+
+
+def summed(values: Tensor) -> Tensor:
+    """The sum of the processes' tensors, in each of them."""
+    if world_size() == 1:
+        return values
+    import torch.distributed as dist
+
+    total = values.clone()
+    dist.all_reduce(total)
+    return total
+
+
+def barrier() -> None:
+    """Wait until every process is here."""
+    gathered(None)
+
+
+def on_first(function: Callable[[], T], group: ProcessGroup | None = None) -> T:
+    """What the first process gets from `function`, in all of them; raises OtherRankFailed where it fails there."""
+    if world_size() == 1:
+        return function()
+    if not is_first():
+        return cast("T", _from_first(None, group))
+    try:
+        value = function()
+    except BaseException:
+        _from_first(_Failed(), group)
+        raise
+    _from_first(value, group)
+    return value
+
+
+def first_then_others(function: Callable[[], T]) -> T:
+    """`function` of each process, of the first before the others: they find on the disk what it has made there."""
+    if world_size() == 1:
+        return function()
+    if is_first():
+        results: list[T] = []
+        on_first(lambda: results.append(function()))
+        return results[0]
+    _from_first(None, None)
+    return function()
+
+
+class _Failed:
+    """What the first process sends instead of a result."""
+
+
+def _from_first(value: object, group: ProcessGroup | None) -> object:
+    import torch.distributed as dist
+
+    values = [value]
+    dist.broadcast_object_list(values, src=0, group=group)
+    if isinstance(values[0], _Failed) and not is_first():
+        raise OtherRankFailed
+    return values[0]

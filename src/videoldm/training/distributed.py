@@ -1,0 +1,150 @@
+"""Networks over several processes: replicated (DDP) or sharded block by block (FSDP2).
+
+Both average gradients over the processes.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar, assert_never, cast
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, OffloadPolicy, fully_shard
+from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.checkpoint import checkpoint
+
+from videoldm.core.errors import InputError
+from videoldm.core.ranks import world_size
+from videoldm.training.config import ExecutionConfig, Replicated, Sharded
+from videoldm.training.objective import Player
+
+T = TypeVar("T")
+
+
+class Inside(nn.Module):
+    """Calls functions that use a network, as its forward pass, so that what wraps this module knows when it is used."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, function: Callable[[], Any]) -> Any:
+        """What `function` returns; wrappers find tensors in nested tuples, lists and dicts only."""
+        return function()
+
+
+def distribute(player: Player, config: ExecutionConfig, *, precision: torch.dtype, device: torch.device) -> nn.Module:
+    """Prepare a player's network in place; returns the module through which functions that use it are to be called."""
+    _transform_blocks(player, config)
+    inside = Inside(player.module)
+    match config.distributed:
+        case Replicated():
+            return _replicated(inside, device) if world_size() > 1 else inside
+        case Sharded(offload=offload):
+            mesh = init_device_mesh(device.type, (world_size(),))
+            # On CPUs autocast alone decides about precision: there is no memory traffic to save.
+            low = precision if device.type == "cuda" and precision != torch.float32 else None
+            policy = MixedPrecisionPolicy(
+                param_dtype=low, reduce_dtype=torch.float32 if low else None, cast_forward_inputs=False
+            )
+            place = CPUOffloadPolicy() if offload == "cpu" else OffloadPolicy()
+            for part in (*player.blocks, inside):
+                sharded = fully_shard(part, mesh=mesh, mp_policy=policy, offload_policy=place)
+                sharded.set_force_sum_reduction_for_comms(True)  # gloo cannot average
+            return inside
+        case _:
+            assert_never(config.distributed)
+
+
+def synchronised(called: nn.Module, *, when: bool) -> AbstractContextManager[None]:
+    """Within the context gradients are exchanged, or only added up where this is not the last part of a batch."""
+    if isinstance(called, DistributedDataParallel):
+        return nullcontext() if when else called.no_sync()
+    if isinstance(called, FSDPModule):
+        called.set_requires_gradient_sync(when)
+    return nullcontext()
+
+
+def evaluated(called: nn.Module, function: Callable[[], T]) -> T:
+    """What `function`, which computes no gradients, returns where the whole network is at hand."""
+    if not isinstance(called, FSDPModule):
+        return function()
+    try:
+        return called(function)
+    finally:
+        called.reshard()
+
+
+def is_sharded(tensors: Iterable[Tensor]) -> bool:
+    """Whether each process holds a part of them."""
+    return any(isinstance(tensor, DTensor) for tensor in tensors)
+
+
+def local(tensor: Tensor) -> Tensor:
+    """The part of a tensor that this process holds."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """All of a tensor, on the CPU; to be called by every process."""
+    return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).detach().cpu()
+
+
+def blueprint(module: nn.Module) -> nn.Module:
+    """A copy of a network without memory for its parameters, to be filled by `unwrap`."""
+    empty = {id(p): nn.Parameter(p.detach().to("meta"), requires_grad=p.requires_grad) for p in module.parameters()}
+    return copy.deepcopy(module, dict(empty))
+
+
+def whole_weights(module: nn.Module) -> dict[str, Tensor]:
+    """All weights of a sharded network on the CPU of the first process, nothing in the others."""
+    weights = get_model_state_dict(module, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    return cast("dict[str, Tensor]", weights)
+
+
+def unwrap(module: nn.Module, plain: nn.Module, weights: dict[str, Tensor], device: torch.device) -> None:
+    """Make a sharded network an ordinary one with these weights, for those that hold it: it becomes its blueprint."""
+    plain.load_state_dict({name: weight.to(device) for name, weight in weights.items()}, assign=True)
+    module.__class__, module.__dict__ = type(plain), plain.__dict__
+
+
+def _replicated(inside: Inside, device: torch.device) -> DistributedDataParallel:
+    # A batch may leave layers unused, as one of pictures does those along time. And without this flag, gradients are
+    # regrouped after the first step, so that a resumed run would add them up in another order.
+    return DistributedDataParallel(
+        inside,
+        device_ids=[device] if device.type == "cuda" else None,
+        find_unused_parameters=True,
+        gradient_as_bucket_view=True,
+    )
+
+
+def _transform_blocks(player: Player, config: ExecutionConfig) -> None:
+    """Compile blocks and let them be recomputed, without a change of the parameters' names."""
+    for key in ("recompute", "compile"):
+        if getattr(config, key) == "blocks" and not player.blocks:
+            raise InputError(f"training.execution.{key} is blocks, but this stage's {player.name} has none: give none")
+    for block in player.blocks:
+        # Forward, not the call: the hooks of FSDP stay outside.
+        if config.compile == "blocks":
+            block.forward = torch.compile(block.forward, dynamic=False)
+        if config.recompute == "blocks":
+            block.forward = _Recomputed(block.forward)
+
+
+class _Recomputed:
+    """A forward pass that keeps only its inputs and runs again on the way back."""
+
+    def __init__(self, forward: Callable[..., Any]) -> None:
+        self._forward = forward
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        if not torch.is_grad_enabled():
+            return self._forward(*arguments, **named)
+        return checkpoint(self._forward, *arguments, use_reentrant=False, **named)

@@ -1,0 +1,90 @@
+"""Snapshots of power-function averages, from which averages of other lengths are made after training.
+
+Karras et al., Analyzing and Improving the Training Dynamics of Diffusion Models (arXiv 2312.02696), section 3.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from videoldm.core import ranks
+from videoldm.core.errors import InputError
+from videoldm.core.files import atomic_file
+from videoldm.training.distributed import whole
+from videoldm.training.ema import Averages, exponent_of
+from videoldm.training.layout import SNAPSHOTS
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The weight that an average gives to the moments of training: proportional to t ** exponent, from 0 to `end`."""
+
+    exponent: float
+    end: float
+
+    def overlap(self, other: Profile) -> float:
+        """The integral of the product of both, each of integral 1 (arXiv 2312.02696, appendix C)."""
+        a, b, until = self.exponent, other.exponent, min(self.end, other.end)
+        scale = (a + 1) * (b + 1) / (a + b + 1)
+        return scale * (until / self.end) ** a * (until / other.end) ** b / max(self.end, other.end)
+
+
+def save_snapshots(folder: Path, averages: Averages, samples_seen: int) -> None:
+    """Write each power-function average, whole and in 32 bits; nothing of a classic one. Every process calls it."""
+    for name, length in averages.lengths.items():
+        values = {key: whole(value) for key, value in averages.values[name].items()}
+        path = folder / SNAPSHOTS / f"{samples_seen:012d}-{name}.safetensors"
+        metadata = {"num_updates": str(averages.num_updates), "length": str(length)}
+        ranks.on_first(lambda: _write(path, values, metadata))  # noqa: B023 - called at once
+
+
+def averaged_over(folder: Path, length: float, samples_seen: int | None = None) -> dict[str, Tensor]:
+    """The average of a run's weights at `samples_seen`, the last snapshot's unless told, with a profile of `length`.
+
+    Least squares in the profiles over all snapshots up to then. Raises InputError if there are none.
+    """
+    paths = sorted((folder / SNAPSHOTS).glob("*.safetensors"))
+    until = max((_samples(path) for path in paths), default=0) if samples_seen is None else samples_seen
+    paths = [path for path in paths if _samples(path) <= until]
+    if not any(_samples(path) == until for path in paths):
+        raise InputError(
+            f"{folder / SNAPSHOTS}: holds no snapshots of {until} samples; they are made by training.average.kind=power"
+        )
+    profiles = [_profile(path) for path in paths]
+    target = Profile(exponent_of(length), max(profile.end for profile in profiles))
+    result: dict[str, Tensor] = {}
+    for path, weight in zip(paths, combination(profiles, target), strict=True):
+        with safe_open(path, "pt") as stored:
+            for key in stored.keys():  # noqa: SIM118 - it is no dict
+                part = stored.get_tensor(key).double() * weight
+                result[key] = result[key].add_(part) if key in result else part
+    return {key: value.float() for key, value in result.items()}
+
+
+def combination(profiles: Sequence[Profile], target: Profile) -> list[float]:
+    """The weights with which a sum of `profiles` comes nearest to `target`."""
+    products = np.array([[one.overlap(other) for other in profiles] for one in profiles])
+    wanted = np.array([one.overlap(target) for one in profiles])
+    return np.linalg.lstsq(products, wanted, rcond=None)[0].tolist()
+
+
+def _write(path: Path, values: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    with atomic_file(path) as partial:
+        save_file({key: value.float().contiguous() for key, value in values.items()}, partial, metadata=metadata)
+
+
+def _samples(path: Path) -> int:
+    return int(path.name.split("-")[0])
+
+
+def _profile(path: Path) -> Profile:
+    with safe_open(path, "pt") as stored:
+        metadata = stored.metadata()
+    return Profile(exponent_of(float(metadata["length"])), float(metadata["num_updates"]))

@@ -1,0 +1,115 @@
+"""One step of one player: the gradient of its mean loss over a batch, its norm, and the optimizer's move."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from videoldm.core import ranks
+from videoldm.core.errors import InputError
+from videoldm.training.config import TrainingConfig
+from videoldm.training.distributed import synchronised
+from videoldm.training.divergence import Seen, diverged
+from videoldm.training.gradients import fill_missing, gradient_norms, limit
+from videoldm.training.log import Clock, Meter
+from videoldm.training.objective import Losses
+from videoldm.training.optimizer import learning_rate, set_learning_rate
+from videoldm.training.state import RunState, Trainee, called_through
+
+
+@dataclass
+class Steps:
+    """Steps of a run; losses go to `meter`, time without data to `clock`, a batch that diverges to `folder`."""
+
+    config: TrainingConfig
+    state: RunState
+    group_of: Callable[[str], str]
+    meter: Meter
+    clock: Clock
+    folder: Path
+
+    def take(self, trainee: Trainee, positions: range) -> dict[str, float]:
+        """Move one player by the samples at `positions`; returns gradient norms and learning rate for the log.
+
+        Raises FloatingPointError, in all processes and before the optimizer moves, when a gradient is not finite.
+        """
+        for one in self.state.trainees:  # a player's loss may have gradients for the others too
+            one.optimizer.zero_grad(set_to_none=True)
+        seen = self._backward(trainee, positions)
+        norms = self._limited(trainee, seen)
+        rate = learning_rate(
+            trainee.config,
+            samples_seen=self.state.samples_seen,
+            batch_size=len(positions),
+            num_samples=self.config.num_samples,
+        )
+        set_learning_rate(trainee.optimizer, rate)
+        trainee.optimizer.step()
+        figures = {"gradient_norm" + (name and f"/{name}"): norm for name, norm in norms.items()}
+        return {self._prefix(trainee) + name: value for name, value in (figures | {"learning_rate": rate}).items()}
+
+    def _backward(self, trainee: Trainee, positions: range) -> list[Seen]:
+        """Accumulate the gradient of the mean loss; gradients are exchanged with the last micro-batch only."""
+        size = micro_batch_size(len(positions), self.config)
+        seen: list[Seen] = []
+        for start in range(0, len(positions), size):
+            part = ranks.my_share(positions[start : start + size])
+            with synchronised(trainee.called, when=start + size == len(positions)):
+                with torch.autocast(
+                    self.state.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"
+                ):
+                    losses = self._losses(trainee, part)
+                # Gradients are averaged over the processes.
+                (losses.per_sample.sum() * (ranks.world_size() / len(positions))).backward()
+            self._note(trainee, losses)
+            seen.append(Seen(part, losses.per_sample.detach(), losses.sigma))
+        return seen
+
+    def _losses(self, trainee: Trainee, positions: Sequence[int]) -> Losses:
+        def run() -> dict[str, Any]:
+            losses = trainee.player.losses(positions)
+            # What is only logged must not look as if it took part in the gradient.
+            return vars(losses) | {"parts": {name: part.detach() for name, part in losses.parts.items()}}
+
+        return Losses(**called_through(trainee, self.state.trainees, run))
+
+    def _note(self, trainee: Trainee, losses: Losses) -> None:
+        prefix = self._prefix(trainee)
+        self.clock.waited(losses.waiting_s)
+        self.meter.add(f"{prefix}loss", losses.per_sample)
+        if losses.sigma is not None and not prefix:
+            self.meter.add_by_sigma(losses.per_sample, losses.sigma)
+        for name, values in losses.parts.items():
+            self.meter.add(f"{prefix}{name}", values)
+
+    def _limited(self, trainee: Trainee, seen: list[Seen]) -> dict[str, float]:
+        """Clip the gradient and return its norms before clipping: of all, as '', and of each of several groups."""
+        parameters = trainee.parameters
+        fill_missing(parameters.values())
+        is_first = trainee is self.state.first
+        norms = gradient_norms(parameters, self.group_of if is_first else lambda _: "other")
+        if not math.isfinite(norms[""]):
+            name, samples_seen = trainee.player.name, self.state.samples_seen
+            raise diverged(self.folder, player=name, samples_seen=samples_seen, norms=norms, seen=seen)
+        limit(parameters.values(), norms[""], self.config.gradient_clip)
+        return norms if len(norms) > 2 else {"": norms[""]}
+
+    def _prefix(self, trainee: Trainee) -> str:
+        """Before the names of what is logged of an adversary."""
+        return "" if trainee is self.state.first else f"{trainee.player.name}/"
+
+
+def micro_batch_size(batch_size: int, config: TrainingConfig) -> int:
+    """How many samples all processes compute at once; raises InputError if they cannot be shared evenly."""
+    parts = config.accumulation_steps * ranks.world_size()
+    if batch_size % parts:
+        raise InputError(
+            f"a batch of {batch_size} is not a multiple of {parts}: training.accumulation_steps "
+            f"({config.accumulation_steps}) x processes ({ranks.world_size()})"
+        )
+    return batch_size // config.accumulation_steps
