@@ -17,7 +17,7 @@ from videoldm.tasks.model import load_model
 from videoldm.training.run import check, run
 
 MINI = shipped_models()["mini"]
-CHANGES = {"num_frames": 2, "num_validation_clips": 1, "autoencoder": str(MINI / "autoencoder")}
+CHANGES = {"num_frames": 2, "num_validation_clips": 1}
 
 
 @pytest.fixture
@@ -30,7 +30,6 @@ def recipe():
         update={
             "data": stage.data.model_copy(update=few),
             "validation": stage.data.model_copy(update=few),  # the same clips: rendering others would take longest
-            "perceptual": stage.perceptual.model_copy(update={"folder": str(MINI / "judge")}),
             "adversary": stage.adversary.model_copy(update={"starts_at_samples": 0}),
         }
     )
@@ -52,14 +51,14 @@ def test_trained_decoder_generates_within_the_model(recipe, tmp_path: Path) -> N
     assert clip.pixels.shape == (2, 3, 64, 64)
 
 
-@pytest.mark.parametrize("key", ["stage.autoencoder", "stage.perceptual.folder"])
+@pytest.mark.parametrize("key", ["stage.autoencoder", "stage.perceptual.judge"])
 def test_missing_folders_are_named(recipe, tmp_path: Path, key: str) -> None:
     stage = recipe.stage
     missing = str(tmp_path / "nothing")
     changes = (
         {"autoencoder": missing}
         if key == "stage.autoencoder"
-        else {"perceptual": stage.perceptual.model_copy(update={"folder": missing})}
+        else {"perceptual": stage.perceptual.model_copy(update={"judge": missing})}
     )
     broken = recipe.model_copy(update={"stage": stage.model_copy(update=changes)})
     with pytest.raises(InputError, match=f"{key} is .*there is no such folder"):

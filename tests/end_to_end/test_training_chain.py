@@ -27,6 +27,7 @@ from videoldm.tasks.generate import generate
 from videoldm.tasks.model import load_model
 from videoldm.tasks.request import Choices
 from videoldm.training.config import OptimizerConfig, TrainingConfig
+from videoldm.training.data.samples import first_frame
 from videoldm.training.objective import Losses
 from videoldm.training.recipe import Recipe
 from videoldm.training.run import build_objective, run
@@ -44,7 +45,7 @@ from videoldm.training.stages.config import (
     Start,
     WorldData,
 )
-from videoldm.training.stages.diffusion import DiffusionObjective, _first_frame
+from videoldm.training.stages.diffusion import DiffusionObjective
 
 DATA = WorldData(num_clips=64, num_frames=3, height=16, width=16)
 VALIDATION = DATA.model_copy(update={"split": "validation"})
@@ -234,7 +235,7 @@ def test_clips_longer_than_the_model_give_windows(runs: Path) -> None:
     stage = diffusion(runs, "image-to-video", FromVideoModel(folder=str(runs / "mini-video/export")))
     longer = stage.model_copy(update={"data": DATA.model_copy(update={"num_frames": 7})})
     objective = DiffusionObjective(longer, seed=0, cache=runs / "cache")
-    starts = {_first_frame(7 - 3, (0, position)) for position in range(40)}
+    starts = {first_frame(7 - 3, (0, position)) for position in range(40)}
     assert starts == {0, 1, 2, 3, 4}
     losses = objective.losses(range(4)).per_sample
     assert losses.shape == (4,)

@@ -43,7 +43,7 @@ def tiny_stage(folder: Path, **changes: object) -> TemporalDecoderStage:
         num_frames=2,
         latent_noise=LatentNoise(deviation=0.1),
         reconstruction=LogSquared(),
-        perceptual=FeatureLoss(folder=str(judge)),
+        perceptual=FeatureLoss(judge=str(judge)),
         consistency=WarpedDifference(),
         adversary=VideoAdversary(
             model=DiscriminatorConfig(channels=(4, 8), norm_groups=4),

@@ -19,6 +19,7 @@ from videoldm.core.errors import ExitCode, InputError, SomeItemsFailed, exit_cod
 SUMMARIES = {
     "generate": "make clips from pictures or a sentence",
     "curate": "turn raw videos into a dataset of annotated clips",
+    "dataset": "tell which clips of a dataset training would take",
     "train": "train a model by a recipe",
     "bench": "time our networks beside those of diffusers",
     "convert": "write a published checkpoint in another layout",

@@ -18,12 +18,14 @@ from videoldm.core.errors import InputError, Interrupted
 from videoldm.core.names import hint
 from videoldm.recipes.registry import RECIPES
 from videoldm.training.recipe import Recipe
+from videoldm.training.stages.config import DiffusionStage
 
 DESCRIPTION = """Train a model by a recipe. The same command goes on after an interruption.
 
 examples:
   videoldm train --list
   videoldm train mini-autoencoder
+  videoldm train svd-image-to-video-576x1024 --dry-run
   videoldm train mini-video training.num_samples=65536 training.optimizer.learning_rate=5e-4 -o runs/longer
   videoldm train mini-video --print-config > mine.yaml
   videoldm train mine.yaml
@@ -52,7 +54,7 @@ class TrainOptions(Config):
     print_config: bool = False
     """Print the complete configuration as YAML instead of training."""
     dry_run: bool = False
-    """Check the configuration and the folders instead of training."""
+    """Count parameters, forecast memory and check folders instead of training."""
 
 
 def run(options: TrainOptions) -> None:
@@ -89,20 +91,42 @@ def find_recipe(name: str) -> Recipe:
 
 
 def list_recipes() -> None:
-    """Name and summary of each recipe."""
+    """Name and summary of each recipe, grouped by what they train; those of published size first."""
+    groups: dict[str, list[Recipe]] = {}
+    for function in RECIPES.values():
+        recipe = function()
+        groups.setdefault(_subject(recipe), []).append(recipe)
     width = max(map(len, RECIPES))
-    for name, function in RECIPES.items():
-        print(f"{name:<{width}}  {function().summary}")
+    for subject, recipes in groups.items():
+        print(subject)
+        for recipe in sorted(recipes, key=_is_mini):
+            print(f"  {recipe.name:<{width}}  {'mini ' if _is_mini(recipe) else 'paper'}  {recipe.summary}")
 
 
 def check_only(recipe: Recipe, folder: Path, cache: Path) -> None:
-    """Say what would be trained; raises InputError for what would stop it."""
+    """Say what would be trained and what it would take; raises InputError for what would stop it."""
+    from videoldm.training.preview import num_steps, preview
     from videoldm.training.run import check
 
-    check(recipe, folder, cache)
     training = recipe.training
     print(f"{recipe.name}: {recipe.summary}")
-    print(f"{training.num_samples:,} samples in batches of {training.batch_size} would be trained in {folder}")
+    print(
+        f"{training.num_samples:,} samples in {num_steps(training):,} steps of {training.batch_size} would be trained "
+        f"in {folder}"
+    )
+    for line in preview(recipe):
+        print(line)
+    check(recipe, folder, cache)
+
+
+def _subject(recipe: Recipe) -> str:
+    """What a recipe trains: the task of a diffusion stage, or else the kind of stage."""
+    stage = recipe.stage
+    return stage.model.task if isinstance(stage, DiffusionStage) else stage.kind
+
+
+def _is_mini(recipe: Recipe) -> bool:
+    return recipe.name.startswith("mini-")
 
 
 def train(recipe: Recipe, folder: Path, cache: Path, *, device: str) -> None:

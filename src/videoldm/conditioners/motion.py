@@ -25,3 +25,13 @@ def bucket_of_motion(motion: float) -> int:
     if not (math.isfinite(motion) and motion >= 0):
         raise InputError(f"motion is {motion:g}, it should be a finite number >= 0")
     return min(MAX_BUCKET, round(MAX_BUCKET * math.log1p(motion / KNEE) / math.log1p(FASTEST / KNEE)))
+
+
+def motion_of_bucket(bucket: int) -> float:
+    """The motion in short sides per second in the middle of a bucket; `bucket_of_motion` gives the bucket back.
+
+    Raises InputError if there is no such bucket.
+    """
+    if not 0 <= bucket <= MAX_BUCKET:
+        raise InputError(f"motion bucket is {bucket}, it should be 0 to {MAX_BUCKET}")
+    return KNEE * math.expm1(bucket / MAX_BUCKET * math.log1p(FASTEST / KNEE))

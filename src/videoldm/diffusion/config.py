@@ -82,6 +82,28 @@ CONDITION_AUGMENTATION = LogNormal(p_mean=-3.0, p_std=0.5)
 """Noise on the pixels of the conditioning frame (SVD, D.4)."""
 
 
+# Noise of training.
+
+
+class IndependentNoise(Config):
+    """Every number has a noise of its own."""
+
+    kind: Literal["independent"] = "independent"
+
+
+class OffsetNoise(Config):
+    """Added to it, a noise of deviation `strength` that all positions and frames of a channel share.
+
+    Without it a model whose noisiest level still shows the mean of a picture never learns to change that mean.
+    """
+
+    kind: Literal["offset"] = "offset"
+    strength: Positive = 0.1
+
+
+TrainingNoise = Annotated[IndependentNoise | OffsetNoise, Field(discriminator="kind")]
+
+
 # Loss: its weight lambda(sigma), and how far apart two latents are.
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, assert_never, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
 from videoldm.core.random import SampleKey, generator, normal
+from videoldm.diffusion.config import IndependentNoise, OffsetNoise, TrainingNoise
 
 
 def start_noise(
@@ -21,6 +22,22 @@ def start_noise(
     """
     drawn = torch.stack([normal(shape, seed, "start noise", *position) for seed, *position in samples])
     return drawn * (1 + sigma_max**2) ** 0.5
+
+
+def training_noise(
+    noise: TrainingNoise, samples: Sequence[SampleKey], shape: tuple[int, ...]
+) -> Float[Tensor, "b t c h w"]:
+    """The noise that each clip of `shape` (t, c, h, w) is trained on, not yet scaled by sigma (float32, on the CPU)."""
+    drawn = torch.stack([normal(shape, seed, "noise", *position) for seed, *position in samples])
+    match noise:
+        case IndependentNoise():
+            return drawn
+        case OffsetNoise(strength=strength):
+            one_a_channel = (1, shape[1], 1, 1)
+            shared = [normal(one_a_channel, seed, "offset noise", *position) for seed, *position in samples]
+            return drawn + strength * torch.stack(shared)
+        case _:
+            assert_never(noise)
 
 
 @runtime_checkable

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from videoldm.recipes import mini, temporal_decoder
+from videoldm.recipes import discrete, mini, svd, temporal_decoder
 from videoldm.training.recipe import Recipe
 
 FUNCTIONS: tuple[Callable[[], Recipe], ...] = (
@@ -15,6 +15,33 @@ FUNCTIONS: tuple[Callable[[], Recipe], ...] = (
     mini.mini_video_from_scratch,
     mini.mini_text_to_video,
     mini.mini_image_to_video,
+    svd.mini_stable_diffusion,
+    svd.svd_image_warmup,
+    svd.mini_svd_image_warmup,
+    svd.svd_image,
+    svd.mini_svd_image,
+    svd.svd_video_256x384,
+    svd.mini_svd_video_256x384,
+    svd.svd_video_320x576,
+    svd.mini_svd_video_320x576,
+    svd.svd_text_to_video_576x1024,
+    svd.mini_svd_text_to_video_576x1024,
+    svd.svd_image_to_video_320x576,
+    svd.mini_svd_image_to_video_320x576,
+    svd.svd_image_to_video_576x1024,
+    svd.mini_svd_image_to_video_576x1024,
+    svd.svd_xt_image_to_video_576x1024,
+    svd.mini_svd_xt_image_to_video_576x1024,
+    discrete.video_ldm_frames,
+    discrete.mini_video_ldm_frames,
+    discrete.video_ldm,
+    discrete.mini_video_ldm,
+    discrete.svd_ablation,
+    discrete.mini_svd_ablation,
+    discrete.svd_ablation_from_scratch,
+    discrete.mini_svd_ablation_from_scratch,
+    discrete.svd_ablation_finetuned,
+    discrete.mini_svd_ablation_finetuned,
     temporal_decoder.mini_temporal_decoder,
     temporal_decoder.temporal_decoder,
 )

@@ -9,6 +9,7 @@ as the rest, a discriminator that starts late, Adam with betas 0.5 and 0.9.
 
 from videoldm.diffusion.config import Absolute
 from videoldm.models.discriminator.config import DiscriminatorConfig
+from videoldm.recipes.scale import STABLE_DIFFUSION
 from videoldm.training.config import AdamW, ClassicAverage, CosineRate, OptimizerConfig, TrainingConfig
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.config import WorldData
@@ -30,13 +31,13 @@ def temporal_decoder() -> Recipe:
         name="temporal-decoder",
         summary="SVD's decoder: temporal layers in Stable Diffusion's, trained against a discriminator of clips",
         stage=TemporalDecoderStage(
-            autoencoder="models/stable-diffusion-2-1/vae",
+            autoencoder=STABLE_DIFFUSION,
             projection="folded",
             data=WorldData(split="train", num_clips=65_536, height=256, width=256),
             validation=WorldData(split="validation", num_clips=256, height=256, width=256),
             num_frames=14,
             reconstruction=Absolute(),
-            perceptual=FeatureLoss(folder="runs/mini-judge/export", weight=1.0),
+            perceptual=FeatureLoss(judge="mini", weight=1.0),
             adversary=VideoAdversary(
                 model=DiscriminatorConfig(),
                 weight=AdaptiveWeight(share=0.5),
@@ -59,14 +60,14 @@ def mini_temporal_decoder() -> Recipe:
         name="mini-temporal-decoder",
         summary="the mini autoencoder's decoder with temporal layers, which removes flicker",
         stage=TemporalDecoderStage(
-            autoencoder="runs/mini-autoencoder/export",
+            autoencoder="mini",
             trained="decoder",
             data=WorldData(split="train", num_clips=512),
             validation=WorldData(split="validation", num_clips=256),
             num_frames=8,
             latent_noise=LatentNoise(deviation=0.4),
             reconstruction=LogSquared(),
-            perceptual=FeatureLoss(folder="runs/mini-judge/export", weight=0.1),
+            perceptual=FeatureLoss(judge="mini", weight=0.1),
             consistency=WarpedDifference(weight=60.0),
             adversary=VideoAdversary(
                 model=DiscriminatorConfig(channels=(32, 64, 96), norm_groups=8),

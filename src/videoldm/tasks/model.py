@@ -137,7 +137,7 @@ def load_opened(
         place=torch.device(device),
         memory=memory,
         image=None if image is None else ImageConditioner(image.empty()),
-        text=None if text is None else _text_conditioner(text.empty(), parts.tokenizer),
+        text=None if text is None else text_conditioner(text.empty(), parts.tokenizer),
         autoencoder=parts.autoencoder.empty().requires_grad_(False),
         unet=parts.unet.empty().to(dtype).requires_grad_(False),
     )
@@ -184,9 +184,10 @@ def load_conditioners(
     encoder = folder / encoder_of(task)
     if encoder.name == "image_encoder":
         return None, ImageConditioner(image_encoder(encoder).load(device=device))
-    return _text_conditioner(text_encoder(encoder).load(device=device), Tokenizer(encoder)), None
+    return text_conditioner(text_encoder(encoder).load(device=device), Tokenizer(encoder)), None
 
 
-def _text_conditioner(model: CLIPTextModel, tokenizer: Tokenizer | None) -> TextConditioner:
+def text_conditioner(model: CLIPTextModel, tokenizer: Tokenizer | None) -> TextConditioner:
+    """A text encoder with the tokenizer that goes with it."""
     assert tokenizer is not None
     return TextConditioner(model, tokenizer.load(), TextConditionerConfig(pad_id=tokenizer.pad_id))

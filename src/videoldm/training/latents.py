@@ -22,7 +22,7 @@ class LatentCache:
     """Raw latents of clips in memory; each shard's are kept in a file named by the shard and the encoder's weights."""
 
     def __init__(self, clips: ClipShards, autoencoder: Autoencoder, cache: Path) -> None:
-        folder = cache / f"latents-{_weights_hash(autoencoder)}"
+        folder = cache / f"latents-{weights_hash(autoencoder)}"
         folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / f"{shard.parent.name}-{shard.name}" for shard in clips.paths]
         with progress("Encoding clips", total=len(paths)) as advance:
@@ -40,7 +40,8 @@ class LatentCache:
         return self._mean[index].float() + self._deviation[index].float() * noise
 
 
-def _weights_hash(autoencoder: Autoencoder) -> str:
+def weights_hash(autoencoder: Autoencoder) -> str:
+    """Names the weights of the encoder by their content: 16 hexadecimal digits."""
     digest = blake2b(digest_size=8)
     for name, tensor in autoencoder.encoder.state_dict().items():
         digest.update(name.encode())

@@ -13,10 +13,11 @@ from videoldm.core import ranks
 from videoldm.core.config import from_yaml, to_yaml
 from videoldm.core.errors import InputError
 from videoldm.core.files import check_writable, read_mapping, write_json, write_text
-from videoldm.core.hashing import files_hash
+from videoldm.core.hashing import file_hash, files_hash
 from videoldm.core.locks import alone_in
 from videoldm.core.progress import silent
 from videoldm.training.config import Sharded, TrainingConfig
+from videoldm.training.data.config import CuratedData
 from videoldm.training.layout import CHECKPOINTS, CONFIG_FILE, EXPORT, INPUTS_FILE, VALIDATION
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.config import (
@@ -24,10 +25,12 @@ from videoldm.training.stages.config import (
     DiffusionStage,
     EncodersStage,
     FromImageModel,
+    FromModel,
     FromVideoModel,
     JudgeStage,
     Stage,
 )
+from videoldm.training.stages.places import judge_folder, local_path
 from videoldm.training.stages.temporal_decoder_config import FeatureLoss, TemporalDecoderStage
 
 if TYPE_CHECKING:
@@ -105,10 +108,12 @@ def check(recipe: Recipe, folder: Path, cache: Path) -> None:
     _check_processes(recipe)
     check_folder(recipe, folder)
     for key, place in inputs_of(recipe.stage).items():
-        if not place.is_dir():
+        if not place.exists():
             raise InputError(
                 f"{key} is {str(place)!r}, there is no such folder: {_how_to_make(place)}, or give {key}=FOLDER"
             )
+    for data in curated_inputs(recipe.stage).values():
+        _fingerprint(data)
     check_inputs(recipe.stage, folder)
     check_writable(folder / CONFIG_FILE)
     check_writable(cache / CONFIG_FILE)
@@ -158,36 +163,58 @@ def check_inputs(stage: Stage, folder: Path) -> None:
     began_with = read_mapping(folder / INPUTS_FILE)
     for key, content in input_hashes(stage).items():
         if began_with.get(key) != content:
+            place = curated_inputs(stage)[key].folder if key in curated_inputs(stage) else inputs_of(stage)[key]
             raise InputError(
-                f"{folder}: its run began with other files in {inputs_of(stage)[key]} ({key}): bring them back, or "
-                f"start a new run with -o"
+                f"{folder}: its run began with other files in {place} ({key}): bring them back, or start a new run "
+                f"with -o"
             )
 
 
 def input_hashes(stage: Stage) -> dict[str, str]:
-    """What identifies the content of the folders that a stage reads."""
-    return {key: files_hash(place, place.rglob("*")) for key, place in inputs_of(stage).items()}
+    """What identifies the content of the folders and files that a stage reads."""
+    hashes = {
+        key: file_hash(place) if place.is_file() else files_hash(place, place.rglob("*"))
+        for key, place in inputs_of(stage).items()
+    }
+    return hashes | {key: _fingerprint(data) for key, data in curated_inputs(stage).items()}
+
+
+def curated_inputs(stage: Stage) -> dict[str, CuratedData]:
+    """The curated clips that a stage reads, by the key that names each; they are told by their index alone."""
+    if not isinstance(stage, DiffusionStage):
+        return {}
+    both = {"stage.data": stage.data, "stage.validation": stage.validation}
+    return {key: data for key, data in both.items() if isinstance(data, CuratedData)}
+
+
+def _fingerprint(data: CuratedData) -> str:
+    """Changes with the clips that can be used; raises InputError if there are none for a bucket."""
+    from videoldm.training.data.choose import choose_for_training
+
+    return choose_for_training(data).source.fingerprint
 
 
 def inputs_of(stage: Stage) -> dict[str, Path]:
-    """The folders that a stage reads, by the key that names each."""
+    """What a stage reads on this machine, by the key that names each; what comes from the hub is not among it."""
     match stage:
         case AutoencoderStage(pictures=pictures):
             return {"stage.pictures": Path(pictures)} if pictures else {}
         case EncodersStage() | JudgeStage():
             return {}
         case DiffusionStage(autoencoder=autoencoder, encoders=encoders, start=start, panned_pictures=pictures):
-            folders = {"stage.autoencoder": Path(autoencoder), "stage.encoders": Path(encoders)}
+            places = {"stage.autoencoder": local_path(autoencoder), "stage.encoders": local_path(encoders)}
             if pictures:
-                folders["stage.panned_pictures.folder"] = Path(pictures.folder)
+                places["stage.panned_pictures.folder"] = Path(pictures.folder)
             if isinstance(start, FromImageModel | FromVideoModel):
-                folders["stage.start.folder"] = Path(start.folder)
-            return folders
+                places["stage.start.folder"] = Path(start.folder)
+            if isinstance(start, FromModel):
+                places["stage.start.model"] = local_path(start.model)
+            return {key: place for key, place in places.items() if place is not None}
         case TemporalDecoderStage(autoencoder=autoencoder, perceptual=perceptual):
-            folders = {"stage.autoencoder": Path(autoencoder)}
+            places = {"stage.autoencoder": local_path(autoencoder)}
             if isinstance(perceptual, FeatureLoss):
-                folders["stage.perceptual.folder"] = Path(perceptual.folder)
-            return folders
+                places["stage.perceptual.judge"] = judge_folder(perceptual.judge)
+            return {key: place for key, place in places.items() if place is not None}
         case _:
             assert_never(stage)
 

@@ -32,7 +32,7 @@ def prepare_world(data: WorldData, cache: Path) -> ClipShards:
 
 
 def _key(data: WorldData) -> str:
-    description = f"{WORLD_VERSION} {data.model_dump_json(exclude={'num_clips'})}"
+    description = f"{WORLD_VERSION} {data.model_dump_json(exclude={'num_clips', 'kind'})}"
     return blake2b(description.encode(), digest_size=8).hexdigest()
 
 

@@ -84,15 +84,28 @@ def stored_frames(
             yield frame
 
 
-def frames_at(path: str | Path, times: Sequence[Fraction], *, stream: int = 0) -> list[Frame]:
+def frames_at(
+    path: str | Path, times: Sequence[Fraction], *, end: ExactTime | None = None, stream: int = 0
+) -> list[Frame]:
     """The frame being shown at each of `times` (ascending, exact seconds on the stream's clock).
 
     That is the frame with the largest time stamp up to the wanted time, up to one tick later where the container
-    rounds its time stamps. Raises InputError for times before the first frame or at or after the end of the last.
+    rounds its time stamps; never one shown from `end` on, where a cut may be. Raises InputError for times before the
+    first frame, or at or after `end` or the end of the last frame.
     """
     if any(later < earlier for earlier, later in itertools.pairwise(times)):
         raise InputError("times to read frames at should be in ascending order")
-    return _pick(path, [exact_seconds(time) for time in times], _clock(path, stream), stream) if times else []
+    if not times:
+        return []
+    clock = _clock(path, stream)
+    stop = None if end is None else exact_seconds(end, name="end") / clock.time_base
+    return _pick(path, [exact_seconds(time) for time in times], clock, stream, stop)
+
+
+def start_time(path: str | Path, *, stream: int = 0) -> Fraction:
+    """When the first frame is shown, in exact seconds on the stream's clock."""
+    clock = _clock(path, stream)
+    return clock.start_pts * clock.time_base
 
 
 def read_clip(
@@ -111,11 +124,16 @@ def read_clip(
     return from_uint8(pixels.permute(0, 3, 1, 2).contiguous())
 
 
-def _pick(path: str | Path, times: Sequence[Fraction], clock: _Clock, stream: int) -> list[Frame]:
+def _pick(
+    path: str | Path, times: Sequence[Fraction], clock: _Clock, stream: int, stop: Fraction | None = None
+) -> list[Frame]:
     wanted = [time / clock.time_base for time in times]
     picked: list[Frame] = []
     shown: VideoFrame | None = None
     for frame in _decode_from(path, stream, clock, math.floor(wanted[0])):
+        if stop is not None and shown is not None and _pts(path, frame) >= stop:
+            end = stop
+            break
         # The frame before this one is shown until this one comes.
         until = _pts(path, frame) - clock.slack
         _take(picked, shown, wanted, until, clock)
@@ -124,7 +142,8 @@ def _pick(path: str | Path, times: Sequence[Fraction], clock: _Clock, stream: in
         if shown is None and wanted[0] < until:
             raise InputError(f"{path}: starts at {_seconds(until, clock)}, no frame at {_seconds(wanted[0], clock)}")
         shown = frame
-    end = _end(path, shown, clock)
+    else:
+        end = _end(path, shown, clock)
     _take(picked, shown, wanted, end, clock)
     if len(picked) < len(wanted):
         missing = wanted[len(picked)]

@@ -15,8 +15,7 @@ from videoldm.curation.export.cut_out import CutOutTask, Cutting, by_source, cut
 from videoldm.curation.export.shards import ShardTask, read_rows, remove_other_shards, shards_of, write_shard
 from videoldm.curation.export.tables import EXPORTED
 from videoldm.curation.store.parts import read_part, write_part
-
-INDEX_FILE = "clips.parquet"
+from videoldm.dataset.export_files import INDEX_FILE
 
 Rows = list[dict[str, Any]]
 

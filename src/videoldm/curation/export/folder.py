@@ -11,8 +11,7 @@ from pathlib import Path
 from videoldm.core.errors import InputError
 from videoldm.core.files import read_mapping, remove_partials, write_json
 from videoldm.core.locks import alone_in
-
-INFO_FILE = "export.json"
+from videoldm.dataset.export_files import INFO_FILE
 
 
 @contextlib.contextmanager

@@ -28,9 +28,9 @@ from videoldm.core.files import read_mapping, remove_partials, write_json
 from videoldm.core.locks import alone_in
 from videoldm.curation.store.files import AESTHETIC_HEAD
 from videoldm.curation.store.view import DatasetView
+from videoldm.dataset.export_files import DATASET_FILE
 
 FORMAT = 1
-INFO_FILE = "dataset.json"
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Dataset:
     def open(cls, folder: str | Path) -> Dataset:
         """One that exists; raises InputError if there is none, or one of another format."""
         dataset = cls(Path(folder))
-        if not (dataset.folder / INFO_FILE).is_file():
-            raise InputError(f"{folder}: is no dataset, there is no {INFO_FILE} in it; videoldm curate run makes one")
+        if not (dataset.folder / DATASET_FILE).is_file():
+            raise InputError(f"{folder}: is no dataset, it has no {DATASET_FILE}; videoldm curate run makes one")
         found = dataset._info.get("format")
         if found != FORMAT:
             raise InputError(f"{folder}: is a dataset of format {found}, this program reads {FORMAT}")
@@ -71,11 +71,11 @@ class Dataset:
     def create(cls, folder: str | Path) -> Dataset:
         """One that exists, or a new one in an empty or missing folder."""
         path = Path(folder)
-        if (path / INFO_FILE).exists():
+        if (path / DATASET_FILE).exists():
             return cls.open(path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise InputError(f"{folder}: holds something else than a dataset, give an empty or a new folder")
-        write_json(path / INFO_FILE, {"format": FORMAT, "tables": {}, "annotations": {}})
+        write_json(path / DATASET_FILE, {"format": FORMAT, "tables": {}, "annotations": {}})
         return cls(path)
 
     @contextlib.contextmanager
@@ -111,14 +111,14 @@ class Dataset:
 
     def set_current(self, tables: Mapping[str, str], annotations: Mapping[str, str]) -> None:
         """Say which configurations' tables are the dataset; annotations that are not named stay as they are."""
-        kept = read_mapping(self.folder / INFO_FILE)["annotations"]
+        kept = read_mapping(self.folder / DATASET_FILE)["annotations"]
         write_json(
-            self.folder / INFO_FILE, {"format": FORMAT, "tables": dict(tables), "annotations": kept | annotations}
+            self.folder / DATASET_FILE, {"format": FORMAT, "tables": dict(tables), "annotations": kept | annotations}
         )
 
     def current(self) -> tuple[dict[str, str], dict[str, str]]:
         """The hashes of the tables and annotations that are the dataset."""
-        info = read_mapping(self.folder / INFO_FILE)
+        info = read_mapping(self.folder / DATASET_FILE)
         return info["tables"], info["annotations"]
 
     def view(self) -> DatasetView:
@@ -138,7 +138,7 @@ class Dataset:
 
     @cached_property
     def _info(self) -> dict[str, Any]:
-        return read_mapping(self.folder / INFO_FILE)
+        return read_mapping(self.folder / DATASET_FILE)
 
 
 def config_hash(*parts: Config | Mapping[str, Any] | str) -> str:

@@ -1,4 +1,4 @@
-"""Growing a trained UNet: time for an image model, channels for an image condition."""
+"""Growing a trained UNet: time for an image model, channels for an image condition, signals for its vector."""
 
 import torch
 
@@ -14,6 +14,24 @@ TEMPORAL_MODULES = frozenset({"temporal", "frame_embedding", "merge"})
 def is_temporal(key: str) -> bool:
     """Whether a parameter belongs to the temporal layers or their merges, and so is missing in an image UNet."""
     return not TEMPORAL_MODULES.isdisjoint(key.split("."))
+
+
+def grow_unet(unet: VideoUNet, config: UNetConfig) -> VideoUNet:
+    """Return a UNet that starts as `unet` and has what `config` has beyond it, checkpointed as `config` says.
+
+    That is temporal layers, channels of concatenated conditioning, and signals at the end of the vector; whatever else
+    differs stays as it is in `unet`.
+    """
+    if unet.config.temporal_layers is None and config.temporal_layers is not None:
+        unet = insert_temporal_layers(unet, config.temporal_layers)
+    if config.concat_channels > unet.config.concat_channels:
+        unet = extend_concat_channels(unet, config.concat_channels - unet.config.concat_channels)
+    if (config.vector_dim or 0) > (unet.config.vector_dim or 0):
+        unet = extend_vector(unet, config.vector_dim or 0)
+    unet.config = unet.config.model_copy(update={"gradient_checkpointing": config.gradient_checkpointing})
+    for block in unet.blocks:
+        block.gradient_checkpointing = config.gradient_checkpointing
+    return unet
 
 
 def insert_temporal_layers(image_unet: VideoUNet, temporal: TemporalLayers | None = None) -> VideoUNet:
@@ -55,6 +73,24 @@ def extend_concat_channels(unet: VideoUNet, channels: int) -> VideoUNet:
     weight = state["conv_in.weight"]
     new = weight.new_zeros(weight.shape[0], channels, *weight.shape[2:])
     extended.load_state_dict(state | {"conv_in.weight": torch.cat([weight, new], dim=1)})
+    return extended
+
+
+def extend_vector(unet: VideoUNet, vector_dim: int) -> VideoUNet:
+    """Return a UNet that takes a vector of `vector_dim` numbers, of which it ignores at first those that are new.
+
+    Of a new vector embedding the last layer is zero; of one that is there, the weights of the new numbers.
+    """
+    extended = _like(unet, unet.config.model_copy(update={"vector_dim": vector_dim}))
+    state = extended.state_dict() | unet.state_dict()
+    if unet.config.vector_dim is None:
+        for name in ("weight", "bias"):
+            state[f"vector_embedding.linear2.{name}"].zero_()
+    else:
+        weight = state["vector_embedding.linear1.weight"]
+        new = weight.new_zeros(weight.shape[0], vector_dim - weight.shape[1])
+        state["vector_embedding.linear1.weight"] = torch.cat([weight, new], dim=1)
+    extended.load_state_dict(state)
     return extended
 
 

@@ -107,9 +107,14 @@ class SpatioTemporalTransformer(nn.Module):
 def _attend_context(tokens: Tensor, context: Tensor, norm: nn.Module, attention: Attention) -> Tensor:
     # All tokens of a clip are queries of one row, so that keys and values are computed once a clip.
     clips = tokens.reshape(context.shape[0], -1, tokens.shape[-1])
-    if context.shape[1] == 1 and not torch.is_grad_enabled():
-        # The softmax over one key is 1, whatever the query. (With gradients, no weight should leave the graph.)
+    if context.shape[1] == 1 and not _is_trained(norm, attention.to_q, attention.to_k):
+        # The softmax over one key is 1, whatever the query. (A weight under training should not leave the graph.)
         update = attention.attend_to_one(context)
     else:
         update = attention(norm(clips), context)
     return (clips + update).view(tokens.shape)
+
+
+def _is_trained(*modules: nn.Module) -> bool:
+    parameters = (parameter for module in modules for parameter in module.parameters())
+    return torch.is_grad_enabled() and any(parameter.requires_grad for parameter in parameters)

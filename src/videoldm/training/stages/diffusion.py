@@ -7,25 +7,28 @@ from pathlib import Path
 from typing import assert_never
 
 import torch
+from torch import Tensor
 
-from videoldm.checkpoints.native import load_autoencoder, load_unet, save_component
-from videoldm.core.errors import InputError
+from videoldm.checkpoints.native import save_component
 from videoldm.core.files import write_json
-from videoldm.core.random import SampleKey, generator, normal, seeded_initialisation
+from videoldm.core.random import generator, python_random, seeded_initialisation
 from videoldm.dataset.clips import ClipShards
-from videoldm.dataset.order import sample_index
 from videoldm.diffusion.loss import denoising_loss
+from videoldm.diffusion.noise import training_noise
 from videoldm.diffusion.noise_levels import draw_sigmas
-from videoldm.models.unet.network import VideoUNet
-from videoldm.models.unet.surgery import extend_concat_channels, insert_temporal_layers, is_temporal
-from videoldm.tasks.model import VideoModel, load_conditioners
+from videoldm.models.unet.groups import group_of
+from videoldm.tasks.model import VideoModel
 from videoldm.tasks.registry import TASKS
 from videoldm.tasks.sampling import sample_clips
-from videoldm.tasks.task import TrainingClips, training_conditioning
+from videoldm.tasks.task import training_conditioning
+from videoldm.training.data.config import CuratedData
+from videoldm.training.data.curated import prepare_curated
+from videoldm.training.data.samples import RenderedData, Samples, TrainingData
 from videoldm.training.latents import LatentCache
 from videoldm.training.objective import Losses, Objective, Player
 from videoldm.training.panned_pictures import prepare_panned_pictures
-from videoldm.training.stages.config import DiffusionStage, FromImageModel, FromScratch, FromVideoModel
+from videoldm.training.stages.config import Data, DiffusionStage, PannedPictures, WorldData
+from videoldm.training.stages.start import start_model
 from videoldm.training.world import prepare_world
 from videoldm.video.contact_sheet import contact_sheet
 from videoldm.video.write import write_video
@@ -40,11 +43,9 @@ class DiffusionObjective(Objective):
         self._stage, self._seed = stage, seed
         self._task = TASKS[stage.model.task]
         with seeded_initialisation(seed, "unet weights"):
-            self._model = _model(stage, device)
-        self._clips = _training_set(stage, cache)
-        self._validation_clips = prepare_world(stage.validation, cache)
-        self._latents = LatentCache(self._clips, self._model.autoencoder, cache)
-        self._validation_latents = LatentCache(self._validation_clips, self._model.autoencoder, cache)
+            self._model = start_model(stage, device)
+        self._data = _open(stage.data, stage.panned_pictures, self._model, cache, seed=seed)
+        self._validation = _open(stage.validation, None, self._model, cache, seed=seed)
 
     @property
     def players(self) -> list[Player]:
@@ -52,23 +53,35 @@ class DiffusionObjective(Objective):
         return [Player("unet", self._model.unet, self.losses, blocks=self._model.unet.blocks)]
 
     def losses(self, positions: Sequence[int]) -> Losses:
-        """The denoising loss of each sample at its own noise level."""
-        indices = [sample_index(self._seed, position, len(self._clips)) for position in positions]
-        keys = [(self._seed, position) for position in positions]
-        return self._losses(self._clips, self._latents, indices, keys)
+        """The denoising loss of each sample at its own noise level; clips and single frames are batches of their own.
+
+        Which a sample is follows from its number alone, so that batches may be cut anywhere.
+        """
+        self._data.announce(positions)
+        is_image = [self._is_image(position) for position in positions]
+        rows: list[int] = []
+        parts: list[Losses] = []
+        for kind in sorted(set(is_image)):
+            chosen = [row for row, is_of_kind in enumerate(is_image) if is_of_kind == kind]
+            places = [positions[row] for row in chosen]
+            parts.append(self._losses(self._data.samples(places, is_image=kind), is_image=kind))
+            rows += chosen
+        return _in_order(rows, parts)
 
     def validate(self, folder: Path) -> dict[str, float]:
         """The loss of held-out clips at fixed noise, and some sampled clips."""
-        count = min(NUM_VALIDATION_LOSSES, len(self._validation_clips))
-        stride = len(self._validation_clips) // count  # over all shards, as each has a rate of its own
+        count = min(NUM_VALIDATION_LOSSES, self._validation.num_clips)
         losses = [
-            self._losses(
-                self._validation_clips, self._validation_latents, [i * stride], [(self._seed + 1, i)]
-            ).per_sample
+            self._losses(self._validation.held_out(i, count, (self._seed + 1, i)), is_image=False).per_sample
             for i in range(count)
         ]
         self._sample(folder)
-        return {"loss": float(torch.cat(losses).mean())}
+        skipped = {"skipped_clips": float(self._data.num_skipped)} if self._data.num_skipped else {}
+        return {"loss": float(torch.cat(losses).mean()), **skipped}
+
+    def batch_size_at(self, samples_seen: int) -> int | None:
+        """That of the bucket whose turn it is."""
+        return self._data.batch_size_at(samples_seen)
 
     def export(self, folder: Path) -> None:
         """Write the UNet and the task's configuration."""
@@ -76,122 +89,79 @@ class DiffusionObjective(Objective):
         save_component(folder / "unet", self._model.unet, self._model.unet.config)
 
     def group_of(self, parameter: str) -> str:
-        """Temporal layers, or the image model that they were inserted into."""
-        return "temporal" if is_temporal(parameter) else "spatial"
+        """What part of the UNet a parameter belongs to."""
+        return group_of(parameter)
 
-    def _losses(
-        self, clips: ClipShards, latents: LatentCache, indices: Sequence[int], keys: Sequence[SampleKey]
-    ) -> Losses:
-        num_frames = self._stage.model.num_frames
-        starts = [_first_frame(clips.num_frames - num_frames, key) for key in keys]
-        windows = [
-            latents.draw(index, *key)[start : start + num_frames]
-            for index, key, start in zip(indices, keys, starts, strict=True)
-        ]
-        x0 = self._model.to_model_latents(torch.stack(windows).to(self._model.device))
+    def _is_image(self, position: int) -> bool:
+        return python_random(self._seed, "image sample", position).random() < self._stage.image_probability
+
+    def _losses(self, samples: Samples, *, is_image: bool) -> Losses:
+        """Losses of clips, or of one frame of each as in the stage of pictures."""
+        keys = samples.clips.samples
+        x0 = self._model.to_model_latents(samples.latents.to(self._model.device))
         conditioning = training_conditioning(
-            self._task,
+            TASKS["text-to-image"] if is_image else self._task,
             self._model,
-            _training_clips(clips, indices, keys, starts),
-            num_frames=num_frames,
+            samples.clips,
+            num_frames=x0.shape[1],
             dropout=self._stage.dropout,
         )
+        if is_image:
+            only = torch.ones(x0.shape[:2], dtype=torch.bool, device=x0.device)
+            conditioning = conditioning.replace(image_only=only)
         sigma = draw_sigmas(self._stage.noise_levels, [generator(seed, "noise level", *at) for seed, *at in keys])
-        noise = torch.stack([normal(tuple(x0.shape[1:]), seed, "noise", *at) for seed, *at in keys])
         loss = denoising_loss(
             self._model.denoiser,
             x0,
             sigma.to(x0),
-            noise.to(x0),
+            training_noise(self._stage.noise, keys, tuple(x0.shape[1:])).to(x0),
             conditioning,
             weighting=self._stage.weighting,
             distance=self._stage.distance,
         )
-        return Losses(per_sample=loss.float(), sigma=sigma)
+        return Losses(per_sample=loss.float(), sigma=sigma, waiting_s=samples.waiting_s)
 
     def _sample(self, folder: Path) -> None:
-        indices = range(self._stage.num_validation_clips)
-        keys = [(self._seed + i,) for i in indices]
-        clips = _training_clips(self._validation_clips, indices, keys, starts=[0] * len(indices))
+        count = min(self._stage.num_validation_clips, self._validation.num_clips)
+        clips = self._validation.shown([(self._seed + i,) for i in range(count)])
         inputs = self._task.training_inputs(clips)
         pixels = sample_clips(self._model, inputs)
         labels = inputs.prompts or [record.caption for record in clips.records]
         contact_sheet(list(pixels), labels).save(folder / "clips.png")
-        for index, clip in zip(indices, pixels, strict=True):
+        for index, clip in enumerate(pixels):
             write_video(folder / f"{index:03d}.mp4", clip, fps=clips.records[index].fps, metadata=None)
 
 
-def _training_set(stage: DiffusionStage, cache: Path) -> ClipShards:
-    # Pictures first: what is wrong with them shows before the world is rendered.
-    pictures = stage.panned_pictures and prepare_panned_pictures(stage.panned_pictures, stage.data, cache)
-    world = prepare_world(stage.data, cache)
-    return ClipShards(world.paths + pictures.paths) if pictures else world
-
-
-def _first_frame(last_start: int, key: SampleKey) -> int:
-    """Where in a clip that is longer than the model's a sample begins."""
-    seed, *position = key
-    return int(torch.randint(last_start + 1, (), generator=generator(seed, "first frame", *position)))
-
-
-def _training_clips(
-    clips: ClipShards, indices: Sequence[int], keys: Sequence[SampleKey], starts: Sequence[int]
-) -> TrainingClips:
-    return TrainingClips(
-        samples=keys,
-        records=[clips.records[i] for i in indices],
-        first_frames=torch.stack([clips.frame(i, start) for i, start in zip(indices, starts, strict=True)]),
+def _in_order(rows: Sequence[int], parts: Sequence[Losses]) -> Losses:
+    """Losses of the given rows of a batch, put together in the order of the rows."""
+    order = torch.tensor(rows).argsort()
+    sigmas = [losses.sigma for losses in parts if losses.sigma is not None]
+    per_sample: Tensor = torch.cat([losses.per_sample for losses in parts])
+    return Losses(
+        per_sample=per_sample[order.to(per_sample.device)],
+        sigma=torch.cat(sigmas)[order],
+        waiting_s=sum(losses.waiting_s for losses in parts),
     )
 
 
-def _model(stage: DiffusionStage, device: str) -> VideoModel:
-    text, image = load_conditioners(Path(stage.encoders), stage.model.task, device)
-    autoencoder = load_autoencoder(Path(stage.autoencoder))
-    _check_widths(
-        stage, autoencoder.config.latent_channels, [part.context_dim for part in (text, image) if part is not None]
-    )
-    return VideoModel(
-        config=stage.model,
-        unet=_checked(_start_unet(stage), stage).to(device),
-        autoencoder=autoencoder.requires_grad_(False).to(device),
-        text=text,
-        image=image,
-    )
-
-
-def _check_widths(stage: DiffusionStage, latent_channels: int, context_dims: Sequence[int]) -> None:
-    """Refuse a UNet that takes other latents or another context than the parts that it works with give."""
-    wanted = [("in_channels", latent_channels), ("out_channels", latent_channels)]
-    if stage.unet.concat_channels:
-        wanted.append(("concat_channels", latent_channels))
-    wanted += [("context_dim", dim) for dim in context_dims]
-    for key, value in wanted:
-        if getattr(stage.unet, key) != value:
-            raise InputError(
-                f"stage.unet.{key} is {getattr(stage.unet, key)}, stage.autoencoder and stage.encoders need {value}"
-            )
-
-
-def _checked(unet: VideoUNet, stage: DiffusionStage) -> VideoUNet:
-    """Refuse a start from weights that are not those of the UNet that the stage describes."""
-    there, wanted = unet.config.model_dump(), stage.unet.model_dump()
-    differing = [key for key in wanted if there[key] != wanted[key]]
-    if differing:
-        raise InputError(
-            f"stage.unet has {', '.join(f'{key}={wanted[key]}' for key in differing)}, but the weights of "
-            f"stage.start have {', '.join(f'{key}={there[key]}' for key in differing)}"
-        )
-    return unet
-
-
-def _start_unet(stage: DiffusionStage) -> VideoUNet:
-    match stage.start:
-        case FromScratch():
-            return VideoUNet(stage.unet)
-        case FromImageModel(folder=folder):
-            return insert_temporal_layers(load_unet(Path(folder) / "unet"), stage.unet.temporal_layers)
-        case FromVideoModel(folder=folder):
-            unet = load_unet(Path(folder) / "unet")
-            return extend_concat_channels(unet, stage.unet.concat_channels - unet.config.concat_channels)
+def _open(data: Data, pictures: PannedPictures | None, model: VideoModel, cache: Path, *, seed: int) -> TrainingData:
+    """Clips and their latents; what is not made yet is made."""
+    config = model.config
+    match data:
+        case WorldData():
+            clips = _rendered(data, pictures, cache)
+            latents = LatentCache(clips, model.autoencoder, cache)
+            return RenderedData(clips, latents, num_frames=config.num_frames, seed=seed)
+        case CuratedData():
+            bucket = data.bucket_of(height=config.height, width=config.width, num_frames=config.num_frames)
+            assert bucket is not None, "the stage's configuration is valid"
+            return prepare_curated(data, model.autoencoder, cache, seed=seed, main_bucket=bucket)
         case _:
-            assert_never(stage.start)
+            assert_never(data)
+
+
+def _rendered(data: WorldData, pictures: PannedPictures | None, cache: Path) -> ClipShards:
+    # Pictures first: what is wrong with them shows before the world is rendered.
+    panned = pictures and prepare_panned_pictures(pictures, data, cache)
+    world = prepare_world(data, cache)
+    return ClipShards(world.paths + panned.paths) if panned else world

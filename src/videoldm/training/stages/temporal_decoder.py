@@ -7,7 +7,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from videoldm.checkpoints.autoencoder_files import open_autoencoder
 from videoldm.checkpoints.native import save_component
 from videoldm.core.errors import InputError
 from videoldm.core.random import normal, python_random, seeded_initialisation
@@ -23,6 +22,8 @@ from videoldm.models.layers.resnet import SpatioTemporalResBlock
 from videoldm.training.latents import LatentCache
 from videoldm.training.objective import Losses, Objective, Player
 from videoldm.training.stages.decoder_losses import DecoderLoss, adversarial_factor, frozen
+from videoldm.training.stages.places import judge_folder
+from videoldm.training.stages.start import autoencoder_at
 from videoldm.training.stages.temporal_decoder_config import (
     FeatureLoss,
     LatentNoise,
@@ -38,12 +39,14 @@ class TemporalDecoderObjective(Objective):
 
     def __init__(self, stage: TemporalDecoderStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
         self._stage, self._seed, self._device = stage, seed, device
-        start = open_autoencoder(Path(stage.autoencoder)).load(dtype=torch.float32)
+        start = autoencoder_at(stage.autoencoder)
         self.autoencoder = start_autoencoder(start, stage, seed).to(device)
         self.discriminator = _discriminator(stage, seed, device)
         perceptual = stage.perceptual
         judge = (
-            load_feature_network(Path(perceptual.folder)).to(device) if isinstance(perceptual, FeatureLoss) else None
+            load_feature_network(judge_folder(perceptual.judge)).to(device)
+            if isinstance(perceptual, FeatureLoss)
+            else None
         )
         self._loss = DecoderLoss(stage, judge)
         self._clips = prepare_world(stage.data, cache)

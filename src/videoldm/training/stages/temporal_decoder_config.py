@@ -11,7 +11,7 @@ from videoldm.measures.config import FarnebackConfig
 from videoldm.models.autoencoder.config import TemporalDecoder
 from videoldm.models.discriminator.config import DiscriminatorConfig
 from videoldm.training.config import OptimizerConfig
-from videoldm.training.stages.world_config import WorldData
+from videoldm.training.stages.data_config import WorldData
 
 
 class LogSquared(Config):
@@ -30,14 +30,15 @@ class NoPerceptualLoss(Config):
 
 
 class FeatureLoss(Config):
-    """Distance in the activations of the feature network in `folder`, in the place of LPIPS.
+    """Distance in the activations of a feature network, in the place of LPIPS.
 
     The weights of LPIPS are trained on human votes and rest on a network for photographs; this network is the judge of
     generated clips, trained on the rendered world, and it sees motion too.
     """
 
     kind: Literal["features"] = "features"
-    folder: str
+    judge: str
+    """The network: the export of a run, or one of our models that has a judge."""
     weight: Positive = 1.0
 
 
@@ -122,7 +123,7 @@ class TemporalDecoderStage(Config):
 
     kind: Literal["temporal-decoder"] = "temporal-decoder"
     autoencoder: str
-    """Folder of the per-frame autoencoder, ours or the `vae` of a pipeline of diffusers."""
+    """The per-frame one: the export of a run, or a model by any name that `videoldm generate` knows."""
     decoder: TemporalDecoder = TemporalDecoder()
     projection: Literal["kept", "folded"] = "kept"
     """What becomes of the 1 x 1 convolution before the decoder; SVD's layout has no room for it."""

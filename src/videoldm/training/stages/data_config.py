@@ -1,12 +1,13 @@
-"""Which clips of the synthetic world a stage sees; torch-free."""
+"""Which clips a stage sees; torch-free."""
 
 from fractions import Fraction
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from videoldm.core.config import Config
 from videoldm.synthetic.config import WorldOptions
+from videoldm.training.data.config import CuratedData
 
 CLIPS_PER_SHARD = 64
 
@@ -16,6 +17,7 @@ Rate = Annotated[Fraction, Field(gt=0)]
 class WorldData(Config):
     """Clips of the synthetic world. Rates cycle from shard to shard, so that the fps condition means something."""
 
+    kind: Literal["world"] = "world"
     seed: int = 0
     split: Literal["train", "validation", "test"] = "train"
     num_clips: Annotated[int, Field(ge=CLIPS_PER_SHARD, multiple_of=CLIPS_PER_SHARD)]
@@ -30,3 +32,15 @@ class WorldData(Config):
         if self.options.grounds.get("photo"):
             raise ValueError("options.grounds holds photo, but training renders without pictures: give it no weight")
         return self
+
+
+def _world_unless_named(data: Any) -> Any:
+    """Recipes of before there was a choice name no kind."""
+    return {"kind": "world", **data} if isinstance(data, dict) else data
+
+
+Data = Annotated[
+    Annotated[WorldData | CuratedData, Field(discriminator="kind")],
+    BeforeValidator(_world_unless_named),
+]
+"""Rendered here, or curated from videos."""

@@ -1,0 +1,240 @@
+"""Folders that `videoldm curate export` wrote, as sources of clips.
+
+In each lie `export.json`, which names the format, and `clips.parquet`, one row a clip: where its frames are and all
+that was annotated. Frames lie in the clips' sources (parquet-index), in a file for each clip (files), or in tars, where
+a clip's bytes are found by their offset (webdataset).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from jaxtyping import UInt8
+
+from videoldm.core.errors import InputError
+from videoldm.core.files import read_mapping
+from videoldm.dataset.export_files import DATASET_FILE, FORMATS, INDEX_FILE, INFO_FILE, ExportFormat
+from videoldm.dataset.source import CaptionKind, SourceClip
+from videoldm.video.read import frames_at, start_time
+from videoldm.video.time import Timestamp
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CAPTIONS: Mapping[CaptionKind, str] = {"image": "image_caption", "video": "video_caption", "summary": "summary"}
+"""The annotation that each kind of caption is made by."""
+
+_SPAN = ("start_pts", "end_pts", "time_base_num", "time_base_den")
+_CLIP = ("clip_id", "source_id", "path", "stream", *_SPAN, "width", "height", "frame_rate_num", "frame_rate_den")
+_STAMP = ("size_bytes", "mtime_ns")
+_CAPTION = tuple(column for name in CAPTIONS.values() for column in (name, f"{name}_is_caught"))
+_KNOWN = ("motion", *_CAPTION)
+_IN_FILE = ("file", "reason", "exported_start_pts", "exported_end_pts", "is_copy")
+_IN_TAR = ("offset", "size")
+_LOCATION = ("path", *_STAMP)
+"""May change without the clips changing."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A clip that cannot be used."""
+
+    name: str
+    reason: str
+
+
+class ExportedClips:
+    """See `ClipSource`; clips whose frames are not there, or not as they were, are in `left_out` instead."""
+
+    def __init__(self, folder: Path, export_format: ExportFormat, table: pa.Table) -> None:
+        self._folder, self._format = folder, export_format
+        reasons = [self._why_not(row) for row in _rows(table)]
+        self.left_out = [
+            LeftOut(_name(row), reason) for row, reason in zip(_rows(table), reasons, strict=True) if reason is not None
+        ]
+        self._table = table.filter([reason is None for reason in reasons])
+
+    @property
+    def fingerprint(self) -> str:
+        """See `ClipSource`."""
+        digest = hashlib.blake2b(digest_size=20)
+        for row in _rows(self._table):
+            known = {name: value for name, value in row.items() if name not in _LOCATION}
+            digest.update(json.dumps(known, sort_keys=True).encode())
+        return digest.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def clips(self) -> Iterator[SourceClip]:
+        """See `ClipSource`."""
+        return map(self._clip, _rows(self._table))
+
+    def clip(self, index: int) -> SourceClip:
+        """See `ClipSource`."""
+        return self._clip(self._row(index))
+
+    def frames(self, index: int, times: Sequence[Fraction]) -> list[UInt8[np.ndarray, "h w 3"]]:
+        """See `ClipSource`."""
+        row = self._row(index)
+        match self._format:
+            case "parquet-index":
+                path, first, end = row["path"], _timestamp(row, "start_pts"), _timestamp(row, "end_pts")
+                reason = self._why_not(row)
+                if reason is not None:
+                    raise InputError(f"{path}: {reason}")
+                return _read(path, first.time, times, end=end, stream=row["stream"])
+            case "files":
+                path = self._folder / row["file"]
+                return _read(path, start_time(path), times)
+            case _:
+                with tempfile.NamedTemporaryFile(suffix=".video") as copy:  # decoders need a file of its own
+                    copy.write(_bytes_in_tar(self._folder / row["file"], row))
+                    copy.flush()
+                    return _read(copy.name, start_time(copy.name), times)
+
+    def _row(self, index: int) -> dict[str, Any]:
+        return self._table.slice(index, 1).to_pylist()[0]
+
+    def _clip(self, row: Mapping[str, Any]) -> SourceClip:
+        start, end = (_timestamp(row, f"{self._exported}{name}") for name in ("start_pts", "end_pts"))
+        encoding = "encoded" if row.get("is_copy") is False else "as it is"
+        return SourceClip(
+            name=_name(row),
+            content=f"{row['source_id']} {row['stream']} {start.time} {end.time} {encoding}",
+            width=row["width"],
+            height=row["height"],
+            duration_s=end.time - start.time,
+            frame_rate=_ratio(row["frame_rate_num"], row["frame_rate_den"]),
+            captions={
+                kind: row[name]
+                for kind, name in CAPTIONS.items()
+                if row.get(name) and row[name].strip() and not row.get(f"{name}_is_caught")
+            },
+            motion=row.get("motion"),
+        )
+
+    @property
+    def _exported(self) -> str:
+        """What the names of columns begin with that say what of a clip is there."""
+        return "" if self._format == "parquet-index" else "exported_"
+
+    def _why_not(self, row: Mapping[str, Any]) -> str | None:
+        if self._format == "parquet-index":
+            return _why_not_as_it_was(row)
+        if row["file"] is None:
+            return f"was not exported: {row['reason']}"
+        size = _size(self._folder / row["file"])
+        if size is None:
+            return f"{row['file']} is gone: export again"
+        if self._format == "webdataset" and size < row["offset"] + row["size"]:
+            return f"{row['file']} is cut off: export again"
+        return None
+
+
+def open_export(folder: Path) -> ExportedClips:
+    """The clips of an export; raises InputError for a folder that is none, or an index that cannot be read."""
+    if importlib.util.find_spec("pyarrow") is None:
+        raise InputError('reading exported clips needs pyarrow: pip install "videoldm[train]"')
+    export_format = _format_of(folder)
+    wanted = {*_CLIP, *_KNOWN, *(_STAMP if export_format == "parquet-index" else _IN_FILE)}
+    if export_format == "webdataset":
+        wanted |= set(_IN_TAR)
+    table = _read_index(folder / INDEX_FILE, wanted)
+    missing = sorted(wanted - set(_KNOWN) - set(table.column_names))
+    if missing:
+        raise InputError(f"{folder / INDEX_FILE}: has no column {missing[0]}, export again")
+    if len(table) == 0:
+        raise InputError(f"{folder}: has no clips, export a selection that is not empty")
+    return ExportedClips(folder, export_format, table)
+
+
+def _format_of(folder: Path) -> ExportFormat:
+    if not (folder / INFO_FILE).is_file():
+        if (folder / DATASET_FILE).is_file():
+            how = f"videoldm curate export {folder} -o index/ --format parquet-index makes one of this dataset"
+        else:
+            how = "videoldm curate export makes one"
+        raise InputError(f"{folder}: is no export of curated clips: {how}")
+    found = read_mapping(folder / INFO_FILE).get("format")
+    if found not in FORMATS:
+        raise InputError(f"{folder}: holds an export as {found!r}, it should be {', '.join(FORMATS)}")
+    return cast("ExportFormat", found)
+
+
+def _read_index(path: Path, wanted: set[str]) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        raise InputError(f"{path}: is missing, the export did not end: run it again")
+    try:
+        file = pq.ParquetFile(path)
+        return file.read(columns=[name for name in file.schema_arrow.names if name in wanted])
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: cannot be read as Parquet, export again: {' '.join(str(error).split())}") from None
+
+
+def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
+    for batch in table.to_batches(max_chunksize=1024):
+        yield from batch.to_pylist()
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return f"clip {row['clip_id']} of {row['path']}"
+
+
+def _timestamp(row: Mapping[str, Any], name: str) -> Timestamp:
+    return Timestamp(row[name], Fraction(row["time_base_num"], row["time_base_den"]))
+
+
+def _ratio(numerator: int | None, denominator: int | None) -> Fraction | None:
+    return Fraction(numerator, denominator) if numerator and denominator else None
+
+
+def _why_not_as_it_was(row: Mapping[str, Any]) -> str | None:
+    if "://" in row["path"]:
+        return "its source is a URL: export its clips as files"
+    found = _stamp(row["path"])
+    if found is None:
+        return "its source is gone: bring it back, or export other clips"
+    if found != (row["size_bytes"], row["mtime_ns"]):
+        return "its source has changed since it was curated: run videoldm curate run and export again"
+    return None
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _size(path: Path) -> int | None:
+    found = _stamp(str(path))
+    return None if found is None else found[0]
+
+
+def _bytes_in_tar(path: Path, row: Mapping[str, Any]) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(row["offset"])
+            return file.read(row["size"])
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def _read(
+    path: str | Path, begin: Fraction, times: Sequence[Fraction], *, end: Timestamp | None = None, stream: int = 0
+) -> list[UInt8[np.ndarray, "h w 3"]]:
+    return [frame.pixels for frame in frames_at(path, [begin + time for time in times], end=end, stream=stream)]

@@ -1,0 +1,48 @@
+"""The parameters of a UNet by what they are part of, and those that cannot learn."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from torch import nn
+
+from videoldm.models.unet.surgery import is_temporal
+from videoldm.models.unet.transformer import TransformerLayer
+
+Group = Literal[
+    "time embedding",
+    "signal embedding",
+    "spatial convolutions",
+    "spatial attention",
+    "temporal convolutions",
+    "temporal attention",
+    "input, output, sizes",
+]
+
+
+def group_of(key: str) -> Group:
+    """What a parameter of that name is part of; a merge counts to what it merges."""
+    parts = key.split(".")
+    if parts[0] == "time_embedding":
+        return "time embedding"
+    if parts[0] in ("vector_embedding", "noise_embedding"):
+        return "signal embedding"
+    if "resnet" in parts:
+        return "temporal convolutions" if is_temporal(key) else "spatial convolutions"
+    if "transformer" in parts:
+        return "temporal attention" if is_temporal(key) else "spatial attention"
+    return "input, output, sizes"
+
+
+def idle_with_one_token(unet: nn.Module) -> Iterator[nn.Parameter]:
+    """What cannot learn where the context is a single token: all that only decides which token to attend to.
+
+    The softmax over one key is 1 whatever query and key are, so their maps and the norm before the query get no
+    gradient in either cross-attention, spatial and temporal.
+    """
+    for layer in unet.modules():
+        if isinstance(layer, TransformerLayer):
+            idle: list[nn.Module] = [layer.norm2, layer.cross_attention.to_q, layer.cross_attention.to_k]
+            if not layer.has_self_attention:
+                idle += [layer.norm1, layer.self_attention.to_q, layer.self_attention.to_k]
+            for module in idle:
+                yield from module.parameters()

@@ -1,0 +1,270 @@
+"""Stable Video Diffusion, every stage from Stable Diffusion 2.1 on (SVD, App. D), as published and mini.
+
+The paper gives frames, sizes, iterations, batches and learning rates of the video stages, and the noise levels of all.
+It does not give, and we chose: AdamW with betas 0.9 and 0.999 and weight decay 0.01; 1,000 iterations of warm-up, then
+a constant rate; bfloat16 with weights in float32; an average of decay 0.9999 in every stage, not only in those that
+name it; sampling of the text stages by 50 Euler steps at guidance 7. Motion buckets have our own scale
+(`conditioners/motion.py`), as the paper's is not public.
+
+Each stage starts from the export of the one before it. What an image condition is told apart by, the noise level, joins
+the vector with weights of zero, as do the channels of its latent, so that every stage begins where the last one ended.
+In stages from a picture the context is one token, so that queries, keys and the norm before them are not trained in
+cross-attention: nothing can be learnt there.
+"""
+
+from videoldm.conditioners.config import MICRO_ORDER, DropoutConfig, MicroSignal
+from videoldm.diffusion.config import (
+    DDIM,
+    SVD_NOISE_LEVELS,
+    Constant,
+    DiscreteUniform,
+    DiscreteV,
+    Euler,
+    Guidance,
+    Karras,
+    LinearOverFrames,
+    SDDiscrete,
+)
+from videoldm.recipes.scale import MINI, MINI_STABLE_DIFFUSION, PAPER, Clips, Length, Scale
+from videoldm.tasks.config import SamplingConfig
+from videoldm.training.recipe import Recipe
+from videoldm.training.stages.config import FromScratch, TimeEmbedding
+
+TEXT_DROP = DropoutConfig(joint=0.15)
+TEXT_SIGNALS: tuple[MicroSignal, ...] = ("fps", "motion_bucket")
+BY_TEXT = SamplingConfig(
+    num_inference_steps=50, schedule=Karras(), sampler=Euler(), guidance=Guidance(scale=Constant(scale=7.0))
+)
+
+
+def mini_stable_diffusion() -> Recipe:
+    """What stands for Stable Diffusion 2.1 in the mini line: pictures from text at its thousand noise levels."""
+    return MINI.recipe(
+        MINI_STABLE_DIFFUSION.removeprefix(MINI.prefix),
+        "stands for Stable Diffusion 2.1: pictures from text at its discrete noise levels",
+        task="text-to-image",
+        clips=Clips(num_frames=1, height=512, width=512),
+        start=FromScratch(),
+        noise_levels=DiscreteUniform(),
+        preconditioning=DiscreteV(),
+        length=Length(iterations=0, batch=0, learning_rate=1.5e-4, mini_samples=32_768),
+        sampling=SamplingConfig(
+            num_inference_steps=50,
+            schedule=SDDiscrete(last_level="lowest"),
+            sampler=DDIM(),
+            guidance=Guidance(scale=Constant(scale=3.0)),
+        ),
+        dropout=DropoutConfig(joint=0.1),
+    )
+
+
+def svd_image_warmup() -> Recipe:
+    """Stage I, first run: only the time embedding learns what the new c_noise means. Batch and rate are our choice."""
+    return _image_warmup(PAPER)
+
+
+def mini_svd_image_warmup() -> Recipe:
+    """The same, mini."""
+    return _image_warmup(MINI)
+
+
+def svd_image() -> Recipe:
+    """Stage I, second run: all layers, at the size of the first video stage. Batch and rate are our choice."""
+    return _image(PAPER)
+
+
+def mini_svd_image() -> Recipe:
+    """The same, mini."""
+    return _image(MINI)
+
+
+def svd_video_256x384() -> Recipe:
+    """Stage II: temporal layers inserted into the image model, all layers trained."""
+    return _video_low(PAPER)
+
+
+def mini_svd_video_256x384() -> Recipe:
+    """The same, mini: 32x48."""
+    return _video_low(MINI)
+
+
+def svd_video_320x576() -> Recipe:
+    """Stage II, larger and with more noise: the base model; P_std stays, as nothing else is said."""
+    return _video(PAPER)
+
+
+def mini_svd_video_320x576() -> Recipe:
+    """The same, mini: 40x72."""
+    return _video(MINI)
+
+
+def svd_text_to_video_576x1024() -> Recipe:
+    """Stage III: text to video in high resolution."""
+    return _text_to_video(PAPER)
+
+
+def mini_svd_text_to_video_576x1024() -> Recipe:
+    """The same, mini: 72x128."""
+    return _text_to_video(MINI)
+
+
+def svd_image_to_video_320x576() -> Recipe:
+    """Stage III: image to video in the resolution of the base model; the picture is dropped as the text was."""
+    return _image_to_video_base(PAPER)
+
+
+def mini_svd_image_to_video_320x576() -> Recipe:
+    """The same, mini: 40x72."""
+    return _image_to_video_base(MINI)
+
+
+def svd_image_to_video_576x1024() -> Recipe:
+    """Stage III: image to video in high resolution, 14 frames: SVD."""
+    return _image_to_video(PAPER)
+
+
+def mini_svd_image_to_video_576x1024() -> Recipe:
+    """The same, mini: 72x128."""
+    return _image_to_video(MINI)
+
+
+def svd_xt_image_to_video_576x1024() -> Recipe:
+    """Stage III: 25 frames: SVD-XT, from SVD as its model card has it (the paper: from the base resolution)."""
+    return _image_to_video_long(PAPER)
+
+
+def mini_svd_xt_image_to_video_576x1024() -> Recipe:
+    """The same, mini: 72x128."""
+    return _image_to_video_long(MINI)
+
+
+def _image_warmup(scale: Scale) -> Recipe:
+    return scale.recipe(
+        "svd-image-warmup",
+        "stage I: from discrete to continuous noise levels, time embedding only",
+        task="text-to-image",
+        clips=Clips(num_frames=1, height=512, width=512),
+        start=scale.image_model,
+        trained=TimeEmbedding(),
+        noise_levels=SVD_NOISE_LEVELS["image"],
+        length=Length(iterations=1_000, batch=1536, learning_rate=1e-4, mini_samples=4_096, warmup_iterations=100),
+        sampling=BY_TEXT,
+        dropout=TEXT_DROP,
+    )
+
+
+def _image(scale: Scale) -> Recipe:
+    return scale.recipe(
+        "svd-image",
+        "stage I: all layers at continuous noise levels",
+        task="text-to-image",
+        clips=Clips(num_frames=1, height=256, width=384),
+        start=scale.after_image("svd-image-warmup"),
+        noise_levels=SVD_NOISE_LEVELS["image"],
+        length=Length(iterations=30_000, batch=1536, learning_rate=1e-4, mini_samples=16_384),
+        sampling=BY_TEXT,
+        dropout=TEXT_DROP,
+    )
+
+
+def _video_low(scale: Scale) -> Recipe:
+    return scale.recipe(
+        "svd-video-256x384",
+        "stage II: video pretraining, temporal layers inserted",
+        task="text-to-video",
+        clips=Clips(num_frames=14, height=256, width=384),
+        start=scale.after_image("svd-image"),
+        noise_levels=SVD_NOISE_LEVELS["video_256x384"],
+        length=Length(iterations=150_000, batch=1536, learning_rate=1e-4, mini_samples=4_096),
+        signals=TEXT_SIGNALS,
+        sampling=BY_TEXT,
+        dropout=TEXT_DROP,
+    )
+
+
+def _video(scale: Scale) -> Recipe:
+    return scale.recipe(
+        "svd-video-320x576",
+        "stage II: video pretraining, larger and noisier: the base model",
+        task="text-to-video",
+        clips=Clips(num_frames=14, height=320, width=576),
+        start=scale.after_video("svd-video-256x384"),
+        noise_levels=SVD_NOISE_LEVELS["video_320x576"],
+        length=Length(iterations=100_000, batch=768, learning_rate=1e-4, mini_samples=2_048),
+        signals=TEXT_SIGNALS,
+        sampling=BY_TEXT,
+        dropout=TEXT_DROP,
+    )
+
+
+def _text_to_video(scale: Scale) -> Recipe:
+    return scale.recipe(
+        "svd-text-to-video-576x1024",
+        "stage III: high-quality text to video",
+        task="text-to-video",
+        clips=Clips(num_frames=14, height=576, width=1024),
+        start=scale.after_video("svd-video-320x576"),
+        noise_levels=SVD_NOISE_LEVELS["text_to_video_576x1024"],
+        length=Length(iterations=50_000, batch=768, learning_rate=3e-5, mini_samples=1_024),
+        signals=TEXT_SIGNALS,
+        sampling=BY_TEXT,
+        dropout=TEXT_DROP,
+    )
+
+
+def _image_to_video_base(scale: Scale) -> Recipe:
+    return _by_image(
+        scale,
+        "svd-image-to-video-320x576",
+        "stage III: image to video",
+        clips=Clips(num_frames=14, height=320, width=576),
+        start="svd-video-320x576",
+        levels="image_to_video_320x576",
+        mini_samples=2_048,
+    )
+
+
+def _image_to_video(scale: Scale) -> Recipe:
+    return _by_image(
+        scale,
+        "svd-image-to-video-576x1024",
+        "stage III: high-quality image to video",
+        clips=Clips(num_frames=14, height=576, width=1024),
+        start="svd-image-to-video-320x576",
+        levels="image_to_video_576x1024",
+        mini_samples=1_024,
+    )
+
+
+def _image_to_video_long(scale: Scale) -> Recipe:
+    return _by_image(
+        scale,
+        "svd-xt-image-to-video-576x1024",
+        "stage III: high-quality image to video, longer",
+        clips=Clips(num_frames=25, height=576, width=1024),
+        start="svd-image-to-video-576x1024",
+        levels="image_to_video_576x1024",
+        mini_samples=512,
+    )
+
+
+def _by_image(
+    scale: Scale, name: str, summary: str, *, clips: Clips, start: str, levels: str, mini_samples: int
+) -> Recipe:
+    """What the stages from a picture share; they are sampled as the official scripts sample what came out."""
+    is_long = clips.num_frames > 14
+    guidance = LinearOverFrames(min_scale=1.5, max_scale=3.0) if is_long else LinearOverFrames(max_scale=2.5)
+    return scale.recipe(
+        name,
+        summary,
+        task="image-to-video",
+        clips=clips,
+        start=scale.after_video(start),
+        noise_levels=SVD_NOISE_LEVELS[levels],
+        length=Length(iterations=50_000, batch=768, learning_rate=3e-5, mini_samples=mini_samples),
+        signals=MICRO_ORDER,
+        sampling=SamplingConfig(
+            num_inference_steps=30 if is_long else 25, schedule=Karras(), guidance=Guidance(scale=guidance)
+        ),
+        dropout=TEXT_DROP,
+    )

@@ -1,0 +1,1 @@
+"""Training clips: which ones, in which batches, and their latents."""

@@ -1,0 +1,89 @@
+"""Which clips a stage learns from, in which buckets, and what is left out and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from videoldm.core.errors import InputError
+from videoldm.dataset.assignment import Assignment, assign
+from videoldm.dataset.exports import ExportedClips, open_export
+from videoldm.dataset.source import CaptionKind, SourceClip
+from videoldm.training.data.config import CuratedData, Measured, NoCaptions, SampledCaptions
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Clips and their buckets."""
+
+    data: CuratedData
+    source: ExportedClips
+    assignment: Assignment
+
+    @property
+    def empty(self) -> list[str]:
+        """Names of the buckets without a clip."""
+        clips = zip(self.data.buckets, self.assignment.clips, strict=True)
+        return [bucket.name for bucket, inside in clips if not inside]
+
+
+def choose(data: CuratedData) -> Chosen:
+    """Read the index and assign its clips; raises InputError if it cannot be read or no clip can be used."""
+    source = open_export(Path(data.folder))
+    without: list[tuple[str, str]] = []
+    assignment = assign(_usable(source, data, without), data.buckets)
+    for clip in source.left_out:
+        assignment.leave_out(clip.name, clip.reason)
+    for name, reason in without:
+        assignment.leave_out(name, reason)
+    return Chosen(data, source, assignment)
+
+
+def choose_for_training(data: CuratedData) -> Chosen:
+    """As `choose`; raises InputError also for a bucket without a clip."""
+    chosen = choose(data)
+    if chosen.empty:
+        reasons = sorted(chosen.assignment.left_out.items(), key=lambda item: -len(item[1]))
+        why = "; ".join(f"{len(names)} are left out: {reason}" for reason, names in reasons[:2])
+        raise InputError(
+            f"{data.folder}: no clip for the bucket {chosen.empty[0]}{f' ({why})' if why else ''}: take it out, or see "
+            f"videoldm dataset check"
+        )
+    return chosen
+
+
+def caption_shares(captions: SampledCaptions, clip: SourceClip) -> dict[CaptionKind, float]:
+    """How often each caption that a clip has is taken; sums to 1, or is empty."""
+    shares: dict[CaptionKind, float] = {}
+    configured = {"image": captions.image, "video": captions.video, "summary": captions.summary}
+    total = sum(configured[kind] for kind in clip.captions)
+    for kind in clip.captions:
+        if configured[kind]:
+            shares[kind] = configured[kind] / total
+    return shares
+
+
+def _usable(
+    source: ExportedClips, data: CuratedData, without: list[tuple[str, str]]
+) -> Iterator[tuple[int, SourceClip]]:
+    """Clips with all that is asked of them; of the others names and reasons are added to `without`."""
+    for index, clip in enumerate(source.clips()):
+        reason = _lacks(clip, data)
+        if reason is None:
+            yield index, clip
+        else:
+            without.append((clip.name, reason))
+
+
+def _lacks(clip: SourceClip, data: CuratedData) -> str | None:
+    if not isinstance(data.captions, NoCaptions) and not caption_shares(data.captions, clip):
+        if data.captions.without == "refuse":
+            raise InputError(
+                f"{data.folder}: {clip.name} has no caption: caption it with videoldm curate run, or set "
+                f"captions.without=leave-out"
+            )
+        return "no caption"
+    if isinstance(data.signals, Measured) and clip.motion is None:
+        return "no measured motion (signals.kind=fixed does without)"
+    return None

@@ -1,0 +1,98 @@
+"""How a stage reads curated clips; torch-free."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from videoldm.core.config import Config
+from videoldm.core.numbers import Positive, Share
+from videoldm.dataset.config import Bucket
+
+
+class SampledCaptions(Config):
+    """Each sample has one of its clip's captions, drawn with these shares; those a clip lacks go to the others.
+
+    SVD, C: half of them the image captioner's, the rest the video captioner's and the summary's. Captions that a guard
+    of curation caught count as missing.
+    """
+
+    kind: Literal["sampled"] = "sampled"
+    image: Share = 0.5
+    video: Share = 0.25
+    summary: Share = 0.25
+    without: Literal["leave-out", "refuse"] = "leave-out"
+    """What happens to clips that have none of them."""
+
+    @model_validator(mode="after")
+    def _some_are_taken(self) -> Self:
+        if not self.image + self.video + self.summary:
+            raise ValueError("image, video and summary are all 0, one of them should be above 0")
+        return self
+
+
+class NoCaptions(Config):
+    """Captions are not read; for tasks that are given a picture."""
+
+    kind: Literal["none"] = "none"
+
+
+class Measured(Config):
+    """The rate at which frames are taken, and the motion that curation measured; clips without it are left out."""
+
+    kind: Literal["measured"] = "measured"
+
+
+class Fixed(Config):
+    """The same signals for all clips, whatever they show: the model learns to take no notice of them."""
+
+    kind: Literal["fixed"] = "fixed"
+    fps: Positive
+    motion_bucket: Annotated[int, Field(ge=0, le=255)]
+
+
+class CachedLatents(Config):
+    """All windows of all clips are encoded before the first step, and kept."""
+
+    kind: Literal["cached"] = "cached"
+    windows_per_clip: PositiveInt = 1
+    """Windows evenly spread over a clip that is longer than its bucket; each visit takes the next one."""
+
+
+class EncodedAnew(Config):
+    """Windows are decoded and encoded at each step; nothing is kept."""
+
+    kind: Literal["anew"] = "anew"
+    windows_per_clip: PositiveInt = 16
+
+
+class Reading(Config):
+    """How clips are read ahead of the step that needs them."""
+
+    threads: PositiveInt = 2
+    samples_ahead: PositiveInt = 64
+
+
+class CuratedData(Config):
+    """Clips that `videoldm curate export` wrote to a folder."""
+
+    kind: Literal["curated"] = "curated"
+    folder: str
+    buckets: Annotated[tuple[Bucket, ...], Field(min_length=1)]
+    captions: Annotated[SampledCaptions | NoCaptions, Field(discriminator="kind")] = SampledCaptions()
+    signals: Annotated[Measured | Fixed, Field(discriminator="kind")] = Measured()
+    latents: Annotated[CachedLatents | EncodedAnew, Field(discriminator="kind")] = CachedLatents()
+    reading: Reading = Reading()
+
+    @model_validator(mode="after")
+    def _buckets_differ(self) -> Self:
+        shapes = [(one.height, one.width, one.num_frames, one.fps) for one in self.buckets]
+        for bucket, shape in zip(self.buckets, shapes, strict=True):
+            if shapes.count(shape) > 1:
+                raise ValueError(f"buckets has {bucket.name} twice")
+        return self
+
+    def bucket_of(self, *, height: int, width: int, num_frames: int) -> int | None:
+        """Number of the first bucket of that size and length."""
+        wanted = (height, width, num_frames)
+        shapes = [(one.height, one.width, one.num_frames) for one in self.buckets]
+        return shapes.index(wanted) if wanted in shapes else None

@@ -1,0 +1,123 @@
+"""What a diffusion stage asks of its data, whatever this is read from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from videoldm.core.random import SampleKey, generator
+from videoldm.dataset.clips import ClipShards
+from videoldm.dataset.order import sample_index
+from videoldm.tasks.task import TrainingClips
+from videoldm.training.latents import LatentCache
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples of one size and length: raw latents drawn from their posteriors, and what conditions are made from."""
+
+    latents: Float[Tensor, "b t c h w"]
+    clips: TrainingClips
+    waiting_s: float = 0.0
+    """How long the step had to wait for them."""
+
+
+class TrainingData(Protocol):
+    """Clips with their latents. What comes follows from the arguments alone."""
+
+    @property
+    def num_clips(self) -> int:
+        """How many clips there are to hold out."""
+        ...
+
+    @property
+    def num_skipped(self) -> int:
+        """How many clips could not be read so far."""
+        ...
+
+    def batch_size_at(self, samples_seen: int) -> int | None:
+        """Size of the batch that begins there; None where all batches may have any size."""
+        ...
+
+    def announce(self, positions: Sequence[int]) -> None:
+        """Say which samples come next, all those of this process's part of a batch, so that later ones are read."""
+        ...
+
+    def samples(self, positions: Sequence[int], *, is_image: bool) -> Samples:
+        """Samples of one batch by their running numbers: windows of clips, or one frame of each."""
+        ...
+
+    def held_out(self, number: int, count: int, key: SampleKey) -> Samples:
+        """Sample `number` of `count` that are spread over all clips of the model's size."""
+        ...
+
+    def shown(self, keys: Sequence[SampleKey]) -> TrainingClips:
+        """The first clips of the model's size, one for each key."""
+        ...
+
+
+class RenderedData:
+    """See `TrainingData`: shards of clips that have one size and length and are all encoded."""
+
+    def __init__(self, clips: ClipShards, latents: LatentCache, *, num_frames: int, seed: int) -> None:
+        self._clips, self._latents, self._num_frames, self._seed = clips, latents, num_frames, seed
+
+    @property
+    def num_clips(self) -> int:
+        """See `TrainingData`."""
+        return len(self._clips)
+
+    @property
+    def num_skipped(self) -> int:
+        """None ever."""
+        return 0
+
+    def batch_size_at(self, samples_seen: int) -> int | None:
+        """Any."""
+        del samples_seen
+        return None
+
+    def announce(self, positions: Sequence[int]) -> None:
+        """All latents are in memory."""
+        del positions
+
+    def samples(self, positions: Sequence[int], *, is_image: bool) -> Samples:
+        """See `TrainingData`."""
+        indices = [sample_index(self._seed, position, len(self._clips)) for position in positions]
+        keys = [(self._seed, position) for position in positions]
+        return self._windows(indices, keys, 1 if is_image else self._num_frames)
+
+    def held_out(self, number: int, count: int, key: SampleKey) -> Samples:
+        """Spread over all shards, as each has a rate of its own."""
+        return self._windows([number * (len(self._clips) // count)], [key], self._num_frames)
+
+    def shown(self, keys: Sequence[SampleKey]) -> TrainingClips:
+        """See `TrainingData`."""
+        return self._training_clips(range(len(keys)), keys, starts=[0] * len(keys))
+
+    def _windows(self, indices: Sequence[int], keys: Sequence[SampleKey], num_frames: int) -> Samples:
+        starts = [first_frame(self._clips.num_frames - num_frames, key) for key in keys]
+        windows = [
+            self._latents.draw(index, *key)[start : start + num_frames]
+            for index, key, start in zip(indices, keys, starts, strict=True)
+        ]
+        return Samples(torch.stack(windows), self._training_clips(indices, keys, starts))
+
+    def _training_clips(
+        self, indices: Sequence[int], keys: Sequence[SampleKey], starts: Sequence[int]
+    ) -> TrainingClips:
+        frames = [self._clips.frame(i, start) for i, start in zip(indices, starts, strict=True)]
+        return TrainingClips(
+            samples=keys, records=[self._clips.records[i] for i in indices], first_frames=torch.stack(frames)
+        )
+
+
+def first_frame(last_start: int, key: SampleKey) -> int:
+    """Where in a clip that is longer than what is taken of it a sample begins."""
+    seed, *position = key
+    return int(torch.randint(last_start + 1, (), generator=generator(seed, "first frame", *position)))

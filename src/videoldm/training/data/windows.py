@@ -1,0 +1,164 @@
+"""Windows of clips with their latents, encoded once and kept, or anew at each step."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from videoldm.core.errors import InputError
+from videoldm.core.progress import progress
+from videoldm.dataset.clips import to_stored
+from videoldm.dataset.config import Bucket
+from videoldm.dataset.source import ClipSource, Window, read_window, window_of
+from videoldm.models.autoencoder.network import Autoencoder
+from videoldm.training.data.store import EncodedWindow, LatentStore, window_key
+from videoldm.training.latents import weights_hash
+
+WINDOWS_PER_SHARD = 64
+FRAMES_AT_ONCE = 8
+"""That are encoded together."""
+
+Pixels = Float[Tensor, "t 3 h w"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Window `number` of `num_windows` of a clip, for a bucket."""
+
+    bucket: Bucket
+    index: int
+    number: int
+    num_windows: int
+
+    def window(self, source: ClipSource) -> Window:
+        """Where it lies in the clip."""
+        return window_of(source.clip(self.index).duration_s, self.bucket, self.number, self.num_windows)
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """What a clip gives that cannot be read."""
+
+    reason: str
+
+
+class Windows(Protocol):
+    """Reading is done ahead by threads, encoding by the step that needs it."""
+
+    def read(self, wanted: Wanted) -> Pixels | EncodedWindow | Unreadable:
+        """What lies on disk."""
+        ...
+
+    def encoded(self, read: Pixels | EncodedWindow) -> EncodedWindow:
+        """The latents of what was read."""
+        ...
+
+
+class FreshWindows:
+    """See `Windows`: decoded and encoded at each step."""
+
+    def __init__(self, source: ClipSource, autoencoder: Autoencoder) -> None:
+        self._source, self._autoencoder = source, autoencoder
+
+    def read(self, wanted: Wanted) -> Pixels | Unreadable:
+        """See `Windows`."""
+        try:
+            return read_window(self._source, wanted.index, wanted.window(self._source))
+        except InputError as error:
+            return Unreadable(str(error))
+
+    def encoded(self, read: Pixels | EncodedWindow) -> EncodedWindow:
+        """See `Windows`."""
+        return read if isinstance(read, EncodedWindow) else encode(self._autoencoder, read)
+
+
+class StoredWindows:
+    """See `Windows`: those that the store lacks are encoded here, before any is read; then no video is decoded."""
+
+    def __init__(
+        self, source: ClipSource, autoencoder: Autoencoder, cache: Path, wanted: Sequence[Wanted], *, threads: int
+    ) -> None:
+        self._source, self._encoder = source, weights_hash(autoencoder)
+        self._folder = cache / f"windows-{self._encoder}"
+        self._stores: dict[Bucket, LatentStore] = {}
+        missing = [one for one in wanted if self._key(one) not in self._store(one.bucket)]
+        with progress("Encoding clips", total=len(missing)) as advance, ThreadPoolExecutor(threads) as pool:
+            for bucket, shard in _shards(missing):
+                encoded: dict[str, EncodedWindow] = {}
+                unreadable: dict[str, str] = {}
+                for one, pixels in _read_ahead(pool, FreshWindows(source, autoencoder), shard, 2 * threads):
+                    if isinstance(pixels, Unreadable):
+                        unreadable[self._key(one)] = pixels.reason
+                    else:
+                        encoded[self._key(one)] = encode(autoencoder, pixels)
+                    advance(1)
+                self._store(bucket).write(encoded, unreadable)
+
+    def read(self, wanted: Wanted) -> EncodedWindow | Unreadable:
+        """See `Windows`; a clip that could not be read when it was to be encoded stays so."""
+        store, key = self._store(wanted.bucket), self._key(wanted)
+        return Unreadable(store.unreadable[key]) if key in store.unreadable else store[key]
+
+    def encoded(self, read: Pixels | EncodedWindow) -> EncodedWindow:
+        """See `Windows`."""
+        assert isinstance(read, EncodedWindow)
+        return read
+
+    def _key(self, wanted: Wanted) -> str:
+        return window_key(self._source.clip(wanted.index).content, wanted.window(self._source), self._encoder)
+
+    def _store(self, bucket: Bucket) -> LatentStore:
+        if bucket not in self._stores:
+            rate = f"{bucket.fps.numerator}-{bucket.fps.denominator}"
+            name = f"{bucket.width}x{bucket.height}-{bucket.num_frames}-{rate}"
+            self._stores[bucket] = LatentStore(self._folder / name, self._encoder)
+        return self._stores[bucket]
+
+
+@torch.no_grad()
+def encode(autoencoder: Autoencoder, pixels: Pixels) -> EncodedWindow:
+    """The window's posterior in the precision of the weights, clip by clip, so that no batch changes a bit of it."""
+    weights = next(autoencoder.parameters())
+    means: list[Tensor] = []
+    deviations: list[Tensor] = []
+    with torch.autocast(weights.device.type, enabled=False):
+        for frames in pixels.split(FRAMES_AT_ONCE):
+            posterior = autoencoder.encode(frames[None].to(weights))
+            means.append(posterior.mean[0])
+            deviations.append((0.5 * posterior.log_variance[0]).exp())
+    mean, deviation = (torch.cat(parts).float().cpu() for parts in (means, deviations))
+    return EncodedWindow(mean, deviation, to_stored(pixels[0]))
+
+
+def _shards(wanted: Sequence[Wanted]) -> Iterator[tuple[Bucket, list[Wanted]]]:
+    """Windows of one bucket each, at most as many as a shard has."""
+    by_bucket: dict[Bucket, list[Wanted]] = {}
+    for one in wanted:
+        by_bucket.setdefault(one.bucket, []).append(one)
+    for bucket, windows in by_bucket.items():
+        for start in range(0, len(windows), WINDOWS_PER_SHARD):
+            yield bucket, windows[start : start + WINDOWS_PER_SHARD]
+
+
+def _read_ahead(
+    pool: ThreadPoolExecutor, windows: FreshWindows, wanted: Iterable[Wanted], depth: int
+) -> Iterator[tuple[Wanted, Pixels | Unreadable]]:
+    """What each window shows, in order; at most `depth` wait to be taken."""
+    remaining = iter(wanted)
+    pending: deque[tuple[Wanted, Future[Pixels | Unreadable]]] = deque()
+    for one in islice(remaining, depth):
+        pending.append((one, pool.submit(windows.read, one)))
+    while pending:
+        one, future = pending.popleft()
+        for following in islice(remaining, 1):
+            pending.append((following, pool.submit(windows.read, following)))
+        yield one, future.result()
