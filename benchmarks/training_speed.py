@@ -10,36 +10,6 @@ EMA. Contenders take turns; medians of the rounds and of their ratios are printe
 
 from __future__ import annotations
 
-import argparse
-import copy
-import os
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
-import torch
-from rich.console import Console
-from rich.table import Table
-from torch import Tensor, nn
-
-from videoldm.conditioners.config import DropoutConfig
-from videoldm.core.random import generator, normal
-from videoldm.diffusion.config import SVD_NOISE_LEVELS, VWeighting
-from videoldm.diffusion.loss import denoising_loss
-from videoldm.diffusion.noise_levels import draw_sigmas
-from videoldm.evaluation.speed.contenders import diffusers_autoencoder, diffusers_unet, random_model
-from videoldm.evaluation.speed.presets import SIZES
-from videoldm.evaluation.speed.timing import interleaved, speed_ratio
-from videoldm.tasks.image_to_video import ImageToVideo
-from videoldm.tasks.model import VideoModel
-from videoldm.tasks.task import Inputs, signal_vector
-from videoldm.training.config import OptimizerConfig, TrainingConfig
-from videoldm.training.log import Clock, Meter
-from videoldm.training.objective import Losses, Objective, Player
-from videoldm.training.state import build_state
-from videoldm.training.step import Steps
-
 FPS, MOTION_BUCKET = 7.0, 127.0
 LEARNING_RATE = 1e-5
 P_MEAN, P_STD = -3.0, 0.5

@@ -128,6 +128,11 @@ def _with_the_rest(networks: Checkpoint, config: VideoUNet | ImageUNet, choice: 
     )
 
 
+def vae_part(folder: Path) -> AutoencoderPart:
+    """The autoencoder in a pipeline's folder `vae`, from the weights without a variant's name."""
+    return _autoencoder(folder, _Choice(variant=None, allow_pickle=False))
+
+
 def _autoencoder(folder: Path, choice: _Choice) -> AutoencoderPart:
     config = read_diffusers_config(folder / CONFIG_FILE, VideoAutoencoder, ImageAutoencoder)
     native = _native(config, AutoencoderConfig, folder)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from videoldm.recipes import camera_lora, discrete, mini, svd
+from videoldm.recipes import camera_lora, discrete, mini, svd, temporal_decoder
 from videoldm.training.recipe import Recipe
 
 FUNCTIONS: tuple[Callable[[], Recipe], ...] = (
@@ -45,6 +45,8 @@ FUNCTIONS: tuple[Callable[[], Recipe], ...] = (
     discrete.mini_svd_ablation_from_scratch,
     discrete.svd_ablation_finetuned,
     discrete.mini_svd_ablation_finetuned,
+    temporal_decoder.mini_temporal_decoder,
+    temporal_decoder.temporal_decoder,
 )
 """In the order in which they can be run: later ones read what earlier ones export."""
 

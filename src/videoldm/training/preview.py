@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from videoldm.core.config import read_config
 from videoldm.core.numbers import GIB
 from videoldm.measures.features.network import FeatureNetwork
 from videoldm.models.adapters.fresh import num_lora_parameters
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
+from videoldm.models.autoencoder.surgery import is_temporal
 from videoldm.models.clip.build import build_image_encoder, build_text_encoder
+from videoldm.models.discriminator.network import Discriminator
 from videoldm.models.presets import MINI, SD21, SVD, ModelConfig
 from videoldm.models.unet.groups import group_of
 from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.config import FROM_PICTURE
+from videoldm.tasks.folder import COMPONENT_FILE
 from videoldm.training.config import TrainingConfig
 from videoldm.training.forecast import Batch, StepMemory, encoding_bytes, forecast_step, weight_bytes
 from videoldm.training.recipe import Recipe
@@ -27,7 +31,10 @@ from videoldm.training.stages.base_model import base_unet
 from videoldm.training.stages.config import AutoencoderStage, DiffusionStage, EncodersStage, JudgeStage, Stage
 from videoldm.training.stages.dreambooth_config import DreamBoothStage
 from videoldm.training.stages.lora_config import LoraStage
+from videoldm.training.stages.places import autoencoder_folder
 from videoldm.training.stages.start import set_trained
+from videoldm.training.stages.temporal_decoder import start_autoencoder
+from videoldm.training.stages.temporal_decoder_config import TemporalDecoderStage, VideoAdversary
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,8 @@ def parameter_counts(stage: Stage) -> Mapping[str, Count]:
                 return _lora_counts(stage)
             case DreamBoothStage():
                 return {}
+            case TemporalDecoderStage():
+                return _counts(_of_temporal_decoder(stage))
 
 
 def step_memory(stage: DiffusionStage, training: TrainingConfig, *, num_samples: int) -> StepMemory:
@@ -134,6 +143,17 @@ def _memory_lines(one: StepMemory, two: StepMemory) -> list[str]:
 
 def _listed(sizes: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {size / GIB:.2f}" for name, size in sizes.items() if size)
+
+
+def _of_temporal_decoder(stage: TemporalDecoderStage) -> Iterator[tuple[str, nn.Parameter]]:
+    """A model from the hub is taken to have Stable Diffusion's autoencoder."""
+    path = autoencoder_folder(stage.autoencoder)
+    config = SD21.autoencoder if path is None else read_config(path / COMPONENT_FILE, AutoencoderConfig)
+    for name, parameter in start_autoencoder(Autoencoder(config), stage, seed=0).named_parameters():
+        yield "temporal layers" if is_temporal(name) else name.split(".")[0], parameter
+    if isinstance(stage.adversary, VideoAdversary):
+        for parameter in Discriminator(stage.adversary.model).parameters():
+            yield "discriminator", parameter
 
 
 def _unet(stage: DiffusionStage) -> VideoUNet:

@@ -32,7 +32,8 @@ from videoldm.training.stages.config import (
 )
 from videoldm.training.stages.dreambooth_config import DreamBoothStage
 from videoldm.training.stages.lora_config import LoraStage
-from videoldm.training.stages.places import local_path
+from videoldm.training.stages.places import judge_folder, local_path
+from videoldm.training.stages.temporal_decoder_config import FeatureLoss, TemporalDecoderStage
 
 if TYPE_CHECKING:
     from videoldm.training.objective import Objective
@@ -121,6 +122,10 @@ def build_objective(stage: Stage, seed: int, cache: Path, device: str = "cpu") -
             from videoldm.training.stages.dreambooth import DreamBoothObjective
 
             return DreamBoothObjective(stage, seed=seed, device=device)
+        case TemporalDecoderStage():
+            from videoldm.training.stages.temporal_decoder import TemporalDecoderObjective
+
+            return TemporalDecoderObjective(stage, seed=seed, cache=cache, device=device)
         case _:
             assert_never(stage)
 
@@ -239,6 +244,11 @@ def inputs_of(stage: Stage) -> dict[str, Path]:
             return folders | ({"stage.panned_pictures.folder": Path(pictures.folder)} if pictures else {})
         case DreamBoothStage():
             return {f"stage.{key}": place for key, place in stage.folders().items()}
+        case TemporalDecoderStage(autoencoder=autoencoder, perceptual=perceptual):
+            places = {"stage.autoencoder": local_path(autoencoder)}
+            if isinstance(perceptual, FeatureLoss):
+                places["stage.perceptual.judge"] = judge_folder(perceptual.judge)
+            return {key: place for key, place in places.items() if place is not None}
         case _:
             assert_never(stage)
 

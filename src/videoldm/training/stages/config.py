@@ -26,6 +26,7 @@ from videoldm.training.data.config import CuratedData, NoCaptions
 from videoldm.training.stages.data_config import Data, PannedPictures, WorldData
 from videoldm.training.stages.dreambooth_config import DreamBoothStage
 from videoldm.training.stages.lora_config import LoraStage
+from videoldm.training.stages.temporal_decoder_config import TemporalDecoderStage
 
 
 class AutoencoderStage(Config):
@@ -214,6 +215,6 @@ class DiffusionStage(Config):
 
 
 Stage = Annotated[
-    AutoencoderStage | EncodersStage | JudgeStage | DiffusionStage | LoraStage | DreamBoothStage,
+    AutoencoderStage | EncodersStage | JudgeStage | DiffusionStage | LoraStage | DreamBoothStage | TemporalDecoderStage,
     Field(discriminator="kind"),
 ]

@@ -33,3 +33,17 @@ def local_path(place: str) -> Path | None:
 def is_on_hub(place: str) -> bool:
     """Whether a name is neither a path nor a model of the package but may be one of the hub."""
     return not Path(place).exists() and place not in shipped_models() and may_be_model(place)
+
+
+def judge_folder(place: str) -> Path:
+    """Where a feature network lies: the folder itself, or that of the judge in one of our models."""
+    path = local_path(place) or Path(place)
+    return path / "judge" if is_native(path) else path
+
+
+def autoencoder_folder(place: str) -> Path | None:
+    """Where an autoencoder in our layout lies; None for one that is in another layout or on the hub."""
+    path = local_path(place) or Path(place)
+    if is_native(path):
+        return path / "autoencoder"
+    return path if is_component(place) else None

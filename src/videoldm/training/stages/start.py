@@ -43,7 +43,7 @@ def start_model(stage: DiffusionStage, device: str) -> VideoModel:
     Raises InputError if the parts do not fit together.
     """
     text, image = _conditioners(stage.encoders, stage.model.task, device)
-    autoencoder = _autoencoder(stage.autoencoder)
+    autoencoder = autoencoder_at(stage.autoencoder)
     _check_widths(
         stage, autoencoder.config.latent_channels, [part.context_dim for part in (text, image) if part is not None]
     )
@@ -93,7 +93,8 @@ def _is_trained(name: str, trained: Trained) -> bool:
             assert_never(trained)
 
 
-def _autoencoder(place: str) -> Autoencoder:
+def autoencoder_at(place: str) -> Autoencoder:
+    """The autoencoder of a model, or of the run that exported it, in float32 on the CPU."""
     if is_component(place):
         return load_autoencoder(Path(place))
     files = open_model(place)

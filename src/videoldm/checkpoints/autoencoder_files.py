@@ -1,0 +1,70 @@
+"""An autoencoder alone: read from our folder or from diffusers' `vae`, written as the one of SVD in either layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from videoldm.checkpoints import diffusers, sgm
+from videoldm.checkpoints.diffusers_config import VideoAutoencoder
+from videoldm.checkpoints.diffusers_folder import WEIGHTS, vae_part
+from videoldm.checkpoints.encoders import CONFIG_FILE
+from videoldm.checkpoints.keymap import KeyMap, under
+from videoldm.checkpoints.native import autoencoder_part
+from videoldm.checkpoints.part import AutoencoderPart
+from videoldm.checkpoints.single_file import FIRST_STAGE, SVD_CONDITION
+from videoldm.core.errors import InputError
+from videoldm.core.files import atomic_file, read_mapping, write_json
+from videoldm.models.autoencoder.config import AutoencoderConfig
+from videoldm.models.autoencoder.network import Autoencoder
+
+SAMPLE_SIZE = 768
+"""What the published configuration says of the pictures' side; nothing depends on it."""
+
+
+def open_autoencoder(folder: Path) -> AutoencoderPart:
+    """The autoencoder in a component folder of ours or in the folder `vae` of one of diffusers' pipelines."""
+    path = folder / CONFIG_FILE
+    if path.is_file() and "_class_name" in read_mapping(path):
+        part = vae_part(folder)
+        part.check()
+        return part
+    return autoencoder_part(folder)
+
+
+def check_is_svd(config: AutoencoderConfig) -> None:
+    """Raise InputError if SVD's layouts have no room for an autoencoder: they leave more than widths unsaid."""
+    held = VideoAutoencoder.from_native(config, sample_size=SAMPLE_SIZE).to_native()
+    ours, theirs = config.model_dump(), held.model_dump()
+    differing = [f"{key} is {ours[key]}, there it is {theirs[key]}" for key in ours if ours[key] != theirs[key]]
+    if differing:
+        raise InputError(f"SVD's layouts hold no such autoencoder: {'; '.join(differing)}")
+
+
+def write_diffusers_autoencoder(folder: Path, autoencoder: Autoencoder) -> None:
+    """Write an `AutoencoderKLTemporalDecoder`; raises InputError for one that it cannot be."""
+    check_is_svd(autoencoder.config)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = VideoAutoencoder.from_native(autoencoder.config, sample_size=SAMPLE_SIZE)
+    write_json(folder / CONFIG_FILE, config.to_json())
+    _write(folder / f"{WEIGHTS}.safetensors", autoencoder, diffusers.autoencoder(autoencoder.config))
+
+
+def write_sgm_autoencoder(path: Path, autoencoder: Autoencoder) -> None:
+    """Write the tensors that a published file of SVD has in the place of its autoencoder, under their names there.
+
+    The encoder is the one of the image condition, with which SVD encodes. Raises InputError for one that it cannot be.
+    """
+    check_is_svd(autoencoder.config)
+    names = {
+        **under("encoder", SVD_CONDITION, sgm.encoder_names(autoencoder.config)),
+        **under("decoder", FIRST_STAGE, sgm.decoder_names(autoencoder.config)),
+    }
+    _write(path, autoencoder, KeyMap(names))
+
+
+def _write(path: Path, autoencoder: Autoencoder, key_map: KeyMap) -> None:
+    weights = key_map.to_foreign(autoencoder.state_dict())
+    with atomic_file(path) as partial:
+        save_file({key: value.contiguous() for key, value in weights.items()}, partial, metadata={"format": "pt"})

@@ -1,0 +1,58 @@
+"""Growing a trained autoencoder: time for a decoder that works frame by frame."""
+
+import torch
+from torch import nn
+
+from videoldm.models.autoencoder.config import AutoencoderConfig, TemporalDecoder
+from videoldm.models.autoencoder.network import Autoencoder
+
+TEMPORAL_MODULES = frozenset({"temporal", "merge", "temporal_conv_out"})
+
+
+def is_temporal(key: str) -> bool:
+    """Whether a parameter belongs to the temporal layers or their merges, and so is missing in a per-frame decoder."""
+    return not TEMPORAL_MODULES.isdisjoint(key.split("."))
+
+
+def insert_temporal_layers(autoencoder: Autoencoder, temporal: TemporalDecoder | None = None) -> Autoencoder:
+    """Return an autoencoder whose decoder sees whole clips and starts as the given one applied to each frame.
+
+    The last convolution of every temporal block is zero and the one after the decoder passes pixels on, so the start
+    does not depend on how the branches are merged. The other temporal layers are drawn from torch's global generator,
+    as in every constructor of a module. Raises ValueError if the decoder has temporal layers already.
+    (Video LDM, section 3.1.1)
+    """
+    if autoencoder.config.decoder.kind != "plain":
+        raise ValueError("insert_temporal_layers: this decoder has temporal layers already")
+    grown = _like(autoencoder, autoencoder.config.model_copy(update={"decoder": temporal or TemporalDecoder()}))
+    loaded = grown.load_state_dict(autoencoder.state_dict(), strict=False)
+    assert not loaded.unexpected_keys, loaded.unexpected_keys
+    assert all(is_temporal(key) for key in loaded.missing_keys), loaded.missing_keys
+    return grown
+
+
+@torch.no_grad()
+def fold_projection(autoencoder: Autoencoder) -> Autoencoder:
+    """Return an autoencoder without the 1 x 1 convolution before its decoder, whose work the next one takes over.
+
+    SVD's decoder has no such layer. Exact but for the outermost latents: there the next convolution sees zeros beyond
+    the frame, which the bias of the layer that is gone no longer leaves out. An autoencoder without it is returned as
+    it is.
+    """
+    if not autoencoder.config.project_latents:
+        return autoencoder
+    folded = _like(autoencoder, autoencoder.config.model_copy(update={"project_latents": False}))
+    state = autoencoder.state_dict()
+    projection = state.pop("decoder.projection.weight")[:, :, 0, 0]
+    shift = state.pop("decoder.projection.bias")
+    weight = state["decoder.conv_in.weight"]
+    state["decoder.conv_in.weight"] = torch.einsum("omhw,mi->oihw", weight, projection)
+    state["decoder.conv_in.bias"] = state["decoder.conv_in.bias"] + weight.sum((2, 3)) @ shift
+    folded.load_state_dict(state)
+    return folded
+
+
+def _like(autoencoder: nn.Module, config: AutoencoderConfig) -> Autoencoder:
+    """Build an autoencoder of another configuration, of the same dtype, on the same device and in the same mode."""
+    parameter = next(autoencoder.parameters())
+    return Autoencoder(config).to(device=parameter.device, dtype=parameter.dtype).train(autoencoder.training)

@@ -1,0 +1,1 @@
+"""The discriminator that a temporal decoder is trained against."""

@@ -1,0 +1,89 @@
+"""Recipes of temporal decoders: SVD's, and the mini model's; torch-free.
+
+Published is that the encoder stays, that temporal layers are added to the decoder, and that a patch-wise discriminator
+of 3-D convolutions judges clips alone (Video LDM, section 3.1.1); the SVD paper says nothing of its decoder. Loss
+weights, learning rates, lengths of training and the discriminator's sizes are chosen here, after latent diffusion's
+autoencoders where they have a like: absolute error, a perceptual loss of weight 1, hinge loss that pulls half as hard
+as the rest, a discriminator that starts late, Adam with betas 0.5 and 0.9.
+"""
+
+from videoldm.diffusion.config import Absolute
+from videoldm.models.discriminator.config import DiscriminatorConfig
+from videoldm.recipes.scale import STABLE_DIFFUSION
+from videoldm.training.config import AdamW, ClassicAverage, CosineRate, OptimizerConfig, TrainingConfig
+from videoldm.training.recipe import Recipe
+from videoldm.training.stages.config import WorldData
+from videoldm.training.stages.temporal_decoder_config import (
+    AdaptiveWeight,
+    FeatureLoss,
+    LatentNoise,
+    LogSquared,
+    TemporalDecoderStage,
+    VideoAdversary,
+    WarpedDifference,
+)
+
+
+def temporal_decoder() -> Recipe:
+    """SVD's decoder from that of Stable Diffusion 2.1, on clips of 14 frames."""
+    optimizer = OptimizerConfig(learning_rate=1e-4, warmup_samples=8_000, algorithm=AdamW(betas=(0.5, 0.9)))
+    return Recipe(
+        name="temporal-decoder",
+        summary="SVD's decoder: temporal layers in Stable Diffusion's, trained against a discriminator of clips",
+        stage=TemporalDecoderStage(
+            autoencoder=STABLE_DIFFUSION,
+            projection="folded",
+            data=WorldData(split="train", num_clips=65_536, height=256, width=256),
+            validation=WorldData(split="validation", num_clips=256, height=256, width=256),
+            num_frames=14,
+            reconstruction=Absolute(),
+            perceptual=FeatureLoss(judge="mini", weight=1.0),
+            adversary=VideoAdversary(
+                model=DiscriminatorConfig(),
+                weight=AdaptiveWeight(share=0.5),
+                starts_at_samples=80_000,
+                optimizer=optimizer,
+            ),
+        ),
+        training=TrainingConfig(
+            num_samples=800_000,
+            batch_size=16,
+            optimizer=optimizer,
+            precision="bfloat16",
+        ),
+    )
+
+
+def mini_temporal_decoder() -> Recipe:
+    """The mini model's decoder with temporal layers."""
+    return Recipe(
+        name="mini-temporal-decoder",
+        summary="the mini autoencoder's decoder with temporal layers, which removes flicker",
+        stage=TemporalDecoderStage(
+            autoencoder="mini",
+            trained="decoder",
+            data=WorldData(split="train", num_clips=512),
+            validation=WorldData(split="validation", num_clips=256),
+            num_frames=8,
+            latent_noise=LatentNoise(deviation=0.4),
+            reconstruction=LogSquared(),
+            perceptual=FeatureLoss(judge="mini", weight=0.1),
+            consistency=WarpedDifference(weight=60.0),
+            adversary=VideoAdversary(
+                model=DiscriminatorConfig(channels=(32, 64, 96), norm_groups=8),
+                weight=AdaptiveWeight(share=0.05),
+                starts_at_samples=1_280,
+                optimizer=OptimizerConfig(learning_rate=2e-4, algorithm=AdamW(betas=(0.5, 0.9))),
+            ),
+        ),
+        training=TrainingConfig(
+            num_samples=1_600,
+            batch_size=4,
+            optimizer=OptimizerConfig(learning_rate=5e-4, warmup_samples=100, decay=CosineRate(final_fraction=0.02)),
+            average=ClassicAverage(decay=0.98),
+            precision="bfloat16",
+            log_every_samples=64,
+            validate_every_samples=320,
+            checkpoint_every_samples=320,
+        ),
+    )

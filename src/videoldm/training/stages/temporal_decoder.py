@@ -1,0 +1,169 @@
+"""Training the temporal layers of a decoder on clips, against a discriminator of clips."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from videoldm.checkpoints.native import save_component
+from videoldm.core.errors import InputError
+from videoldm.core.random import normal, python_random, seeded_initialisation
+from videoldm.dataset.order import sample_index
+from videoldm.measures.features.store import load_feature_network
+from videoldm.measures.psnr import psnr
+from videoldm.measures.warping import estimated_warping_error
+from videoldm.models.autoencoder.config import PlainDecoder
+from videoldm.models.autoencoder.network import Autoencoder
+from videoldm.models.autoencoder.surgery import fold_projection, insert_temporal_layers, is_temporal
+from videoldm.models.discriminator.network import Discriminator, hinge_of_decoder, hinge_of_judge
+from videoldm.models.layers.resnet import SpatioTemporalResBlock
+from videoldm.training.latents import LatentCache
+from videoldm.training.objective import Losses, Objective, Player
+from videoldm.training.stages.decoder_losses import DecoderLoss, adversarial_factor, frozen
+from videoldm.training.stages.places import judge_folder
+from videoldm.training.stages.start import autoencoder_at
+from videoldm.training.stages.temporal_decoder_config import (
+    FeatureLoss,
+    LatentNoise,
+    TemporalDecoderStage,
+    VideoAdversary,
+)
+from videoldm.training.world import prepare_world
+from videoldm.video.contact_sheet import contact_sheet
+
+
+class TemporalDecoderObjective(Objective):
+    """See `TemporalDecoderStage`."""
+
+    def __init__(self, stage: TemporalDecoderStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
+        self._stage, self._seed, self._device = stage, seed, device
+        start = autoencoder_at(stage.autoencoder)
+        self.autoencoder = start_autoencoder(start, stage, seed).to(device)
+        self.discriminator = _discriminator(stage, seed, device)
+        perceptual = stage.perceptual
+        judge = (
+            load_feature_network(judge_folder(perceptual.judge)).to(device)
+            if isinstance(perceptual, FeatureLoss)
+            else None
+        )
+        self._loss = DecoderLoss(stage, judge)
+        self._clips = prepare_world(stage.data, cache)
+        self._latents = LatentCache(self._clips, self.autoencoder, cache)
+        self._validation_clips = prepare_world(stage.validation, cache)
+
+    @property
+    def players(self) -> list[Player]:
+        """The decoder, and the discriminator if there is one."""
+        decoder = self.autoencoder.decoder
+        blocks = [module for module in decoder.modules() if isinstance(module, SpatioTemporalResBlock)]
+        players = [Player("decoder", decoder, self.decoder_losses, blocks=blocks)]
+        if isinstance(self._stage.adversary, VideoAdversary):
+            assert self.discriminator is not None
+            optimizer = self._stage.adversary.optimizer
+            players.append(Player("discriminator", self.discriminator, self.discriminator_losses, optimizer))
+        return players
+
+    def decoder_losses(self, positions: Sequence[int]) -> Losses:
+        """Reconstruction and what the stage adds to it, in the end also that the discriminator is to be convinced."""
+        pixels, decoded = self._decoded(positions)
+        loss, parts = self._loss(pixels, decoded)
+        is_late = self._is_late(positions)
+        if self.discriminator is None or not any(is_late):
+            return Losses(per_sample=loss, parts=parts)
+        assert isinstance(self._stage.adversary, VideoAdversary)
+        with frozen(self.discriminator):
+            hinge = hinge_of_decoder(self.discriminator(decoded).float())
+        factor = adversarial_factor(self._stage.adversary.weight, loss, hinge, decoded) * torch.tensor(is_late).to(loss)
+        parts |= {"adversarial": hinge.detach(), "adversarial_factor": factor}
+        return Losses(per_sample=loss + factor * hinge, parts=parts)
+
+    def discriminator_losses(self, positions: Sequence[int]) -> Losses:
+        """Hinge loss on true and decoded clips; samples before the adversary begins teach it nothing."""
+        assert self.discriminator is not None
+        is_late = torch.tensor(self._is_late(positions), device=self._device)
+        if not is_late.any():
+            nothing = sum(parameter.sum() for parameter in self.discriminator.parameters())
+            return Losses(per_sample=0.0 * nothing * is_late)
+        with torch.no_grad():
+            clips = self._decoded(positions)
+        real, decoded = (self.discriminator(pixels).float() for pixels in clips)
+        parts = {"real": real.flatten(1).mean(1).detach(), "decoded": decoded.flatten(1).mean(1).detach()}
+        return Losses(per_sample=hinge_of_judge(real, decoded) * is_late, parts=parts)
+
+    def group_of(self, parameter: str) -> str:
+        """See `Objective`."""
+        return "temporal" if is_temporal(parameter) else "spatial"
+
+    def validate(self, folder: Path) -> dict[str, float]:
+        """PSNR and warping error along estimated motion on held-out clips, and how much of the error was true."""
+        clips = self._validation_clips
+        pixels = torch.stack([clips.pixels(i) for i in range(self._stage.num_validation_clips)]).to(self._device)
+        decoded = torch.cat([self.autoencoder(clip[None]) for clip in pixels]).float().clamp(-1, 1)
+        contact_sheet([pixels[0], decoded[0]], ["input", "decoded"]).save(folder / "clip.png")
+        return {
+            "psnr": float(psnr(decoded, pixels).mean()),
+            "warping_error": float(estimated_warping_error(decoded).nanmean()),
+            "true_warping_error": float(estimated_warping_error(pixels).nanmean()),
+        }
+
+    def export(self, folder: Path) -> None:
+        """Write the whole autoencoder: the encoder as it was, the decoder as it is."""
+        save_component(folder, self.autoencoder, self.autoencoder.config)
+
+    def _is_late(self, positions: Sequence[int]) -> list[bool]:
+        """Of which samples the adversary sees anything."""
+        adversary = self._stage.adversary
+        return [
+            isinstance(adversary, VideoAdversary) and position >= adversary.starts_at_samples for position in positions
+        ]
+
+    def _decoded(self, positions: Sequence[int]) -> tuple[Float[Tensor, "b t c h w"], Float[Tensor, "b t c h w"]]:
+        """True clips, and what the decoder makes of their latents."""
+        windows = [self._window(position) for position in positions]
+        pixels, latents = (torch.stack(parts).to(self._device) for parts in zip(*windows, strict=True))
+        return pixels, self.autoencoder.decode(latents).float()
+
+    def _window(self, position: int) -> tuple[Float[Tensor, "t c h w"], Float[Tensor, "t z h2 w2"]]:
+        """Some successive frames of a clip with raw latents drawn from their posterior, and noise as the stage says."""
+        index = sample_index(self._seed, position, len(self._clips))
+        choice = python_random(self._seed, "window", position)
+        start = choice.randint(0, self._clips.num_frames - self._stage.num_frames)
+        window = slice(start, start + self._stage.num_frames)
+        latents = self._latents.draw(index, self._seed, position)[window]
+        return self._clips.pixels(index)[window], latents + self._noise(tuple(latents.shape), position)
+
+    def _noise(self, shape: tuple[int, ...], position: int) -> Float[Tensor, "t z h2 w2"]:
+        """Noise on raw latents."""
+        choice = python_random(self._seed, "latent noise", position)
+        match self._stage.latent_noise:
+            case LatentNoise(share=share, deviation=most) if choice.random() < share:
+                deviation = choice.uniform(0, most) / self.autoencoder.config.scaling_factor
+                return deviation * normal(shape, self._seed, "latent noise", position)
+            case _:
+                return torch.zeros(shape)
+
+
+def start_autoencoder(autoencoder: Autoencoder, stage: TemporalDecoderStage, seed: int) -> Autoencoder:
+    """The per-frame autoencoder with silent temporal layers, all of it frozen but for what the stage trains.
+
+    Raises InputError if its decoder is temporal already.
+    """
+    if not isinstance(autoencoder.config.decoder, PlainDecoder):
+        raise InputError(f"stage.autoencoder is {stage.autoencoder!r}, its decoder should be a per-frame one")
+    with seeded_initialisation(seed, "temporal decoder weights"):
+        grown = insert_temporal_layers(
+            fold_projection(autoencoder) if stage.projection == "folded" else autoencoder, stage.decoder
+        )
+    grown.requires_grad_(False)
+    for name, parameter in grown.decoder.named_parameters():
+        parameter.requires_grad_(stage.trained == "decoder" or is_temporal(name))
+    return grown
+
+
+def _discriminator(stage: TemporalDecoderStage, seed: int, device: str) -> Discriminator | None:
+    if not isinstance(stage.adversary, VideoAdversary):
+        return None
+    with seeded_initialisation(seed, "discriminator weights"):
+        return Discriminator(stage.adversary.model).to(device)
