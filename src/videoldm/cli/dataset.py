@@ -99,8 +99,7 @@ def run(options: DatasetCheckOptions) -> None:
         for one in checked:
             _show(one)
     for one in checked:
-        for name in one.chosen.empty:
-            raise InputError(f"{one.chosen.data.folder}: no clip for the bucket {name}, training would refuse")
+        one.chosen.check()
 
 
 def data_of(target: str, overrides: Sequence[str]) -> dict[str, CuratedData]:

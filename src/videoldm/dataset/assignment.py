@@ -8,6 +8,7 @@ whose rate its source has, and whose frames need not be enlarged from its own.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -26,12 +27,16 @@ class Assignment:
     """The clips of each bucket, by number in their source, and those in no bucket by reason."""
 
     clips: list[list[int]]
+    refused: list[Counter[str]]
+    """For each bucket the reasons why clips are not in it."""
     left_out: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """Names of clips."""
 
     def leave_out(self, name: str, reason: str) -> None:
-        """Note a clip that no bucket gets."""
+        """Note a clip that no bucket gets, for a reason of its own."""
         self.left_out.setdefault(reason, []).append(name)
+        for refused in self.refused:
+            refused[reason] += 1
 
     @property
     def num_left_out(self) -> int:
@@ -41,16 +46,29 @@ class Assignment:
 
 def assign(clips: Iterable[tuple[int, SourceClip]], buckets: Sequence[Bucket]) -> Assignment:
     """Put clips, given with their numbers, into buckets by the rule above."""
-    assignment = Assignment([[] for _ in buckets])
+    assignment = Assignment([[] for _ in buckets], [Counter() for _ in buckets])
+    needs = [_Needs(bucket, bucket.span_s, bucket.fps * RATE_TOLERANCE) for bucket in buckets]
     for index, clip in clips:
         near = _nearest(clip, buckets)
-        reasons = {bucket: _why_not(clip, buckets[bucket]) for bucket in near}
-        for bucket, reason in reasons.items():
+        reasons = {number: _why_not(clip, needs[number]) for number in near}
+        for number in range(len(buckets)):
+            reason = reasons.get(number, "of another aspect")
             if reason is None:
-                assignment.clips[bucket].append(index)
+                assignment.clips[number].append(index)
+            else:
+                assignment.refused[number][reason] += 1
         if None not in reasons.values():
-            assignment.leave_out(clip.name, reasons[near[0]] or "")
+            assignment.left_out.setdefault(reasons[near[0]] or "", []).append(clip.name)
     return assignment
+
+
+@dataclass(frozen=True)
+class _Needs:
+    """A bucket, the seconds that a clip has to exceed and the least rate of its source, reckoned once."""
+
+    bucket: Bucket
+    span_s: Fraction
+    least_rate: Fraction
 
 
 def _nearest(clip: SourceClip, buckets: Sequence[Bucket]) -> list[int]:
@@ -61,10 +79,11 @@ def _nearest(clip: SourceClip, buckets: Sequence[Bucket]) -> list[int]:
     return sorted((number for number in range(len(buckets)) if distances[number] <= limit), key=distances.__getitem__)
 
 
-def _why_not(clip: SourceClip, bucket: Bucket) -> str | None:
-    if clip.duration_s <= bucket.span_s:
-        return f"shorter than {float(bucket.span_s):.2f} s, which {bucket.name} take"
-    if clip.frame_rate is not None and bucket.num_frames > 1 and clip.frame_rate < bucket.fps * RATE_TOLERANCE:
+def _why_not(clip: SourceClip, needs: _Needs) -> str | None:
+    bucket = needs.bucket
+    if clip.duration_s <= needs.span_s:
+        return f"shorter than {float(needs.span_s):.2f} s, which {bucket.name} take"
+    if clip.frame_rate is not None and bucket.num_frames > 1 and clip.frame_rate < needs.least_rate:
         return f"fewer frames a second than {bucket.fps}"
     if clip.width < bucket.width or clip.height < bucket.height:
         return f"smaller than {bucket.width}x{bucket.height}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ _CAPTION = tuple(column for name in CAPTIONS.values() for column in (name, f"{na
 _KNOWN = ("motion", *_CAPTION)
 _IN_FILE = ("file", "reason", "exported_start_pts", "exported_end_pts", "is_copy")
 _IN_TAR = ("offset", "size")
+_PRESENCE = ("clip_id", "path", *_STAMP, "file", "reason", *_IN_TAR)
+"""What has to be known to tell whether a clip's frames are there."""
 _LOCATION = ("path", *_STAMP)
 """May change without the clips changing."""
 
@@ -57,11 +60,14 @@ class ExportedClips:
 
     def __init__(self, folder: Path, export_format: ExportFormat, table: pa.Table) -> None:
         self._folder, self._format = folder, export_format
-        reasons = [self._why_not(row) for row in _rows(table)]
-        self.left_out = [
-            LeftOut(_name(row), reason) for row, reason in zip(_rows(table), reasons, strict=True) if reason is not None
-        ]
-        self._table = table.filter([reason is None for reason in reasons])
+        self.left_out: list[LeftOut] = []
+        is_there: list[bool] = []
+        for row in _rows(table.select([name for name in _PRESENCE if name in table.column_names])):
+            reason = self._why_not(row)
+            is_there.append(reason is None)
+            if reason is not None:
+                self.left_out.append(LeftOut(_name(row), reason))
+        self._table = table.filter(is_there)
 
     @property
     def fingerprint(self) -> str:
@@ -106,14 +112,15 @@ class ExportedClips:
         return self._table.slice(index, 1).to_pylist()[0]
 
     def _clip(self, row: Mapping[str, Any]) -> SourceClip:
-        start, end = (_timestamp(row, f"{self._exported}{name}") for name in ("start_pts", "end_pts"))
+        start, end = row[f"{self._exported}start_pts"], row[f"{self._exported}end_pts"]
+        ticks, seconds = row["time_base_num"], row["time_base_den"]
         encoding = "encoded" if row.get("is_copy") is False else "as it is"
         return SourceClip(
             name=_name(row),
-            content=f"{row['source_id']} {row['stream']} {start.time} {end.time} {encoding}",
+            content=f"{row['source_id']} {row['stream']} {start} {end} {ticks}/{seconds} {encoding}",
             width=row["width"],
             height=row["height"],
-            duration_s=end.time - start.time,
+            duration_s=Fraction((end - start) * ticks, seconds),
             frame_rate=_ratio(row["frame_rate_num"], row["frame_rate_den"]),
             captions={
                 kind: row[name]
@@ -214,7 +221,7 @@ def _why_not_as_it_was(row: Mapping[str, Any]) -> str | None:
 
 def _stamp(path: str) -> tuple[int, int] | None:
     try:
-        status = Path(path).stat()
+        status = os.stat(path)  # noqa: PTH116 - a Path for each of a million clips takes longer than this
     except OSError:
         return None
     return status.st_size, status.st_mtime_ns

@@ -21,11 +21,16 @@ class Chosen:
     source: ExportedClips
     assignment: Assignment
 
-    @property
-    def empty(self) -> list[str]:
-        """Names of the buckets without a clip."""
-        clips = zip(self.data.buckets, self.assignment.clips, strict=True)
-        return [bucket.name for bucket, inside in clips if not inside]
+    def check(self) -> None:
+        """Raise InputError for a bucket without a clip, with the most frequent reasons."""
+        parts = zip(self.data.buckets, self.assignment.clips, self.assignment.refused, strict=True)
+        for bucket, clips, refused in parts:
+            if not clips:
+                reasons = "; ".join(f"{reason}: {count:,}" for reason, count in refused.most_common(2))
+                raise InputError(
+                    f"{self.data.folder}: no clip is for the bucket {bucket.name} ({reasons}): take it out, or see "
+                    f"videoldm dataset check"
+                )
 
 
 def choose(data: CuratedData) -> Chosen:
@@ -43,13 +48,7 @@ def choose(data: CuratedData) -> Chosen:
 def choose_for_training(data: CuratedData) -> Chosen:
     """As `choose`; raises InputError also for a bucket without a clip."""
     chosen = choose(data)
-    if chosen.empty:
-        reasons = sorted(chosen.assignment.left_out.items(), key=lambda item: -len(item[1]))
-        why = "; ".join(f"{len(names)} are left out: {reason}" for reason, names in reasons[:2])
-        raise InputError(
-            f"{data.folder}: no clip for the bucket {chosen.empty[0]}{f' ({why})' if why else ''}: take it out, or see "
-            f"videoldm dataset check"
-        )
+    chosen.check()
     return chosen
 
 

@@ -69,7 +69,7 @@ class Reading(Config):
     """How clips are read ahead of the step that needs them."""
 
     threads: PositiveInt = 2
-    samples_ahead: PositiveInt = 64
+    samples_ahead: PositiveInt = 32
 
 
 class CuratedData(Config):

@@ -72,6 +72,10 @@ class CuratedClips:
         """That of the bucket."""
         return self._plan.batch_at(samples_seen).size
 
+    def close(self) -> None:
+        """Read no further ahead."""
+        self._reader.close()
+
     def announce(self, positions: Sequence[int]) -> None:
         """See `TrainingData`."""
         self._reader.announce(positions)

@@ -30,7 +30,15 @@ class Prefetcher(Generic[T]):
         """
         wanted = [self._submit(position) for position in positions]
         begin = time.monotonic()
-        return [future.result() for future in wanted], time.monotonic() - begin
+        try:
+            return [future.result() for future in wanted], time.monotonic() - begin
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Begin to read nothing more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def announce(self, positions: Sequence[int]) -> None:
         """Say which positions make up the batch that begins now, and have the ones after it read."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -65,6 +64,7 @@ class LatentStore:
         remove_partials(folder)
         self._folder, self._encoder = folder, encoder
         self._places: dict[str, tuple[Path, int]] = {}
+        self._shards: dict[Path, dict[str, Any]] = {}
         self.unreadable: dict[str, str] = {}
         """Keys of windows whose clips cannot be read, and why."""
         for path in sorted(folder.glob("*.json")):
@@ -77,7 +77,7 @@ class LatentStore:
         path, row = self._places[key]
         parts: dict[str, Tensor] = {}
         with reading_tensors(path):
-            for name, rows in _slices(path).items():
+            for name, rows in self._shards[path].items():
                 parts[name] = rows[row]
         return EncodedWindow(parts["mean"].float(), parts["deviation"].float(), parts["first_frame"])
 
@@ -98,7 +98,9 @@ class LatentStore:
             raise InputError(f"{index_path}: is broken: {_delete(path)}") from None
         if (index.version, index.encoder) != (VERSION, self._encoder):
             raise InputError(f"{index_path}: is of another encoder or version of this program: {_delete(path)}")
-        if _name(index) != path.stem or _num_rows(path) != len(index.keys):
+        self._shards[path] = _slices(path)
+        is_whole = all(part.get_shape()[0] == len(index.keys) for part in self._shards[path].values())
+        if _name(index) != path.stem or not is_whole:
             raise InputError(f"{path}: does not fit its index: {_delete(path)}")
         self._places |= {key: (path, row) for row, key in enumerate(index.keys)}
         self.unreadable |= index.unreadable
@@ -118,22 +120,15 @@ def _name(index: _Index) -> str:
     return blake2b(" ".join([*index.keys, "-", *index.unreadable]).encode(), digest_size=12).hexdigest()
 
 
-def _num_rows(path: Path) -> int:
-    """Windows in a shard; raises InputError if it is missing or cut off."""
-    try:
-        rows = {int(part.get_shape()[0]) for part in _slices(path).values()}
-    except InputError as error:
-        raise InputError(f"{error}; {_delete(path)}") from None
-    return rows.pop() if len(rows) == 1 else 0 if not rows else -1
-
-
 def _delete(path: Path) -> str:
     return f"delete {path.with_suffix('')}.*, and its clips are encoded again"
 
 
-@lru_cache(maxsize=1024)
 def _slices(path: Path) -> dict[str, Any]:
-    """A shard's tensors, mapped; one open file a shard."""
-    with reading_tensors(path):
-        file = safe_open(path, framework="pt").__enter__()
-        return {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - the file itself is no dict
+    """A shard's tensors, mapped; raises InputError if it is missing or cut off."""
+    try:
+        with reading_tensors(path):
+            file = safe_open(path, framework="pt").__enter__()
+            return {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - the file itself is no dict
+    except InputError as error:
+        raise InputError(f"{error}; {_delete(path)}") from None
