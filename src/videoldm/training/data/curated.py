@@ -201,9 +201,9 @@ def prepare_curated(
     return CuratedClips(chosen, windows, seed=seed, main_bucket=main_bucket)
 
 
-def _frames_of(read: _Read) -> Pixels:
+def _frames_of(read: _Read) -> Float[Tensor, "t 3 h w"]:
     assert isinstance(read.content, torch.Tensor), "windows that are kept have no frames"
-    return read.content
+    return to_pixels(read.content)
 
 
 def _drawn(window: EncodedWindow, key: SampleKey) -> torch.Tensor:
