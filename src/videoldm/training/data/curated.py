@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import assert_never
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from videoldm.conditioners.motion import motion_of_bucket
 from videoldm.core.errors import InputError
@@ -84,15 +82,6 @@ class CuratedClips:
         """See `TrainingData`; the latents of a clip are drawn by the sample's own stream."""
         read, waiting_s = self._reader(positions)
         return self._samples(read, [(self._seed, position) for position in positions], waiting_s, is_image=is_image)
-
-    def pixels(self, positions: Sequence[int]) -> tuple[Float[Tensor, "b t 3 h w"], float]:
-        """The frames of one batch by its running numbers, and the seconds it took to wait; windows are decoded anew."""
-        read, waiting_s = self._reader(positions)
-        return torch.stack([_frames_of(one) for one in read]), waiting_s
-
-    def held_out_pixels(self, number: int, count: int) -> Float[Tensor, "t 3 h w"]:
-        """The frames of clip `number` of `count` that are spread over all; windows are decoded anew."""
-        return _frames_of(self._read_or_substitute(self._main, number * self.num_clips // count, number=0))
 
     def held_out(self, number: int, count: int, key: SampleKey) -> Samples:
         """See `TrainingData`."""
@@ -199,11 +188,6 @@ def prepare_curated(
         case _:
             assert_never(data.latents)
     return CuratedClips(chosen, windows, seed=seed, main_bucket=main_bucket)
-
-
-def _frames_of(read: _Read) -> Float[Tensor, "t 3 h w"]:
-    assert isinstance(read.content, torch.Tensor), "windows that are kept have no frames"
-    return to_pixels(read.content)
 
 
 def _drawn(window: EncodedWindow, key: SampleKey) -> torch.Tensor:

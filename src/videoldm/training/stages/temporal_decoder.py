@@ -1,6 +1,6 @@
 """Training the temporal layers of a decoder on clips, against a discriminator of clips."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from videoldm.checkpoints.native import save_component
 from videoldm.core.errors import InputError
 from videoldm.core.random import normal, python_random, seeded_initialisation
+from videoldm.dataset.order import sample_index
 from videoldm.measures.features.store import load_feature_network
 from videoldm.measures.psnr import psnr
 from videoldm.measures.warping import estimated_warping_error
@@ -18,10 +19,8 @@ from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.autoencoder.surgery import fold_projection, insert_temporal_layers, is_temporal
 from videoldm.models.discriminator.network import Discriminator, hinge_of_decoder, hinge_of_judge
 from videoldm.models.layers.resnet import SpatioTemporalResBlock
-from videoldm.training.data.config import CuratedData
-from videoldm.training.data.frames import FramesData, RenderedFrames, curated_frames
+from videoldm.training.latents import LatentCache
 from videoldm.training.objective import Losses, Objective, Player
-from videoldm.training.stages.data_config import WorldData
 from videoldm.training.stages.decoder_losses import DecoderLoss, adversarial_factor, frozen
 from videoldm.training.stages.places import judge_folder
 from videoldm.training.stages.start import autoencoder_at
@@ -50,8 +49,9 @@ class TemporalDecoderObjective(Objective):
             else None
         )
         self._loss = DecoderLoss(stage, judge)
-        self._data = self._open(stage.data, cache)
-        self._validation = self._open(stage.validation, cache)
+        self._clips = prepare_world(stage.data, cache)
+        self._latents = LatentCache(self._clips, self.autoencoder, cache)
+        self._validation_clips = prepare_world(stage.validation, cache)
 
     @property
     def players(self) -> list[Player]:
@@ -67,17 +67,17 @@ class TemporalDecoderObjective(Objective):
 
     def decoder_losses(self, positions: Sequence[int]) -> Losses:
         """Reconstruction and what the stage adds to it, in the end also that the discriminator is to be convinced."""
-        pixels, decoded, waiting_s = self._decoded(positions)
+        pixels, decoded = self._decoded(positions)
         loss, parts = self._loss(pixels, decoded)
         is_late = self._is_late(positions)
         if self.discriminator is None or not any(is_late):
-            return Losses(per_sample=loss, parts=parts, waiting_s=waiting_s)
+            return Losses(per_sample=loss, parts=parts)
         assert isinstance(self._stage.adversary, VideoAdversary)
         with frozen(self.discriminator):
             hinge = hinge_of_decoder(self.discriminator(decoded).float())
         factor = adversarial_factor(self._stage.adversary.weight, loss, hinge, decoded) * torch.tensor(is_late).to(loss)
         parts |= {"adversarial": hinge.detach(), "adversarial_factor": factor}
-        return Losses(per_sample=loss + factor * hinge, parts=parts, waiting_s=waiting_s)
+        return Losses(per_sample=loss + factor * hinge, parts=parts)
 
     def discriminator_losses(self, positions: Sequence[int]) -> Losses:
         """Hinge loss on true and decoded clips; samples before the adversary begins teach it nothing."""
@@ -87,10 +87,10 @@ class TemporalDecoderObjective(Objective):
             nothing = sum(parameter.sum() for parameter in self.discriminator.parameters())
             return Losses(per_sample=0.0 * nothing * is_late)
         with torch.no_grad():
-            *clips, waiting_s = self._decoded(positions)
+            clips = self._decoded(positions)
         real, decoded = (self.discriminator(pixels).float() for pixels in clips)
         parts = {"real": real.flatten(1).mean(1).detach(), "decoded": decoded.flatten(1).mean(1).detach()}
-        return Losses(per_sample=hinge_of_judge(real, decoded) * is_late, parts=parts, waiting_s=waiting_s)
+        return Losses(per_sample=hinge_of_judge(real, decoded) * is_late, parts=parts)
 
     def group_of(self, parameter: str) -> str:
         """See `Objective`."""
@@ -98,18 +98,15 @@ class TemporalDecoderObjective(Objective):
 
     def validate(self, folder: Path) -> dict[str, float]:
         """PSNR and warping error along estimated motion on held-out clips, and how much of the error was true."""
-        clips = [clip.to(self._device) for clip in self._validation.held_out(self._stage.num_validation_clips)]
-        decoded = [self.autoencoder(clip[None])[0].float().clamp(-1, 1) for clip in clips]
-        contact_sheet([clips[0], decoded[0]], ["input", "decoded"]).save(folder / "clip.png")
+        clips = self._validation_clips
+        pixels = torch.stack([clips.pixels(i) for i in range(self._stage.num_validation_clips)]).to(self._device)
+        decoded = torch.cat([self.autoencoder(clip[None]) for clip in pixels]).float().clamp(-1, 1)
+        contact_sheet([pixels[0], decoded[0]], ["input", "decoded"]).save(folder / "clip.png")
         return {
-            "psnr": _mean(psnr(ours, clip).mean() for ours, clip in zip(decoded, clips, strict=True)),
-            "warping_error": _mean(map(estimated_warping_error, decoded)),
-            "true_warping_error": _mean(map(estimated_warping_error, clips)),
+            "psnr": float(psnr(decoded, pixels).mean()),
+            "warping_error": float(estimated_warping_error(decoded).nanmean()),
+            "true_warping_error": float(estimated_warping_error(pixels).nanmean()),
         }
-
-    def batch_size_at(self, samples_seen: int) -> int | None:
-        """That of the bucket whose turn it is."""
-        return self._data.batch_size_at(samples_seen)
 
     def export(self, folder: Path) -> None:
         """Write the whole autoencoder: the encoder as it was, the decoder as it is."""
@@ -122,21 +119,20 @@ class TemporalDecoderObjective(Objective):
             isinstance(adversary, VideoAdversary) and position >= adversary.starts_at_samples for position in positions
         ]
 
-    def _open(self, data: WorldData | CuratedData, cache: Path) -> FramesData:
-        if isinstance(data, CuratedData):
-            return curated_frames(data, self.autoencoder, cache, seed=self._seed)
-        clips = prepare_world(data, cache)
-        return RenderedFrames(clips, self.autoencoder, cache, num_frames=self._stage.num_frames, seed=self._seed)
+    def _decoded(self, positions: Sequence[int]) -> tuple[Float[Tensor, "b t c h w"], Float[Tensor, "b t c h w"]]:
+        """True clips, and what the decoder makes of their latents."""
+        windows = [self._window(position) for position in positions]
+        pixels, latents = (torch.stack(parts).to(self._device) for parts in zip(*windows, strict=True))
+        return pixels, self.autoencoder.decode(latents).float()
 
-    def _decoded(
-        self, positions: Sequence[int]
-    ) -> tuple[Float[Tensor, "b t c h w"], Float[Tensor, "b t c h w"], float]:
-        """True clips, what the decoder makes of their latents, and how long they had to be waited for."""
-        clips = self._data.frames(positions)
-        shape = tuple(clips.latents.shape[1:])
-        noise = torch.stack([self._noise(shape, position) for position in positions])
-        latents = (clips.latents + noise).to(self._device)
-        return clips.pixels.to(self._device), self.autoencoder.decode(latents).float(), clips.waiting_s
+    def _window(self, position: int) -> tuple[Float[Tensor, "t c h w"], Float[Tensor, "t z h2 w2"]]:
+        """Some successive frames of a clip with raw latents drawn from their posterior, and noise as the stage says."""
+        index = sample_index(self._seed, position, len(self._clips))
+        choice = python_random(self._seed, "window", position)
+        start = choice.randint(0, self._clips.num_frames - self._stage.num_frames)
+        window = slice(start, start + self._stage.num_frames)
+        latents = self._latents.draw(index, self._seed, position)[window]
+        return self._clips.pixels(index)[window], latents + self._noise(tuple(latents.shape), position)
 
     def _noise(self, shape: tuple[int, ...], position: int) -> Float[Tensor, "t z h2 w2"]:
         """Noise on raw latents."""
@@ -171,8 +167,3 @@ def _discriminator(stage: TemporalDecoderStage, seed: int, device: str) -> Discr
         return None
     with seeded_initialisation(seed, "discriminator weights"):
         return Discriminator(stage.adversary.model).to(device)
-
-
-def _mean(values: Iterable[Tensor]) -> float:
-    """Over clips, without those in which no motion can be followed."""
-    return float(torch.stack(list(values)).nanmean())

@@ -11,8 +11,7 @@ from videoldm.measures.config import FarnebackConfig
 from videoldm.models.autoencoder.config import TemporalDecoder
 from videoldm.models.discriminator.config import DiscriminatorConfig
 from videoldm.training.config import OptimizerConfig
-from videoldm.training.data.config import CuratedData
-from videoldm.training.stages.data_config import Data, WorldData
+from videoldm.training.stages.data_config import WorldData
 
 
 class LogSquared(Config):
@@ -130,10 +129,10 @@ class TemporalDecoderStage(Config):
     """What becomes of the 1 x 1 convolution before the decoder; SVD's layout has no room for it."""
     trained: Literal["temporal", "decoder"] = "temporal"
     """The temporal layers alone, or the whole decoder."""
-    data: Data
-    validation: Data
+    data: WorldData
+    validation: WorldData
     num_frames: PositiveInt = 14
-    """Length of the windows that are cut out of the clips; buckets of curated ones have it already."""
+    """Length of the windows that are cut out of the clips."""
     latent_noise: Annotated[NoLatentNoise | LatentNoise, Field(discriminator="kind")] = NoLatentNoise()
     reconstruction: Reconstruction = Absolute()
     perceptual: Annotated[NoPerceptualLoss | FeatureLoss, Field(discriminator="kind")]
@@ -143,38 +142,22 @@ class TemporalDecoderStage(Config):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        for name, data in (("data", self.data), ("validation", self.validation)):
-            _check_windows(name, data, self.num_frames)
+        for data in (self.data, self.validation):
+            if data.num_frames < self.num_frames:
+                raise ValueError(
+                    f"{data.split} clips have {data.num_frames} frames, num_frames is {self.num_frames}: at most that"
+                )
         for name, choice in (("perceptual", self.perceptual), ("consistency", self.consistency)):
             if self.num_frames < 2 and choice.kind != "none":
                 raise ValueError(f"num_frames is 1, {name} {choice.kind} compares frames: take {name} none")
-        if isinstance(self.validation, WorldData) and self.num_validation_clips > self.validation.num_clips:
+        if self.num_validation_clips > self.validation.num_clips:
             raise ValueError(
                 f"num_validation_clips is {self.num_validation_clips}, validation has {self.validation.num_clips} clips"
             )
         if isinstance(self.adversary, VideoAdversary):
             smallest = self.adversary.model.smallest_side_px
-            for height, width in _sizes(self.data):
-                if min(height, width) < smallest:
-                    raise ValueError(f"clips are {height}x{width}, adversary.model needs at least {smallest} a side")
+            if min(self.data.height, self.data.width) < smallest:
+                raise ValueError(
+                    f"clips are {self.data.height}x{self.data.width}, adversary.model needs at least {smallest} a side"
+                )
         return self
-
-
-def _check_windows(name: str, data: WorldData | CuratedData, num_frames: int) -> None:
-    if isinstance(data, WorldData):
-        if data.num_frames < num_frames:
-            raise ValueError(
-                f"{data.split} clips have {data.num_frames} frames, num_frames is {num_frames}: at most that"
-            )
-        return
-    for bucket in data.buckets:
-        if bucket.num_frames != num_frames:
-            raise ValueError(f"{name} has the bucket {bucket.name}, num_frames is {num_frames}: equal numbers")
-    if data.latents.kind != "anew":
-        raise ValueError(f"{name}.latents.kind is {data.latents.kind}, frames are needed beside latents: anew")
-
-
-def _sizes(data: WorldData | CuratedData) -> list[tuple[int, int]]:
-    if isinstance(data, WorldData):
-        return [(data.height, data.width)]
-    return [(bucket.height, bucket.width) for bucket in data.buckets]
