@@ -74,12 +74,16 @@ def synchronised(called: nn.Module, *, when: bool) -> AbstractContextManager[Non
     return nullcontext()
 
 
-def evaluated(called: nn.Module, function: Callable[[], T]) -> T:
-    """What `function`, which computes no gradients, returns where the whole network is at hand."""
+def evaluated(called: nn.Module, function: Callable[[], T], *, precision: torch.dtype, device: torch.device) -> T:
+    """What `function`, which computes no gradients, returns where the whole network is at hand.
+
+    Replicas compute in full precision; shards come together in that of training.
+    """
     if not isinstance(called, FSDPModule):
         return function()
     try:
-        return called(function)
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            return called(function)
     finally:
         called.reshard()
 

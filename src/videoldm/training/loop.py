@@ -54,7 +54,7 @@ def train(objective: Objective, config: TrainingConfig, folder: Path, *, device:
             if _due(state, size, config.log_every_samples, config):
                 log.write(state.samples_seen, meter.read() | figures | clock.read())
             if _due(state, size, config.validate_every_samples, config):
-                log.write(state.samples_seen, _validate(objective, state, folder / VALIDATION))
+                log.write(state.samples_seen, _validate(objective, state, config, folder / VALIDATION))
             if _due(state, size, state.averages.snapshot_every_samples, config):
                 save_snapshots(folder, state.averages, state.samples_seen)
             if _due(state, size, config.checkpoint_every_samples, config):
@@ -63,12 +63,17 @@ def train(objective: Objective, config: TrainingConfig, folder: Path, *, device:
     _export(objective, state, folder / EXPORT)
 
 
-def _validate(objective: Objective, state: RunState, folder: Path) -> dict[str, float]:
+def _validate(objective: Objective, state: RunState, config: TrainingConfig, folder: Path) -> dict[str, float]:
     """Every process validates, so that an objective may share the work; the files of the first are kept."""
     for trainee in state.trainees:
         trainee.module.eval()
     with torch.no_grad(), state.averages.applied(), _kept_of_first(folder / f"{state.samples_seen:012d}") as target:
-        values = evaluated(state.first.called, lambda: objective.validate(target))
+        values = evaluated(
+            state.first.called,
+            lambda: objective.validate(target),
+            precision=getattr(torch, config.precision),
+            device=state.device,
+        )
     for trainee in state.trainees:
         trainee.module.train()
     return {f"validation/{name}": value for name, value in values.items()}

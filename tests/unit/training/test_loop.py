@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ def run(folder: Path, config: TrainingConfig | None = None, **objective: int) ->
     return toy
 
 
-def state_of(folder: Path, objective: Objective | None = None) -> dict[str, object]:
+def state_of(folder: Path, objective: Objective | None = None) -> dict[str, Any]:
     """Everything that a run leaves in its last checkpoint, and its log without the clock."""
     state = build_state(objective or ToyObjective(), toy_training())
     Checkpoints(folder / "checkpoints").load(state)
