@@ -6,11 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videoldm.conditioners.motion import MAX_BUCKET, bucket_of_motion, motion_of_bucket
-    FASTEST,
-    KNEE,
-    bucket_of_motion,
-)
+from videoldm.conditioners.motion import FASTEST, KNEE, MAX_BUCKET, bucket_of_motion, motion_of_bucket
 from videoldm.core.errors import InputError
 
 
