@@ -6,11 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videoldm.conditioners.motion import (
-    FASTEST,
-    KNEE,
-    bucket_of_motion,
-)
+from videoldm.conditioners.motion import FASTEST, KNEE, MAX_BUCKET, bucket_of_motion, motion_of_bucket
 from videoldm.core.errors import InputError
 
 
@@ -33,3 +29,9 @@ def test_the_ends_of_the_scale_and_its_documented_middle() -> None:
 def test_impossible_motion_is_refused(motion: float) -> None:
     with pytest.raises(InputError, match=r"motion is .*, it should be a finite number >= 0"):
         bucket_of_motion(motion)
+
+
+def test_every_bucket_has_a_motion_of_its_own() -> None:
+    assert [bucket_of_motion(motion_of_bucket(bucket)) for bucket in range(MAX_BUCKET + 1)] == list(range(256))
+    with pytest.raises(InputError, match="motion bucket is 256, it should be 0 to 255"):
+        motion_of_bucket(256)

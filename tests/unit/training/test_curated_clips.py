@@ -100,7 +100,7 @@ def test_samples_are_the_clips_own(
         with torch.no_grad():
             posterior = autoencoder.encode(pixels[None])
         error = (samples.latents[row] - posterior.mean[0]).abs() / (0.5 * posterior.log_variance[0]).exp()
-        assert float(error.max()) < 5
+        assert 1 < float(error.max()) < 5  # of 96 numbers
         assert record.fps == MAIN.fps
         assert record.motion == source.clip(index).motion
 

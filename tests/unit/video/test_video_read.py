@@ -1,6 +1,7 @@
 import bisect
 import random
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import cv2
@@ -279,3 +280,21 @@ def test_native_rate_of_a_real_matroska_file(videos_folder):
     times = [frame.time.pts for frame in read_frames(path, end=Fraction(2))]
     found = frames_at(path, [Fraction(number, 30) for number in range(len(times))])
     assert [frame.time.pts for frame in found] == times
+
+
+def test_frames_from_the_end_on_are_never_taken(tmp_path: Path) -> None:
+    """Where times are rounded to milliseconds, a frame may count as shown a tick before its own time stamp."""
+    pts = [round(Fraction(1000 * number, 30)) for number in range(20)]
+    path = encode(
+        tmp_path / "a.mkv",
+        [draw_number(number) for number in range(20)],
+        pts,
+        time_base=Fraction(1, 1000),
+        rate=Fraction(30),
+    )
+    before_the_cut = Fraction(3325, 10_000)  # frame 10 has the time stamp 333 ms
+    [free] = frames_at(path, [before_the_cut])
+    [bounded] = frames_at(path, [before_the_cut], end=Timestamp(pts[10], Fraction(1, 1000)))
+    assert (read_number(free.pixels), read_number(bounded.pixels)) == (10, 9)
+    with pytest.raises(InputError, match=r"ends at 0\.333 s"):
+        frames_at(path, [before_the_cut, Fraction(1, 2)], end=Timestamp(pts[10], Fraction(1, 1000)))
