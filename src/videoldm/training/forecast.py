@@ -102,15 +102,20 @@ def weight_bytes(make: Callable[[], nn.Module]) -> int:
         return _bytes(make().state_dict().values())
 
 
-def _computing(unet: VideoUNet, batch: Batch, *, passes: int, is_16_bit: bool) -> int:
+def run_step(unet: VideoUNet, batch: Batch, *, is_16_bit: bool = False) -> None:
+    """One forward and backward pass, on the CPU or on tensors without data."""
     x, c_noise, conditioning = _inputs(unet, batch)
+    with torch.autocast("cpu", torch.bfloat16) if is_16_bit else nullcontext():
+        output = unet(x, c_noise, conditioning)
+    loss = (output.float() - x.float()).square().mean()
+    del output
+    _backward(loss)
+
+
+def _computing(unet: VideoUNet, batch: Batch, *, passes: int, is_16_bit: bool) -> int:
     with _AsOnGPU(is_16_bit=is_16_bit), LiveTensors() as live:
         for _ in range(passes):
-            with torch.autocast("cpu", torch.bfloat16) if is_16_bit else nullcontext():
-                output = unet(x, c_noise, conditioning)
-            loss = (output.float() - x.float()).square().mean()
-            del output
-            _backward(loss)
+            run_step(unet, batch, is_16_bit=is_16_bit)
     return live.peak_bytes
 
 
