@@ -13,17 +13,17 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal
 
 import torch
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor, nn
 
 from videoldm.core.numbers import GIB
 from videoldm.inference.memory.meter import PeakMeter
-from videoldm.models.adapters.injection import inject
-from videoldm.models.adapters.low_rank import Adapter, LowRank
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.clip.build import build_image_encoder
 from videoldm.models.presets import SD21, SVD_XT
@@ -31,7 +31,15 @@ from videoldm.models.unet.config import UNetConfig
 from videoldm.models.unet.network import VideoUNet
 from videoldm.recipes.svd import svd_xt_image_to_video_576x1024
 from videoldm.training.config import AdamW8bit, TrainingConfig
-from videoldm.training.forecast import Batch, StepMemory, encoding_bytes, forecast_step, run_step, weight_bytes
+from videoldm.training.forecast import (
+    Batch,
+    StepMemory,
+    encoding_bytes,
+    forecast_step,
+    optimizer_bytes,
+    run_step,
+    weight_bytes,
+)
 from videoldm.training.stages.config import AllParameters
 from videoldm.training.stages.start import set_trained
 
@@ -49,6 +57,22 @@ class Rung:
     is_recomputed: bool
     has_8_bit_optimizer: bool
     is_cached: bool
+
+
+class Beside(nn.Module):
+    """A layer with a low-rank update beside it, computed as peft does, which takes no tensors without data."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.layer = layer
+        self.down, self.up = (
+            nn.Linear(layer.in_features, RANK, bias=False),
+            nn.Linear(RANK, layer.out_features, bias=False),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The layer's output and the update."""
+        return self.layer(x) + self.up(self.down(x.to(self.down.weight.dtype)))
 
 
 def rungs() -> Iterator[Rung]:
@@ -92,11 +116,18 @@ def show_ladder() -> None:
 
 
 def forecast(rung: Rung, *, beside: int, encoding: int) -> StepMemory:
-    """The forecast of one rung."""
-    training = training_of(rung)
-    config = SVD_XT.unet.model_copy(update={"gradient_checkpointing": rung.is_recomputed})
+    """The forecast of one rung; what is computed does not depend on the optimizer and the cache."""
+    memory = computed(rung.method, is_recomputed=rung.is_recomputed)
+    optimizer, update = optimizer_bytes(training_of(rung), memory.gradients)
     places = {} if rung.is_cached else {"others": beside, "encoding": encoding}
-    return forecast_step(maker(rung.method, config), LATENTS, training, **places)
+    return replace(memory, optimizer=optimizer, update=update, **places)
+
+
+@cache
+def computed(method: Method, *, is_recomputed: bool) -> StepMemory:
+    """The forecast without networks beside the UNet."""
+    config = SVD_XT.unet.model_copy(update={"gradient_checkpointing": is_recomputed})
+    return forecast_step(maker(method, config), LATENTS, svd_xt_image_to_video_576x1024().training)
 
 
 def training_of(rung: Rung) -> TrainingConfig:
@@ -121,12 +152,10 @@ def maker(method: Method, config: UNetConfig) -> Callable[[], VideoUNet]:
         if method == "LoRA, frozen bf16":
             unet = unet.to(torch.bfloat16)
         unet.requires_grad_(False)
-        updates: dict[str, LowRank] = {}
-        for path, layer in unet.named_modules():
-            if isinstance(layer, torch.nn.Linear) and ".temporal." in path and ".self_attention." in path:
-                down, up = torch.empty(RANK, layer.in_features), torch.empty(layer.out_features, RANK)
-                updates[path] = LowRank(down=down, up=up, alpha=RANK)
-        inject(unet, [Adapter(updates)]).train(0)
+        for path, layer in list(unet.named_modules()):
+            if isinstance(layer, nn.Linear) and ".temporal." in path and ".self_attention." in path:
+                parent, _, name = path.rpartition(".")
+                setattr(unet.get_submodule(parent), name, Beside(layer))
         return unet
 
     return full if method == "full" else lora

@@ -75,7 +75,7 @@ def forecast_step(
         passes = 1 if training.accumulation_steps == 1 else 2
         computing = _computing(unet, batch, passes=passes, is_16_bit=training.precision == "bfloat16")
         weights = _bytes(unet.state_dict().values())
-    optimizer, update = _optimizer_bytes(training, trained)
+    optimizer, update = optimizer_bytes(training, trained)
     return StepMemory(
         weights=weights,
         optimizer=optimizer,
@@ -141,7 +141,7 @@ def _inputs(unet: VideoUNet, batch: Batch) -> tuple[Tensor, Tensor, Conditioning
     return torch.empty(*frames, config.in_channels, *size), torch.empty(batch.num_samples), conditioning
 
 
-def _optimizer_bytes(training: TrainingConfig, trained: int) -> tuple[int, int]:
+def optimizer_bytes(training: TrainingConfig, trained: int) -> tuple[int, int]:
     """Of the moments, and of what an update takes beside them: AdamW takes the root of all second moments at once."""
     match training.optimizer.algorithm:
         case AdamW8bit():
