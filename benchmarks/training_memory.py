@@ -148,10 +148,12 @@ def maker(method: Method, config: UNetConfig) -> Callable[[], VideoUNet]:
         return unet
 
     def lora() -> VideoUNet:
-        unet = VideoUNet(config)
-        if method == "LoRA, frozen bf16":
-            unet = unet.to(torch.bfloat16)
-        unet.requires_grad_(False)
+        # Tensors without data cannot be cast in place by `to`.
+        torch.set_default_dtype(torch.bfloat16 if method == "LoRA, frozen bf16" else torch.float32)
+        try:
+            unet = VideoUNet(config).requires_grad_(False)
+        finally:
+            torch.set_default_dtype(torch.float32)
         for path, layer in list(unet.named_modules()):
             if isinstance(layer, nn.Linear) and ".temporal." in path and ".self_attention." in path:
                 parent, _, name = path.rpartition(".")
