@@ -169,17 +169,16 @@ def test_dry_run_leaves_no_trace(cli: CommandLine) -> None:
     assert cli.content() == {}
 
 
-def test_dry_run_of_published_size_needs_no_weights(cli: CommandLine) -> None:
-    """The numbers of parameters are those of the released SVD (1,524,623,082), all stages of which it had."""
-    outcome = cli("train", "svd-image-to-video-576x1024", "--dry-run")
+def test_dry_run_forecasts_and_then_tells_what_is_missing(cli: CommandLine) -> None:
+    outcome = cli("train", "mini-video-ldm", "--dry-run")
     assert outcome.code == 2
-    assert "stage.start.folder is 'runs/svd-image-to-video-320x576/export', there is no such folder" in outcome.err
+    assert "stage.start.folder is 'runs/mini-video-ldm-frames/export', there is no such folder" in outcome.err
     lines = outcome.out.splitlines()
-    assert lines[1].startswith("38,400,000 samples in 50,000 steps of 768 ")
-    trained, frozen = (int(word.replace(",", "")) for word in lines[-3].split()[-2:])
-    assert trained + frozen == 1_524_623_082
-    assert "weights 5.68, optimizer 10.98, average 5.49" in lines[-2]
-    assert 30 < float(lines[-1].split()[2]) < 60
+    assert lines[1].startswith("2,048 samples in 256 steps of 8 ")
+    assert lines[2].split() == ["parameters", "trained", "frozen"]
+    assert [line.split()[-2] for line in lines if line.startswith(("time embedding", "spatial "))] == ["0", "0", "0"]
+    assert lines[-2].startswith("memory of a step on a GPU, forecast, GiB: weights 0.01, ")
+    assert 0.01 < float(lines[-1].split()[2]) < 0.2
     assert cli.content() == {}
 
 

@@ -75,7 +75,7 @@ def forecast_step(
         passes = 1 if training.accumulation_steps == 1 else 2
         computing = _computing(unet, batch, passes=passes, is_16_bit=training.precision == "bfloat16")
         weights = _bytes(unet.state_dict().values())
-    optimizer, update = _optimizer_bytes(training, trained)
+    optimizer, update = optimizer_bytes(training, trained)
     return StepMemory(
         weights=weights,
         optimizer=optimizer,
@@ -102,15 +102,20 @@ def weight_bytes(make: Callable[[], nn.Module]) -> int:
         return _bytes(make().state_dict().values())
 
 
-def _computing(unet: VideoUNet, batch: Batch, *, passes: int, is_16_bit: bool) -> int:
+def run_step(unet: VideoUNet, batch: Batch, *, is_16_bit: bool = False) -> None:
+    """One forward and backward pass, on the CPU or on tensors without data."""
     x, c_noise, conditioning = _inputs(unet, batch)
+    with torch.autocast("cpu", torch.bfloat16) if is_16_bit else nullcontext():
+        output = unet(x, c_noise, conditioning)
+    loss = (output.float() - x.float()).square().mean()
+    del output
+    _backward(loss)
+
+
+def _computing(unet: VideoUNet, batch: Batch, *, passes: int, is_16_bit: bool) -> int:
     with _AsOnGPU(is_16_bit=is_16_bit), LiveTensors() as live:
         for _ in range(passes):
-            with torch.autocast("cpu", torch.bfloat16) if is_16_bit else nullcontext():
-                output = unet(x, c_noise, conditioning)
-            loss = (output.float() - x.float()).square().mean()
-            del output
-            _backward(loss)
+            run_step(unet, batch, is_16_bit=is_16_bit)
     return live.peak_bytes
 
 
@@ -136,7 +141,7 @@ def _inputs(unet: VideoUNet, batch: Batch) -> tuple[Tensor, Tensor, Conditioning
     return torch.empty(*frames, config.in_channels, *size), torch.empty(batch.num_samples), conditioning
 
 
-def _optimizer_bytes(training: TrainingConfig, trained: int) -> tuple[int, int]:
+def optimizer_bytes(training: TrainingConfig, trained: int) -> tuple[int, int]:
     """Of the moments, and of what an update takes beside them: AdamW takes the root of all second moments at once."""
     match training.optimizer.algorithm:
         case AdamW8bit():
