@@ -5,8 +5,9 @@ from typing import Self
 from pydantic import model_validator
 
 from videoldm.core.config import Config
-from videoldm.training.config import TrainingConfig
+from videoldm.training.config import Sharded, TrainingConfig
 from videoldm.training.stages.config import EncodersStage, Stage
+from videoldm.training.stages.lora_config import LoraStage
 
 
 class Recipe(Config):
@@ -21,4 +22,10 @@ class Recipe(Config):
     def _batches_stay_whole(self) -> Self:
         if isinstance(self.stage, EncodersStage) and self.training.accumulation_steps > 1:
             raise ValueError("accumulation_steps must be 1: a contrastive loss compares the samples of a whole batch")
+        return self
+
+    @model_validator(mode="after")
+    def _lora_is_whole(self) -> Self:
+        if isinstance(self.stage, LoraStage) and isinstance(self.training.execution.distributed, Sharded):
+            raise ValueError("execution.distributed is sharded, a LoRA is small: it should be replicated")
         return self

@@ -38,10 +38,10 @@ def test_every_verb_has_help_with_examples(cli: CommandLine, verb: str) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ([], "a verb is missing: give generate, curate, dataset, train, bench, convert, info or --help"),
+        ([], "a verb is missing: give generate, curate, dataset, train, personalise, bench, convert, info or --help"),
         (["generat"], "'generat' is no verb, did you mean generate?"),
-        (["photo.jpg"], "'photo.jpg' is no verb, the verbs are generate, curate, dataset, train, bench, convert, info"),
-        (["--verbose"], "'--verbose' is no verb, the verbs are generate, curate, dataset, train, bench, convert, info"),
+        (["photo.jpg"], "'photo.jpg' is no verb, the verbs are generate, curate, dataset, train, personalise, bench, convert, info"),
+        (["--verbose"], "'--verbose' is no verb, the verbs are generate, curate, dataset, train, personalise, bench, convert, info"),
         (["info", "--jso", "x"], "info: --jso is no option, did you mean --json?"),
         (["info"], "info: the target is missing, see videoldm info --help"),
     ],
