@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import model_validator
 
 from videoldm.core.config import Config
-from videoldm.training.config import Sharded, TrainingConfig
+from videoldm.training.config import TrainingConfig
 from videoldm.training.stages.config import EncodersStage, Stage
 from videoldm.training.stages.lora_config import LoraStage
 
@@ -26,6 +26,7 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _lora_is_whole(self) -> Self:
-        if isinstance(self.stage, LoraStage) and isinstance(self.training.execution.distributed, Sharded):
+        is_sharded = self.training.execution.distributed.kind == "sharded"
+        if isinstance(self.stage, LoraStage) and is_sharded:
             raise ValueError("execution.distributed is sharded, a LoRA is small: it should be replicated")
         return self
