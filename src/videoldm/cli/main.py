@@ -21,6 +21,7 @@ SUMMARIES = {
     "curate": "turn raw videos into a dataset of annotated clips",
     "dataset": "tell which clips of a dataset training would take",
     "train": "train a model by a recipe",
+    "personalise": "put a subject that an image model has learned into a video model",
     "bench": "time our networks beside those of diffusers",
     "convert": "write a published checkpoint in another layout",
     "info": "tell what a model, a video or a picture is",
@@ -28,7 +29,7 @@ SUMMARIES = {
 
 HELP = f"""usage: videoldm VERB ... [--debug]
 
-{chr(10).join(f"  {name:<10}{summary}" for name, summary in SUMMARIES.items())}
+{chr(10).join(f"  {name:<13}{summary}" for name, summary in SUMMARIES.items())}
 
   videoldm VERB --help   the options of a verb, with examples
   videoldm --version     the version

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from videoldm.recipes import camera_lora, discrete, mini, svd, temporal_decoder
+from videoldm.recipes import camera_lora, discrete, dreambooth, mini, svd, temporal_decoder
 from videoldm.training.recipe import Recipe
 
 FUNCTIONS: tuple[Callable[[], Recipe], ...] = (
@@ -15,9 +15,16 @@ FUNCTIONS: tuple[Callable[[], Recipe], ...] = (
     mini.mini_video_from_scratch,
     mini.mini_text_to_video,
     mini.mini_image_to_video,
+    camera_lora.camera_horizontal,
     camera_lora.mini_camera_horizontal,
+    camera_lora.camera_zooming,
     camera_lora.mini_camera_zooming,
+    camera_lora.camera_static,
     camera_lora.mini_camera_static,
+    camera_lora.style,
+    camera_lora.mini_style,
+    dreambooth.dreambooth,
+    dreambooth.mini_dreambooth,
     svd.mini_stable_diffusion,
     svd.svd_image_warmup,
     svd.mini_svd_image_warmup,

@@ -16,6 +16,8 @@ from videoldm import __version__
 from videoldm.cli.main import SUMMARIES, main
 from videoldm.core.errors import ExitCode, InputError, Interrupted, SomeItemsFailed
 
+VERBS = "generate, curate, dataset, train, personalise, bench, convert, info"
+
 
 @pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"], ["--debug", "--help"]])
 def test_help_names_the_verbs(cli: CommandLine, words: list[str]) -> None:
@@ -38,10 +40,10 @@ def test_every_verb_has_help_with_examples(cli: CommandLine, verb: str) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ([], "a verb is missing: give generate, curate, dataset, train, bench, convert, info or --help"),
+        ([], f"a verb is missing: give {VERBS} or --help"),
         (["generat"], "'generat' is no verb, did you mean generate?"),
-        (["photo.jpg"], "'photo.jpg' is no verb, the verbs are generate, curate, dataset, train, bench, convert, info"),
-        (["--verbose"], "'--verbose' is no verb, the verbs are generate, curate, dataset, train, bench, convert, info"),
+        (["photo.jpg"], f"'photo.jpg' is no verb, the verbs are {VERBS}"),
+        (["--verbose"], f"'--verbose' is no verb, the verbs are {VERBS}"),
         (["info", "--jso", "x"], "info: --jso is no option, did you mean --json?"),
         (["info"], "info: the target is missing, see videoldm info --help"),
     ],

@@ -9,6 +9,7 @@ from tiny_model_folder import SIZE, UNET, task_config, tiny_model
 from tiny_networks import randomise
 
 from videoldm.checkpoints.native import load_unet, save_component
+from videoldm.cli.main import main
 from videoldm.core.config import from_yaml, to_yaml
 from videoldm.core.errors import InputError
 from videoldm.core.files import write_json
@@ -163,6 +164,16 @@ def test_personalised_model_draws_with_the_tuned_layers_and_moves_with_its_own(t
     clip = sample_clips(ours, inputs)
     assert bool(clip.isfinite().all())
     assert not torch.equal(clip, sample_clips(original, inputs))
+
+
+def test_verb_writes_the_model(trained, tiny_model, tmp_path, capsys):
+    assert main(["personalise", str(tiny_model), str(trained), "-o", str(tmp_path / "mine")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'mine'}\n"
+    assert load_model(str(tmp_path / "mine"), "text-to-video").temporal_text is not None
+    assert main(["personalise", "nothing", str(trained), "-o", str(tmp_path / "other")]) == 2
+    assert "model 'nothing' is neither in the package" in capsys.readouterr().err
+    assert main(["personalise", str(trained / "unet"), str(trained), "-o", str(tmp_path / "other")]) == 2
+    assert not (tmp_path / "other").exists()
 
 
 def test_frozen_text_encoder_is_shared_by_both_kinds_of_layers(base, tiny_model, tmp_path):

@@ -13,11 +13,11 @@ from tiny_networks import randomise, relative_error, unet_inputs
 from videoldm.checkpoints.lora import read_lora
 from videoldm.checkpoints.native import load_unet, save_component
 from videoldm.conditioners.config import DropoutConfig
-from videoldm.core.config import from_yaml, to_yaml
+from videoldm.core.config import apply_overrides, from_yaml, to_yaml
 from videoldm.core.errors import InputError
 from videoldm.core.files import write_json
 from videoldm.diffusion.config import LogNormal
-from videoldm.models.adapters.config import SpatialAttention, TemporalAttention
+from videoldm.models.adapters.config import SpatialAttention, TemporalAttention, TemporalLayers
 from videoldm.models.adapters.fresh import fresh_lora, target_layers
 from videoldm.models.adapters.injection import inject
 from videoldm.models.adapters.low_rank import Adapter
@@ -26,7 +26,7 @@ from videoldm.models.unet.config import NoTemporalLayers
 from videoldm.models.unet.network import VideoUNet
 from videoldm.models.unet.surgery import is_temporal
 from videoldm.tasks.model import load_model
-from videoldm.training.config import OptimizerConfig, TrainingConfig
+from videoldm.training.config import ExecutionConfig, OptimizerConfig, TrainingConfig
 from videoldm.training.recipe import Recipe
 from videoldm.training.run import run
 from videoldm.training.stages.base_config import ExportedRun, NamedModel
@@ -154,7 +154,7 @@ def test_run_that_was_interrupted_ends_the_same(trained, tiny_model, cache, tmp_
     assert all(torch.equal(first[key], value) for key, value in again.items())
 
 
-@pytest.mark.parametrize("preset", [TemporalAttention(rank=2), SpatialAttention(rank=2)])
+@pytest.mark.parametrize("preset", [TemporalAttention(rank=2), TemporalLayers(rank=2), SpatialAttention(rank=2)])
 @pytest.mark.parametrize("task", ["image-to-video", "text-to-video"])
 def test_everything_that_is_trained_learns_and_nothing_else_does(tiny_model, cache, preset, task):
     # Where the middle's latents are one pixel, attention within a frame has nothing to choose from.
@@ -170,7 +170,7 @@ def test_everything_that_is_trained_learns_and_nothing_else_does(tiny_model, cac
         optimizer.step()
     gradients = {name: parameter.grad for name, parameter in player.module.named_parameters()}
     assert not [name for name, gradient in gradients.items() if float(gradient.abs().max()) <= 1e-8]
-    assert all(is_temporal(name) == isinstance(preset, TemporalAttention) for name in gradients)
+    assert all(is_temporal(name) == isinstance(preset, TemporalAttention | TemporalLayers) for name in gradients)
     trained = {parameter for parameter in unet.parameters() if parameter.requires_grad}
     assert trained == set(player.module.parameters())
     after = objective._injection.state_dict()
@@ -180,6 +180,10 @@ def test_everything_that_is_trained_learns_and_nothing_else_does(tiny_model, cac
 
 def test_layers_of_the_presets(unet):
     temporal = target_layers(unet, TemporalAttention(), has_one_token=True)
+    along_time = target_layers(unet, TemporalLayers(), has_one_token=True)
+    assert set(temporal) < set(along_time)
+    assert all(is_temporal(path) for path in along_time)
+    assert any(path.endswith("temporal.conv1") for path in along_time)
     spatial = target_layers(unet, SpatialAttention(), has_one_token=True)
     read_text = target_layers(unet, TemporalAttention(), has_one_token=False)
     assert len(temporal) == len(spatial)
@@ -272,6 +276,18 @@ def test_what_does_not_fit_is_told_before_anything_is_rendered(tiny_model, tmp_p
     with pytest.raises(InputError, match=words):
         LoraObjective(stage_of(tiny_model, **changes), seed=0, cache=tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
+
+
+def test_sharding_a_lora_is_refused(tiny_model):
+    recipe = recipe_of(stage_of(tiny_model))
+    with pytest.raises(InputError, match="a LoRA is small: it should be replicated"):
+        apply_overrides(recipe, ["training.execution.distributed.kind=sharded"], source="lora")
+
+
+def test_recomputed_blocks_give_the_same_lora(trained, tiny_model, cache, tmp_path):
+    run(recipe_of(stage_of(tiny_model), execution=ExecutionConfig(recompute="blocks")), tmp_path, cache)
+    first, again = (load_file(folder / "export/peft/adapter_model.safetensors") for folder in (trained, tmp_path))
+    assert all(torch.equal(first[key], value) for key, value in again.items())
 
 
 def test_image_model_has_no_temporal_layers_to_adapt(tiny_model, tmp_path):
