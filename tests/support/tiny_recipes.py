@@ -52,6 +52,8 @@ def _tiny_stage(stage: Stage, folder: Path, model: Path) -> Stage:
             return stage.model_copy(update=BOTH | {"model": network})
         case DiffusionStage():
             return _tiny_diffusion(stage, folder, model)
+        case _:
+            raise ValueError(f"there is no tiny {stage.kind} stage")
 
 
 def _tiny_diffusion(stage: DiffusionStage, folder: Path, model: Path) -> DiffusionStage:

@@ -59,12 +59,15 @@ def test_groups_of_svd_add_up_to_the_published_numbers():
 def test_new_signals_are_ignored_at_first_and_then_learnt(old_dim):
     old = randomise(VideoUNet(UNET.model_copy(update={"vector_dim": old_dim})))
     x, c_noise, conditioning = unet_inputs(UNET)
+    assert conditioning.vector is not None
     before = old(x, c_noise, conditioning.replace(vector=old_dim and conditioning.vector[..., :old_dim]))
     grown = extend_vector(old, UNET.vector_dim)
     after = grown(x, c_noise, conditioning)
     torch.testing.assert_close(after, before, rtol=1e-5, atol=1e-6)
     after.square().mean().backward()
+    assert grown.vector_embedding is not None
     learnt = grown.vector_embedding.linear2.weight if old_dim is None else grown.vector_embedding.linear1.weight
+    assert learnt.grad is not None
     assert float(learnt.grad[:, -1].abs().max()) > 0
 
 

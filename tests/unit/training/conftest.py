@@ -1,13 +1,5 @@
-"""A small curated dataset, exported in every form."""
+"""Fixtures of the training tests."""
 
-from pathlib import Path
+from tiny_model_folder import tiny_model
 
-import pytest
-from curated_exports import FORMATS, export, made_dataset
-
-
-@pytest.fixture(scope="session")
-def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("exports")
-    dataset = made_dataset(folder)
-    return {form: export(dataset, folder / form, form) for form in FORMATS}
+__all__ = ["tiny_model"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from pydantic import ValidationError
-from tiny_model_folder import UNET, task_config, tiny_model  # noqa: F401 - a fixture
+from tiny_model_folder import UNET, task_config
 from torch import Tensor
 
 from videoldm.conditioners.config import DropoutConfig
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:prompt longer than")
 
 
 @pytest.fixture(scope="module")
-def make(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Make:  # noqa: F811
+def make(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Make:
     """Builds the objective of a stage on the tiny model; clips are rendered once."""
     cache = tmp_path_factory.mktemp("cache")
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from tiny_model_folder import SIZE, UNET, task_config, tiny_model
+from tiny_model_folder import SIZE, UNET, task_config
 from tiny_networks import randomise
 
 from videoldm.checkpoints.native import load_unet, save_component
@@ -35,8 +35,6 @@ from videoldm.training.stages.dreambooth_config import (
     PromptedPictures,
     TrainedText,
 )
-
-__all__ = ["tiny_model"]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_lora import is_same
-from tiny_model_folder import NUM_FRAMES, SIZE, UNET, task_config, tiny_model
+from tiny_model_folder import NUM_FRAMES, SIZE, UNET, task_config
 from tiny_networks import randomise, relative_error, unet_inputs
 
 from videoldm.checkpoints.lora import read_lora
@@ -35,8 +35,6 @@ from videoldm.training.stages.data_config import WorldData
 from videoldm.training.stages.diffusion import DiffusionObjective
 from videoldm.training.stages.lora import LoraObjective
 from videoldm.training.stages.lora_config import LoraStage
-
-__all__ = ["tiny_model"]
 
 DATA = WorldData(num_clips=64, num_frames=NUM_FRAMES, height=SIZE, width=SIZE)
 VALIDATION = DATA.model_copy(update={"split": "validation"})
