@@ -30,7 +30,8 @@ from videoldm.training.config import OptimizerConfig, TrainingConfig
 from videoldm.training.data.config import CachedLatents, CuratedData, EncodedAnew
 from videoldm.training.objective import Losses
 from videoldm.training.recipe import Recipe
-from videoldm.training.run import build_objective, run
+from videoldm.training.run import run
+from videoldm.training.stages.build import build_objective
 from videoldm.training.stages.config import DiffusionStage, FromScratch
 from videoldm.training.stages.diffusion import DiffusionObjective
 from videoldm.video.picture import fit_picture

@@ -30,8 +30,9 @@ from videoldm.training.config import OptimizerConfig, TrainingConfig
 from videoldm.training.data.samples import first_frame
 from videoldm.training.objective import Losses
 from videoldm.training.recipe import Recipe
-from videoldm.training.run import build_objective, run
+from videoldm.training.run import run
 from videoldm.training.ship import PARTS, ship
+from videoldm.training.stages.build import build_objective
 from videoldm.training.stages.config import (
     AutoencoderStage,
     DiffusionStage,

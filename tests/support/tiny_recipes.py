@@ -10,7 +10,7 @@ from videoldm.measures.features.config import FeatureNetworkConfig
 from videoldm.synthetic.vocabulary import LABELS
 from videoldm.training.optimizer import build_optimizer, learning_rate
 from videoldm.training.recipe import Recipe
-from videoldm.training.run import build_objective
+from videoldm.training.stages.build import build_objective
 from videoldm.training.stages.config import (
     AutoencoderStage,
     DiffusionStage,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 PATIENCE = timedelta(hours=2)
 """How long a process waits for one that is slow, as the first is while it renders; one that died is noticed at once."""
@@ -88,6 +89,16 @@ def my_share(items: Sequence[T]) -> Sequence[T]:
     size, left = divmod(len(items), world_size())
     assert left == 0, f"{len(items)} items cannot be shared by {world_size()} processes"
     return items[rank() * size : (rank() + 1) * size]
+
+
+def shared(items: Sequence[T], function: Callable[[Sequence[T]], Sequence[R]]) -> list[R]:
+    """What `function` gives for all items, in every process; each works on an equal part, or on all if that is uneven.
+
+    Equal parts take equally many calls of a network, which processes that share its weights must not differ in.
+    """
+    if len(items) % world_size():
+        return list(function(items))
+    return [value for part in gathered(list(function(my_share(items)))) for value in part]
 
 
 def gathered(value: T) -> list[T]:

@@ -44,6 +44,14 @@ class TrainingClips:
     records: Sequence[ClipRecord]
     first_frames: Float[Tensor, "b 3 h w"]
 
+    def __getitem__(self, rows: Sequence[int]) -> TrainingClips:
+        """Some clips of the batch."""
+        return TrainingClips(
+            samples=[self.samples[row] for row in rows],
+            records=[self.records[row] for row in rows],
+            first_frames=self.first_frames[list(rows)],
+        )
+
 
 class Task(Protocol):
     """One task. Training and sampling both go through `conditioning`, so they cannot drift apart (contract 2)."""

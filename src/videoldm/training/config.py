@@ -101,6 +101,9 @@ class ExecutionConfig(Config):
     compile: Literal["none", "blocks"] = "none"
 
 
+TrackerName = Literal["wandb", "trackio"]
+
+
 class TrainingConfig(Config):
     """One run of the loop; every length is counted in samples, so that a new batch size keeps its meaning."""
 
@@ -116,6 +119,8 @@ class TrainingConfig(Config):
     validate_every_samples: PositiveInt = 16384
     checkpoint_every_samples: PositiveInt = 16384
     execution: ExecutionConfig = ExecutionConfig()
+    trackers: tuple[TrackerName, ...] = ()
+    """Services that the log is also sent to; the packages of these names have to be installed."""
 
     @model_validator(mode="after")
     def _periods_fit(self) -> "TrainingConfig":

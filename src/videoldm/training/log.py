@@ -1,12 +1,14 @@
-"""The run's log: one JSON line a record, mirrored to TensorBoard; the first process writes it."""
+"""The run's log: one JSON line a record, mirrored to TensorBoard and to other watchers; the first process writes it."""
 
 import json
 import math
 import resource
 import sys
 import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -19,15 +21,27 @@ from videoldm.training.layout import LOG_FILE
 SIGMA_BIN_EDGES = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0)
 
 
+class Watcher(Protocol):
+    """Is told the numbers of a run, in its first process."""
+
+    def write(self, samples_seen: int, values: Mapping[str, float]) -> None:
+        """Take one record; some of its values may not be finite."""
+        ...
+
+    def close(self) -> None:
+        """Finish, as the run has ended or was interrupted."""
+        ...
+
+
 class RunLog:
-    """Appends records to `folder/log.jsonl` and to TensorBoard event files beside it.
+    """Appends records to `folder/log.jsonl` and to TensorBoard event files beside it, then tells the watchers.
 
     Records beyond `samples_seen`, from which the run goes on, are forgotten, so that no sample is logged twice.
     """
 
-    def __init__(self, folder: Path, samples_seen: int) -> None:
+    def __init__(self, folder: Path, samples_seen: int, watchers: Sequence[Watcher] = ()) -> None:
         self._path = folder / LOG_FILE
-        self._writer = None
+        self._writer, self._watchers = None, watchers
         if not ranks.is_first():
             return
         from torch.utils.tensorboard import SummaryWriter
@@ -41,8 +55,11 @@ class RunLog:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        if self._writer is None:
+            return
+        with ExitStack() as stack:
+            for watcher in (self._writer, *self._watchers):
+                stack.callback(watcher.close)
 
     def write(self, samples_seen: int, values: dict[str, float]) -> None:
         """Add one record; values that are not finite are written as null."""
@@ -53,6 +70,8 @@ class RunLog:
             file.write(json.dumps({"samples": samples_seen, **record}) + "\n")
         for name, value in values.items():
             self._writer.add_scalar(name, value, samples_seen)
+        for watcher in self._watchers:
+            watcher.write(samples_seen, values)
 
 
 class Meter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -16,14 +16,21 @@ from videoldm.training.checkpoint import Checkpoints
 from videoldm.training.config import TrainingConfig
 from videoldm.training.distributed import evaluated, unwrap, whole_weights
 from videoldm.training.layout import CHECKPOINTS, EXPORT, VALIDATION
-from videoldm.training.log import Clock, Meter, RunLog
+from videoldm.training.log import Clock, Meter, RunLog, Watcher
 from videoldm.training.objective import Objective
 from videoldm.training.snapshots import save_snapshots
 from videoldm.training.state import RunState, build_state
 from videoldm.training.step import Steps
 
 
-def train(objective: Objective, config: TrainingConfig, folder: Path, *, device: str = "cpu") -> None:
+def train(
+    objective: Objective,
+    config: TrainingConfig,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    watchers: Sequence[Watcher] = (),
+) -> None:
     """Train `objective` to `config.num_samples`; the same call after an interruption resumes exactly.
 
     Every process calls it, within `ranks.joined`. Writes checkpoints, log, validation pictures and, at the end, the
@@ -35,7 +42,7 @@ def train(objective: Objective, config: TrainingConfig, folder: Path, *, device:
     with ExitStack() as stack:
         checkpoints = stack.enter_context(Checkpoints(folder / CHECKPOINTS))
         checkpoints.load(state)
-        log = stack.enter_context(RunLog(folder, state.samples_seen))
+        log = stack.enter_context(RunLog(folder, state.samples_seen, watchers))
         advance = stack.enter_context(progress("Training", config.num_samples - state.samples_seen))
         meter, clock = Meter(), Clock(state.device)
         steps = Steps(config, state, objective.group_of, meter, clock, folder)

@@ -7,39 +7,26 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import Any
 
 from videoldm.core import ranks
 from videoldm.core.config import from_yaml, to_yaml
 from videoldm.core.errors import InputError
-from videoldm.core.files import atomic_folder, check_writable, read_mapping, write_json, write_text
-from videoldm.core.hashing import file_hash, files_hash
+from videoldm.core.files import atomic_folder, check_writable, write_json, write_text
 from videoldm.core.locks import alone_in
 from videoldm.core.progress import silent
 from videoldm.training.config import Sharded, TrainingConfig
-from videoldm.training.data.config import CuratedData
+from videoldm.training.inputs import check_inputs, check_unchanged, input_hashes
 from videoldm.training.layout import CHECKPOINTS, CONFIG_FILE, EXPORT, INPUTS_FILE, VALIDATION
 from videoldm.training.recipe import Recipe
-from videoldm.training.stages.config import (
-    AutoencoderStage,
-    DiffusionStage,
-    EncodersStage,
-    FromImageModel,
-    FromModel,
-    FromVideoModel,
-    JudgeStage,
-    Stage,
-)
-from videoldm.training.stages.dreambooth_config import DreamBoothStage
-from videoldm.training.stages.lora_config import LoraStage
-from videoldm.training.stages.places import judge_folder, local_path
-from videoldm.training.stages.temporal_decoder_config import FeatureLoss, TemporalDecoderStage
+from videoldm.training.stages.build import build_objective
+from videoldm.training.stages.config import EncodersStage
+from videoldm.training.watching.model_card import write_model_card
+from videoldm.training.watching.trackers import check_trackers
+from videoldm.training.watching.watchers import watchers_of
 
-if TYPE_CHECKING:
-    from videoldm.training.objective import Objective
-
-_OUTCOME = {"stage": True, "training": set(TrainingConfig.model_fields) - {"execution"}}
-"""The parts of a recipe that decide what comes out; its name and summary, and how it is computed, do not."""
+_OUTCOME = {"stage": True, "training": set(TrainingConfig.model_fields) - {"execution", "trackers"}}
+"""The parts of a recipe that decide what comes out; its name and summary, how it is computed and watched, do not."""
 
 
 def run(recipe: Recipe, folder: Path, cache: Path, *, device: str = "cpu") -> Path:
@@ -60,7 +47,9 @@ def run(recipe: Recipe, folder: Path, cache: Path, *, device: str = "cpu") -> Pa
         from videoldm.training.loop import train
 
         objective = ranks.first_then_others(lambda: build_objective(recipe.stage, recipe.training.seed, cache, device))
-        train(objective, recipe.training, folder, device=device)
+        watchers = watchers_of(recipe, folder) if ranks.is_first() else ()
+        train(objective, recipe.training, folder, device=device, watchers=watchers)
+        ranks.on_first(lambda: write_model_card(folder, recipe))
     return folder / EXPORT
 
 
@@ -95,55 +84,16 @@ def export_average(recipe: Recipe, folder: Path, cache: Path, length: float, *, 
     return target
 
 
-def build_objective(stage: Stage, seed: int, cache: Path, device: str = "cpu") -> Objective:
-    """The objective that a stage describes; renders and encodes its data if `cache` lacks them."""
-    match stage:
-        case AutoencoderStage():
-            from videoldm.training.stages.autoencoder import AutoencoderObjective
-
-            return AutoencoderObjective(stage, seed=seed, cache=cache, device=device)
-        case EncodersStage():
-            from videoldm.training.stages.encoders import EncodersObjective
-
-            return EncodersObjective(stage, seed=seed, cache=cache, device=device)
-        case JudgeStage():
-            from videoldm.training.stages.judge import JudgeObjective
-
-            return JudgeObjective(stage, seed=seed, cache=cache, device=device)
-        case DiffusionStage():
-            from videoldm.training.stages.diffusion import DiffusionObjective
-
-            return DiffusionObjective(stage, seed=seed, cache=cache, device=device)
-        case LoraStage():
-            from videoldm.training.stages.lora import LoraObjective
-
-            return LoraObjective(stage, seed=seed, cache=cache, device=device)
-        case DreamBoothStage():
-            from videoldm.training.stages.dreambooth import DreamBoothObjective
-
-            return DreamBoothObjective(stage, seed=seed, device=device)
-        case TemporalDecoderStage():
-            from videoldm.training.stages.temporal_decoder import TemporalDecoderObjective
-
-            return TemporalDecoderObjective(stage, seed=seed, cache=cache, device=device)
-        case _:
-            assert_never(stage)
-
-
 def check(recipe: Recipe, folder: Path, cache: Path) -> None:
     """Find out before anything is rendered what would stop the run; raises InputError."""
     if importlib.util.find_spec("tensorboard") is None:
         raise InputError("training needs the extra 'train': run make install-dev, or pip install -e '.[train]'")
     _check_processes(recipe)
     check_folder(recipe, folder)
-    for key, place in inputs_of(recipe.stage).items():
-        if not place.exists():
-            raise InputError(
-                f"{key} is {str(place)!r}, there is no such folder: {_how_to_make(place)}, or give {key}=FOLDER"
-            )
-    for data in curated_inputs(recipe.stage).values():
-        _fingerprint(data)
-    check_inputs(recipe.stage, folder)
+    check_trackers(recipe.training.trackers)
+    check_inputs(recipe.stage)
+    if has_begun(folder):
+        check_unchanged(recipe.stage, folder)
     check_writable(folder / CONFIG_FILE)
     check_writable(cache / CONFIG_FILE)
 
@@ -183,81 +133,6 @@ def check_folder(recipe: Recipe, folder: Path) -> None:
             f"{folder}: holds a run with other settings ({listed}), it should be the folder of a new run or of this "
             f"one: give another with -o"
         )
-
-
-def check_inputs(stage: Stage, folder: Path) -> None:
-    """Refuse to go on with a run whose inputs have changed since it began."""
-    if not (has_begun(folder) and (folder / INPUTS_FILE).exists()):
-        return
-    began_with = read_mapping(folder / INPUTS_FILE)
-    for key, content in input_hashes(stage).items():
-        if began_with.get(key) != content:
-            place = curated_inputs(stage)[key].folder if key in curated_inputs(stage) else inputs_of(stage)[key]
-            raise InputError(
-                f"{folder}: its run began with other files in {place} ({key}): bring them back, or start a new run "
-                f"with -o"
-            )
-
-
-def input_hashes(stage: Stage) -> dict[str, str]:
-    """What identifies the content of the folders and files that a stage reads."""
-    hashes = {
-        key: file_hash(place) if place.is_file() else files_hash(place, place.rglob("*"))
-        for key, place in inputs_of(stage).items()
-    }
-    return hashes | {key: _fingerprint(data) for key, data in curated_inputs(stage).items()}
-
-
-def curated_inputs(stage: Stage) -> dict[str, CuratedData]:
-    """The curated clips that a stage reads, by the key that names each; they are told by their index alone."""
-    if not isinstance(stage, DiffusionStage | LoraStage):
-        return {}
-    both = {"stage.data": stage.data, "stage.validation": stage.validation}
-    return {key: data for key, data in both.items() if isinstance(data, CuratedData)}
-
-
-def _fingerprint(data: CuratedData) -> str:
-    """Changes with the clips that can be used; raises InputError if there are none for a bucket."""
-    from videoldm.training.data.choose import choose_for_training
-
-    return choose_for_training(data).source.fingerprint
-
-
-def inputs_of(stage: Stage) -> dict[str, Path]:
-    """What a stage reads on this machine, by the key that names each; what comes from the hub is not among it."""
-    match stage:
-        case AutoencoderStage(pictures=pictures):
-            return {"stage.pictures": Path(pictures)} if pictures else {}
-        case EncodersStage() | JudgeStage():
-            return {}
-        case DiffusionStage(autoencoder=autoencoder, encoders=encoders, start=start, panned_pictures=pictures):
-            places = {"stage.autoencoder": local_path(autoencoder), "stage.encoders": local_path(encoders)}
-            if pictures:
-                places["stage.panned_pictures.folder"] = Path(pictures.folder)
-            if isinstance(start, FromImageModel | FromVideoModel):
-                places["stage.start.folder"] = Path(start.folder)
-            if isinstance(start, FromModel):
-                places["stage.start.model"] = local_path(start.model)
-            return {key: place for key, place in places.items() if place is not None}
-        case LoraStage(base=base, panned_pictures=pictures):
-            folders = {f"stage.base.{key}": place for key, place in base.folders().items()}
-            return folders | ({"stage.panned_pictures.folder": Path(pictures.folder)} if pictures else {})
-        case DreamBoothStage():
-            return {f"stage.{key}": place for key, place in stage.folders().items()}
-        case TemporalDecoderStage(autoencoder=autoencoder, perceptual=perceptual):
-            places = {"stage.autoencoder": local_path(autoencoder)}
-            if isinstance(perceptual, FeatureLoss):
-                places["stage.perceptual.judge"] = judge_folder(perceptual.judge)
-            return {key: place for key, place in places.items() if place is not None}
-        case _:
-            assert_never(stage)
-
-
-def _how_to_make(place: Path) -> str:
-    """Runs export into runs/RECIPE/export; what else a stage reads are pictures."""
-    if place.name == EXPORT:
-        return f"make it first with videoldm train {place.parent.name}"
-    return f"make it first with python examples/collect_pictures.py {place}"
 
 
 def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

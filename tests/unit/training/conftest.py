@@ -1,5 +1,16 @@
-"""Fixtures of the training tests."""
+"""A tiny model, and a small curated dataset exported in every form."""
 
+from pathlib import Path
+
+import pytest
+from curated_exports import FORMATS, export, made_dataset
 from tiny_model_folder import tiny_model
 
 __all__ = ["tiny_model"]
+
+
+@pytest.fixture(scope="session")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("exports")
+    dataset = made_dataset(folder)
+    return {form: export(dataset, folder / form, form) for form in FORMATS}

@@ -17,7 +17,7 @@ from videoldm.recipes.registry import RECIPES
 from videoldm.training.watching.curves import Curve, families, figure
 from videoldm.training.watching.model_card import write_model_card
 from videoldm.training.watching.page import write_page
-from videoldm.training.watching.trackers import check_trackers, open_trackers
+from videoldm.training.watching.trackers import Tracker, check_trackers
 
 RECIPE = RECIPES["mini-image-to-video"]()
 RECORDS = [
@@ -123,7 +123,7 @@ def test_tracker_is_given_numbers_at_their_samples(tmp_path: Path, monkeypatch: 
         "    return Run()\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    [tracker] = open_trackers(["trackio"], project="videoldm", run="mini", folder=tmp_path, config={"a": 1})
+    tracker = Tracker("trackio", project="videoldm", run="mini", folder=tmp_path, config={"a": 1})
     tracker.write(1024, {"loss": 0.5})
     tracker.close()
     import trackio  # pyright: ignore[reportMissingImports]

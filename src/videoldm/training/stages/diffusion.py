@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import assert_never
+from typing import TypedDict, assert_never
 
 import torch
 from torch import Tensor
 
 from videoldm.checkpoints.native import save_component
+from videoldm.core import ranks
 from videoldm.core.files import write_json
 from videoldm.core.random import generator, python_random, seeded_initialisation
-from videoldm.dataset.clips import ClipShards
+from videoldm.dataset.clips import ClipShards, to_pixels, to_stored
 from videoldm.diffusion.loss import denoising_loss
 from videoldm.diffusion.noise import training_noise
 from videoldm.diffusion.noise_levels import draw_sigmas
+from videoldm.measures.motion import video_motion
 from videoldm.models.unet.groups import group_of
 from videoldm.tasks.model import VideoModel
 from videoldm.tasks.registry import TASKS
 from videoldm.tasks.sampling import sample_clips
-from videoldm.tasks.task import training_conditioning
+from videoldm.tasks.task import Inputs, TrainingClips, training_conditioning
 from videoldm.training.data.config import CuratedData
 from videoldm.training.data.curated import prepare_curated
 from videoldm.training.data.samples import RenderedData, Samples, TrainingData
@@ -41,11 +44,18 @@ NUM_VALIDATION_LOSSES = 64
 class DenoisingObjective(Objective):
     """Denoising of clips' latents by a model, whatever part of it is trained."""
 
-    def __init__(self, model: VideoModel, stage: DiffusionStage | LoraStage, *, seed: int, cache: Path) -> None:
+    def __init__(
+        self,
+        model: VideoModel,
+        stage: DiffusionStage | LoraStage,
+        *,
+        seed: int,
+        data: TrainingData,
+        validation: TrainingData,
+    ) -> None:
         self._model, self._stage, self._seed = model, stage, seed
         self._task = TASKS[model.config.task]
-        self._data = _open(stage.data, stage.panned_pictures, model, cache, seed=seed)
-        self._validation = _open(stage.validation, None, model, cache, seed=seed)
+        self._data, self._validation = data, validation
 
     def losses(self, positions: Sequence[int]) -> Losses:
         """The denoising loss of each sample at its own noise level; clips and single frames are batches of their own.
@@ -66,13 +76,13 @@ class DenoisingObjective(Objective):
     def validate(self, folder: Path) -> dict[str, float]:
         """The loss of held-out clips at fixed noise, and some sampled clips."""
         count = min(NUM_VALIDATION_LOSSES, self._validation.num_clips)
-        losses = [
-            self._losses(self._validation.held_out(i, count, (self._seed + 1, i)), is_image=False).per_sample
-            for i in range(count)
-        ]
-        self._sample(folder)
+        losses = ranks.shared(range(count), lambda numbers: [self._held_out_loss(i, count) for i in numbers])
         skipped = {"skipped_clips": float(self._data.num_skipped)} if self._data.num_skipped else {}
-        return {"loss": float(torch.cat(losses).mean()), **skipped}
+        return {"loss": math.fsum(losses) / count, **self._sample(folder), **skipped}
+
+    def _held_out_loss(self, number: int, count: int) -> float:
+        samples = self._validation.held_out(number, count, (self._seed + 1, number))
+        return float(self._losses(samples, is_image=False).per_sample)
 
     def batch_size_at(self, samples_seen: int) -> int | None:
         """That of the bucket whose turn it is."""
@@ -111,15 +121,30 @@ class DenoisingObjective(Objective):
         )
         return Losses(per_sample=loss.float(), sigma=sigma, waiting_s=samples.waiting_s)
 
-    def _sample(self, folder: Path) -> None:
+    def _sample(self, folder: Path) -> dict[str, float]:
+        """Write clips made like some held-out ones; returns how much moves in them, and in those that they follow."""
         count = min(self._stage.num_validation_clips, self._validation.num_clips)
         clips = self._validation.shown([(self._seed + i,) for i in range(count)])
-        inputs = self._task.training_inputs(clips)
-        pixels = sample_clips(self._model, inputs)
-        labels = inputs.prompts or [record.caption for record in clips.records]
-        contact_sheet(list(pixels), labels).save(folder / "clips.png")
-        for index, clip in enumerate(pixels):
-            write_video(folder / f"{index:03d}.mp4", clip, fps=clips.records[index].fps, metadata=None)
+        frames = ranks.shared(
+            range(count), lambda rows: list(to_stored(sample_clips(self._model, self._inputs(clips[rows]))).cpu())
+        )
+        pixels, records = [to_pixels(clip) for clip in frames], clips.records
+        if ranks.is_first():
+            contact_sheet(pixels, self._inputs(clips).prompts or [one.caption for one in records]).save(
+                folder / "clips.png"
+            )
+            for index, clip in enumerate(pixels):
+                write_video(folder / f"{index:03d}.mp4", clip, fps=records[index].fps, metadata=None)
+        if len(pixels[0]) == 1:
+            return {}
+        made = [float(video_motion(clip, one.fps)) for clip, one in zip(pixels, records, strict=True)]
+        return {
+            "motion": math.fsum(made) / count,
+            "motion_of_clips": math.fsum(one.motion for one in records) / count,
+        }
+
+    def _inputs(self, clips: TrainingClips) -> Inputs:
+        return self._task.training_inputs(clips)
 
 
 class DiffusionObjective(DenoisingObjective):
@@ -128,7 +153,7 @@ class DiffusionObjective(DenoisingObjective):
     def __init__(self, stage: DiffusionStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
         with seeded_initialisation(seed, "unet weights"):
             model = start_model(stage, device)
-        super().__init__(model, stage, seed=seed, cache=cache)
+        super().__init__(model, stage, seed=seed, **open_data(stage, model, cache, seed=seed))
 
     @property
     def players(self) -> list[Player]:
@@ -153,8 +178,22 @@ def _in_order(rows: Sequence[int], parts: Sequence[Losses]) -> Losses:
     )
 
 
+class Opened(TypedDict):
+    """What `DenoisingObjective` reads."""
+
+    data: TrainingData
+    validation: TrainingData
+
+
+def open_data(stage: DiffusionStage | LoraStage, model: VideoModel, cache: Path, *, seed: int) -> Opened:
+    """The clips of a stage with their latents; what is not made yet is made."""
+    return {
+        "data": _open(stage.data, stage.panned_pictures, model, cache, seed=seed),
+        "validation": _open(stage.validation, None, model, cache, seed=seed),
+    }
+
+
 def _open(data: Data, pictures: PannedPictures | None, model: VideoModel, cache: Path, *, seed: int) -> TrainingData:
-    """Clips and their latents; what is not made yet is made."""
     config = model.config
     match data:
         case WorldData():

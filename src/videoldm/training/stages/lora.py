@@ -20,7 +20,7 @@ from videoldm.training.data.config import CuratedData
 from videoldm.training.objective import Player
 from videoldm.training.stages.base_model import load_base
 from videoldm.training.stages.data_config import Data, WorldData
-from videoldm.training.stages.diffusion import DenoisingObjective
+from videoldm.training.stages.diffusion import DenoisingObjective, open_data
 from videoldm.training.stages.lora_config import LoraStage
 
 PEFT_FOLDER, DIFFUSERS_FOLDER = "peft", "diffusers"
@@ -37,7 +37,7 @@ class LoraObjective(DenoisingObjective):
         self._injection = inject(model.unet, [Adapter(lora)])
         self._injection.train(0)
         self._updates = updates_module(self._injection.lora(0))
-        super().__init__(model, stage, seed=seed, cache=cache)
+        super().__init__(model, stage, seed=seed, **open_data(stage, model, cache, seed=seed))
 
     @property
     def players(self) -> list[Player]:

@@ -6,23 +6,10 @@ import importlib
 import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 from videoldm.core.errors import InputError
-
-TrackerName = Literal["wandb", "trackio"]
-
-
-class Tracker(Protocol):
-    """Takes the numbers of a run."""
-
-    def write(self, samples_seen: int, values: Mapping[str, float]) -> None:
-        """Add one record."""
-        ...
-
-    def close(self) -> None:
-        """Send what is left."""
-        ...
+from videoldm.training.config import TrackerName
 
 
 def check_trackers(names: Sequence[TrackerName]) -> None:
@@ -34,15 +21,8 @@ def check_trackers(names: Sequence[TrackerName]) -> None:
             )
 
 
-def open_trackers(
-    names: Sequence[TrackerName], *, project: str, run: str, folder: Path, config: Mapping[str, Any]
-) -> list[Tracker]:
-    """A tracker of each service; a resumed run goes on in the record that it began, which its folder's name tells."""
-    return [_Service(name, project=project, run=run, folder=folder, config=config) for name in names]
-
-
-class _Service:
-    """trackio keeps to the interface of wandb."""
+class Tracker:
+    """See `Watcher`: a service with the interface of wandb; a resumed run goes on in the record that it began."""
 
     def __init__(self, name: TrackerName, *, project: str, run: str, folder: Path, config: Mapping[str, Any]) -> None:
         module: Any = importlib.import_module(name)
@@ -50,9 +30,9 @@ class _Service:
         self._run: Any = module.init(project=project, name=run, config=dict(config), resume="allow", **place)
 
     def write(self, samples_seen: int, values: Mapping[str, float]) -> None:
-        """See `Tracker`."""
+        """See `Watcher`."""
         self._run.log(dict(values), step=samples_seen)
 
     def close(self) -> None:
-        """See `Tracker`."""
+        """See `Watcher`."""
         self._run.finish()
