@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from fractions import Fraction
@@ -18,6 +19,7 @@ from tiny_model_folder import NUM_FRAMES, SIZE, UNET, task_config
 
 from videoldm.conditioners.config import DropoutConfig
 from videoldm.core.config import from_yaml, to_yaml
+from videoldm.core.errors import InputError
 from videoldm.core.random import generator
 from videoldm.dataset.config import Bucket
 from videoldm.dataset.exports import open_export
@@ -30,7 +32,7 @@ from videoldm.training.config import OptimizerConfig, TrainingConfig
 from videoldm.training.data.config import CachedLatents, CuratedData, EncodedAnew
 from videoldm.training.objective import Losses
 from videoldm.training.recipe import Recipe
-from videoldm.training.run import run
+from videoldm.training.run import check, run
 from videoldm.training.stages.build import build_objective
 from videoldm.training.stages.config import DiffusionStage, FromScratch
 from videoldm.training.stages.diffusion import DiffusionObjective
@@ -114,6 +116,26 @@ def test_check_and_train(
     records = log_of(Path("run"))
     assert records[-1]["samples"] >= 8
     assert any(record.get("validation/loss") for record in records)
+
+
+def test_batches_of_buckets_must_be_divisible(
+    exports: dict[str, Path], tiny_model: Path, encoders: Path, tmp_path: Path
+) -> None:
+    mine = recipe(curated(exports["files"]), tiny_model, encoders)
+    in_parts = mine.model_copy(update={"training": mine.training.model_copy(update={"accumulation_steps": 4})})
+    check(mine, tmp_path / "run", tmp_path)
+    with pytest.raises(InputError, match=r"buckets\.1\.batch_size is 2, should be a multiple of 4: training\.acc"):
+        check(in_parts, tmp_path / "run", tmp_path)
+
+
+def test_the_export_tells_what_it_is_and_the_run_has_a_page(
+    exports: dict[str, Path], tiny_model: Path, encoders: Path, tmp_path: Path
+) -> None:
+    run(recipe(curated(exports["files"]), tiny_model, encoders, num_samples=8), tmp_path / "run", tmp_path)
+    card, page = (tmp_path / "run" / name for name in ("export/README.md", "index.html"))
+    assert "pipeline_tag: text-to-video" in card.read_text()
+    assert "validation/motion_of_clips" in page.read_text()
+    assert re.search(r'src="validation/\d{12}/000\.mp4"', page.read_text())
 
 
 def test_mini_recipe_takes_curated_clips_instead_of_the_world(cli: CommandLine, exports: dict[str, Path]) -> None:

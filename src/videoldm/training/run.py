@@ -16,7 +16,7 @@ from videoldm.core.files import atomic_folder, check_writable, write_json, write
 from videoldm.core.locks import alone_in
 from videoldm.core.progress import silent
 from videoldm.training.config import Sharded, TrainingConfig
-from videoldm.training.inputs import check_inputs, check_unchanged, input_hashes
+from videoldm.training.inputs import check_inputs, check_unchanged, curated_inputs, input_hashes
 from videoldm.training.layout import CHECKPOINTS, CONFIG_FILE, EXPORT, INPUTS_FILE, VALIDATION
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.build import build_objective
@@ -100,17 +100,26 @@ def check(recipe: Recipe, folder: Path, cache: Path) -> None:
 
 def _check_processes(recipe: Recipe) -> None:
     """Refuse a number of processes that cannot share a batch."""
-    size, parts = recipe.training.batch_size, recipe.training.accumulation_steps * ranks.world_size()
-    if size % parts:
-        raise InputError(
-            f"training.batch_size is {size}, should be a multiple of {parts}: training.accumulation_steps "
-            f"({recipe.training.accumulation_steps}) x processes ({ranks.world_size()})"
-        )
+    parts = recipe.training.accumulation_steps * ranks.world_size()
+    for key, size in batch_sizes(recipe):
+        if size % parts:
+            raise InputError(
+                f"{key} is {size}, should be a multiple of {parts}: training.accumulation_steps "
+                f"({recipe.training.accumulation_steps}) x processes ({ranks.world_size()})"
+            )
     if isinstance(recipe.stage, EncodersStage) and ranks.world_size() > 1:
         raise InputError(
             f"{recipe.name}: a contrastive loss compares the samples of a whole batch, there should be 1 process and "
             f"not {ranks.world_size()}"
         )
+
+
+def batch_sizes(recipe: Recipe) -> list[tuple[str, int]]:
+    """How large batches are, with the key of each: one size, or that of each bucket of curated clips."""
+    curated = curated_inputs(recipe.stage).get("stage.data")
+    if curated is None:
+        return [("training.batch_size", recipe.training.batch_size)]
+    return [(f"stage.data.buckets.{i}.batch_size", one.batch_size) for i, one in enumerate(curated.buckets)]
 
 
 def has_begun(folder: Path) -> bool:
