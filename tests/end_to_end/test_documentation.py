@@ -36,7 +36,7 @@ def test_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_commands_of_the_readme_are_understood() -> None:
     lines = re.findall(r"^videoldm (\w+) ([^#\n]*)", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
-    assert {verb for verb, _ in lines} == {"generate", "curate", "train", "info", "bench", "convert"}
+    assert {verb for verb, _ in lines} == {"generate", "curate", "dataset", "train", "info", "bench", "convert"}
     for name, words in lines:
         _check_understood(name, shlex.split(words))
 

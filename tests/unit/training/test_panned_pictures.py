@@ -10,7 +10,7 @@ from PIL import Image
 
 from videoldm.core.errors import InputError
 from videoldm.dataset.clips import ClipShards
-from videoldm.training.panned_pictures import LARGEST_ZOOM, MAX_SPEED, prepare_panned_pictures
+from videoldm.training.data.panned_pictures import LARGEST_ZOOM, MAX_SPEED, prepare_panned_pictures
 from videoldm.training.stages.config import PannedPictures, WorldData
 
 FRAME_PX, PICTURE_PX, NUM_FRAMES, FPS = 16, 32, 5, Fraction(2)

@@ -13,10 +13,10 @@ from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.synthetic.captions import image_caption
 from videoldm.synthetic.render import render
 from videoldm.synthetic.scene import sample_scene
-from videoldm.training.latents import LatentCache
-from videoldm.training.pictures import PictureCrops
+from videoldm.training.data.latents import LatentCache
+from videoldm.training.data.pictures import PictureCrops
+from videoldm.training.data.world import prepare_world
 from videoldm.training.stages.config import WorldData
-from videoldm.training.world import prepare_world
 
 DATA = WorldData(num_clips=64, num_frames=2, height=16, width=16)
 

@@ -14,7 +14,7 @@ from videoldm.core.random import SampleKey, generator
 from videoldm.dataset.clips import ClipShards
 from videoldm.dataset.order import sample_index
 from videoldm.tasks.task import TrainingClips
-from videoldm.training.latents import LatentCache
+from videoldm.training.data.latents import LatentCache
 
 
 @dataclass(frozen=True)

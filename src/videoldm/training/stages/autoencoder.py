@@ -13,10 +13,10 @@ from videoldm.dataset.order import sample_index
 from videoldm.measures.psnr import psnr
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.autoencoder.posterior import Posterior
+from videoldm.training.data.pictures import PictureCrops
+from videoldm.training.data.world import prepare_world
 from videoldm.training.objective import Losses, Objective, Player
-from videoldm.training.pictures import PictureCrops
 from videoldm.training.stages.config import AutoencoderStage
-from videoldm.training.world import prepare_world
 from videoldm.video.contact_sheet import contact_sheet
 
 NUM_VALIDATION_FRAMES = 64

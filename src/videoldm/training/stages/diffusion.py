@@ -26,15 +26,15 @@ from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs, TrainingClips, training_conditioning
 from videoldm.training.data.config import CuratedData
 from videoldm.training.data.curated import prepare_curated
+from videoldm.training.data.latents import LatentCache
+from videoldm.training.data.panned_pictures import prepare_panned_pictures
 from videoldm.training.data.samples import RenderedData, Samples, TrainingData
-from videoldm.training.latents import LatentCache
+from videoldm.training.data.world import prepare_world
 from videoldm.training.objective import Losses, Objective, Player
-from videoldm.training.panned_pictures import prepare_panned_pictures
 from videoldm.training.stages.config import DiffusionStage
 from videoldm.training.stages.data_config import Data, PannedPictures, WorldData
 from videoldm.training.stages.lora_config import LoraStage
 from videoldm.training.stages.start import start_model
-from videoldm.training.world import prepare_world
 from videoldm.video.contact_sheet import contact_sheet
 from videoldm.video.write import write_video
 

@@ -15,9 +15,9 @@ from videoldm.dataset.order import sample_index
 from videoldm.models.clip.build import build_image_encoder, build_projected_text_encoder
 from videoldm.models.clip.contrastive import INITIAL_LOGIT_SCALE, MAX_LOGIT_SCALE, contrastive_loss
 from videoldm.models.clip.tokenizer import train_tokenizer
+from videoldm.training.data.world import prepare_world
 from videoldm.training.objective import Losses, Objective, Player
 from videoldm.training.stages.config import EncodersStage
-from videoldm.training.world import prepare_world
 
 NUM_VALIDATION_PAIRS = 128
 

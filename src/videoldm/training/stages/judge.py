@@ -17,9 +17,9 @@ from videoldm.measures.features.config import HeadAccuracy
 from videoldm.measures.features.network import FeatureNetwork
 from videoldm.measures.features.store import save_feature_network
 from videoldm.synthetic.vocabulary import mirrored
+from videoldm.training.data.world import prepare_world
 from videoldm.training.objective import Losses, Objective, Player
 from videoldm.training.stages.config import JudgeStage
-from videoldm.training.world import prepare_world
 
 VALIDATION_BATCH = 16
 WINDOW_FRAMES = 6

@@ -19,7 +19,8 @@ from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.autoencoder.surgery import fold_projection, insert_temporal_layers, is_temporal
 from videoldm.models.discriminator.network import Discriminator, hinge_of_decoder, hinge_of_judge
 from videoldm.models.layers.resnet import SpatioTemporalResBlock
-from videoldm.training.latents import LatentCache
+from videoldm.training.data.latents import LatentCache
+from videoldm.training.data.world import prepare_world
 from videoldm.training.objective import Losses, Objective, Player
 from videoldm.training.stages.decoder_losses import DecoderLoss, adversarial_factor, frozen
 from videoldm.training.stages.places import judge_folder
@@ -30,7 +31,6 @@ from videoldm.training.stages.temporal_decoder_config import (
     TemporalDecoderStage,
     VideoAdversary,
 )
-from videoldm.training.world import prepare_world
 from videoldm.video.contact_sheet import contact_sheet
 
 

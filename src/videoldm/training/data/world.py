@@ -17,7 +17,7 @@ from videoldm.synthetic.elements import Scene
 from videoldm.synthetic.labels import labels
 from videoldm.synthetic.render import render
 from videoldm.synthetic.scene import sample_scene
-from videoldm.training.shards import made_once
+from videoldm.training.data.shards import made_once
 from videoldm.training.stages.data_config import CLIPS_PER_SHARD, WorldData
 
 RENDER_BATCH = 8

@@ -18,8 +18,8 @@ from videoldm.core.hashing import files_hash
 from videoldm.core.random import python_random
 from videoldm.dataset.clips import ClipRecord, ClipShards, to_stored, write_shard
 from videoldm.measures.motion import mean_motion
-from videoldm.training.pictures import PictureScales, picture_scales
-from videoldm.training.shards import made_once
+from videoldm.training.data.pictures import PictureScales, picture_scales
+from videoldm.training.data.shards import made_once
 from videoldm.training.stages.data_config import CLIPS_PER_SHARD, PannedPictures, WorldData
 
 LARGEST_ZOOM = 1.5
