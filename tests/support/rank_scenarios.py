@@ -1,5 +1,6 @@
 """Trainings that several processes run together; as a program: `rank_scenarios.py OUT SIZE SCENARIO.LAYOUT ...`."""
 
+import faulthandler
 import json
 import os
 import shutil
@@ -30,6 +31,8 @@ from videoldm.training.loop import train
 from videoldm.training.objective import Objective
 
 BATCH, STEPS = 4, 20
+PATIENCE_S = 240
+"""After which processes that wait for each other for ever say where they are, and end."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ def copy_middle(source: Path, target: Path) -> None:
 def work(rank: int, size: int, port: int, out: Path, words: list[str]) -> None:
     """One of several processes."""
     torch.set_num_threads(1)
+    faulthandler.dump_traceback_later(PATIENCE_S, exit=True)
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
     with ranks.joined("cpu"):
         for word in words:

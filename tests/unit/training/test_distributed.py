@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -40,21 +39,7 @@ def launch(size: int, folder: Path, *words: str) -> subprocess.CompletedProcess[
     program = Path(__file__).parents[2] / "support/rank_scenarios.py"
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, program, folder, str(size), *words]
-    # A session of its own, so that processes that wait for each other for ever can be ended together.
-    with subprocess.Popen(
-        command,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            output, errors = process.communicate(timeout=300)
-        finally:
-            if process.returncode is None:
-                os.killpg(process.pid, signal.SIGKILL)
-    return subprocess.CompletedProcess(command, process.returncode, output, errors)
+    return subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
