@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import av
 from numbered_video import draw_number, encode
+from scheduling import ordinary_scheduling
 
 RATE = Fraction(24000, 1001)
 NUM_FRAMES = 64
@@ -52,6 +53,7 @@ MADE = (
 )
 
 
+@ordinary_scheduling()
 def make(folder, made):
     """The video, of `NUM_FRAMES` frames that show their number, in `folder`."""
     pictures = [draw_number(number) for number in range(NUM_FRAMES)]

@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 from PIL import Image
+from scheduling import ordinary_scheduling
 
 NUM_FRAMES = 75
 
@@ -27,6 +28,7 @@ def pictures(num_frames: int = NUM_FRAMES, height: int = 96, width: int = 128) -
     return frames
 
 
+@ordinary_scheduling()
 def write(
     path: Path,
     frames: list[np.ndarray] | None = None,
