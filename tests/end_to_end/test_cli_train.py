@@ -23,8 +23,7 @@ from videoldm.training.stages.autoencoder import AutoencoderObjective
 from videoldm.training.stages.config import (
     AutoencoderStage,
     DiffusionStage,
-    FromImageModel,
-    FromVideoModel,
+    FromModel,
     WorldData,
 )
 
@@ -90,16 +89,16 @@ def test_recipes_of_published_size_have_mini_twins() -> None:
         assert paper.model.sampling == mini.model.sampling
         assert paper.model.num_frames == mini.model.num_frames
         assert (paper.model.height, paper.model.width) == (8 * mini.model.height, 8 * mini.model.width)
-        if isinstance(paper.start, FromImageModel | FromVideoModel):
-            assert mini.start.folder == paper.start.folder.replace("runs/", "runs/mini-")
+        if isinstance(paper.start, FromModel):
+            assert mini.start.model == paper.start.model.replace("runs/", "runs/mini-")
 
 
 def test_printed_configuration_is_a_recipe(cli: CommandLine) -> None:
     printed = cli.succeeds("train", "mini-image-to-video", "--print-config")
     assert from_yaml(Recipe, printed) == RECIPES["mini-image-to-video"]()
-    changes = ["training.num_samples=96", "--stage.start.folder=elsewhere", "stage.model.sampling.schedule.kind=ays"]
+    changes = ["training.num_samples=96", "--stage.start.model=elsewhere", "stage.model.sampling.schedule.kind=ays"]
     changed = from_yaml(Recipe, cli.succeeds("train", "mini-video", *changes, "--print-config"))
-    assert (changed.training.num_samples, changed.stage.start.folder) == (96, "elsewhere")
+    assert (changed.training.num_samples, changed.stage.start.model) == (96, "elsewhere")
     assert changed.stage.model.sampling.schedule.kind == "ays"
 
 
@@ -172,7 +171,7 @@ def test_dry_run_leaves_no_trace(cli: CommandLine) -> None:
 def test_dry_run_forecasts_and_then_tells_what_is_missing(cli: CommandLine) -> None:
     outcome = cli("train", "mini-video-ldm", "--dry-run")
     assert outcome.code == 2
-    assert "stage.start.folder is 'runs/mini-video-ldm-frames/export', there is no such folder" in outcome.err
+    assert "stage.start.model is 'runs/mini-video-ldm-frames/export', there is no such folder" in outcome.err
     lines = outcome.out.splitlines()
     assert lines[1].startswith("2,048 samples in 256 steps of 8 ")
     assert lines[2].split() == ["parameters", "trained", "frozen"]

@@ -37,9 +37,8 @@ from videoldm.training.stages.config import (
     AutoencoderStage,
     DiffusionStage,
     EncodersStage,
-    FromImageModel,
+    FromModel,
     FromScratch,
-    FromVideoModel,
     JudgeStage,
     PannedPictures,
     Stage,
@@ -64,14 +63,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "mini-encoders": lambda: EncodersStage(text=LONG_TEXT, image=IMAGE, **BOTH),
         "mini-judge": lambda: JudgeStage(model=FeatureNetworkConfig(heads=LABELS, frame_px=16, widths=(8,)), **BOTH),
         "mini-image": lambda: diffusion(folder, "text-to-image", FromScratch()),
-        "mini-video": lambda: diffusion(
-            folder, "text-to-video", FromImageModel(folder=str(folder / "mini-image/export"))
-        ),
+        "mini-video": lambda: diffusion(folder, "text-to-video", FromModel(model=str(folder / "mini-image/export"))),
         "mini-text-to-video": lambda: diffusion(
-            folder, "text-to-video", FromVideoModel(folder=str(folder / "mini-video/export"))
+            folder, "text-to-video", FromModel(model=str(folder / "mini-video/export"))
         ),
         "mini-image-to-video": lambda: diffusion(
-            folder, "image-to-video", FromVideoModel(folder=str(folder / "mini-video/export"))
+            folder, "image-to-video", FromModel(model=str(folder / "mini-video/export"))
         ).model_copy(update={"panned_pictures": PannedPictures(folder=str(pictures), num_clips=64)}),
     }
     for name, stage in stages.items():
@@ -128,9 +125,9 @@ def test_every_stage_logs_validates_and_exports(runs: Path) -> None:
 def test_video_model_starts_with_the_image_models_weights(runs: Path) -> None:
     from videoldm.checkpoints.native import load_unet
 
-    start = FromImageModel(folder=str(runs / "mini-image/export"))
+    start = FromModel(model=str(runs / "mini-image/export"))
     fresh = DiffusionObjective(diffusion(runs, "text-to-video", start), seed=0, cache=runs / "cache")
-    image = load_unet(runs / "mini-image/export/unet")
+    image = load_unet(runs / "mini-image/export/text-to-image/unet")
     video = fresh.players[0].module.state_dict()
     assert all(torch.equal(video[name], value) for name, value in image.state_dict().items())
 
@@ -224,7 +221,7 @@ def test_unet_that_does_not_fit_is_refused_before_anything_is_rendered(runs: Pat
 
 
 def test_missing_pictures_are_told_before_anything_is_rendered(runs: Path, tmp_path: Path) -> None:
-    stage = diffusion(runs, "image-to-video", FromVideoModel(folder=str(runs / "mini-video/export")))
+    stage = diffusion(runs, "image-to-video", FromModel(model=str(runs / "mini-video/export")))
     (tmp_path / "empty").mkdir()
     wrong = stage.model_copy(update={"panned_pictures": PannedPictures(folder=str(tmp_path / "empty"), num_clips=64)})
     with pytest.raises(InputError, match="empty holds no pictures"):
@@ -233,7 +230,7 @@ def test_missing_pictures_are_told_before_anything_is_rendered(runs: Path, tmp_p
 
 
 def test_clips_longer_than_the_model_give_windows(runs: Path) -> None:
-    stage = diffusion(runs, "image-to-video", FromVideoModel(folder=str(runs / "mini-video/export")))
+    stage = diffusion(runs, "image-to-video", FromModel(model=str(runs / "mini-video/export")))
     longer = stage.model_copy(update={"data": DATA.model_copy(update={"num_frames": 7})})
     objective = DiffusionObjective(longer, seed=0, cache=runs / "cache")
     starts = {first_frame(7 - 3, (0, position)) for position in range(40)}

@@ -1,5 +1,6 @@
 """A model folder that can do all tasks, with random weights and so small that a clip takes a moment."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.clip.build import build_image_encoder, build_text_encoder
 from videoldm.models.clip.config import ImageEncoderConfig, TextEncoderConfig
 from videoldm.models.clip.tokenizer import train_tokenizer
-from videoldm.models.unet.config import UNetConfig
+from videoldm.models.unet.config import NoTemporalLayers, UNetConfig
 from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.config import SamplingConfig, SignalDefaults, TaskModelConfig
 
@@ -75,3 +76,16 @@ def write_tiny_model(folder):
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny model; a conftest imports this fixture to offer it."""
     return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_image_model(tiny_model: Path) -> Path:
+    """The folder of a tiny image model with the autoencoder and the text encoder of the video model."""
+    folder = tiny_model.parent / "tiny-image"
+    for part in ("autoencoder", "text_encoder"):
+        shutil.copytree(tiny_model / part, folder / part)
+    config = UNET.model_copy(update={"temporal": NoTemporalLayers()})
+    save_component(folder / "text-to-image/unet", randomise(VideoUNet(config)), config)
+    model = task_config("text-to-image").model_copy(update={"num_frames": 1})
+    write_json(folder / "text-to-image/model.json", model.model_dump(mode="json"))
+    return folder

@@ -15,8 +15,7 @@ from videoldm.training.stages.config import (
     AutoencoderStage,
     DiffusionStage,
     EncodersStage,
-    FromImageModel,
-    FromVideoModel,
+    FromModel,
     JudgeStage,
     Stage,
     Start,
@@ -77,8 +76,8 @@ def _tiny_diffusion(stage: DiffusionStage, folder: Path, model: Path) -> Diffusi
 
 
 def _tiny_start(start: Start, folder: Path) -> Start:
-    if isinstance(start, FromImageModel | FromVideoModel):
-        return start.model_copy(update={"folder": str(folder / Path(start.folder).parent.name / "export")})
+    if isinstance(start, FromModel):
+        return start.model_copy(update={"model": str(folder / Path(start.model).parent.name / "export")})
     return start
 
 

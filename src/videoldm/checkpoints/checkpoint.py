@@ -1,4 +1,4 @@
-"""A published checkpoint: the parts of one model, whatever the layout of its files."""
+"""A checkpoint: the parts of one model, whatever the layout of its files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Checkpoint:
     """
 
     source: Path
-    layout: Literal["diffusers", "sgm"]
+    layout: Literal["diffusers", "sgm", "native"]
     preset: str | None
     files: Sequence[Path]
     unet: UNetPart

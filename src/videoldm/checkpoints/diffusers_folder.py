@@ -34,8 +34,8 @@ from videoldm.core.files import read_mapping
 from videoldm.core.progress import notice
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
-from videoldm.models.presets import PRESETS
-from videoldm.models.unet.config import PlacedNormEps, UNetConfig, UniformNormEps
+from videoldm.models.presets import preset_of
+from videoldm.models.unet.config import UNetConfig
 from videoldm.models.unet.network import VideoUNet as UNet
 
 M = TypeVar("M", bound=nn.Module)
@@ -89,7 +89,7 @@ def open_folder(folder: Path, *, variant: str | None = None, allow_pickle: bool 
     _check_variant(checkpoint, variant)
     dropped = [key for part in checkpoint.parts().values() for key in part.check()]
     num_frames = checkpoint.num_frames or 1
-    preset = _preset(unet_config, autoencoder.config, num_frames)
+    preset = preset_of(unet_config, autoencoder.config, num_frames)
     return replace(checkpoint, preset=preset, files=_files(checkpoint), dropped=tuple(dropped))
 
 
@@ -183,13 +183,3 @@ def _stored(checkpoint: Checkpoint) -> list[StoredTensor | PickledTensor]:
     """All tensors that lie in files."""
     tensors = [tensor for part in checkpoint.parts().values() for tensor in part.tensors.values()]
     return [tensor for tensor in tensors if isinstance(tensor, StoredTensor | PickledTensor)]
-
-
-def _preset(unet: UNetConfig, autoencoder: AutoencoderConfig, num_frames: int) -> str | None:
-    """The published model with these sizes."""
-    if isinstance(unet.norm_eps, PlacedNormEps):  # diffusers' habit, the official code has one everywhere
-        unet = unet.model_copy(update={"norm_eps": UniformNormEps()})
-    for name, preset in PRESETS.items():
-        if (preset.unet, preset.autoencoder, preset.num_frames) == (unet, autoencoder, num_frames):
-            return name
-    return None

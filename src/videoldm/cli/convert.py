@@ -9,17 +9,16 @@ import tyro
 
 from videoldm.cli.options import OPTIONS, Verb
 from videoldm.core.config import Config
-from videoldm.core.errors import InputError
 from videoldm.inference.config import Precision
 
-DESCRIPTION = """Write a published checkpoint in another layout, tensor by tensor; values keep their bits.
+DESCRIPTION = """Write a model in another layout, tensor by tensor; values keep their bits.
 
 examples:
   videoldm convert svd_xt.safetensors svd-xt/ --to diffusers
   videoldm convert stabilityai/stable-video-diffusion-img2vid svd.safetensors --to sgm
   videoldm convert svd.safetensors svd-half/ --to diffusers --dtype float16
   videoldm convert v2-1_768.ckpt v2-1_768.safetensors --to sgm --allow-pickle
-  videoldm convert svd.safetensors finetuned/ --to diffusers --unet runs/mine/export/unet
+  videoldm convert runs/mine/export mine/ --to diffusers --autoencoder runs/temporal-decoder/export
 """
 
 
@@ -29,7 +28,7 @@ class ConvertOptions(Config):
     model_config = OPTIONS
 
     source: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="SOURCE")]]
-    """A pipeline's folder, a file, or a name on the hub."""
+    """A pipeline's folder, a file, a name on the hub, or an image-to-video model that videoldm train has exported."""
     target: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="TARGET")]]
     """The new folder (diffusers) or file (sgm)."""
     to: Literal["diffusers", "sgm"]
@@ -40,10 +39,8 @@ class ConvertOptions(Config):
     """The tokenizer to put into the new folder, for a single file of Stable Diffusion that has none beside it."""
     allow_pickle: bool = False
     """Also read .ckpt, .bin and .pt files: their tensors only, no code in them runs."""
-    unet: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
-    """A UNet that a run of videoldm train has exported, in the place of the source's."""
     autoencoder: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
-    """The same for the autoencoder."""
+    """An autoencoder that videoldm train has exported, in the place of the source's."""
     dtype: Precision | None = None
     """Round all weights to this precision; without it they stay as they are."""
 
@@ -51,24 +48,23 @@ class ConvertOptions(Config):
 def run(options: ConvertOptions) -> None:
     """Open, check and write."""
     from videoldm.checkpoints.convert import convert
-    from videoldm.checkpoints.trained_parts import with_trained_parts
+    from videoldm.checkpoints.trained_autoencoder import with_autoencoder
     from videoldm.inference.precision import DTYPES
+    from videoldm.tasks.as_checkpoint import as_checkpoint
+    from videoldm.tasks.folder import NativeFolder
     from videoldm.tasks.open import open_model
     from videoldm.tasks.published import PublishedModel
 
     files = open_model(
         options.source, variant=options.variant, tokenizer=options.tokenizer, allow_pickle=options.allow_pickle
     )
-    if not isinstance(files, PublishedModel):
-        raise InputError(
-            f"{options.source}: is a model of our own layout, which only videoldm reads; SVD's UNet goes into "
-            f"a published model: videoldm convert svd.safetensors TARGET --to {options.to} --unet FOLDER"
-        )
-    checkpoint = with_trained_parts(
-        files.checkpoint,
-        unet=None if options.unet is None else Path(options.unet),
-        autoencoder=None if options.autoencoder is None else Path(options.autoencoder),
-    )
+    if isinstance(files, NativeFolder):
+        checkpoint = as_checkpoint(files)
+    else:
+        assert isinstance(files, PublishedModel), "there are no other models"
+        checkpoint = files.checkpoint
+    if options.autoencoder is not None:
+        checkpoint = with_autoencoder(checkpoint, Path(options.autoencoder))
     convert(
         checkpoint,
         Path(options.target),

@@ -12,8 +12,8 @@ from videoldm.core.config import Config
 
 DESCRIPTION = """Make a video model show what an image model has learned, by DreamBooth for example.
 
-The image model's layers take the place of the video model's own; the temporal layers stay. Where the image run has
-exported a text encoder, the image model's layers read with it and the temporal ones with the video model's.
+The image model's layers take the place of the video model's own; the temporal layers stay. Where the two have different
+text encoders, the image model's layers read with its own and the temporal ones with the video model's.
 
 examples:
   videoldm train mini-dreambooth
@@ -29,8 +29,8 @@ class PersonaliseOptions(Config):
 
     video: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="VIDEO_MODEL")]]
     """A text-to-video model of our own layout: in the package or a folder."""
-    image: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="EXPORT")]]
-    """What a run for pictures has exported; its UNet must be like the one that the video model grew from."""
+    image: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="IMAGE_MODEL")]]
+    """What a run for pictures has exported: a text-to-image model like the one that the video model grew from."""
     output: Annotated[str, tyro.conf.arg(aliases=["-o"], metavar="FOLDER")]
     """Folder of the new model."""
 
@@ -39,7 +39,7 @@ def run(options: PersonaliseOptions) -> None:
     """Put together and write."""
     from videoldm.tasks.personalise import personalise
 
-    personalise(options.video, Path(options.image), Path(options.output))
+    personalise(options.video, options.image, Path(options.output))
     print(options.output)
 
 

@@ -55,6 +55,20 @@ def notice(line: str) -> None:
 
 
 @contextlib.contextmanager
+def no_bars_of_transformers() -> Generator[None]:
+    """Keep transformers from drawing a bar of its own for each model that it reads or writes."""
+    from transformers.utils import logging
+
+    was_on = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_on:
+            logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
 def silent() -> Generator[None]:
     """Show no progress inside the block, as for `--json`."""
     token = _SILENT.set(True)

@@ -12,7 +12,7 @@ from videoldm.models.clip.config import (
     ImageEncoderConfig,
     TextEncoderConfig,
 )
-from videoldm.models.unet.config import NoTemporalLayers, UNetConfig
+from videoldm.models.unet.config import NoTemporalLayers, PlacedNormEps, UNetConfig, UniformNormEps
 
 
 class ModelConfig(Config):
@@ -111,3 +111,13 @@ PRESETS = {
     "sd-x4-upscaler": X4_UPSCALER,
     "mini": MINI,
 }
+
+
+def preset_of(unet: UNetConfig, autoencoder: AutoencoderConfig, num_frames: int) -> str | None:
+    """The name of the model with these sizes, None if there is none."""
+    if isinstance(unet.norm_eps, PlacedNormEps):  # diffusers' habit, the official code has one everywhere
+        unet = unet.model_copy(update={"norm_eps": UniformNormEps()})
+    for name, preset in PRESETS.items():
+        if (preset.unet, preset.autoencoder, preset.num_frames) == (unet, autoencoder, num_frames):
+            return name
+    return None

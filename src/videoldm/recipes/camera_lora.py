@@ -27,7 +27,6 @@ from videoldm.training.config import (
 )
 from videoldm.training.data.config import CuratedData, NoCaptions
 from videoldm.training.recipe import Recipe
-from videoldm.training.stages.base_config import NamedModel
 from videoldm.training.stages.data_config import WorldData
 from videoldm.training.stages.lora_config import LoraStage, Task
 
@@ -100,7 +99,7 @@ def _published(name: str, summary: str, preset: LoraPreset) -> Recipe:
         name=name,
         summary=summary,
         stage=LoraStage(
-            base=NamedModel(name=SVD),
+            base=SVD,
             task="image-to-video",
             preset=preset,
             frozen_precision="bfloat16",
@@ -136,7 +135,7 @@ def _mini(name: str, what: str, preset: LoraPreset, options: WorldOptions, *, ta
         name=f"mini-{name}",
         summary=f"LoRA of the mini model: {what}",
         stage=LoraStage(
-            base=NamedModel(name="mini"),
+            base="mini",
             task=task,
             preset=preset,
             data=data,

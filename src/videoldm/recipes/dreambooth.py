@@ -7,7 +7,6 @@ learns too; the batch is DreamBooth's own: one picture of the subject and one of
 from videoldm.diffusion.config import DiscreteUniform, EpsWeighting, LogNormal, NoiseLevels, VWeighting, Weighting
 from videoldm.training.config import AdamW, ClassicAverage, OptimizerConfig, TrainingConfig
 from videoldm.training.recipe import Recipe
-from videoldm.training.stages.base_config import Base, ExportedRun, NamedModel
 from videoldm.training.stages.dreambooth_config import DreamBoothStage, PriorPreservation, PromptedPictures, TrainedText
 
 STABLE_DIFFUSION_1 = "CompVis/stable-diffusion-v1-4"
@@ -18,7 +17,7 @@ def dreambooth() -> Recipe:
     return _recipe(
         "dreambooth",
         "a subject for Stable Diffusion 1.4, from a few pictures",
-        base=NamedModel(name=STABLE_DIFFUSION_1),
+        base=STABLE_DIFFUSION_1,
         subject="a sks dog",
         of_class="a dog",
         noise_levels=DiscreteUniform(),
@@ -32,11 +31,7 @@ def mini_dreambooth() -> Recipe:
     return _recipe(
         "mini-dreambooth",
         "a subject for the mini image model, from a few pictures",
-        base=ExportedRun(
-            folder="runs/mini-image/export",
-            autoencoder="runs/mini-autoencoder/export",
-            encoders="runs/mini-encoders/export",
-        ),
+        base="runs/mini-image/export",
         subject="a white torus on a plain ground",
         of_class="a torus on a plain ground",
         noise_levels=LogNormal(p_mean=-0.4, p_std=1.4),
@@ -49,7 +44,7 @@ def _recipe(
     name: str,
     summary: str,
     *,
-    base: Base,
+    base: str,
     subject: str,
     of_class: str,
     noise_levels: NoiseLevels,

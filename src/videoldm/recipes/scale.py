@@ -36,9 +36,7 @@ from videoldm.training.stages.config import (
     AllParameters,
     Data,
     DiffusionStage,
-    FromImageModel,
     FromModel,
-    FromVideoModel,
     Start,
     Trained,
     WorldData,
@@ -99,13 +97,9 @@ class Scale:
         """Whether it is the small one."""
         return self.divisor > 1
 
-    def after_image(self, name: str) -> FromImageModel:
-        """The start from what a recipe for pictures exported."""
-        return FromImageModel(folder=f"runs/{self.prefix}{name}/export")
-
-    def after_video(self, name: str) -> FromVideoModel:
-        """The start from what a recipe for clips exported."""
-        return FromVideoModel(folder=f"runs/{self.prefix}{name}/export")
+    def after(self, name: str) -> FromModel:
+        """The start from what a recipe exported."""
+        return FromModel(model=f"runs/{self.prefix}{name}/export")
 
     def recipe(
         self,
@@ -231,5 +225,5 @@ MINI = Scale(
     autoencoder="mini",
     text_encoder="mini",
     image_encoder="mini",
-    image_model=FromImageModel(folder=f"runs/{MINI_STABLE_DIFFUSION}/export"),
+    image_model=FromModel(model=f"runs/{MINI_STABLE_DIFFUSION}/export"),
 )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from videoldm.assets.models import shipped_models
 from videoldm.core.errors import InputError
-from videoldm.tasks.files import ModelFiles
+from videoldm.tasks.config import TaskName
+from videoldm.tasks.files import ModelFiles, require_task
 from videoldm.tasks.folder import NativeFolder, is_native
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(/[\w./-]+\.safetensors)?")
@@ -50,3 +51,10 @@ def open_model(
         f"model {name!r} is neither in the package ({', '.join(shipped)}) nor a folder or file nor a name on the hub "
         "such as stabilityai/stable-video-diffusion-img2vid"
     )
+
+
+def open_for_task(name: str, task: TaskName) -> ModelFiles:
+    """As `open_model`; also raises InputError if the model cannot do the task."""
+    files = open_model(name)
+    require_task(files, task)
+    return files

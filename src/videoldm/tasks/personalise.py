@@ -5,34 +5,45 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import torch
+
+from videoldm.checkpoints.encoders import text_encoder
 from videoldm.checkpoints.native import load_unet, save_component
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_folder
 from videoldm.models.unet.personalise import with_image_layers
-from videoldm.tasks.folder import COMPONENT_FILE, TEMPORAL_TEXT_ENCODER, NativeFolder
-from videoldm.tasks.open import open_model
+from videoldm.tasks.config import TaskName
+from videoldm.tasks.folder import TEMPORAL_TEXT_ENCODER, NativeFolder
+from videoldm.tasks.open import open_for_task
 
 TASK, TEXT_ENCODER, AUTOENCODER = "text-to-video", "text_encoder", "autoencoder"
 
 
-def personalise(video: str, image: Path, target: Path) -> None:
-    """Write a text-to-video model of our own layout: `video` with the UNet that an image run exported in `image`.
+def personalise(video: str, image: str, target: Path) -> None:
+    """Write a text-to-video model of our own layout: `video` with the UNet of the text-to-image model `image`.
 
-    If the run has exported a text encoder too, the spatial layers read with it, the temporal ones with the video
+    If their text encoders differ, the spatial layers read with the image model's, the temporal ones with the video
     model's own (Video LDM, App. D.3). Raises InputError if the two do not belong together.
     """
-    files = open_model(video)
-    if not isinstance(files, NativeFolder) or TASK not in files.tasks:
-        raise InputError(f"model {video} should be one of our own layout that makes clips from text")
-    for part in (image / "unet", *([image / TEXT_ENCODER] if (image / TEXT_ENCODER).exists() else [])):
-        if not (part / COMPONENT_FILE).is_file():
-            raise InputError(f"{part}: has no {COMPONENT_FILE}, {image} should be what an image run has exported")
-    unet = with_image_layers(load_unet(files.folder / TASK / "unet"), load_unet(image / "unet"))
-    learned = (image / TEXT_ENCODER).is_dir()
+    moving, drawn = _folder(video, TASK), _folder(image, "text-to-image")
+    unet = with_image_layers(load_unet(moving / TASK / "unet"), load_unet(drawn / "text-to-image" / "unet"))
     with atomic_folder(target, replace=True) as folder:
         for part in (AUTOENCODER, TASK):
-            shutil.copytree(files.folder / part, folder / part)
-        shutil.copytree((image if learned else files.folder) / TEXT_ENCODER, folder / TEXT_ENCODER)
-        if learned:
-            shutil.copytree(files.folder / TEXT_ENCODER, folder / TEMPORAL_TEXT_ENCODER)
+            shutil.copytree(moving / part, folder / part)
+        shutil.copytree(drawn / TEXT_ENCODER, folder / TEXT_ENCODER)
+        if not _read_alike(moving / TEXT_ENCODER, drawn / TEXT_ENCODER):
+            shutil.copytree(moving / TEXT_ENCODER, folder / TEMPORAL_TEXT_ENCODER)
         save_component(folder / TASK / "unet", unet, unet.config)
+
+
+def _folder(name: str, task: TaskName) -> Path:
+    files = open_for_task(name, task)
+    if not isinstance(files, NativeFolder):
+        raise InputError(f"model {name} should be one of our own layout, as a run exports")
+    return files.folder
+
+
+def _read_alike(left: Path, right: Path) -> bool:
+    """Whether two text encoders have the same weights, in whatever precision both are stored."""
+    ours, theirs = (text_encoder(folder).load(dtype=torch.float16).state_dict() for folder in (left, right))
+    return ours.keys() == theirs.keys() and all(torch.equal(weight, theirs[key]) for key, weight in ours.items())

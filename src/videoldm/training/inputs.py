@@ -14,13 +14,11 @@ from videoldm.training.stages.config import (
     AutoencoderStage,
     DiffusionStage,
     EncodersStage,
-    FromImageModel,
     FromModel,
-    FromVideoModel,
     JudgeStage,
     Stage,
 )
-from videoldm.training.stages.dreambooth_config import DreamBoothStage
+from videoldm.training.stages.dreambooth_config import DreamBoothStage, PriorPreservation
 from videoldm.training.stages.lora_config import LoraStage
 from videoldm.training.stages.places import judge_folder, local_path
 from videoldm.training.stages.temporal_decoder_config import FeatureLoss, TemporalDecoderStage
@@ -77,32 +75,33 @@ def _fingerprint(data: CuratedData) -> str:
 
 def inputs_of(stage: Stage) -> dict[str, Path]:
     """What a stage reads on this machine, by the key that names each; what comes from the hub is not among it."""
+    places: dict[str, Path | None]
     match stage:
         case AutoencoderStage(pictures=pictures):
-            return {"stage.pictures": Path(pictures)} if pictures else {}
+            places = {"stage.pictures": Path(pictures)} if pictures else {}
         case EncodersStage() | JudgeStage():
-            return {}
+            places = {}
         case DiffusionStage(autoencoder=autoencoder, encoders=encoders, start=start, panned_pictures=pictures):
             places = {"stage.autoencoder": local_path(autoencoder), "stage.encoders": local_path(encoders)}
             if pictures:
                 places["stage.panned_pictures.folder"] = Path(pictures.folder)
-            if isinstance(start, FromImageModel | FromVideoModel):
-                places["stage.start.folder"] = Path(start.folder)
             if isinstance(start, FromModel):
                 places["stage.start.model"] = local_path(start.model)
-            return {key: place for key, place in places.items() if place is not None}
         case LoraStage(base=base, panned_pictures=pictures):
-            folders = {f"stage.base.{key}": place for key, place in base.folders().items()}
-            return folders | ({"stage.panned_pictures.folder": Path(pictures.folder)} if pictures else {})
-        case DreamBoothStage():
-            return {f"stage.{key}": place for key, place in stage.folders().items()}
+            places = {"stage.base": local_path(base)}
+            if pictures:
+                places["stage.panned_pictures.folder"] = Path(pictures.folder)
+        case DreamBoothStage(base=base, subject=subject, prior=prior):
+            places = {"stage.base": local_path(base), "stage.subject.folder": Path(subject.folder)}
+            if isinstance(prior, PriorPreservation):
+                places["stage.prior.pictures.folder"] = Path(prior.pictures.folder)
         case TemporalDecoderStage(autoencoder=autoencoder, perceptual=perceptual):
             places = {"stage.autoencoder": local_path(autoencoder)}
             if isinstance(perceptual, FeatureLoss):
                 places["stage.perceptual.judge"] = judge_folder(perceptual.judge)
-            return {key: place for key, place in places.items() if place is not None}
         case _:
             assert_never(stage)
+    return {key: place for key, place in places.items() if place is not None}
 
 
 def _how_to_make(place: Path) -> str:

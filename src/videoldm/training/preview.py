@@ -24,10 +24,10 @@ from videoldm.models.unet.groups import group_of
 from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.config import FROM_PICTURE
 from videoldm.tasks.folder import COMPONENT_FILE
+from videoldm.tasks.open import open_for_task
 from videoldm.training.config import TrainingConfig
 from videoldm.training.forecast import Batch, StepMemory, encoding_bytes, forecast_step, weight_bytes
 from videoldm.training.recipe import Recipe
-from videoldm.training.stages.base_model import base_unet
 from videoldm.training.stages.config import AutoencoderStage, DiffusionStage, EncodersStage, JudgeStage, Stage
 from videoldm.training.stages.dreambooth_config import DreamBoothStage
 from videoldm.training.stages.lora_config import LoraStage
@@ -166,7 +166,7 @@ def _lora_counts(stage: LoraStage) -> Mapping[str, Count]:
     """Of a LoRA and the UNet that it changes; empty for one that is still on the hub."""
     if not stage.base.folders():
         return {}
-    unet = base_unet(stage.base, stage.task).empty().requires_grad_(False)
+    unet = open_for_task(stage.base, stage.task).parts(stage.task).unet.empty().requires_grad_(False)
     has_one_token = stage.task in FROM_PICTURE
     trained = num_lora_parameters(unet, stage.preset, has_one_token=has_one_token)
     frozen = _counts((group_of(name), parameter) for name, parameter in unet.named_parameters())

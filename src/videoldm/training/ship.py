@@ -22,8 +22,8 @@ PARTS = {
     "text_encoder": "mini-encoders/export/text_encoder",
     "image_encoder": "mini-encoders/export/image_encoder",
     "judge": "mini-judge/export",
-    "text-to-video": "mini-text-to-video/export",
-    "image-to-video": "mini-image-to-video/export",
+    "text-to-video": "mini-text-to-video/export/text-to-video",
+    "image-to-video": "mini-image-to-video/export/image-to-video",
 }
 """Part of the model folder -> where a run left it."""
 

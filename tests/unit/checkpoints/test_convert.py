@@ -13,10 +13,16 @@ from videoldm.checkpoints.convert import convert
 from videoldm.checkpoints.diffusers_folder import open_folder
 from videoldm.checkpoints.native import save_component
 from videoldm.checkpoints.open_file import open_file
-from videoldm.checkpoints.trained_parts import with_trained_parts
+from videoldm.checkpoints.trained_autoencoder import with_autoencoder
 from videoldm.core.errors import InputError
+from videoldm.models.autoencoder.config import PlainDecoder
+from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.presets import MINI
-from videoldm.models.unet.network import VideoUNet
+from videoldm.tasks.as_checkpoint import as_checkpoint
+from videoldm.tasks.folder import NativeFolder
+from videoldm.tasks.model import load_model
+from videoldm.tasks.open import open_model
+from videoldm.tasks.write import write_model
 
 __all__ = ["tiny_preset"]
 
@@ -76,31 +82,41 @@ def test_diffusers_reads_the_folder(file: Path, tmp_path: Path, pipeline_folder:
 
 
 @pytest.mark.parametrize("to", ["diffusers", "sgm"])
-def test_trained_networks_take_the_places_of_published_ones(
-    file: Path, tmp_path: Path, pipeline_folder: Path, to: Literal["diffusers", "sgm"]
+def test_trained_model_is_written_as_a_published_one(
+    file: Path, tmp_path: Path, to: Literal["diffusers", "sgm"]
 ) -> None:
-    published = open_file(file)
-    unet, autoencoder = published.unet.load(), published.autoencoder.load()
-    for parameter in (*unet.parameters(), *autoencoder.decoder.parameters()):
+    model = load_model(str(file), "image-to-video")
+    for parameter in model.unet.parameters():
         parameter.data += 0.5
-    save_component(tmp_path / "unet", unet, unet.config)
-    save_component(tmp_path / "autoencoder", autoencoder, autoencoder.config)
-    trained = with_trained_parts(published, unet=tmp_path / "unet", autoencoder=tmp_path / "autoencoder")
+    write_model(tmp_path / "export", model)
+    exported = open_model(str(tmp_path / "export"))
+    assert isinstance(exported, NativeFolder)
+    for parameter in model.autoencoder.decoder.parameters():
+        parameter.data += 0.5
+    save_component(tmp_path / "autoencoder", model.autoencoder, model.autoencoder.config)
     target = tmp_path / ("folder" if to == "diffusers" else "file.safetensors")
-    convert(trained, target, to)
-    back = open_folder(target) if to == "diffusers" else open_file(target)
-    for name, network in (("unet", unet), ("autoencoder", autoencoder)):
-        found = getattr(back, name).load().state_dict()
-        assert all(torch.equal(value, found[key]) for key, value in network.state_dict().items())
-    encoder = published.image_encoder.part.load().state_dict()
-    assert all(torch.equal(encoder[key], value) for key, value in back.image_encoder.part.load().state_dict().items())
+    convert(with_autoencoder(as_checkpoint(exported), tmp_path / "autoencoder"), target, to)
+    back = load_model(str(target), "image-to-video")
+    assert back.config == model.config
+    for name in ("unet", "autoencoder"):
+        found = getattr(back, name).state_dict()
+        assert all(torch.equal(value, found[key]) for key, value in getattr(model, name).state_dict().items())
+    found = back.image_conditioner.model.state_dict()
+    encoder = model.image_conditioner.model.state_dict()
+    assert all(torch.equal(value, found[key]) for key, value in encoder.items())
 
 
-def test_network_of_another_size_is_refused(file: Path, tmp_path: Path) -> None:
-    unet = VideoUNet(MINI.unet)
-    save_component(tmp_path / "unet", unet, unet.config)
-    with pytest.raises(InputError, match=r"unet/model\.safetensors: has .*context_dim=\d+.*, the unet of .* has"):
-        with_trained_parts(open_file(file), unet=tmp_path / "unet", autoencoder=None)
+def test_decoder_may_be_another_but_not_the_latents(file: Path, tmp_path: Path) -> None:
+    published = open_file(file)
+    assert published.autoencoder is not None
+    per_frame = published.autoencoder.config.model_copy(update={"decoder": PlainDecoder()})
+    save_component(tmp_path / "per-frame", Autoencoder(per_frame), per_frame)
+    changed = with_autoencoder(published, tmp_path / "per-frame")
+    assert changed.autoencoder is not None
+    assert changed.autoencoder.config == per_frame
+    save_component(tmp_path / "mini", Autoencoder(MINI.autoencoder), MINI.autoencoder)
+    with pytest.raises(InputError, match=r"mini/model.* has .*latent_channels=32.*, the autoencoder of .*=4"):
+        with_autoencoder(published, tmp_path / "mini")
 
 
 def test_rounding_on_request(file: Path, tmp_path: Path) -> None:

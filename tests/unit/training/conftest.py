@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 from curated_exports import FORMATS, export, made_dataset
-from tiny_model_folder import tiny_model
+from tiny_model_folder import tiny_image_model, tiny_model
 
-__all__ = ["tiny_model"]
+__all__ = ["tiny_image_model", "tiny_model"]
 
 
 @pytest.fixture(scope="session")

@@ -5,17 +5,13 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from tiny_model_folder import SIZE, UNET, task_config
-from tiny_networks import randomise
+from tiny_model_folder import SIZE
 
-from videoldm.checkpoints.native import load_unet, save_component
+from videoldm.checkpoints.native import load_unet
 from videoldm.cli.main import main
 from videoldm.core.config import from_yaml, to_yaml
 from videoldm.core.errors import InputError
-from videoldm.core.files import write_json
 from videoldm.diffusion.config import LogNormal
-from videoldm.models.unet.config import NoTemporalLayers
-from videoldm.models.unet.network import VideoUNet
 from videoldm.models.unet.surgery import is_temporal
 from videoldm.tasks.model import load_model
 from videoldm.tasks.personalise import personalise
@@ -25,7 +21,6 @@ from videoldm.tasks.task import Inputs, unconditional
 from videoldm.training.config import OptimizerConfig, TrainingConfig
 from videoldm.training.recipe import Recipe
 from videoldm.training.run import run
-from videoldm.training.stages.base_config import ExportedRun
 from videoldm.training.stages.dreambooth import DreamBoothObjective
 from videoldm.training.stages.dreambooth_config import (
     DreamBoothStage,
@@ -50,20 +45,9 @@ def pictures(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def base(tiny_model, tmp_path_factory):
-    """A tiny image model that fits the tiny video model."""
-    folder = tmp_path_factory.mktemp("image")
-    config = UNET.model_copy(update={"temporal": NoTemporalLayers()})
-    save_component(folder / "unet", randomise(VideoUNet(config)), config)
-    model = task_config("text-to-image").model_copy(update={"num_frames": 1})
-    write_json(folder / "model.json", model.model_dump(mode="json"))
-    return ExportedRun(folder=str(folder), autoencoder=str(tiny_model / "autoencoder"), encoders=str(tiny_model))
-
-
 def stage_of(base, pictures, **changes):
     stage = DreamBoothStage(
-        base=base,
+        base=str(base),
         subject=PromptedPictures(folder=str(pictures / "subject"), prompt="a red cube"),
         prior=PriorPreservation(
             pictures=PromptedPictures(folder=str(pictures / "class"), prompt="a green ball"), weight=0.5
@@ -74,7 +58,7 @@ def stage_of(base, pictures, **changes):
 
 
 @pytest.fixture(scope="module")
-def trained(base, pictures, tmp_path_factory):
+def trained(tiny_image_model, pictures, tmp_path_factory):
     """The export of a run that trained the text encoder too."""
     training = TrainingConfig(
         num_samples=8,
@@ -84,7 +68,7 @@ def trained(base, pictures, tmp_path_factory):
         validate_every_samples=8,
         checkpoint_every_samples=4,
     )
-    recipe = Recipe(name="dreambooth", summary="tiny", stage=stage_of(base, pictures), training=training)
+    recipe = Recipe(name="dreambooth", summary="tiny", stage=stage_of(tiny_image_model, pictures), training=training)
     assert from_yaml(Recipe, to_yaml(recipe)) == recipe
     folder = tmp_path_factory.mktemp("run")
     export = run(recipe, folder, tmp_path_factory.mktemp("cache"))
@@ -93,8 +77,8 @@ def trained(base, pictures, tmp_path_factory):
     return export
 
 
-def test_both_networks_learn_and_the_autoencoder_does_not(base, pictures):
-    objective = DreamBoothObjective(stage_of(base, pictures, text_encoder=TrainedText()), seed=0)
+def test_both_networks_learn_and_the_autoencoder_does_not(tiny_image_model, pictures):
+    objective = DreamBoothObjective(stage_of(tiny_image_model, pictures, text_encoder=TrainedText()), seed=0)
     (player,) = objective.players
     player.losses(range(4)).per_sample.mean().backward()
     text = objective._model.text_conditioner.model
@@ -104,8 +88,8 @@ def test_both_networks_learn_and_the_autoencoder_does_not(base, pictures):
     assert not any(parameter.requires_grad for parameter in objective._model.autoencoder.parameters())
 
 
-def test_frozen_text_encoder_takes_no_gradients(base, pictures):
-    objective = DreamBoothObjective(stage_of(base, pictures, text_encoder=FrozenText()), seed=0)
+def test_frozen_text_encoder_takes_no_gradients(tiny_image_model, pictures):
+    objective = DreamBoothObjective(stage_of(tiny_image_model, pictures, text_encoder=FrozenText()), seed=0)
     (player,) = objective.players
     player.losses(range(2)).per_sample.mean().backward()
     text = objective._model.text_conditioner.model
@@ -113,36 +97,39 @@ def test_frozen_text_encoder_takes_no_gradients(base, pictures):
     assert {name.split(".")[0] for name, _ in player.module.named_parameters()} == {"unet"}
 
 
-def test_every_second_sample_is_of_the_class_and_counts_as_told(base, pictures):
-    half = DreamBoothObjective(stage_of(base, pictures), seed=0).losses(range(4)).per_sample
-    prior = stage_of(base, pictures).prior.model_copy(update={"weight": 2.0})
-    double = DreamBoothObjective(stage_of(base, pictures, prior=prior), seed=0).losses(range(4)).per_sample
+def test_every_second_sample_is_of_the_class_and_counts_as_told(tiny_image_model, pictures):
+    half = DreamBoothObjective(stage_of(tiny_image_model, pictures), seed=0).losses(range(4)).per_sample
+    prior = stage_of(tiny_image_model, pictures).prior.model_copy(update={"weight": 2.0})
+    double = DreamBoothObjective(stage_of(tiny_image_model, pictures, prior=prior), seed=0).losses(range(4)).per_sample
     torch.testing.assert_close(double / half, torch.tensor([1.0, 4.0, 1.0, 4.0]), rtol=1e-5, atol=0)
 
 
-def test_losses_follow_from_the_position_alone(base, pictures):
-    objective = DreamBoothObjective(stage_of(base, pictures), seed=0)
+def test_losses_follow_from_the_position_alone(tiny_image_model, pictures):
+    objective = DreamBoothObjective(stage_of(tiny_image_model, pictures), seed=0)
     whole = objective.losses(range(4)).per_sample
     parts = torch.cat([objective.losses([position]).per_sample for position in range(4)])
     torch.testing.assert_close(parts, whole, rtol=1e-5, atol=0)
 
 
-def test_without_a_prior_all_samples_are_of_the_subject(base, pictures):
-    objective = DreamBoothObjective(stage_of(base, pictures, prior=NoPrior()), seed=0)
+def test_without_a_prior_all_samples_are_of_the_subject(tiny_image_model, pictures):
+    objective = DreamBoothObjective(stage_of(tiny_image_model, pictures, prior=NoPrior()), seed=0)
     assert [one.prompt for one in objective._shown] == ["a red cube"]
     assert bool(objective.losses(range(4)).per_sample.isfinite().all())
 
 
-def test_folder_without_pictures_is_refused(base, pictures, tmp_path):
+def test_folder_without_pictures_is_refused(tiny_image_model, pictures, tmp_path):
     empty = PromptedPictures(folder=str(tmp_path), prompt="a red cube")
     with pytest.raises(InputError, match="holds no pictures"):
-        DreamBoothObjective(stage_of(base, pictures, subject=empty), seed=0)
+        DreamBoothObjective(stage_of(tiny_image_model, pictures, subject=empty), seed=0)
 
 
 def test_personalised_model_draws_with_the_tuned_layers_and_moves_with_its_own(trained, tiny_model, tmp_path):
-    personalise(str(tiny_model), trained, tmp_path / "mine")
+    personalise(str(tiny_model), str(trained), tmp_path / "mine")
     unet = load_file(tmp_path / "mine/text-to-video/unet/model.safetensors")
-    tuned, video = load_unet(trained / "unet").state_dict(), load_unet(tiny_model / "text-to-video/unet").state_dict()
+    tuned, video = (
+        load_unet(trained / "text-to-image/unet").state_dict(),
+        load_unet(tiny_model / "text-to-video/unet").state_dict(),
+    )
     assert all(torch.equal(weight, (video if is_temporal(key) else tuned)[key]) for key, weight in unet.items())
     ours, original = load_model(str(tmp_path / "mine"), "text-to-video"), load_model(str(tiny_model), "text-to-video")
     tuned_text = load_file(trained / "text_encoder/model.safetensors")
@@ -170,19 +157,17 @@ def test_verb_writes_the_model(trained, tiny_model, tmp_path, capsys):
     assert load_model(str(tmp_path / "mine"), "text-to-video").temporal_text is not None
     assert main(["personalise", "nothing", str(trained), "-o", str(tmp_path / "other")]) == 2
     assert "model 'nothing' is neither in the package" in capsys.readouterr().err
-    assert main(["personalise", str(trained / "unet"), str(trained), "-o", str(tmp_path / "other")]) == 2
+    assert main(["personalise", str(trained / "text-to-image/unet"), str(trained), "-o", str(tmp_path / "other")]) == 2
     assert not (tmp_path / "other").exists()
 
 
-def test_frozen_text_encoder_is_shared_by_both_kinds_of_layers(base, tiny_model, tmp_path):
-    (tmp_path / "image").mkdir()
-    (tmp_path / "image/unet").symlink_to(f"{base.folder}/unet")
-    personalise(str(tiny_model), tmp_path / "image", tmp_path / "mine")
+def test_frozen_text_encoder_is_shared_by_both_kinds_of_layers(tiny_image_model, tiny_model, tmp_path):
+    personalise(str(tiny_model), str(tiny_image_model), tmp_path / "mine")
     assert not (tmp_path / "mine/temporal_text_encoder").exists()
     assert load_model(str(tmp_path / "mine"), "text-to-video").temporal_text is None
 
 
-def test_what_no_image_run_exported_is_refused(tiny_model, tmp_path):
-    with pytest.raises(InputError, match=r"unet: has no config.json, .* should be what an image run has exported"):
-        personalise(str(tiny_model), tmp_path, tmp_path / "mine")
+def test_what_makes_no_pictures_is_refused(tiny_model, tmp_path):
+    with pytest.raises(InputError, match=r"tiny cannot do text-to-image, it can do text-to-video"):
+        personalise(str(tiny_model), str(tiny_model), tmp_path / "mine")
     assert not (tmp_path / "mine").exists()

@@ -1,36 +1,31 @@
 """Training LoRAs of a tiny model: what learns, what is kept and exported, and what comes back."""
 
 import copy
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_lora import is_same
 from tiny_model_folder import NUM_FRAMES, SIZE, UNET, task_config
-from tiny_networks import randomise, relative_error, unet_inputs
+from tiny_networks import relative_error, unet_inputs
 
 from videoldm.checkpoints.lora import read_lora
-from videoldm.checkpoints.native import load_unet, save_component
+from videoldm.checkpoints.native import load_unet
 from videoldm.conditioners.config import DropoutConfig
 from videoldm.core.config import apply_overrides, from_yaml, to_yaml
 from videoldm.core.errors import InputError
-from videoldm.core.files import write_json
 from videoldm.diffusion.config import LogNormal
 from videoldm.models.adapters.config import SpatialAttention, TemporalAttention, TemporalLayers
 from videoldm.models.adapters.fresh import fresh_lora, target_layers
 from videoldm.models.adapters.injection import inject
 from videoldm.models.adapters.low_rank import Adapter
 from videoldm.models.adapters.merge import merge
-from videoldm.models.unet.config import NoTemporalLayers
-from videoldm.models.unet.network import VideoUNet
 from videoldm.models.unet.surgery import is_temporal
 from videoldm.tasks.model import load_model
 from videoldm.training.config import ExecutionConfig, OptimizerConfig, TrainingConfig
 from videoldm.training.recipe import Recipe
 from videoldm.training.run import run
-from videoldm.training.stages.base_config import ExportedRun, NamedModel
-from videoldm.training.stages.config import DiffusionStage, FromVideoModel
+from videoldm.training.stages.config import DiffusionStage, FromModel
 from videoldm.training.stages.data_config import WorldData
 from videoldm.training.stages.diffusion import DiffusionObjective
 from videoldm.training.stages.lora import LoraObjective
@@ -48,7 +43,7 @@ def cache(tmp_path_factory):
 
 def stage_of(model, **changes):
     stage = LoraStage(
-        base=NamedModel(name=str(model)),
+        base=str(model),
         task="image-to-video",
         preset=TemporalAttention(rank=4, alpha=8.0),
         data=DATA,
@@ -203,34 +198,20 @@ def test_fresh_lora_changes_nothing_and_follows_its_seed(unet):
     torch.testing.assert_close(output(unet), plain, rtol=0, atol=0)
 
 
-def test_loss_is_that_of_training_the_whole_model(tiny_model, cache, tmp_path):
+def test_loss_is_that_of_training_the_whole_model(tiny_model, cache):
     shared = stage_of(tiny_model, task="text-to-video")
-    link = tmp_path / "parts"
-    link.mkdir()
-    (link / "text_encoder").symlink_to(tiny_model / "text_encoder")
     names = ("data", "validation", "noise_levels", "dropout", "num_validation_clips")
     whole = DiffusionStage(
         unet=UNET,
-        start=FromVideoModel(folder=str(tiny_model / "text-to-video")),
-        autoencoder=str(tiny_model / "autoencoder"),
-        encoders=str(link),
+        start=FromModel(model=str(tiny_model)),
+        autoencoder=str(tiny_model),
+        encoders=str(tiny_model),
         model=task_config("text-to-video"),
         **{name: getattr(shared, name) for name in names},
     )
     ours = LoraObjective(shared, seed=3, cache=cache).losses(range(4)).per_sample
     theirs = DiffusionObjective(whole, seed=3, cache=cache).losses(range(4)).per_sample
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=0)
-
-
-def test_base_may_be_what_a_run_has_exported(tiny_model, cache):
-    run_folder = ExportedRun(
-        folder=str(tiny_model / "image-to-video"), autoencoder=str(tiny_model / "autoencoder"), encoders=str(tiny_model)
-    )
-    ours = LoraObjective(stage_of(tiny_model, base=run_folder), seed=0, cache=cache)
-    named = LoraObjective(stage_of(tiny_model), seed=0, cache=cache)
-    assert torch.equal(ours.losses(range(2)).per_sample, named.losses(range(2)).per_sample)
-    with pytest.raises(InputError, match=r"holds a model for image-to-video, the stage is about text-to-video"):
-        LoraObjective(stage_of(tiny_model, base=run_folder, task="text-to-video"), seed=0, cache=cache)
 
 
 def test_frozen_weights_may_have_16_bits(tiny_model, cache):
@@ -267,7 +248,7 @@ def test_trained_lora_is_taken_by_generation(trained, tiny_model):
         ),
         ({"validation": VALIDATION.model_copy(update={"width": 24})}, "stage.validation has no clips of 16x16 with 3"),
         ({"task": "text-to-image"}, "cannot do text-to-image, it can do text-to-video, image-to-video"),
-        ({"base": NamedModel(name="nothing")}, "model 'nothing' is neither in the package"),
+        ({"base": "nothing"}, "model 'nothing' is neither in the package"),
     ],
 )
 def test_what_does_not_fit_is_told_before_anything_is_rendered(tiny_model, tmp_path, changes, words):
@@ -288,14 +269,7 @@ def test_recomputed_blocks_give_the_same_lora(trained, tiny_model, cache, tmp_pa
     assert all(torch.equal(first[key], value) for key, value in again.items())
 
 
-def test_image_model_has_no_temporal_layers_to_adapt(tiny_model, tmp_path):
-    config = UNET.model_copy(update={"temporal": NoTemporalLayers()})
-    save_component(tmp_path / "image/unet", randomise(VideoUNet(config)), config)
-    model = task_config("text-to-image").model_copy(update={"num_frames": 1})
-    write_json(tmp_path / "image/model.json", model.model_dump(mode="json"))
-    base = ExportedRun(
-        folder=str(tmp_path / "image"), autoencoder=str(tiny_model / "autoencoder"), encoders=str(tiny_model)
-    )
-    stage = stage_of(tiny_model, base=base, task="text-to-image")
+def test_image_model_has_no_temporal_layers_to_adapt(tiny_model, tiny_image_model, tmp_path):
+    stage = stage_of(tiny_model, base=str(tiny_image_model), task="text-to-image")
     with pytest.raises(InputError, match=r"stage.preset is temporal-attention, but the model has no such layers"):
-        LoraObjective(stage, seed=0, cache=Path(tmp_path / "cache"))
+        LoraObjective(stage, seed=0, cache=tmp_path / "cache")

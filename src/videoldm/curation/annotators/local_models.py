@@ -13,7 +13,6 @@ import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from transformers import PreTrainedModel
-from transformers.utils import logging
 
 from videoldm.core.errors import InputError
 from videoldm.curation.annotators.config import LocalModel
@@ -67,7 +66,7 @@ def load_pretrained(auto_class: Any, config: LocalModel) -> Any:
 def _loaded(auto_class: Any, name: str, device: str, precision: Precision) -> PreTrainedModel:
     folder = model_folder(name)
     try:
-        with _no_bars():
+        with no_bars_of_transformers():
             model, report = auto_class.from_pretrained(
                 folder,
                 dtype=DTYPES[precision],
@@ -80,18 +79,6 @@ def _loaded(auto_class: Any, name: str, device: str, precision: Precision) -> Pr
     if lacking := sorted(report["missing_keys"]):
         raise InputError(f"{name}: its files lack {len(lacking)} weights, {lacking[0]} the first")
     return model.requires_grad_(False).eval().to(device)
-
-
-@contextmanager
-def _no_bars() -> Generator[None]:
-    """Keep transformers from drawing a bar of its own for each model."""
-    was_on = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if was_on:
-            logging.enable_progress_bar()
 
 
 def load_processor(auto_class: Any, config: LocalModel, **options: Any) -> Any:

@@ -85,31 +85,18 @@ class FromScratch(Config):
     kind: Literal["scratch"] = "scratch"
 
 
-class FromImageModel(Config):
-    """An image model's weights with temporal layers inserted so that step 0 equals it."""
-
-    kind: Literal["image-model"] = "image-model"
-    folder: str
-
-
-class FromVideoModel(Config):
-    """A video model's weights; input channels and signals that are new start at zero."""
-
-    kind: Literal["video-model"] = "video-model"
-    folder: str
-
-
 class FromModel(Config):
-    """The UNet of a whole model: in the package, a folder, a single file or a name on the hub.
+    """The UNet of a whole model: what a run exported, in the package, a folder, a single file or a name on the hub.
 
-    Whatever the stage's UNet has beyond it, temporal layers too, is added so that step 0 equals it.
+    Whatever the stage's UNet has beyond it, temporal layers, input channels and signals, is added so that step 0
+    equals it.
     """
 
     kind: Literal["model"] = "model"
     model: str
 
 
-Start = Annotated[FromScratch | FromImageModel | FromVideoModel | FromModel, Field(discriminator="kind")]
+Start = Annotated[FromScratch | FromModel, Field(discriminator="kind")]
 
 
 class AllParameters(Config):

@@ -10,9 +10,7 @@ from typing import TypedDict, assert_never
 import torch
 from torch import Tensor
 
-from videoldm.checkpoints.native import save_component
 from videoldm.core import ranks
-from videoldm.core.files import write_json
 from videoldm.core.random import generator, python_random, seeded_initialisation
 from videoldm.dataset.clips import ClipShards, to_pixels, to_stored
 from videoldm.diffusion.loss import denoising_loss
@@ -24,6 +22,7 @@ from videoldm.tasks.model import VideoModel
 from videoldm.tasks.registry import TASKS
 from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs, TrainingClips, training_conditioning
+from videoldm.tasks.write import write_model
 from videoldm.training.data.config import CuratedData
 from videoldm.training.data.curated import prepare_curated
 from videoldm.training.data.latents import LatentCache
@@ -161,9 +160,8 @@ class DiffusionObjective(DenoisingObjective):
         return [Player("unet", self._model.unet, self.losses, blocks=self._model.unet.blocks)]
 
     def export(self, folder: Path) -> None:
-        """Write the UNet and the task's configuration."""
-        write_json(folder / "model.json", self._model.config.model_dump(mode="json"))
-        save_component(folder / "unet", self._model.unet, self._model.unet.config)
+        """Write the whole model."""
+        write_model(folder, self._model)
 
 
 def _in_order(rows: Sequence[int], parts: Sequence[Losses]) -> Losses:

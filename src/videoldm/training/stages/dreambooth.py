@@ -10,22 +10,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from videoldm.checkpoints.native import save_component
 from videoldm.core.errors import InputError
-from videoldm.core.files import write_json
 from videoldm.core.random import generator, normal
 from videoldm.dataset.order import sample_index
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.diffusion.loss import denoising_loss
 from videoldm.diffusion.noise import training_noise
 from videoldm.diffusion.noise_levels import draw_sigmas
-from videoldm.tasks.folder import TASK_FILE
-from videoldm.tasks.model import VideoModel
+from videoldm.tasks.model import VideoModel, load_model
 from videoldm.tasks.registry import TASKS
 from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs
+from videoldm.tasks.write import write_model
 from videoldm.training.objective import Losses, Objective, Player
-from videoldm.training.stages.base_model import load_base
 from videoldm.training.stages.dreambooth_config import (
     DreamBoothStage,
     PriorPreservation,
@@ -54,12 +51,12 @@ class DreamBoothObjective(Objective):
 
     def __init__(self, stage: DreamBoothStage, *, seed: int, device: str = "cpu") -> None:
         self._stage, self._seed = stage, seed
-        self._model = load_base(stage.base, "text-to-image", dtype=torch.float32, device=device)
+        self._model = load_model(stage.base, "text-to-image", device=device)
         self._shown = [_encoded(stage.subject, 1.0, self._model)]
         if isinstance(stage.prior, PriorPreservation):
             self._shown.append(_encoded(stage.prior.pictures, stage.prior.weight, self._model))
         self._trained = nn.ModuleDict({"unet": self._model.unet})
-        if self._learns_text:
+        if isinstance(stage.text_encoder, TrainedText):
             self._trained[TEXT_ENCODER] = self._model.text_conditioner.model
         self._trained.requires_grad_(True)
 
@@ -97,16 +94,8 @@ class DreamBoothObjective(Objective):
         return values
 
     def export(self, folder: Path) -> None:
-        """Write the UNet, the task's configuration and, if it has learned, the text encoder with its tokenizer."""
-        write_json(folder / TASK_FILE, self._model.config.model_dump(mode="json"))
-        save_component(folder / "unet", self._model.unet, self._model.unet.config)
-        if self._learns_text:
-            self._model.text_conditioner.model.save_pretrained(folder / TEXT_ENCODER)
-            self._model.text_conditioner.tokenizer.save_pretrained(folder / TEXT_ENCODER)
-
-    @property
-    def _learns_text(self) -> bool:
-        return isinstance(self._stage.text_encoder, TrainedText)
+        """Write the whole model."""
+        write_model(folder, self._model)
 
     def _losses(self, raw: Float[Tensor, "b c h w"], prompts: Sequence[str], keys: Sequence[tuple[int, ...]]) -> Losses:
         x0 = self._model.to_model_latents(raw[:, None].to(self._model.device))

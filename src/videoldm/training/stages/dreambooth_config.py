@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -18,7 +17,6 @@ from videoldm.diffusion.config import (
     VWeighting,
     Weighting,
 )
-from videoldm.training.stages.base_config import Base
 
 
 class PromptedPictures(Config):
@@ -65,7 +63,8 @@ class DreamBoothStage(Config):
     """Denoising of a few pictures of one subject under one prompt, by a whole text-to-image model."""
 
     kind: Literal["dreambooth"] = "dreambooth"
-    base: Base
+    base: str
+    """A whole model: what a run exported, in the package, a folder, a single file or a name on the hub."""
     subject: PromptedPictures
     prior: Prior
     text_encoder: TextEncoderTraining = TrainedText()
@@ -73,11 +72,3 @@ class DreamBoothStage(Config):
     noise: TrainingNoise = IndependentNoise()
     weighting: Weighting = VWeighting()
     distance: Distance = SQUARED
-
-    def folders(self) -> dict[str, Path]:
-        """The folders that it reads, by key."""
-        places = {f"base.{key}": place for key, place in self.base.folders().items()}
-        places["subject.folder"] = Path(self.subject.folder)
-        if isinstance(self.prior, PriorPreservation):
-            places["prior.pictures.folder"] = Path(self.prior.pictures.folder)
-        return places

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from videoldm.conditioners.image import ImageConditioner
 from videoldm.core.files import write_json
+from videoldm.core.progress import no_bars_of_transformers
 from videoldm.core.random import python_random, seeded_initialisation
 from videoldm.dataset.clips import ClipShards
 from videoldm.dataset.order import sample_index
@@ -102,9 +103,10 @@ class EncodersObjective(Objective):
 
     def export(self, folder: Path) -> None:
         """Write both encoders and the tokenizer in transformers' layout."""
-        self._pair.text.save_pretrained(folder / "text_encoder")
-        self._tokenizer.save_pretrained(folder / "text_encoder")
-        self._pair.image.save_pretrained(folder / "image_encoder")
+        with no_bars_of_transformers():
+            self._pair.text.save_pretrained(folder / "text_encoder")
+            self._tokenizer.save_pretrained(folder / "text_encoder")
+            self._pair.image.save_pretrained(folder / "image_encoder")
 
     def _frame(self, clips: ClipShards, index: int, place: float) -> Float[Tensor, "c h w"]:
         """The frame at `place` of the clip, 0 (first) to 1 (last)."""

@@ -15,10 +15,10 @@ from videoldm.inference.precision import DTYPES
 from videoldm.models.adapters.fresh import fresh_lora
 from videoldm.models.adapters.injection import inject
 from videoldm.models.adapters.low_rank import Adapter, LoRA
-from videoldm.tasks.model import VideoModel
+from videoldm.tasks.model import VideoModel, load_opened
+from videoldm.tasks.open import open_for_task
 from videoldm.training.data.config import CuratedData
 from videoldm.training.objective import Player
-from videoldm.training.stages.base_model import load_base
 from videoldm.training.stages.data_config import Data, WorldData
 from videoldm.training.stages.diffusion import DenoisingObjective, open_data
 from videoldm.training.stages.lora_config import LoraStage
@@ -68,7 +68,9 @@ def updates_module(lora: LoRA) -> nn.Module:
 
 def base_model(stage: LoraStage, device: str) -> VideoModel:
     """The frozen model that gets the LoRA, at the size of the stage's clips; raises InputError if it cannot do that."""
-    model = load_base(stage.base, stage.task, dtype=DTYPES[stage.frozen_precision], device=device)
+    model = load_opened(
+        open_for_task(stage.base, stage.task), stage.task, device=device, dtype=DTYPES[stage.frozen_precision]
+    )
     match stage.data:
         case WorldData(height=height, width=width):
             num_frames = model.config.num_frames

@@ -21,7 +21,6 @@ from videoldm.diffusion.config import (
 from videoldm.inference.config import Precision
 from videoldm.models.adapters.config import LoraPreset
 from videoldm.training.data.config import CuratedData, NoCaptions
-from videoldm.training.stages.base_config import Base
 from videoldm.training.stages.data_config import Data, PannedPictures, WorldData
 
 Task = Literal["text-to-image", "text-to-video", "image-to-video"]
@@ -35,7 +34,8 @@ class LoraStage(Config):
     """
 
     kind: Literal["lora"] = "lora"
-    base: Base
+    base: str
+    """A whole model: what a run exported, in the package, a folder, a single file or a name on the hub."""
     task: Task
     preset: LoraPreset
     frozen_precision: Precision = "float32"

@@ -8,7 +8,7 @@ from typing import Any, assert_never
 
 import torch
 
-from videoldm.checkpoints.native import load_autoencoder, load_unet
+from videoldm.checkpoints.native import load_autoencoder
 from videoldm.conditioners.image import ImageConditioner
 from videoldm.conditioners.text import TextConditioner
 from videoldm.core.errors import InputError
@@ -25,10 +25,8 @@ from videoldm.tasks.parts import ModelParts
 from videoldm.training.stages.config import (
     AllParameters,
     DiffusionStage,
-    FromImageModel,
     FromModel,
     FromScratch,
-    FromVideoModel,
     TemporalParameters,
     TimeEmbedding,
     Trained,
@@ -64,8 +62,6 @@ def start_unet(stage: DiffusionStage) -> VideoUNet:
     match stage.start:
         case FromScratch():
             return VideoUNet(stage.unet)
-        case FromImageModel(folder=folder) | FromVideoModel(folder=folder):
-            return grow_unet(load_unet(Path(folder) / "unet"), stage.unet)
         case FromModel(model=model):
             return grow_unet(_parts(model, stage.model.task).unet.load(dtype=torch.float32), stage.unet)
         case _:
@@ -94,11 +90,10 @@ def _is_trained(name: str, trained: Trained) -> bool:
 
 
 def autoencoder_at(place: str) -> Autoencoder:
-    """The autoencoder of a model, or of the run that exported it, in float32 on the CPU."""
+    """The autoencoder of a model, or of the run that exported it alone, in float32 on the CPU."""
     if is_component(place):
         return load_autoencoder(Path(place))
-    files = open_model(place)
-    return files.parts(files.tasks[0]).autoencoder.load(dtype=torch.float32)
+    return _parts(place, "image-to-video").autoencoder.load(dtype=torch.float32)
 
 
 def _conditioners(place: str, task: TaskName, device: str) -> tuple[TextConditioner | None, ImageConditioner | None]:
@@ -106,21 +101,19 @@ def _conditioners(place: str, task: TaskName, device: str) -> tuple[TextConditio
     if is_export_of_encoders(place):
         return load_conditioners(Path(place), task, device)
     parts = _parts(place, task)
-    if task in FROM_PICTURE:
-        assert parts.image_encoder is not None
+    if task in FROM_PICTURE and parts.image_encoder is not None:
         return None, ImageConditioner(parts.image_encoder.load(device=device))
-    assert parts.text_encoder is not None
-    return text_conditioner(parts.text_encoder.load(device=device), parts.tokenizer), None
+    if task not in FROM_PICTURE and parts.text_encoder is not None:
+        return text_conditioner(parts.text_encoder.load(device=device), parts.tokenizer), None
+    raise InputError(f"model {place} can do {', '.join(open_model(place).tasks)}, so it has no {encoder_of(task)}")
 
 
 def _parts(model: str, task: TaskName) -> ModelParts:
-    """The networks of a model in one of its tasks that has the same encoder as `task`."""
+    """The networks of a model in its own task that is nearest to `task`: that one, else one with the same encoder."""
     files = open_model(model)
-    alike: list[TaskName] = [other for other in files.tasks if encoder_of(other) == encoder_of(task)]
-    if not alike:
-        can = ", ".join(files.tasks) or "nothing"
-        raise InputError(f"model {model} can do {can}, so it has no {encoder_of(task)} for {task}")
-    return files.parts(min(alike, key=lambda other: other != task))
+    if not files.tasks:
+        raise InputError(f"model {model} can do nothing that is known here, a stage needs one that does")
+    return files.parts(min(files.tasks, key=lambda other: (other != task, encoder_of(other) != encoder_of(task))))
 
 
 def _check_widths(stage: DiffusionStage, latent_channels: int, context_dims: Sequence[int]) -> None:
