@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from videoldm.cli.dataset import CHECK
 from videoldm.cli.options import Verb
 from videoldm.video.probe import probe
 
@@ -49,8 +50,12 @@ def test_commands_about_curation_are_understood() -> None:
 
 
 def _check_understood(name: str, words: list[str]) -> None:
-    if name == "curate":
-        name, words = f"curation.{words[0].replace('-', '_')}", words[1:]
-    verb = importlib.import_module(f"videoldm.cli.{name}").VERB
+    match name, words:
+        case "curate", [verb, *words]:
+            verb = importlib.import_module(f"videoldm.cli.curation.{verb.replace('-', '_')}").VERB
+        case "dataset", ["check", *words]:
+            verb = CHECK
+        case _:
+            verb = importlib.import_module(f"videoldm.cli.{name}").VERB
     assert isinstance(verb, Verb)
     verb.read(words)
