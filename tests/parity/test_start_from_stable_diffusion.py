@@ -23,7 +23,7 @@ from videoldm.training.stages.config import (
     TimeEmbedding,
     WorldData,
 )
-from videoldm.training.stages.start import start_model, start_unet
+from videoldm.training.stages.start import start_model
 
 SIDE, NUM_FRAMES = 64, 3
 DATA = WorldData(num_clips=64, num_frames=NUM_FRAMES, height=SIDE, width=SIDE)
@@ -103,6 +103,6 @@ def test_other_sizes_are_refused_by_name(text_to_image_folder: Path) -> None:
 
 
 def test_a_model_without_the_encoder_is_refused(text_to_image_folder: Path, pipeline_folder: Path) -> None:
-    chosen = stage(text_to_image_folder).model_copy(update={"start": FromModel(model=str(pipeline_folder))})
-    with pytest.raises(InputError, match=r"can do image-to-video, so it has no text_encoder for text-to-video"):
-        start_unet(chosen)
+    chosen = stage(text_to_image_folder).model_copy(update={"encoders": str(pipeline_folder)})
+    with pytest.raises(InputError, match=r"can do image-to-video, so it has no text_encoder"):
+        start_model(chosen, "cpu")

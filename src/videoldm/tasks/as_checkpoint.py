@@ -39,8 +39,8 @@ def as_checkpoint(files: NativeFolder) -> Checkpoint:
 def _scheduler(config: TaskModelConfig, name: str) -> EulerScheduler:
     """SVD's, with the noise levels that the model samples at."""
     schedule = config.sampling.schedule
-    is_like_svd = isinstance(config.preconditioning, VPrediction) and isinstance(schedule, Karras)
-    if not is_like_svd or config.micro.signals != MICRO_ORDER:
+    is_like_svd = isinstance(config.preconditioning, VPrediction) and config.micro.signals == MICRO_ORDER
+    if not is_like_svd or not isinstance(schedule, Karras):
         raise InputError(
             f"model {name} should be told {', '.join(MICRO_ORDER)}, predict v and sample at Karras' levels, as SVD does"
         )

@@ -31,7 +31,7 @@ from videoldm.training.recipe import Recipe
 from videoldm.training.stages.config import AutoencoderStage, DiffusionStage, EncodersStage, JudgeStage, Stage
 from videoldm.training.stages.dreambooth_config import DreamBoothStage
 from videoldm.training.stages.lora_config import LoraStage
-from videoldm.training.stages.places import autoencoder_folder
+from videoldm.training.stages.places import autoencoder_folder, local_path
 from videoldm.training.stages.start import set_trained
 from videoldm.training.stages.temporal_decoder import start_autoencoder
 from videoldm.training.stages.temporal_decoder_config import TemporalDecoderStage, VideoAdversary
@@ -164,7 +164,7 @@ def _unet(stage: DiffusionStage) -> VideoUNet:
 
 def _lora_counts(stage: LoraStage) -> Mapping[str, Count]:
     """Of a LoRA and the UNet that it changes; empty for one that is still on the hub."""
-    if not stage.base.folders():
+    if local_path(stage.base) is None:
         return {}
     unet = open_for_task(stage.base, stage.task).parts(stage.task).unet.empty().requires_grad_(False)
     has_one_token = stage.task in FROM_PICTURE
