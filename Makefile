@@ -45,13 +45,15 @@ mini: install-dev
 	done
 	$(RUN) -m videoldm.training.ship runs src/videoldm/assets/mini
 
-# After the stages of `make mini` up to the image model: loss curves of two short video stages, from it and from random.
-SHORT := training.num_samples=3072 training.log_every_samples=256 training.validate_every_samples=512 \
-	training.checkpoint_every_samples=3072 stage.num_validation_clips=1
+# After the stages of `make mini` up to the image model: short video stages, from it and from random weights.
+SHORT := training.num_samples=1536 training.log_every_samples=256 training.validate_every_samples=512 \
+	training.checkpoint_every_samples=1536 stage.num_validation_clips=1
+SEEDS := 0 1 2
 image-start: install-dev
-	$(VENV)/bin/videoldm train mini-video $(SHORT) -o runs/short-mini-video
-	$(VENV)/bin/videoldm train mini-video-from-scratch $(SHORT) -o runs/short-mini-video-from-scratch
-	$(RUN) benchmarks/image_start.py runs/short-mini-video runs/short-mini-video-from-scratch
+	for seed in $(SEEDS); do for recipe in mini-video mini-video-from-scratch; do \
+		$(VENV)/bin/videoldm train $$recipe $(SHORT) training.seed=$$seed -o runs/short-$$recipe-$$seed || exit; \
+	done; done
+	$(RUN) benchmarks/image_start.py runs --seeds $(SEEDS)
 
 format: install-dev
 	$(RUN) -m ruff format .

@@ -47,13 +47,14 @@ class Pipeline:
 def video_pipeline(checkpoint: Checkpoint) -> Pipeline:
     """A `StableVideoDiffusionPipeline`; raises InputError for models that it cannot hold."""
     unet, autoencoder, encoder = checkpoint.unet, checkpoint.autoencoder, checkpoint.image_encoder
-    is_svd = autoencoder is not None and isinstance(autoencoder.config.decoder, TemporalDecoder)
-    if not is_svd or encoder is None or (unet.config.vector_dim or 0) % SIGNALS:
+    if autoencoder is None or encoder is None or (unet.config.vector_dim or 0) % SIGNALS:
         kind = checkpoint.preset or "of unknown sizes"
+        raise InputError(f"{checkpoint.source}: is {kind}; diffusers' pipeline holds SVD with image encoder")
+    if not isinstance(autoencoder.config.decoder, TemporalDecoder):
         raise InputError(
-            f"{checkpoint.source}: is {kind}; diffusers' pipeline holds SVD with image encoder and temporal decoder"
+            f"{checkpoint.source}: decodes frame by frame, diffusers' pipeline holds SVD's temporal decoder: give one "
+            f"with --autoencoder"
         )
-    assert autoencoder is not None
     image_encoder = transformers.image_encoder(encoder.part.config)
     return Pipeline(
         texts=_texts(checkpoint, encoder.part.config),

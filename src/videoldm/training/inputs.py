@@ -29,7 +29,7 @@ def check_inputs(stage: Stage) -> None:
     for key, place in inputs_of(stage).items():
         if not place.exists():
             raise InputError(
-                f"{key} is {str(place)!r}, there is no such folder: {_how_to_make(place)}, or give {key}=FOLDER"
+                f"{key} is {str(place)!r}, there is no such folder: {_how_to_make(key, place)}, or give {key}=FOLDER"
             )
     for data in curated_inputs(stage).values():
         _fingerprint(data)
@@ -104,8 +104,10 @@ def inputs_of(stage: Stage) -> dict[str, Path]:
     return {key: place for key, place in places.items() if place is not None}
 
 
-def _how_to_make(place: Path) -> str:
-    """Runs export into runs/RECIPE/export; what else a stage reads are pictures."""
+def _how_to_make(key: str, place: Path) -> str:
+    """Runs export into runs/RECIPE/export; what else a stage reads are pictures, of anything or of a subject."""
     if place.name == EXPORT:
         return f"make it first with videoldm train {place.parent.name}"
+    if key in ("stage.subject.folder", "stage.prior.pictures.folder"):
+        return "put pictures there"
     return f"make it first with python examples/collect_pictures.py {place}"
