@@ -111,7 +111,7 @@ def test_check_and_train(
     assert found["data"]["left_out"] == found["validation"]["left_out"] == []
 
     cli.succeeds("train", "mine.yaml", "-o", "run")
-    assert Path("run/export/unet/model.safetensors").is_file()
+    assert Path("run/export/text-to-video/unet/model.safetensors").is_file()
     assert {"stage.data", "stage.validation"} < set(json.loads(Path("run/inputs.json").read_text()))
     records = log_of(Path("run"))
     assert records[-1]["samples"] >= 8
@@ -205,7 +205,7 @@ def test_interrupted_run_with_a_broken_clip_resumes_exactly(
         run(mine, tmp_path / "parts", tmp_path / "cache")
     monkeypatch.undo()
     resumed = run(mine, tmp_path / "parts", tmp_path / "cache")
-    again, expected = (load_file(one / "unet/model.safetensors") for one in (resumed, whole))
+    again, expected = (load_file(one / "text-to-video/unet/model.safetensors") for one in (resumed, whole))
     assert all(torch.equal(again[name], value) for name, value in expected.items())
 
 

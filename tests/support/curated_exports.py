@@ -39,8 +39,10 @@ def made_dataset(folder: Path) -> Dataset:
     for number in range(NUM_VIDEOS):
         frames = [frame for shot in (2 * number, 2 * number + 1) for frame in numbered(shot)]
         write(folder / f"raw/{number}.mp4", frames, fps=Fraction(FPS), codec_options={"g": "10", "bf": "0", "crf": "5"})
+    rows = [f"raw/{number}.mp4,said of {number},CC0\n" for number in range(NUM_VIDEOS)]
+    (folder / "list.csv").write_text("path,caption,licence\n" + "".join(rows))
     config = CONFIG.model_copy(update={"clips": ClipConfig(min_s=0.5)})
-    return curate(folder / "dataset", folder / "raw", config=config)
+    return curate(folder / "dataset", folder / "list.csv", config=config)
 
 
 def export(

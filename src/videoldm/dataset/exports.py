@@ -33,12 +33,14 @@ if TYPE_CHECKING:
 
 CAPTIONS: Mapping[CaptionKind, str] = {"image": "image_caption", "video": "video_caption", "summary": "summary"}
 """The annotation that each kind of caption is made by."""
+GIVEN_CAPTION = "caption"
+"""The column of a list of inputs that says what a video shows."""
 
 _SPAN = ("start_pts", "end_pts", "time_base_num", "time_base_den")
 _CLIP = ("clip_id", "source_id", "path", "stream", *_SPAN, "width", "height", "frame_rate_num", "frame_rate_den")
 _STAMP = ("size_bytes", "mtime_ns")
 _CAPTION = tuple(column for name in CAPTIONS.values() for column in (name, f"{name}_is_caught"))
-_KNOWN = ("motion", *_CAPTION)
+_KNOWN = ("motion", "metadata", *_CAPTION)
 _IN_FILE = ("file", "reason", "exported_start_pts", "exported_end_pts", "is_copy")
 _IN_TAR = ("offset", "size")
 _PRESENCE = ("clip_id", "path", *_STAMP, "file", "reason", *_IN_TAR)
@@ -122,11 +124,7 @@ class ExportedClips:
             height=row["height"],
             duration_s=Fraction((end - start) * ticks, seconds),
             frame_rate=_ratio(row["frame_rate_num"], row["frame_rate_den"]),
-            captions={
-                kind: row[name]
-                for kind, name in CAPTIONS.items()
-                if row.get(name) and row[name].strip() and not row.get(f"{name}_is_caught")
-            },
+            captions=_captions(row),
             motion=row.get("motion"),
         )
 
@@ -146,6 +144,15 @@ class ExportedClips:
         if self._format == "webdataset" and size < row["offset"] + row["size"]:
             return f"{row['file']} is cut off: export again"
         return None
+
+
+def _captions(row: Mapping[str, Any]) -> dict[CaptionKind, str]:
+    """What is not empty and was not caught by a guard."""
+    found: dict[CaptionKind, Any] = {
+        kind: row.get(name) for kind, name in CAPTIONS.items() if not row.get(f"{name}_is_caught")
+    }
+    found["given"] = dict(row.get("metadata") or ()).get(GIVEN_CAPTION)
+    return {kind: text for kind, text in found.items() if text and text.strip()}
 
 
 def open_export(folder: Path) -> ExportedClips:

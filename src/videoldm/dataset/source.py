@@ -16,8 +16,8 @@ from videoldm.dataset.config import Bucket
 from videoldm.video.picture import fit_picture
 from videoldm.video.time import frame_times
 
-CaptionKind = Literal["image", "video", "summary"]
-"""Of the middle frame; of the whole clip; both in one sentence."""
+CaptionKind = Literal["image", "video", "summary", "given"]
+"""Of the middle frame; of the whole clip; both in one sentence; what the list of inputs said of the source."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

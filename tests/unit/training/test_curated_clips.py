@@ -22,7 +22,7 @@ from videoldm.dataset.exports import open_export
 from videoldm.dataset.source import read_window, window_of
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.training.data import windows as windows_module
-from videoldm.training.data.choose import choose, choose_for_training
+from videoldm.training.data.choose import caption_shares, choose, choose_for_training
 from videoldm.training.data.config import CachedLatents, CuratedData, EncodedAnew, Fixed, NoCaptions, SampledCaptions
 from videoldm.training.data.curated import CuratedClips, prepare_curated
 from videoldm.training.data.samples import Samples
@@ -177,8 +177,21 @@ def test_shares_of_missing_captions_go_to_the_others(folder: Path, autoencoder: 
     assert all(record.image_caption == record.caption for record in records)
 
 
+def test_what_a_list_said_of_a_video_stands_in_for_captions_or_joins_them(folder: Path) -> None:
+    change_index(folder, lambda row, number: row | {"metadata": {"caption": f"said of {number}", "licence": "CC0"}})
+    shares = [caption_shares(data(folder).captions, clip) for clip in open_export(folder).clips()]
+    assert shares == [{"image": 0.5, "video": 0.25, "summary": 0.25}] * 6
+    change_index(folder, lambda row, _: row | {"image_caption": None, "video_caption": None, "summary": None})
+    clips = list(open_export(folder).clips())
+    assert [clip.captions for clip in clips] == [{"given": f"said of {number}"} for number in range(6)]
+    assert [caption_shares(data(folder).captions, clip) for clip in clips] == [{"given": 1.0}] * 6
+    change_index(folder, lambda row, _: row | {"video_caption": "a film"})
+    mixed = SampledCaptions(image=0.0, video=0.5, summary=0.0, given=0.5)
+    assert [caption_shares(mixed, clip) for clip in open_export(folder).clips()] == [{"video": 0.5, "given": 0.5}] * 6
+
+
 def test_clips_without_captions_are_left_out_refused_or_need_none(folder: Path) -> None:
-    gone = {"image_caption": None, "video_caption": None, "summary": None}
+    gone = {"image_caption": None, "video_caption": None, "summary": None, "metadata": None}
     change_index(folder, lambda row, number: row | (gone if number == 4 else {}))
     chosen = choose(data(folder))
     assert chosen.assignment.clips[0] == [0, 1, 2, 3, 5]

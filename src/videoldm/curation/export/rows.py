@@ -16,12 +16,12 @@ TOO_LARGE = ("BLOB", "FLOAT[", "DOUBLE[")
 
 
 def rows_to_export(dataset: Dataset, selection: str | None) -> pa.Table:
-    """Rows of the wide view in the order of clip ids, with `size_bytes` and `mtime_ns` of their sources."""
+    """Rows of the wide view in the order of clip ids, with `metadata`, `size_bytes` and `mtime_ns` of their sources."""
     with open_dataset(dataset.view()) as opened:
         types = opened.types()
         columns = [quoted(name) for name, kind in types.items() if not kind.startswith(TOO_LARGE)]
         rows = opened.connection.sql(
-            f"SELECT {', '.join(f'd.{column}' for column in columns)}, s.size_bytes, s.mtime_ns "  # noqa: S608
+            f"SELECT {', '.join(f'd.{column}' for column in columns)}, s.metadata, s.size_bytes, s.mtime_ns "  # noqa: S608
             "FROM dataset d JOIN sources s ON s.source_id = d.source_id AND s.path = d.path ORDER BY d.clip_id"
         ).to_arrow_table()
     if selection is not None:

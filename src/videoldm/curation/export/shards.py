@@ -76,6 +76,7 @@ def _place(
         return row
     path = folder / row["file"]
     known = {**{name: value for name, value in clip.items() if value is not None}, **row, "file": shard}
+    known["metadata"] = dict(clip["metadata"] or ())
     _add(tar, f"{row['clip_id']}.json", json.dumps(known, default=str).encode())
     begin = tar.offset + tarfile.BLOCKSIZE
     size = path.stat().st_size

@@ -54,13 +54,11 @@ def choose_for_training(data: CuratedData) -> Chosen:
 
 def caption_shares(captions: SampledCaptions, clip: SourceClip) -> dict[CaptionKind, float]:
     """How often each caption that a clip has is taken; sums to 1, or is empty."""
-    shares: dict[CaptionKind, float] = {}
-    configured = {"image": captions.image, "video": captions.video, "summary": captions.summary}
-    total = sum(configured[kind] for kind in clip.captions)
-    for kind in clip.captions:
-        if configured[kind]:
-            shares[kind] = configured[kind] / total
-    return shares
+    shares: dict[CaptionKind, float] = {kind: getattr(captions, kind) for kind in clip.captions}
+    total = sum(shares.values())
+    if not total:
+        return {"given": 1.0} if "given" in shares else {}
+    return {kind: share / total for kind, share in shares.items() if share}
 
 
 def _usable(

@@ -13,20 +13,21 @@ class SampledCaptions(Config):
     """Each sample has one of its clip's captions, drawn with these shares; those a clip lacks go to the others.
 
     SVD, C: half of them the image captioner's, the rest the video captioner's and the summary's. Captions that a guard
-    of curation caught count as missing.
+    of curation caught count as missing. The one that a list of inputs gave stands in where a clip has no other.
     """
 
     kind: Literal["sampled"] = "sampled"
     image: Share = 0.5
     video: Share = 0.25
     summary: Share = 0.25
+    given: Share = 0.0
     without: Literal["leave-out", "refuse"] = "leave-out"
     """What happens to clips that have none of them."""
 
     @model_validator(mode="after")
     def _some_are_taken(self) -> Self:
-        if not self.image + self.video + self.summary:
-            raise ValueError("image, video and summary are all 0, one of them should be above 0")
+        if not self.image + self.video + self.summary + self.given:
+            raise ValueError("image, video, summary and given are all 0, one of them should be above 0")
         return self
 
 
