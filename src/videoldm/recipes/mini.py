@@ -21,10 +21,10 @@ from videoldm.training.stages.config import (
     FromScratch,
     FromVideoModel,
     JudgeStage,
-    PannedPictures,
     Start,
     WorldData,
 )
+from videoldm.training.stages.data_config import PannedPictures
 
 TRAIN_CLIPS = WorldData(split="train", num_clips=4096)
 VALIDATION_CLIPS = WorldData(split="validation", num_clips=256)

@@ -9,16 +9,8 @@ from pydantic import Field
 
 from videoldm.core.config import Config
 from videoldm.core.numbers import NonNegative
-from videoldm.diffusion.config import (
-    SQUARED,
-    Distance,
-    IndependentNoise,
-    NoiseLevels,
-    TrainingNoise,
-    VWeighting,
-    Weighting,
-)
 from videoldm.training.stages.base_config import Base
+from videoldm.training.stages.denoising_config import DenoisingStage
 
 
 class PromptedPictures(Config):
@@ -61,18 +53,14 @@ class TrainedText(Config):
 TextEncoderTraining = Annotated[FrozenText | TrainedText, Field(discriminator="kind")]
 
 
-class DreamBoothStage(Config):
+class DreamBoothStage(DenoisingStage):
     """Denoising of a few pictures of one subject under one prompt, by a whole text-to-image model."""
 
-    kind: Literal["dreambooth"] = "dreambooth"
+    kind: Literal["dreambooth"] = "dreambooth"  # pyright: ignore[reportIncompatibleVariableOverride]
     base: Base
     subject: PromptedPictures
     prior: Prior
     text_encoder: TextEncoderTraining = TrainedText()
-    noise_levels: NoiseLevels
-    noise: TrainingNoise = IndependentNoise()
-    weighting: Weighting = VWeighting()
-    distance: Distance = SQUARED
 
     def folders(self) -> dict[str, Path]:
         """The folders that it reads, by key."""
