@@ -19,6 +19,7 @@ from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.unet.network import VideoUNet
 from videoldm.training.config import SGD, AdamW8bit, TrainingConfig
+from videoldm.training.recompute import recompute
 
 SCALES_OF_8_BIT = 4 / 256
 """Bytes for each 8-bit number that say what it is a multiple of: one float32 in each block of 256."""
@@ -71,6 +72,8 @@ def forecast_step(
     """
     with FakeTensorMode():
         unet = make_unet().train()
+        if training.execution.recompute == "blocks":
+            recompute(unet.blocks)
         trained = _bytes(parameter for parameter in unet.parameters() if parameter.requires_grad)
         passes = 1 if training.accumulation_steps == 1 else 2
         computing = _computing(unet, batch, passes=passes, is_16_bit=training.precision == "bfloat16")

@@ -93,13 +93,7 @@ def step_memory(stage: DiffusionStage, training: TrainingConfig, *, num_samples:
         width=stage.model.width // factor,
         num_tokens=num_tokens,
     )
-    is_recomputed = training.execution.recompute == "blocks" or stage.unet.gradient_checkpointing
-    config = stage.unet.model_copy(update={"gradient_checkpointing": is_recomputed})
-
-    def make() -> VideoUNet:
-        return _unet(stage.model_copy(update={"unet": config}))
-
-    return forecast_step(make, batch, training, others=others, encoding=encoding)
+    return forecast_step(lambda: _unet(stage), batch, training, others=others, encoding=encoding)
 
 
 def preview(recipe: Recipe) -> list[str]:
