@@ -100,11 +100,10 @@ def show_ladder() -> None:
     beside = weight_bytes(lambda: Autoencoder(SD21.autoencoder))
     beside += weight_bytes(lambda: build_image_encoder(SVD_XT.image_encoder))
     encoding = encoding_bytes(SD21.autoencoder, num_samples=1, height=HEIGHT, width=WIDTH)
-    columns = ("weights", "beside", "optimizer", "average", "encode", "compute", "update", "at most")
+    columns = ("weights", "beside", "optimizer", "average", "encode", "compute", "gradients", "at most")
     table = Table("method", "blocks", "optimizer", "networks beside", *columns, title="GiB, forecast")
     for rung in rungs():
         memory = forecast(rung, beside=beside, encoding=encoding)
-        update = memory.gradients + memory.update
         sizes = (memory.weights, memory.others, memory.optimizer, memory.average, memory.encoding, memory.computing)
         names = (
             rung.method,
@@ -112,16 +111,16 @@ def show_ladder() -> None:
             "8 bit" if rung.has_8_bit_optimizer else "32 bit",
             "no" if rung.is_cached else "yes",
         )
-        table.add_row(*names, *(f"{size / GIB:.1f}" for size in (*sizes, update, memory.peak)))
+        table.add_row(*names, *(f"{size / GIB:.1f}" for size in (*sizes, memory.gradients, memory.peak)))
     Console(width=150).print(table)
 
 
 def forecast(rung: Rung, *, beside: int, encoding: int) -> StepMemory:
     """The forecast of one rung; what is computed does not depend on the optimizer and the cache."""
     memory = computed(rung.method, is_recomputed=rung.is_recomputed)
-    optimizer, update = optimizer_bytes(training_of(rung), memory.gradients)
+    optimizer = optimizer_bytes(training_of(rung), memory.gradients)
     places = {} if rung.is_cached else {"others": beside, "encoding": encoding}
-    return replace(memory, optimizer=optimizer, update=update, **places)
+    return replace(memory, optimizer=optimizer, **places)
 
 
 @cache

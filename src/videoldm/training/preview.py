@@ -126,7 +126,7 @@ def _memory_lines(one: StepMemory, two: StepMemory) -> list[str]:
     in_turn = {
         "conditions of one sample": one.encoding,
         "its activations and gradients": one.computing,
-        "gradients and update": one.gradients + one.update,
+        "gradients": one.gradients,
     }
     more = max(two.encoding, two.computing) - max(one.encoding, one.computing)
     return [

@@ -39,10 +39,10 @@ def test_parts_follow_from_the_number_of_parameters() -> None:
     size = 4 * sum(parameter.numel() for parameter in VideoUNet(UNET).parameters())
     memory, accumulated = forecast(), forecast(accumulation_steps=2)
     assert (memory.weights, memory.average, memory.gradients, memory.optimizer) == (size, size, size, 2 * size)
-    assert memory.peak == 4 * size + max(memory.computing, 2 * size)
+    assert memory.peak == 4 * size + max(memory.computing, size)
     assert accumulated.computing > memory.computing
     eight_bit = TRAINING.model_copy(update={"optimizer": OptimizerConfig(learning_rate=1e-3, algorithm=AdamW8bit())})
-    assert optimizer_bytes(eight_bit, size)[0] == pytest.approx(size / 2, rel=0.02)
+    assert optimizer_bytes(eight_bit, size) == pytest.approx(size / 2, rel=0.02)
     assert not torch.is_autocast_enabled("cpu")
     assert type(torch.empty(1)) is torch.Tensor
 
