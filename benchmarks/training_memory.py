@@ -30,7 +30,7 @@ from videoldm.models.presets import SD21, SVD_XT
 from videoldm.models.unet.config import UNetConfig
 from videoldm.models.unet.network import VideoUNet
 from videoldm.recipes.svd import svd_xt_image_to_video_576x1024
-from videoldm.training.config import AdamW8bit, TrainingConfig
+from videoldm.training.config import AdamW8bit, ExecutionConfig, TrainingConfig
 from videoldm.training.forecast import (
     Batch,
     StepMemory,
@@ -40,6 +40,7 @@ from videoldm.training.forecast import (
     run_step,
     weight_bytes,
 )
+from videoldm.training.recompute import recompute
 from videoldm.training.stages.config import AllParameters
 from videoldm.training.stages.start import set_trained
 
@@ -99,11 +100,10 @@ def show_ladder() -> None:
     beside = weight_bytes(lambda: Autoencoder(SD21.autoencoder))
     beside += weight_bytes(lambda: build_image_encoder(SVD_XT.image_encoder))
     encoding = encoding_bytes(SD21.autoencoder, num_samples=1, height=HEIGHT, width=WIDTH)
-    columns = ("weights", "beside", "optimizer", "average", "encode", "compute", "update", "at most")
+    columns = ("weights", "beside", "optimizer", "average", "encode", "compute", "gradients", "at most")
     table = Table("method", "blocks", "optimizer", "networks beside", *columns, title="GiB, forecast")
     for rung in rungs():
         memory = forecast(rung, beside=beside, encoding=encoding)
-        update = memory.gradients + memory.update
         sizes = (memory.weights, memory.others, memory.optimizer, memory.average, memory.encoding, memory.computing)
         names = (
             rung.method,
@@ -111,23 +111,28 @@ def show_ladder() -> None:
             "8 bit" if rung.has_8_bit_optimizer else "32 bit",
             "no" if rung.is_cached else "yes",
         )
-        table.add_row(*names, *(f"{size / GIB:.1f}" for size in (*sizes, update, memory.peak)))
+        table.add_row(*names, *(f"{size / GIB:.1f}" for size in (*sizes, memory.gradients, memory.peak)))
     Console(width=150).print(table)
 
 
 def forecast(rung: Rung, *, beside: int, encoding: int) -> StepMemory:
     """The forecast of one rung; what is computed does not depend on the optimizer and the cache."""
     memory = computed(rung.method, is_recomputed=rung.is_recomputed)
-    optimizer, update = optimizer_bytes(training_of(rung), memory.gradients)
+    optimizer = optimizer_bytes(training_of(rung), memory.gradients)
     places = {} if rung.is_cached else {"others": beside, "encoding": encoding}
-    return replace(memory, optimizer=optimizer, update=update, **places)
+    return replace(memory, optimizer=optimizer, **places)
 
 
 @cache
 def computed(method: Method, *, is_recomputed: bool) -> StepMemory:
     """The forecast without networks beside the UNet."""
-    config = SVD_XT.unet.model_copy(update={"gradient_checkpointing": is_recomputed})
-    return forecast_step(maker(method, config), LATENTS, svd_xt_image_to_video_576x1024().training)
+    return forecast_step(maker(method), LATENTS, executed(is_recomputed=is_recomputed))
+
+
+def executed(*, is_recomputed: bool, **changes: object) -> TrainingConfig:
+    """SVD-XT's training with blocks recomputed or kept, and other changes."""
+    execution = ExecutionConfig(recompute="blocks" if is_recomputed else "none")
+    return svd_xt_image_to_video_576x1024().training.model_copy(update={"execution": execution} | changes)
 
 
 def training_of(rung: Rung) -> TrainingConfig:
@@ -139,11 +144,11 @@ def training_of(rung: Rung) -> TrainingConfig:
     return training.model_copy(update={"optimizer": optimizer})
 
 
-def maker(method: Method, config: UNetConfig) -> Callable[[], VideoUNet]:
+def maker(method: Method) -> Callable[[], VideoUNet]:
     """What builds the UNet with what is trained of it; a LoRA goes beside the temporal self-attention (SVD, D.4)."""
 
     def full() -> VideoUNet:
-        unet = VideoUNet(config)
+        unet = VideoUNet(SVD_XT.unet)
         set_trained(unet, AllParameters(), task="image-to-video")
         return unet
 
@@ -151,7 +156,7 @@ def maker(method: Method, config: UNetConfig) -> Callable[[], VideoUNet]:
         # Tensors without data cannot be cast in place by `to`.
         torch.set_default_dtype(torch.bfloat16 if method == "LoRA, frozen bf16" else torch.float32)
         try:
-            unet = VideoUNet(config).requires_grad_(False)
+            unet = VideoUNet(SVD_XT.unet).requires_grad_(False)
         finally:
             torch.set_default_dtype(torch.float32)
         for path, layer in list(unet.named_modules()):
@@ -168,10 +173,11 @@ def show_resident() -> None:
     batch = Batch(num_frames=8, height=32, width=32, num_tokens=4)
     table = Table("blocks", "forecast, MiB", "resident set rose by, MiB")
     for is_recomputed in (False, True):
-        config = SMALL.model_copy(update={"gradient_checkpointing": is_recomputed})
-        training = svd_xt_image_to_video_576x1024().training.model_copy(update={"precision": "float32"})
-        expected = forecast_step(lambda config=config: VideoUNet(config), batch, training)
-        unet = VideoUNet(config).train()
+        training = executed(is_recomputed=is_recomputed, precision="float32")
+        expected = forecast_step(lambda: VideoUNet(SMALL), batch, training)
+        unet = VideoUNet(SMALL).train()
+        if is_recomputed:
+            recompute(unet.blocks)
         meter = PeakMeter("cpu")
         with meter.watch("denoise"):
             run_step(unet, batch)

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from odd_pictures import noise
+from PIL import Image
 from tiny_model_folder import AUTOENCODER, IMAGE, TEXT, UNET
 from torch import nn
 
 from videoldm.measures.features.config import FeatureNetworkConfig
+from videoldm.models.discriminator.config import DiscriminatorConfig
 from videoldm.synthetic.vocabulary import LABELS
 from videoldm.training.optimizer import build_optimizer, learning_rate
 from videoldm.training.recipe import Recipe
@@ -21,6 +24,9 @@ from videoldm.training.stages.config import (
     Start,
     WorldData,
 )
+from videoldm.training.stages.dreambooth_config import DreamBoothStage, PriorPreservation, PromptedPictures
+from videoldm.training.stages.lora_config import LoraStage
+from videoldm.training.stages.temporal_decoder_config import FeatureLoss, TemporalDecoderStage, VideoAdversary
 
 NUM_FRAMES, SIDE, BATCH, NUM_STEPS = 3, 16, 2, 20
 DATA = WorldData(num_clips=64, num_frames=NUM_FRAMES, height=SIDE, width=SIDE)
@@ -51,6 +57,14 @@ def _tiny_stage(stage: Stage, folder: Path, model: Path) -> Stage:
             return stage.model_copy(update=BOTH | {"model": network})
         case DiffusionStage():
             return _tiny_diffusion(stage, folder, model)
+        case LoraStage(data=WorldData(options=options)):
+            data = {"data": DATA.model_copy(update={"options": options})}
+            base = {"base": str(model), "num_validation_clips": 1}
+            return stage.model_copy(update=BOTH | data | base)
+        case DreamBoothStage():
+            return _tiny_dreambooth(stage, folder)
+        case TemporalDecoderStage():
+            return _tiny_temporal_decoder(stage, folder, model)
         case _:
             raise ValueError(f"there is no tiny {stage.kind} stage")
 
@@ -77,30 +91,80 @@ def _tiny_diffusion(stage: DiffusionStage, folder: Path, model: Path) -> Diffusi
 
 def _tiny_start(start: Start, folder: Path) -> Start:
     if isinstance(start, FromModel):
-        return start.model_copy(update={"model": str(folder / Path(start.model).parent.name / "export")})
+        return start.model_copy(update={"model": _tiny_export(start.model, folder)})
     return start
 
 
-def train_tiny(recipe: Recipe, folder: Path) -> list[float]:
-    """Train a tiny recipe by a plain loop, export it into `folder` as its run would, and return the losses."""
-    training, losses = recipe.training, []
+def _tiny_export(place: str, folder: Path) -> str:
+    """What the tiny recipe of the same name exported."""
+    return str(folder / Path(place).parent.name / "export")
+
+
+def _tiny_dreambooth(stage: DreamBoothStage, folder: Path) -> DreamBoothStage:
+    assert isinstance(stage.prior, PriorPreservation)
+    subject = _tiny_pictures(stage.subject, folder / "subject", seed=0)
+    prior = stage.prior.model_copy(update={"pictures": _tiny_pictures(stage.prior.pictures, folder / "class", seed=1)})
+    return stage.model_copy(update={"base": _tiny_export(stage.base, folder), "subject": subject, "prior": prior})
+
+
+def _tiny_pictures(pictures: PromptedPictures, folder: Path, *, seed: int) -> PromptedPictures:
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(3):
+        Image.fromarray(noise(SIDE, SIDE, seed=10 * seed + index)).save(folder / f"{index}.png")
+    return pictures.model_copy(update={"folder": str(folder)})
+
+
+def _tiny_temporal_decoder(stage: TemporalDecoderStage, folder: Path, model: Path) -> TemporalDecoderStage:
+    assert isinstance(stage.perceptual, FeatureLoss)
+    assert isinstance(stage.adversary, VideoAdversary)
+    judge = str(folder / "mini-judge/export")
+    discriminator = DiscriminatorConfig(channels=(4, 8), norm_groups=4)
+    adversary = {"model": discriminator, "starts_at_samples": BATCH * NUM_STEPS // 2}
+    changes = {
+        "autoencoder": str(model),
+        "num_frames": NUM_FRAMES,
+        "perceptual": stage.perceptual.model_copy(update={"judge": judge}),
+        "adversary": stage.adversary.model_copy(update=adversary),
+        "num_validation_clips": 1,
+    }
+    return stage.model_copy(update=BOTH | changes)
+
+
+def train_tiny(recipe: Recipe, folder: Path) -> dict[str, list[float]]:
+    """Train a tiny recipe by a plain loop, and export it into `folder` as its run would.
+
+    Returns the losses by the recipe's name, and those of an adversary by RECIPE/PLAYER.
+    """
+    training = recipe.training
     objective = build_objective(recipe.stage, training.seed, folder / "cache")
-    player = objective.players[0]
-    module = player.module.train()
-    optimizer = build_optimizer(module, training.optimizer)
+    names = [recipe.name, *(f"{recipe.name}/{player.name}" for player in objective.players[1:])]
+    players = dict(zip(names, objective.players, strict=True))
+    optimizers = {
+        name: build_optimizer(player.module.train(), player.optimizer or training.optimizer)
+        for name, player in players.items()
+    }
+    losses: dict[str, list[float]] = {name: [] for name in names}
     for seen in range(0, training.num_samples, BATCH):
-        loss = player.losses(range(seen, seen + BATCH)).per_sample.mean()
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(module.parameters(), training.gradient_clip)
-        rate = learning_rate(training.optimizer, samples_seen=seen, batch_size=BATCH, num_samples=training.num_samples)
-        optimizer.param_groups[0]["lr"] = rate
-        optimizer.step()
-        losses.append(float(loss.detach()))
+        for name, player in players.items():
+            loss = player.losses(range(seen, seen + BATCH)).per_sample.mean()
+            optimizers[name].zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(player.module.parameters(), training.gradient_clip)
+            optimizers[name].param_groups[0]["lr"] = learning_rate(
+                player.optimizer or training.optimizer,
+                samples_seen=seen,
+                batch_size=BATCH,
+                num_samples=training.num_samples,
+            )
+            optimizers[name].step()
+            losses[name].append(float(loss.detach()))
     objective.export(folder / recipe.name / "export")
     return losses
 
 
 def train_all(recipes: Mapping[str, Callable[[], Recipe]], folder: Path, model: Path) -> dict[str, list[float]]:
     """The losses of tiny recipes, one recipe after the other, as later ones start from earlier ones."""
-    return {name: train_tiny(tiny(function(), folder, model), folder) for name, function in recipes.items()}
+    losses: dict[str, list[float]] = {}
+    for function in recipes.values():
+        losses |= train_tiny(tiny(function(), folder, model), folder)
+    return losses

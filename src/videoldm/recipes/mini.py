@@ -20,10 +20,10 @@ from videoldm.training.stages.config import (
     FromModel,
     FromScratch,
     JudgeStage,
-    PannedPictures,
     Start,
     WorldData,
 )
+from videoldm.training.stages.data_config import PannedPictures
 
 TRAIN_CLIPS = WorldData(split="train", num_clips=4096)
 VALIDATION_CLIPS = WorldData(split="validation", num_clips=256)

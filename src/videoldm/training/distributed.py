@@ -17,13 +17,13 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.checkpoint import checkpoint
 
 from videoldm.core.errors import InputError
 from videoldm.core.ranks import world_size
 from videoldm.inference.compiled import check_compiler
 from videoldm.training.config import ExecutionConfig, Replicated, Sharded
 from videoldm.training.objective import Player
+from videoldm.training.recompute import recompute
 
 T = TypeVar("T")
 
@@ -137,21 +137,8 @@ def _transform_blocks(player: Player, config: ExecutionConfig) -> None:
     for key in ("recompute", "compile"):
         if getattr(config, key) == "blocks" and not player.blocks:
             raise InputError(f"training.execution.{key} is blocks, but this stage's {player.name} has none: give none")
-    for block in player.blocks:
-        # Forward, not the call: the hooks of FSDP stay outside.
-        if config.compile == "blocks":
+    if config.compile == "blocks":
+        for block in player.blocks:
             block.forward = torch.compile(block.forward, dynamic=False)
-        if config.recompute == "blocks":
-            block.forward = _Recomputed(block.forward)
-
-
-class _Recomputed:
-    """A forward pass that keeps only its inputs and runs again on the way back."""
-
-    def __init__(self, forward: Callable[..., Any]) -> None:
-        self._forward = forward
-
-    def __call__(self, *arguments: Any, **named: Any) -> Any:
-        if not torch.is_grad_enabled():
-            return self._forward(*arguments, **named)
-        return checkpoint(self._forward, *arguments, use_reentrant=False, **named)
+    if config.recompute == "blocks":
+        recompute(player.blocks)

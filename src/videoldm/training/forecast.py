@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,8 @@ from videoldm.inference.memory.live import LiveTensors, peak_bytes
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.unet.network import VideoUNet
-from videoldm.training.config import SGD, AdamW8bit, TrainingConfig
+from videoldm.training.config import SGD, AdamW, AdamW8bit, TrainingConfig
+from videoldm.training.recompute import recompute
 
 SCALES_OF_8_BIT = 4 / 256
 """Bytes for each 8-bit number that say what it is a multiple of: one float32 in each block of 256."""
@@ -51,14 +52,13 @@ class StepMemory:
     computing: int
     """Of the forward and the backward pass: activations, weights in 16 bits, gradients."""
     gradients: int
-    update: int
-    """Of the optimizer beside its moments and the gradients."""
+    """With them alone the optimizer moves the weights, by a kernel that keeps nothing else."""
 
     @property
     def peak(self) -> int:
         """The most at any time."""
         stays = self.weights + self.optimizer + self.average + self.others
-        return stays + max(self.encoding, self.computing, self.gradients + self.update)
+        return stays + max(self.encoding, self.computing, self.gradients)
 
 
 def forecast_step(
@@ -71,20 +71,20 @@ def forecast_step(
     """
     with FakeTensorMode():
         unet = make_unet().train()
+        if training.execution.recompute == "blocks":
+            recompute(unet.blocks)
         trained = _bytes(parameter for parameter in unet.parameters() if parameter.requires_grad)
         passes = 1 if training.accumulation_steps == 1 else 2
         computing = _computing(unet, batch, passes=passes, is_16_bit=training.precision == "bfloat16")
         weights = _bytes(unet.state_dict().values())
-    optimizer, update = optimizer_bytes(training, trained)
     return StepMemory(
         weights=weights,
-        optimizer=optimizer,
+        optimizer=optimizer_bytes(training, trained),
         average=trained,
         others=others,
         encoding=encoding,
         computing=computing,
         gradients=trained,
-        update=update,
     )
 
 
@@ -141,15 +141,17 @@ def _inputs(unet: VideoUNet, batch: Batch) -> tuple[Tensor, Tensor, Conditioning
     return torch.empty(*frames, config.in_channels, *size), torch.empty(batch.num_samples), conditioning
 
 
-def optimizer_bytes(training: TrainingConfig, trained: int) -> tuple[int, int]:
-    """Of the moments, and of what an update takes beside them: AdamW takes the root of all second moments at once."""
+def optimizer_bytes(training: TrainingConfig, trained: int) -> int:
+    """Of the moments."""
     match training.optimizer.algorithm:
         case AdamW8bit():
-            return round(2 * trained / 4 * (1 + SCALES_OF_8_BIT)), 0
+            return round(2 * trained / 4 * (1 + SCALES_OF_8_BIT))
         case SGD(momentum=momentum):
-            return (trained if momentum else 0), 0
+            return trained if momentum else 0
+        case AdamW():
+            return 2 * trained
         case _:
-            return 2 * trained, trained
+            assert_never(training.optimizer.algorithm)
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

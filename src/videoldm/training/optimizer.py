@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import importlib
 import math
-from collections.abc import Callable
-from typing import assert_never
+from collections.abc import Callable, Sequence
+from typing import Any, assert_never
 
 from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import set_optimizer_state_dict
 from torch.optim import SGD, AdamW, Optimizer
 
 from videoldm.core.errors import InputError
@@ -23,11 +24,25 @@ def build_optimizer(module: nn.Module, config: OptimizerConfig) -> Optimizer:
         case configs.AdamW8bit(betas=betas, epsilon=epsilon, weight_decay=decay):
             return _adamw_8bit()(parameters, lr=config.learning_rate, betas=betas, eps=epsilon, weight_decay=decay)
         case configs.AdamW(betas=betas, epsilon=epsilon, weight_decay=decay):
-            return AdamW(parameters, lr=config.learning_rate, betas=betas, eps=epsilon, weight_decay=decay)
+            rate, fused = config.learning_rate, _is_fused(parameters)
+            return AdamW(parameters, lr=rate, betas=betas, eps=epsilon, weight_decay=decay, fused=fused)
         case configs.SGD(momentum=momentum, weight_decay=decay):
             return SGD(parameters, lr=config.learning_rate, momentum=momentum, weight_decay=decay)
         case _:
             assert_never(config.algorithm)
+
+
+def _is_fused(parameters: Sequence[Tensor]) -> bool:
+    """Whether one kernel makes a whole step: on GPUs; on CPUs that would round otherwise than it always did."""
+    return bool(parameters) and all(one.device.type == "cuda" and one.is_floating_point() for one in parameters)
+
+
+def restore_optimizer(module: nn.Module, optimizer: Optimizer, stored: dict[str, Any]) -> None:
+    """Take over what `get_optimizer_state_dict` gave on any device: by which kernel steps are made stays our own."""
+    for group, own in zip(stored["param_groups"], optimizer.param_groups, strict=True):
+        if "fused" in own:
+            group["fused"] = own["fused"]
+    set_optimizer_state_dict(module, optimizer, stored)
 
 
 def _adamw_8bit() -> Callable[..., Optimizer]:

@@ -93,13 +93,7 @@ def step_memory(stage: DiffusionStage, training: TrainingConfig, *, num_samples:
         width=stage.model.width // factor,
         num_tokens=num_tokens,
     )
-    is_recomputed = training.execution.recompute == "blocks" or stage.unet.gradient_checkpointing
-    config = stage.unet.model_copy(update={"gradient_checkpointing": is_recomputed})
-
-    def make() -> VideoUNet:
-        return _unet(stage.model_copy(update={"unet": config}))
-
-    return forecast_step(make, batch, training, others=others, encoding=encoding)
+    return forecast_step(lambda: _unet(stage), batch, training, others=others, encoding=encoding)
 
 
 def preview(recipe: Recipe) -> list[str]:
@@ -132,7 +126,7 @@ def _memory_lines(one: StepMemory, two: StepMemory) -> list[str]:
     in_turn = {
         "conditions of one sample": one.encoding,
         "its activations and gradients": one.computing,
-        "gradients and update": one.gradients + one.update,
+        "gradients": one.gradients,
     }
     more = max(two.encoding, two.computing) - max(one.encoding, one.computing)
     return [

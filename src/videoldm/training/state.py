@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
+from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict
 from torch.optim import Optimizer
 
 from videoldm.training.config import OptimizerConfig, Sharded, TrainingConfig
 from videoldm.training.distributed import blueprint, distribute, is_sharded
 from videoldm.training.ema import Averages
 from videoldm.training.objective import Objective, Player
-from videoldm.training.optimizer import build_optimizer
+from videoldm.training.optimizer import build_optimizer, restore_optimizer
 
 T = TypeVar("T")
 
@@ -77,7 +77,7 @@ class RunState:
         for one in self.trainees:
             stored = values["players"][one.player.name]
             one.module.load_state_dict(stored["model"])
-            set_optimizer_state_dict(one.module, one.optimizer, stored["optimizer"])
+            restore_optimizer(one.module, one.optimizer, stored["optimizer"])
         self.averages.num_updates = int(values["num_updates"])
         self.samples_seen = int(values["samples_seen"])
 

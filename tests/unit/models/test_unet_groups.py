@@ -71,10 +71,6 @@ def test_new_signals_are_ignored_at_first_and_then_learnt(old_dim):
     assert float(learnt.grad[:, -1].abs().max()) > 0
 
 
-def test_a_grown_unet_has_what_was_asked_for_and_is_recomputed_as_asked():
+def test_a_grown_unet_has_what_was_asked_for():
     small = {"vector_dim": 4, "concat_channels": 0}
-    grown = grow_unet(
-        VideoUNet(UNET.model_copy(update=small)), UNET.model_copy(update={"gradient_checkpointing": True})
-    )
-    assert grown.config == UNET.model_copy(update={"gradient_checkpointing": True})
-    assert all(block.gradient_checkpointing for block in grown.blocks)
+    assert grow_unet(VideoUNet(UNET.model_copy(update=small)), UNET).config == UNET

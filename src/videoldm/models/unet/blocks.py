@@ -2,10 +2,8 @@
 
 from functools import partial
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from videoldm.models.layers.convolution import Downsample, SpatialConv, TemporalConv, Upsample
 from videoldm.models.layers.merge import Merge
@@ -33,7 +31,7 @@ def res_block(config: UNetConfig, in_channels: int, out_channels: int, place: Pl
 
 
 class UNetBlock(nn.Module):
-    """A residual block and, where the level has attention, a transformer; checkpointed as one."""
+    """A residual block and, where the level has attention, a transformer."""
 
     def __init__(
         self,
@@ -45,17 +43,11 @@ class UNetBlock(nn.Module):
         attention: AttentionSizes | None,
     ) -> None:
         super().__init__()
-        self.gradient_checkpointing = config.gradient_checkpointing
         self.resnet = res_block(config, in_channels, out_channels, place)
         self.transformer = SpatioTemporalTransformer(config, out_channels, attention) if attention is not None else None
 
     def forward(self, frames: Float[Tensor, "bt c h w"], conditions: BlockConditions) -> Float[Tensor, "bt c2 h w"]:
         """Transform frames."""
-        if self.gradient_checkpointing and torch.is_grad_enabled():
-            return checkpoint(self._run, frames, conditions, use_reentrant=False)
-        return self._run(frames, conditions)
-
-    def _run(self, frames: Tensor, conditions: BlockConditions) -> Tensor:
         frames = self.resnet(
             frames, conditions.embedding, num_frames=conditions.num_frames, image_only=conditions.image_only
         )

@@ -1,6 +1,6 @@
 """Configuration of the video UNet."""
 
-from typing import Annotated, Literal, NamedTuple, Self, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from pydantic.types import NonNegativeInt
@@ -97,8 +97,6 @@ class UNetConfig(Config):
     norm_groups: PositiveInt = 32
     norm_eps: NormEps = UniformNormEps()
     temporal: Temporal = TemporalLayers()
-    gradient_checkpointing: bool = False
-    """Whether a block's activations are computed again in the backward pass instead of kept."""
 
     @property
     def embedding_dim(self) -> int:
@@ -124,6 +122,16 @@ class UNetConfig(Config):
         if not self.attention_levels[level]:
             return None
         return AttentionSizes(self.head_channels_at(level), _at(self.self_attention_levels, level))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _forget_checkpointing(cls, data: Any) -> Any:
+        """Files of before name how a training step is computed, which says nothing about the network."""
+        if isinstance(data, dict) and "gradient_checkpointing" in data:
+            if data["gradient_checkpointing"] is True:
+                raise ValueError("gradient_checkpointing is now training.execution.recompute=blocks")
+            return {name: value for name, value in data.items() if name != "gradient_checkpointing"}
+        return data
 
     @model_validator(mode="after")
     def _check_levels(self) -> Self:

@@ -17,7 +17,7 @@ def is_temporal(key: str) -> bool:
 
 
 def grow_unet(unet: VideoUNet, config: UNetConfig) -> VideoUNet:
-    """Return a UNet that starts as `unet` and has what `config` has beyond it, checkpointed as `config` says.
+    """Return a UNet that starts as `unet` and has what `config` has beyond it.
 
     That is temporal layers, channels of concatenated conditioning, and signals at the end of the vector; whatever else
     differs stays as it is in `unet`.
@@ -28,9 +28,6 @@ def grow_unet(unet: VideoUNet, config: UNetConfig) -> VideoUNet:
         unet = extend_concat_channels(unet, config.concat_channels - unet.config.concat_channels)
     if (config.vector_dim or 0) > (unet.config.vector_dim or 0):
         unet = extend_vector(unet, config.vector_dim or 0)
-    unet.config = unet.config.model_copy(update={"gradient_checkpointing": config.gradient_checkpointing})
-    for block in unet.blocks:
-        block.gradient_checkpointing = config.gradient_checkpointing
     return unet
 
 

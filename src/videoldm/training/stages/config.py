@@ -2,28 +2,19 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from videoldm.conditioners.config import DropoutConfig
 from videoldm.core.config import Config
 from videoldm.core.numbers import NonNegative, Share
-from videoldm.diffusion.config import (
-    SQUARED,
-    Distance,
-    IndependentNoise,
-    NoiseLevels,
-    TrainingNoise,
-    VWeighting,
-    Weighting,
-)
 from videoldm.measures.features.config import FeatureNetworkConfig
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.clip.config import ImageEncoderConfig, TextEncoderConfig
 from videoldm.models.unet.config import UNetConfig
 from videoldm.synthetic.vocabulary import LABELS
-from videoldm.tasks.config import FROM_PICTURE, TaskModelConfig
-from videoldm.training.data.config import CuratedData, NoCaptions
-from videoldm.training.stages.data_config import Data, PannedPictures, WorldData
+from videoldm.tasks.config import TaskModelConfig
+from videoldm.training.data.config import CuratedData
+from videoldm.training.stages.data_config import Data, WorldData
+from videoldm.training.stages.denoising_config import ClipStage
 from videoldm.training.stages.dreambooth_config import DreamBoothStage
 from videoldm.training.stages.lora_config import LoraStage
 from videoldm.training.stages.temporal_decoder_config import TemporalDecoderStage
@@ -138,14 +129,14 @@ def _check_size(data: Data, model: TaskModelConfig) -> None:
                 )
 
 
-class DiffusionStage(Config):
+class DiffusionStage(ClipStage):
     """Denoising of latents under the conditions of one task.
 
     Where the context is one token, as in image-to-video, what only decides which token to attend to is never trained,
     whatever `trained` says: it cannot learn.
     """
 
-    kind: Literal["diffusion"] = "diffusion"
+    kind: Literal["diffusion"] = "diffusion"  # pyright: ignore[reportIncompatibleVariableOverride]
     unet: UNetConfig
     start: Start
     trained: Trained = AllParameters()
@@ -153,48 +144,19 @@ class DiffusionStage(Config):
     """The export of a run, or a whole model whose autoencoder is taken."""
     encoders: str
     """The export of a run, or a whole model whose text or image encoder is taken."""
-    data: Data
-    panned_pictures: PannedPictures | None = None
-    """Clips among those of `data`; only for image-to-video, which needs no captions."""
-    validation: Data
-    image_probability: Share = 0.0
-    """How often a sample is a single frame with what is seen as caption, which the temporal layers leave alone; only
-    for text-to-video."""
-    noise_levels: NoiseLevels
-    noise: TrainingNoise = IndependentNoise()
-    weighting: Weighting = VWeighting()
-    distance: Distance = SQUARED
-    dropout: DropoutConfig
     model: TaskModelConfig
-    num_validation_clips: PositiveInt = 4
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         model = self.model
-        needs_text = model.task not in FROM_PICTURE
-        if self.panned_pictures and model.task != "image-to-video":
-            raise ValueError(f"panned_pictures have no captions, which {model.task} needs: leave them out")
-        if self.image_probability and model.task != "text-to-video":
-            raise ValueError(
-                f"image_probability is {self.image_probability}, only text-to-video learns from single frames: it "
-                f"should be 0 for {model.task}"
-            )
-        if isinstance(self.trained, TemporalParameters) and self.unet.temporal_layers is None:
-            raise ValueError("trained is temporal, but unet has no temporal layers")
+        self.check_clips(model.task)
         for data in (self.data, self.validation):
             _check_size(data, model)
-        if self.panned_pictures and not isinstance(self.data, WorldData):
-            raise ValueError("panned_pictures are made like the clips of a world, data is curated: leave them out")
-        for data in (self.data, self.validation):
-            if isinstance(data, CuratedData) and isinstance(data.captions, NoCaptions) and needs_text:
-                raise ValueError(f"captions are none, {model.task} needs them: they should be sampled")
+        if isinstance(self.trained, TemporalParameters) and self.unet.temporal_layers is None:
+            raise ValueError("trained is temporal, but unet has no temporal layers")
         if bool(self.unet.concat_channels) != (model.task == "image-to-video"):
             raise ValueError(
                 f"unet.concat_channels is {self.unet.concat_channels}, image-to-video alone joins a picture's latent"
-            )
-        if isinstance(self.validation, WorldData) and self.num_validation_clips > self.validation.num_clips:
-            raise ValueError(
-                f"num_validation_clips is {self.num_validation_clips}, validation has {self.validation.num_clips} clips"
             )
         if self.unet.vector_dim not in (None, model.micro.vector_dim):  # an image model may take no signals
             raise ValueError(f"unet.vector_dim is {self.unet.vector_dim}, model.micro gives {model.micro.vector_dim}")

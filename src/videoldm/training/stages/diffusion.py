@@ -11,11 +11,8 @@ import torch
 from torch import Tensor
 
 from videoldm.core import ranks
-from videoldm.core.random import generator, python_random, seeded_initialisation
+from videoldm.core.random import python_random, seeded_initialisation
 from videoldm.dataset.clips import ClipShards, to_pixels, to_stored
-from videoldm.diffusion.loss import denoising_loss
-from videoldm.diffusion.noise import training_noise
-from videoldm.diffusion.noise_levels import draw_sigmas
 from videoldm.measures.motion import video_motion
 from videoldm.models.unet.groups import group_of
 from videoldm.tasks.model import VideoModel
@@ -32,7 +29,8 @@ from videoldm.training.data.world import prepare_world
 from videoldm.training.objective import Losses, Objective, Player
 from videoldm.training.stages.config import DiffusionStage
 from videoldm.training.stages.data_config import Data, PannedPictures, WorldData
-from videoldm.training.stages.lora_config import LoraStage
+from videoldm.training.stages.denoising import denoising_losses
+from videoldm.training.stages.denoising_config import ClipStage
 from videoldm.training.stages.start import start_model
 from videoldm.video.contact_sheet import contact_sheet
 from videoldm.video.write import write_video
@@ -46,7 +44,7 @@ class DenoisingObjective(Objective):
     def __init__(
         self,
         model: VideoModel,
-        stage: DiffusionStage | LoraStage,
+        stage: ClipStage,
         *,
         seed: int,
         data: TrainingData,
@@ -96,7 +94,6 @@ class DenoisingObjective(Objective):
 
     def _losses(self, samples: Samples, *, is_image: bool) -> Losses:
         """Losses of clips, or of one frame of each as in the stage of pictures."""
-        keys = samples.clips.samples
         x0 = self._model.to_model_latents(samples.latents.to(self._model.device))
         conditioning = training_conditioning(
             TASKS["text-to-image"] if is_image else self._task,
@@ -108,17 +105,9 @@ class DenoisingObjective(Objective):
         if is_image:
             only = torch.ones(x0.shape[:2], dtype=torch.bool, device=x0.device)
             conditioning = conditioning.replace(image_only=only)
-        sigma = draw_sigmas(self._stage.noise_levels, [generator(seed, "noise level", *at) for seed, *at in keys])
-        loss = denoising_loss(
-            self._model.denoiser,
-            x0,
-            sigma.to(x0),
-            training_noise(self._stage.noise, keys, tuple(x0.shape[1:])).to(x0),
-            conditioning,
-            weighting=self._stage.weighting,
-            distance=self._stage.distance,
+        return denoising_losses(
+            self._model, self._stage, x0, conditioning, keys=samples.clips.samples, waiting_s=samples.waiting_s
         )
-        return Losses(per_sample=loss.float(), sigma=sigma, waiting_s=samples.waiting_s)
 
     def _sample(self, folder: Path) -> dict[str, float]:
         """Write clips made like some held-out ones; returns how much moves in them, and in those that they follow."""
@@ -183,7 +172,7 @@ class Opened(TypedDict):
     validation: TrainingData
 
 
-def open_data(stage: DiffusionStage | LoraStage, model: VideoModel, cache: Path, *, seed: int) -> Opened:
+def open_data(stage: ClipStage, model: VideoModel, cache: Path, *, seed: int) -> Opened:
     """The clips of a stage with their latents; what is not made yet is made."""
     return {
         "data": _open(stage.data, stage.panned_pictures, model, cache, seed=seed),

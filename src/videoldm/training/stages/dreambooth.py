@@ -11,18 +11,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from videoldm.core.errors import InputError
-from videoldm.core.random import generator, normal
+from videoldm.core.random import normal
 from videoldm.dataset.order import sample_index
 from videoldm.diffusion.conditioning import Conditioning
-from videoldm.diffusion.loss import denoising_loss
-from videoldm.diffusion.noise import training_noise
-from videoldm.diffusion.noise_levels import draw_sigmas
 from videoldm.tasks.model import VideoModel, load_model
 from videoldm.tasks.registry import TASKS
 from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs
 from videoldm.tasks.write import write_model
 from videoldm.training.objective import Losses, Objective, Player
+from videoldm.training.stages.denoising import denoising_losses
 from videoldm.training.stages.dreambooth_config import (
     DreamBoothStage,
     PriorPreservation,
@@ -99,17 +97,7 @@ class DreamBoothObjective(Objective):
 
     def _losses(self, raw: Float[Tensor, "b c h w"], prompts: Sequence[str], keys: Sequence[tuple[int, ...]]) -> Losses:
         x0 = self._model.to_model_latents(raw[:, None].to(self._model.device))
-        sigma = draw_sigmas(self._stage.noise_levels, [generator(seed, "noise level", *at) for seed, *at in keys])
-        loss = denoising_loss(
-            self._model.denoiser,
-            x0,
-            sigma.to(x0),
-            training_noise(self._stage.noise, keys, tuple(x0.shape[1:])).to(x0),
-            self._conditioning(prompts, keys),
-            weighting=self._stage.weighting,
-            distance=self._stage.distance,
-        )
-        return Losses(per_sample=loss.float(), sigma=sigma)
+        return denoising_losses(self._model, self._stage, x0, self._conditioning(prompts, keys), keys=keys)
 
     def _conditioning(self, prompts: Sequence[str], keys: Sequence[tuple[int, ...]]) -> Conditioning:
         """What sampling would have, with gradients to the text encoder if it learns."""

@@ -8,15 +8,7 @@ from pydantic import Field
 
 from videoldm.core.config import Config
 from videoldm.core.numbers import NonNegative
-from videoldm.diffusion.config import (
-    SQUARED,
-    Distance,
-    IndependentNoise,
-    NoiseLevels,
-    TrainingNoise,
-    VWeighting,
-    Weighting,
-)
+from videoldm.training.stages.denoising_config import DenoisingStage
 
 
 class PromptedPictures(Config):
@@ -59,16 +51,12 @@ class TrainedText(Config):
 TextEncoderTraining = Annotated[FrozenText | TrainedText, Field(discriminator="kind")]
 
 
-class DreamBoothStage(Config):
+class DreamBoothStage(DenoisingStage):
     """Denoising of a few pictures of one subject under one prompt, by a whole text-to-image model."""
 
-    kind: Literal["dreambooth"] = "dreambooth"
+    kind: Literal["dreambooth"] = "dreambooth"  # pyright: ignore[reportIncompatibleVariableOverride]
     base: str
     """A whole model: what a run exported, in the package, a folder, a single file or a name on the hub."""
     subject: PromptedPictures
     prior: Prior
     text_encoder: TextEncoderTraining = TrainedText()
-    noise_levels: NoiseLevels
-    noise: TrainingNoise = IndependentNoise()
-    weighting: Weighting = VWeighting()
-    distance: Distance = SQUARED
