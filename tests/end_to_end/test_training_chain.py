@@ -40,11 +40,11 @@ from videoldm.training.stages.config import (
     FromModel,
     FromScratch,
     JudgeStage,
-    PannedPictures,
     Stage,
     Start,
     WorldData,
 )
+from videoldm.training.stages.data_config import PannedPictures
 from videoldm.training.stages.diffusion import DiffusionObjective
 
 DATA = WorldData(num_clips=64, num_frames=3, height=16, width=16)
