@@ -62,7 +62,7 @@ def _tiny_stage(stage: Stage, folder: Path, model: Path) -> Stage:
             base = {"base": str(model), "num_validation_clips": 1}
             return stage.model_copy(update=BOTH | data | base)
         case DreamBoothStage():
-            return _tiny_dreambooth(stage, folder)
+            return _tiny_dreambooth(stage, folder, model)
         case TemporalDecoderStage():
             return _tiny_temporal_decoder(stage, folder, model)
         case _:
@@ -79,7 +79,7 @@ def _tiny_diffusion(stage: DiffusionStage, folder: Path, model: Path) -> Diffusi
     task = {"num_frames": min(stage.model.num_frames, NUM_FRAMES), "height": SIDE, "width": SIDE, "micro": micro}
     changes = {
         "unet": UNET.model_copy(update=unet),
-        "start": _tiny_start(stage.start, folder),
+        "start": _tiny_start(stage.start, folder, model),
         "autoencoder": str(model),
         "encoders": str(model),
         "panned_pictures": None,
@@ -89,22 +89,24 @@ def _tiny_diffusion(stage: DiffusionStage, folder: Path, model: Path) -> Diffusi
     return DiffusionStage.model_validate(stage.model_copy(update=BOTH | changes).model_dump())
 
 
-def _tiny_start(start: Start, folder: Path) -> Start:
+def _tiny_start(start: Start, folder: Path, model: Path) -> Start:
     if isinstance(start, FromModel):
-        return start.model_copy(update={"model": _tiny_export(start.model, folder)})
+        return start.model_copy(update={"model": _tiny_export(start.model, folder, model)})
     return start
 
 
-def _tiny_export(place: str, folder: Path) -> str:
-    """What the tiny recipe of the same name exported."""
-    return str(folder / Path(place).parent.name / "export")
+def _tiny_export(place: str, folder: Path, model: Path) -> str:
+    """What the tiny recipe of the same name exported, or the tiny model."""
+    return str(folder / Path(place).parent.name / "export") if place.startswith("runs/") else str(model)
 
 
-def _tiny_dreambooth(stage: DreamBoothStage, folder: Path) -> DreamBoothStage:
+def _tiny_dreambooth(stage: DreamBoothStage, folder: Path, model: Path) -> DreamBoothStage:
     assert isinstance(stage.prior, PriorPreservation)
     subject = _tiny_pictures(stage.subject, folder / "subject", seed=0)
     prior = stage.prior.model_copy(update={"pictures": _tiny_pictures(stage.prior.pictures, folder / "class", seed=1)})
-    return stage.model_copy(update={"base": _tiny_export(stage.base, folder), "subject": subject, "prior": prior})
+    return stage.model_copy(
+        update={"base": _tiny_export(stage.base, folder, model), "subject": subject, "prior": prior}
+    )
 
 
 def _tiny_pictures(pictures: PromptedPictures, folder: Path, *, seed: int) -> PromptedPictures:

@@ -119,6 +119,7 @@ class ExportedClips:
         encoding = "encoded" if row.get("is_copy") is False else "as it is"
         return SourceClip(
             name=_name(row),
+            video=row["source_id"],
             content=f"{row['source_id']} {row['stream']} {start} {end} {ticks}/{seconds} {encoding}",
             width=row["width"],
             height=row["height"],

@@ -41,6 +41,7 @@ class RenderedClips:
         captions: dict[CaptionKind, str] = {"image": record.image_caption, "video": record.caption}
         return SourceClip(
             name=f"clip {row} of {path}",
+            video=f"rendered {path.parent.name}/{path.name} {row}",
             content=f"rendered {path.parent.name}/{path.name} {row}",
             width=width,
             height=height,

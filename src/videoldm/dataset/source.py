@@ -26,6 +26,8 @@ class SourceClip:
 
     name: str
     """For people."""
+    video: str
+    """Hash of the video that it was cut from."""
     content: str
     """What its frames come from; equal only for clips whose frames are equal at all times."""
     width: int

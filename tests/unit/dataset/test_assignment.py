@@ -12,6 +12,7 @@ from videoldm.dataset.source import SourceClip
 def clip(**changes: object) -> SourceClip:
     known = {
         "name": "one",
+        "video": "one",
         "content": "one",
         "width": 1920,
         "height": 1080,

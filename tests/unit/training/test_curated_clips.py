@@ -23,7 +23,17 @@ from videoldm.dataset.source import read_window, window_of
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.training.data import windows as windows_module
 from videoldm.training.data.choose import caption_shares, choose, choose_for_training
-from videoldm.training.data.config import CachedLatents, CuratedData, EncodedAnew, Fixed, NoCaptions, SampledCaptions
+from videoldm.training.data.config import (
+    AllVideos,
+    CachedLatents,
+    CuratedData,
+    EncodedAnew,
+    Fixed,
+    HeldOutVideos,
+    NoCaptions,
+    OtherVideos,
+    SampledCaptions,
+)
 from videoldm.training.data.curated import CuratedClips, prepare_curated
 from videoldm.training.data.samples import Samples
 
@@ -188,6 +198,16 @@ def test_what_a_list_said_of_a_video_stands_in_for_captions_or_joins_them(folder
     change_index(folder, lambda row, _: row | {"video_caption": "a film"})
     mixed = SampledCaptions(image=0.0, video=0.5, summary=0.0, given=0.5)
     assert [caption_shares(mixed, clip) for clip in open_export(folder).clips()] == [{"video": 0.5, "given": 0.5}] * 6
+
+
+def test_videos_that_are_held_out_are_not_trained_on(folder: Path) -> None:
+    chosen = [choose(data(folder, videos=videos)) for videos in (AllVideos(), HeldOutVideos(), OtherVideos())]
+    everything, held_out, others = (set(one.assignment.clips[0]) for one in chosen)
+    assert (everything, len(held_out), held_out | others) == (set(range(6)), 2, everything)
+    clips = list(open_export(folder).clips())
+    assert not {clips[index].video for index in held_out} & {clips[index].video for index in others}
+    with pytest.raises(InputError, match=r"no clip is for the bucket .* \(no video is left by videos.kind=others\)"):
+        choose_for_training(data(folder, videos=OtherVideos(share=1.0)))
 
 
 def test_clips_without_captions_are_left_out_refused_or_need_none(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,15 @@ from videoldm.core.errors import InputError
 from videoldm.dataset.assignment import Assignment, assign
 from videoldm.dataset.exports import ExportedClips, open_export
 from videoldm.dataset.source import CaptionKind, SourceClip
-from videoldm.training.data.config import CuratedData, Measured, NoCaptions, SampledCaptions
+from videoldm.training.data.config import (
+    AllVideos,
+    CuratedData,
+    HeldOutVideos,
+    Measured,
+    NoCaptions,
+    SampledCaptions,
+    Videos,
+)
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,8 @@ class Chosen:
         parts = zip(self.data.buckets, self.assignment.clips, self.assignment.refused, strict=True)
         for bucket, clips, refused in parts:
             if not clips:
-                reasons = "; ".join(f"{reason}: {count:,}" for reason, count in refused.most_common(2))
+                found = "; ".join(f"{reason}: {count:,}" for reason, count in refused.most_common(2))
+                reasons = found or f"no video is left by videos.kind={self.data.videos.kind}"
                 raise InputError(
                     f"{self.data.folder}: no clip is for the bucket {bucket.name} ({reasons}): take it out, or see "
                     f"videoldm dataset check"
@@ -65,12 +74,23 @@ def _usable(
     source: ExportedClips, data: CuratedData, without: list[tuple[str, str]]
 ) -> Iterator[tuple[int, SourceClip]]:
     """Clips with all that is asked of them; of the others names and reasons are added to `without`."""
+    wanted = _wanted(data.videos, {clip.video for clip in source.clips()})
     for index, clip in enumerate(source.clips()):
+        if clip.video not in wanted:
+            continue
         reason = _lacks(clip, data)
         if reason is None:
             yield index, clip
         else:
             without.append((clip.name, reason))
+
+
+def _wanted(videos: Videos, hashes: Collection[str]) -> Collection[str]:
+    """Those of the videos, told by the hashes of their content, whose clips are taken."""
+    if isinstance(videos, AllVideos):
+        return hashes
+    held_out = sorted(hashes)[: max(1, round(videos.share * len(hashes)))]
+    return held_out if isinstance(videos, HeldOutVideos) else set(hashes).difference(held_out)
 
 
 def _lacks(clip: SourceClip, data: CuratedData) -> str | None:

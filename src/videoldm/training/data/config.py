@@ -73,11 +73,35 @@ class Reading(Config):
     samples_ahead: PositiveInt = 32
 
 
+class AllVideos(Config):
+    """Clips of all videos."""
+
+    kind: Literal["all"] = "all"
+
+
+class HeldOutVideos(Config):
+    """Clips of a share of the videos, at least one, chosen by the hashes of their content."""
+
+    kind: Literal["held-out"] = "held-out"
+    share: Share = 0.05
+
+
+class OtherVideos(Config):
+    """Clips of the videos that an equal share does not hold out, so that no video is in both."""
+
+    kind: Literal["others"] = "others"
+    share: Share = 0.05
+
+
+Videos = Annotated[AllVideos | HeldOutVideos | OtherVideos, Field(discriminator="kind")]
+
+
 class CuratedData(Config):
     """Clips that `videoldm curate export` wrote to a folder."""
 
     kind: Literal["curated"] = "curated"
     folder: str
+    videos: Videos = AllVideos()
     buckets: Annotated[tuple[Bucket, ...], Field(min_length=1)]
     captions: Annotated[SampledCaptions | NoCaptions, Field(discriminator="kind")] = SampledCaptions()
     signals: Annotated[Measured | Fixed, Field(discriminator="kind")] = Measured()
