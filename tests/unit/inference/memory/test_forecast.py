@@ -23,7 +23,7 @@ def svd_xt(device):
         return Forecaster(
             unet=VideoUNet(SVD_XT.unet).half(),
             autoencoder=Autoencoder(SVD_XT.autoencoder),
-            encoder=build_image_encoder(SVD_IMAGE_ENCODER),
+            encoders=[build_image_encoder(SVD_IMAGE_ENCODER)],
             num_tokens=1,
             device=device,
         )
