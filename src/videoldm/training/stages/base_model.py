@@ -7,8 +7,7 @@ from typing import assert_never
 
 import torch
 
-from videoldm.checkpoints.native import load_autoencoder, load_unet, unet_part
-from videoldm.checkpoints.part import UNetPart
+from videoldm.checkpoints.native import load_autoencoder, load_unet
 from videoldm.core.config import read_config
 from videoldm.core.errors import InputError
 from videoldm.tasks.config import TaskModelConfig, TaskName
@@ -28,19 +27,6 @@ def load_base(base: Base, task: TaskName, *, dtype: torch.dtype, device: str) ->
             return load_opened(files, task, device=device, dtype=dtype)
         case ExportedRun() as run:
             return _exported(run, task, device, dtype)
-        case _:
-            assert_never(base)
-
-
-def base_unet(base: Base, task: TaskName) -> UNetPart:
-    """The model's UNet, not read yet; errors as above."""
-    match base:
-        case NamedModel(name=name):
-            files = open_model(name)
-            require_task(files, task)
-            return files.parts(task).unet
-        case ExportedRun(folder=folder):
-            return unet_part(Path(folder) / "unet")
         case _:
             assert_never(base)
 
