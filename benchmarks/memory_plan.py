@@ -88,7 +88,7 @@ def show_forecasts() -> None:
         forecast = Forecaster(
             unet=VideoUNet(SVD_XT.unet).half(),
             autoencoder=Autoencoder(SVD_XT.autoencoder),
-            encoder=build_image_encoder(SVD_XT.image_encoder),
+            encoders=[build_image_encoder(SVD_XT.image_encoder)],
             num_tokens=1,
             device="cuda",
         )

@@ -20,10 +20,11 @@ from typing import Literal
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
 
 from videoldm.core.numbers import GIB
 from videoldm.inference.memory.meter import PeakMeter
+from videoldm.models.adapters.config import TemporalAttention
+from videoldm.models.adapters.stand_in import put_stand_ins
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.clip.build import build_image_encoder
 from videoldm.models.presets import SD21, SVD_XT
@@ -33,7 +34,9 @@ from videoldm.recipes.svd import svd_xt_image_to_video_576x1024
 from videoldm.training.config import AdamW8bit, ExecutionConfig, TrainingConfig
 from videoldm.training.forecast import (
     Batch,
+    Rehearsal,
     StepMemory,
+    denoise,
     encoding_bytes,
     forecast_step,
     optimizer_bytes,
@@ -41,6 +44,7 @@ from videoldm.training.forecast import (
     weight_bytes,
 )
 from videoldm.training.recompute import recompute
+from videoldm.training.stage_memory import default_dtype
 from videoldm.training.stages.config import AllParameters
 from videoldm.training.stages.start import set_trained
 
@@ -58,22 +62,6 @@ class Rung:
     is_recomputed: bool
     has_8_bit_optimizer: bool
     is_cached: bool
-
-
-class Beside(nn.Module):
-    """A layer with a low-rank update beside it, computed as peft does, which takes no tensors without data."""
-
-    def __init__(self, layer: nn.Linear) -> None:
-        super().__init__()
-        self.layer = layer
-        self.down, self.up = (
-            nn.Linear(layer.in_features, RANK, bias=False),
-            nn.Linear(RANK, layer.out_features, bias=False),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The layer's output and the update."""
-        return self.layer(x) + self.up(self.down(x.to(self.down.weight.dtype)))
 
 
 def rungs() -> Iterator[Rung]:
@@ -126,7 +114,7 @@ def forecast(rung: Rung, *, beside: int, encoding: int) -> StepMemory:
 @cache
 def computed(method: Method, *, is_recomputed: bool) -> StepMemory:
     """The forecast without networks beside the UNet."""
-    return forecast_step(maker(method), LATENTS, executed(is_recomputed=is_recomputed))
+    return forecast_step(maker(method), executed(is_recomputed=is_recomputed))
 
 
 def executed(*, is_recomputed: bool, **changes: object) -> TrainingConfig:
@@ -144,26 +132,19 @@ def training_of(rung: Rung) -> TrainingConfig:
     return training.model_copy(update={"optimizer": optimizer})
 
 
-def maker(method: Method) -> Callable[[], VideoUNet]:
-    """What builds the UNet with what is trained of it; a LoRA goes beside the temporal self-attention (SVD, D.4)."""
+def maker(method: Method) -> Callable[[], Rehearsal]:
+    """What builds the UNet with what is trained of it; a LoRA goes beside attention along time (SVD, D.4)."""
 
-    def full() -> VideoUNet:
+    def full() -> Rehearsal:
         unet = VideoUNet(SVD_XT.unet)
         set_trained(unet, AllParameters(), task="image-to-video")
-        return unet
+        return denoise(unet, LATENTS)
 
-    def lora() -> VideoUNet:
-        # Tensors without data cannot be cast in place by `to`.
-        torch.set_default_dtype(torch.bfloat16 if method == "LoRA, frozen bf16" else torch.float32)
-        try:
+    def lora() -> Rehearsal:
+        with default_dtype(torch.bfloat16 if method == "LoRA, frozen bf16" else torch.float32):
             unet = VideoUNet(SVD_XT.unet).requires_grad_(False)
-        finally:
-            torch.set_default_dtype(torch.float32)
-        for path, layer in list(unet.named_modules()):
-            if isinstance(layer, nn.Linear) and ".temporal." in path and ".self_attention." in path:
-                parent, _, name = path.rpartition(".")
-                setattr(unet.get_submodule(parent), name, Beside(layer))
-        return unet
+        put_stand_ins(unet, TemporalAttention(rank=RANK), has_one_token=True)
+        return denoise(unet, LATENTS)
 
     return full if method == "full" else lora
 
@@ -174,13 +155,13 @@ def show_resident() -> None:
     table = Table("blocks", "forecast, MiB", "resident set rose by, MiB")
     for is_recomputed in (False, True):
         training = executed(is_recomputed=is_recomputed, precision="float32")
-        expected = forecast_step(lambda: VideoUNet(SMALL), batch, training)
+        expected = forecast_step(lambda: denoise(VideoUNet(SMALL), batch), training)
         unet = VideoUNet(SMALL).train()
         if is_recomputed:
             recompute(unet.blocks)
         meter = PeakMeter("cpu")
         with meter.watch("denoise"):
-            run_step(unet, batch)
+            run_step(denoise(unet, batch))
         name = "recomputed" if is_recomputed else "kept"
         table.add_row(name, f"{expected.computing / 2**20:.0f}", f"{meter.peaks['denoise'] / 2**20:.0f}")
         del unet

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import hypothesis
@@ -45,6 +46,14 @@ def reference_folder() -> Path:
 def videos_folder() -> Path:
     """A few real videos."""
     return _folder("VIDEOLDM_VIDEOS", "real videos")
+
+
+@pytest.fixture(scope="module")
+def few_validation_losses() -> Generator[None]:
+    """Runs of diffusion stages compute 4 losses of held-out clips, not 64: for tests that ask for no more than one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("videoldm.training.stages.diffusion.NUM_VALIDATION_LOSSES", 4)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -49,6 +49,7 @@ from videoldm.training.stages.diffusion import DiffusionObjective
 
 DATA = WorldData(num_clips=64, num_frames=3, height=16, width=16)
 VALIDATION = DATA.model_copy(update={"split": "validation"})
+pytestmark = pytest.mark.usefixtures("few_validation_losses")
 LONG_TEXT = TEXT.model_copy(update={"max_tokens": 64})  # whole captions
 BOTH = {"data": DATA, "validation": VALIDATION}
 
@@ -154,7 +155,8 @@ def test_interrupted_stage_resumes_exactly(
     recipe = from_yaml(Recipe, (runs / name / "config.yaml").read_text())
     changes = {"precision": precision, "checkpoint_every_samples": 4}
     recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update=changes)})
-    whole = run(recipe, tmp_path / "whole", runs / "cache")
+    # The first runs were in float32.
+    whole = runs / name / "export" if precision == "float32" else run(recipe, tmp_path / "whole", runs / "cache")
     objective = type(build_objective(recipe.stage, 0, runs / "cache"))
     losses = objective.losses
 
@@ -171,16 +173,12 @@ def test_interrupted_stage_resumes_exactly(
     for path in whole.rglob("*.safetensors"):
         again = load_file(resumed / path.relative_to(whole))
         assert all(torch.equal(again[key], value) for key, value in load_file(path).items()), path
-    if precision == "float32" and name != "mini-judge":  # the judge is exported in 16 bits
-        other = load_file(next((runs / name / "export").rglob("*.safetensors")))
-        same = load_file(next(whole.rglob("*.safetensors")))
-        assert all(torch.equal(same[key], value) for key, value in other.items())
 
 
 def test_killed_run_resumes_exactly(runs: Path, tmp_path: Path) -> None:
     """A real SIGKILL, wherever in the run it falls."""
     recipe = from_yaml(Recipe, (runs / "mini-judge/config.yaml").read_text())
-    changes = {"num_samples": 400, "checkpoint_every_samples": 4, "validate_every_samples": 400}
+    changes = {"num_samples": 200, "checkpoint_every_samples": 4, "validate_every_samples": 200}
     recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update=changes)})
     (tmp_path / "judge.yaml").write_text(to_yaml(recipe))
     words = ["train", str(tmp_path / "judge.yaml"), "-o", str(tmp_path / "run"), "--cache", str(runs / "cache")]

@@ -50,10 +50,14 @@ def test_recipes_without_losses_differ_in_their_clips_alone() -> None:
 def test_what_is_trained_has_a_gradient_and_what_is_frozen_none(runs: tuple[Path, Losses]) -> None:
     """After 3 steps, with a context of two tokens: frozen is what the recipe says, also where it could learn."""
     folder, _ = runs
-    for name, make in MINI.items():
-        stage = tiny(make(), folder, folder / "tiny").stage
-        if not isinstance(stage, DiffusionStage):
-            continue
+    stages = {name: tiny(make(), folder, folder / "tiny").stage for name, make in MINI.items()}
+    different = {
+        (stage.unet, stage.trained, stage.model.task, stage.start.kind): (name, stage)
+        for name, stage in stages.items()
+        if isinstance(stage, DiffusionStage)
+    }
+    assert len(different) > 5
+    for name, stage in different.values():
         unet = start_unet(stage).train()
         set_trained(unet, stage.trained, task=stage.model.task)
         trained = [parameter for parameter in unet.parameters() if parameter.requires_grad]

@@ -3,6 +3,7 @@
 import faulthandler
 import json
 import os
+import re
 import shutil
 import socket
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import torch
 from torch.multiprocessing.spawn import start_processes
+from torch.profiler import ProfilerActivity, profile
 from toy_objective import ToyContest, ToyObjective, ToyWithIdleLayer
 from video_objective import VideoObjective
 
@@ -27,8 +29,11 @@ from videoldm.training.config import (
     Sharded,
     TrainingConfig,
 )
+from videoldm.training.log import Clock, Meter
 from videoldm.training.loop import train
 from videoldm.training.objective import Objective
+from videoldm.training.state import build_state
+from videoldm.training.step import Steps
 
 BATCH, STEPS = 4, 20
 PATIENCE_S = 240
@@ -109,6 +114,10 @@ def work(rank: int, size: int, port: int, out: Path, words: list[str]) -> None:
         for word in words:
             run(out, word)
         (out / f"failure-{rank}.txt").write_text(failure_of_first())
+        for layout in ("ddp", "fsdp"):
+            (out / f"poisoned.{layout}-{rank}.txt").write_text(end_of_poisoned(out / f"poisoned.{layout}", layout))
+            counts = [num_reductions(layout, accumulation_steps=steps) for steps in (1, 4)]
+            (out / f"reductions.{layout}-{rank}.json").write_text(json.dumps(counts))
 
 
 def failure_of_first() -> str:
@@ -123,6 +132,28 @@ def failure_of_first() -> str:
 def fail() -> None:
     """Break down."""
     raise InputError("no")
+
+
+def end_of_poisoned(folder: Path, layout: str) -> str:
+    """What a process is told when the last one's part of the second batch has no finite loss."""
+    config = SCENARIOS["adamw32"].config(layout)
+    try:
+        train(ToyObjective(poison_at=2 * BATCH - 1), config, folder)
+    except FloatingPointError as error:
+        return str(error)
+    return "nothing"
+
+
+def num_reductions(layout: str, *, accumulation_steps: int) -> int:
+    """How often the processes add up tensors in one step of as many micro-batches."""
+    size = 4 * ranks.world_size()
+    config = SCENARIOS["adamw32"].config(layout, batch_size=size, accumulation_steps=accumulation_steps)
+    objective = ToyObjective()
+    state = build_state(objective, config)
+    steps = Steps(config, state, objective.group_of, Meter(), Clock(state.device), Path())
+    with profile(activities=[ProfilerActivity.CPU]) as watched:
+        steps.take(state.first, range(size))
+    return sum(event.count for event in watched.key_averages() if re.match(r"c10d::.*reduce", event.key))
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from videoldm.models.autoencoder.config import AutoencoderConfig, TemporalDecode
 from videoldm.models.clip.config import (
     MINI_IMAGE_ENCODER,
     MINI_TEXT_ENCODER,
+    SD14_TEXT_ENCODER,
     SD21_TEXT_ENCODER,
     SVD_IMAGE_ENCODER,
     ImageEncoderConfig,
@@ -55,6 +56,12 @@ SD21 = ModelConfig(
     unet=UNetConfig(temporal=NoTemporalLayers()),
     autoencoder=AutoencoderConfig(),
     text_encoder=SD21_TEXT_ENCODER,
+    num_frames=1,
+)
+SD14 = ModelConfig(
+    unet=UNetConfig(context_dim=768, head_channels=(40, 80, 160, 160), temporal=NoTemporalLayers()),
+    autoencoder=AutoencoderConfig(),
+    text_encoder=SD14_TEXT_ENCODER,
     num_frames=1,
 )
 # The low-resolution picture lies beside the latents, which are a fourth of the large picture's size.

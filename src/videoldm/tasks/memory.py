@@ -25,7 +25,7 @@ def forecaster(files: ModelFiles, task: TaskName, *, device: str, dtype: torch.d
     return Forecaster(
         unet=parts.unet.empty().to(dtype),
         autoencoder=parts.autoencoder.empty(),
-        encoder=parts.encoder.empty(),
+        encoders=[encoder.empty() for encoder in parts.encoders],
         num_tokens=1 if parts.text_encoder is None else parts.text_encoder.part.config.max_tokens,
         device=torch.device(device).type,
     )

@@ -27,8 +27,7 @@ class ModelParts:
     dropped: Sequence[str] = ()
 
     @property
-    def encoder(self) -> ImageEncoder | TextEncoder:
-        """The one that the task looks or reads with."""
-        encoder = self.image_encoder or self.text_encoder
-        assert encoder is not None, "every task has an encoder"
-        return encoder
+    def encoders(self) -> Sequence[ImageEncoder | TextEncoder]:
+        """Those that the task looks or reads with."""
+        all_of_them = (self.image_encoder, self.text_encoder, self.temporal_text_encoder)
+        return [encoder for encoder in all_of_them if encoder is not None]

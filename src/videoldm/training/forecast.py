@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode  # pyright: ignore[reportPrivateUsage] - has no public name
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+from transformers import CLIPTextModel
 
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.inference.memory.live import LiveTensors, peak_bytes
@@ -38,6 +39,15 @@ class Batch:
     num_tokens: int
 
 
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a step trains, and how it comes to a loss."""
+
+    networks: nn.Module
+    blocks: Sequence[nn.Module]
+    loss: Callable[[], Tensor]
+
+
 @dataclass(frozen=True, kw_only=True)
 class StepMemory:
     """Bytes of the device; what stays through the step, then what each of its parts takes beyond that at most."""
@@ -62,21 +72,22 @@ class StepMemory:
 
 
 def forecast_step(
-    make_unet: Callable[[], VideoUNet], batch: Batch, training: TrainingConfig, *, others: int = 0, encoding: int = 0
+    make: Callable[[], Rehearsal], training: TrainingConfig, *, others: int = 0, encoding: int = 0
 ) -> StepMemory:
-    """The memory of one step on a GPU; `make_unet` builds what is trained, with all else frozen.
+    """The memory of one step on a GPU; `make` builds what is trained, with all else frozen.
 
     It is called where tensors have no data. With several micro-batches a step, gradients are there during all but the
     first; attention is taken to keep no table of scores.
     """
     with FakeTensorMode():
-        unet = make_unet().train()
+        rehearsal = make()
+        networks = rehearsal.networks.train()
         if training.execution.recompute == "blocks":
-            recompute(unet.blocks)
-        trained = _bytes(parameter for parameter in unet.parameters() if parameter.requires_grad)
+            recompute(rehearsal.blocks)
+        trained = _bytes(parameter for parameter in networks.parameters() if parameter.requires_grad)
         passes = 1 if training.accumulation_steps == 1 else 2
-        computing = _computing(unet, batch, passes=passes, is_16_bit=training.precision == "bfloat16")
-        weights = _bytes(unet.state_dict().values())
+        computing = _computing(rehearsal, passes=passes, is_16_bit=training.precision == "bfloat16")
+        weights = _bytes(networks.state_dict().values())
     return StepMemory(
         weights=weights,
         optimizer=optimizer_bytes(training, trained),
@@ -102,20 +113,40 @@ def weight_bytes(make: Callable[[], nn.Module]) -> int:
         return _bytes(make().state_dict().values())
 
 
-def run_step(unet: VideoUNet, batch: Batch, *, is_16_bit: bool = False) -> None:
+def denoise(unet: VideoUNet, batch: Batch) -> Rehearsal:
+    """The UNet, or what is trained of it or beside it, learns to denoise."""
+    return Rehearsal(unet, unet.blocks, lambda: _denoising_loss(unet, batch, None))
+
+
+def read_and_denoise(unet: VideoUNet, text: CLIPTextModel, batch: Batch) -> Rehearsal:
+    """The UNet learns to denoise, and the text encoder to write what it reads."""
+
+    def loss() -> Tensor:
+        tokens = torch.zeros(batch.num_samples, batch.num_tokens, dtype=torch.long)
+        with torch.autocast("cpu", enabled=False):
+            context = text(input_ids=tokens).last_hidden_state
+        return _denoising_loss(unet, batch, context)
+
+    return Rehearsal(nn.ModuleDict({"unet": unet, "text_encoder": text}), unet.blocks, loss)
+
+
+def run_step(rehearsal: Rehearsal, *, is_16_bit: bool = False) -> None:
     """One forward and backward pass, on the CPU or on tensors without data."""
-    x, c_noise, conditioning = _inputs(unet, batch)
     with torch.autocast("cpu", torch.bfloat16) if is_16_bit else nullcontext():
-        output = unet(x, c_noise, conditioning)
-    loss = (output.float() - x.float()).square().mean()
-    del output
+        loss = rehearsal.loss()
     _backward(loss)
 
 
-def _computing(unet: VideoUNet, batch: Batch, *, passes: int, is_16_bit: bool) -> int:
+def _denoising_loss(unet: VideoUNet, batch: Batch, context: Tensor | None) -> Tensor:
+    x, c_noise, conditioning = _inputs(unet, batch)
+    output = unet(x, c_noise, conditioning if context is None else conditioning.replace(context=context))
+    return (output.float() - x.float()).square().mean()
+
+
+def _computing(rehearsal: Rehearsal, *, passes: int, is_16_bit: bool) -> int:
     with _AsOnGPU(is_16_bit=is_16_bit), LiveTensors() as live:
         for _ in range(passes):
-            run_step(unet, batch, is_16_bit=is_16_bit)
+            run_step(rehearsal, is_16_bit=is_16_bit)
     return live.peak_bytes
 
 

@@ -19,20 +19,20 @@ from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.autoencoder.surgery import is_temporal
 from videoldm.models.clip.build import build_image_encoder, build_text_encoder
 from videoldm.models.discriminator.network import Discriminator
-from videoldm.models.presets import MINI, SD21, SVD, ModelConfig
+from videoldm.models.presets import SD21
 from videoldm.models.unet.groups import group_of
 from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.config import FROM_PICTURE
 from videoldm.tasks.folder import COMPONENT_FILE
-from videoldm.tasks.open import open_for_task
 from videoldm.training.config import TrainingConfig
-from videoldm.training.forecast import Batch, StepMemory, encoding_bytes, forecast_step, weight_bytes
+from videoldm.training.forecast import StepMemory
 from videoldm.training.recipe import Recipe
+from videoldm.training.stage_memory import step_memory, trained_unet
+from videoldm.training.stages.base_sizes import base_sizes
 from videoldm.training.stages.config import AutoencoderStage, DiffusionStage, EncodersStage, JudgeStage, Stage
-from videoldm.training.stages.dreambooth_config import DreamBoothStage
+from videoldm.training.stages.dreambooth_config import DreamBoothStage, TrainedText
 from videoldm.training.stages.lora_config import LoraStage
-from videoldm.training.stages.places import autoencoder_folder, local_path
-from videoldm.training.stages.start import set_trained
+from videoldm.training.stages.places import autoencoder_folder
 from videoldm.training.stages.temporal_decoder import start_autoencoder
 from videoldm.training.stages.temporal_decoder_config import TemporalDecoderStage, VideoAdversary
 
@@ -55,7 +55,7 @@ def parameter_counts(stage: Stage) -> Mapping[str, Count]:
     with torch.device("meta"):
         match stage:
             case DiffusionStage():
-                unet = _unet(stage)
+                unet = trained_unet(stage)
                 return _counts((group_of(name), parameter) for name, parameter in unet.named_parameters())
             case AutoencoderStage(model=model):
                 return _counts(("autoencoder", parameter) for parameter in Autoencoder(model).parameters())
@@ -65,44 +65,23 @@ def parameter_counts(stage: Stage) -> Mapping[str, Count]:
             case JudgeStage(model=model):
                 return _counts(("judge", parameter) for parameter in FeatureNetwork(model).parameters())
             case LoraStage():
-                return _lora_counts(stage)
+                return _of_lora(stage)
             case DreamBoothStage():
-                return {}
+                return _of_dreambooth(stage)
             case TemporalDecoderStage():
                 return _counts(_of_temporal_decoder(stage))
 
 
-def step_memory(stage: DiffusionStage, training: TrainingConfig, *, num_samples: int) -> StepMemory:
-    """The forecast of a step on a GPU whose micro-batches have that many samples a process.
-
-    The networks beside the UNet are taken to be of the preset that has the same latents and context.
-    """
-    preset = _preset(stage)
-    by_picture = stage.model.task in FROM_PICTURE
-    others, encoding, num_tokens, factor = 0, 0, 1, 8
-    if preset is not None:
-        autoencoder, factor = preset.autoencoder, preset.autoencoder.factor
-        others = weight_bytes(lambda: Autoencoder(autoencoder)) + _encoder_bytes(preset)
-        num_tokens = 1 if preset.text_encoder is None else preset.text_encoder.max_tokens
-        if by_picture:
-            encoding = _encoding(stage, autoencoder, num_samples)
-    batch = Batch(
-        num_samples=num_samples,
-        num_frames=stage.model.num_frames,
-        height=stage.model.height // factor,
-        width=stage.model.width // factor,
-        num_tokens=num_tokens,
-    )
-    return forecast_step(lambda: _unet(stage), batch, training, others=others, encoding=encoding)
-
-
 def preview(recipe: Recipe) -> list[str]:
-    """The lines of a dry run: parameters, and for diffusion stages memory."""
+    """The lines of a dry run: parameters, and memory or why it is not forecast."""
     stage, training = recipe.stage, recipe.training
     lines = _parameter_lines(parameter_counts(stage))
-    if isinstance(stage, DiffusionStage):
-        lines += _memory_lines(*(step_memory(stage, training, num_samples=count) for count in (1, 2)))
-    return lines
+    if not isinstance(stage, DiffusionStage | LoraStage | DreamBoothStage):
+        return [*lines, "memory of a step is not forecast: so far it is for stages that denoise"]
+    one, two = (step_memory(stage, training, num_samples=count) for count in (1, 2))
+    if one is None or two is None:
+        return [*lines, "parameters and memory are not told: that takes the model of stage.base on this machine"]
+    return lines + _memory_lines(one, two)
 
 
 def _parameter_lines(counts: Mapping[str, Count]) -> list[str]:
@@ -150,21 +129,27 @@ def _of_temporal_decoder(stage: TemporalDecoderStage) -> Iterator[tuple[str, nn.
             yield "discriminator", parameter
 
 
-def _unet(stage: DiffusionStage) -> VideoUNet:
-    unet = VideoUNet(stage.unet)
-    set_trained(unet, stage.trained, task=stage.model.task)
-    return unet
-
-
-def _lora_counts(stage: LoraStage) -> Mapping[str, Count]:
-    """Of a LoRA and the UNet that it changes; empty for one that is still on the hub."""
-    if local_path(stage.base) is None:
+def _of_lora(stage: LoraStage) -> Mapping[str, Count]:
+    """Of a LoRA and of the UNet that it changes; empty if that is not known."""
+    base = base_sizes(stage.base, stage.task)
+    if base is None:
         return {}
-    unet = open_for_task(stage.base, stage.task).parts(stage.task).unet.empty().requires_grad_(False)
-    has_one_token = stage.task in FROM_PICTURE
-    trained = num_lora_parameters(unet, stage.preset, has_one_token=has_one_token)
+    unet = VideoUNet(base.networks.unet).requires_grad_(False)
+    trained = num_lora_parameters(unet, stage.preset, has_one_token=stage.task in FROM_PICTURE)
     frozen = _counts((group_of(name), parameter) for name, parameter in unet.named_parameters())
     return {"lora": Count(trained, 0), **frozen}
+
+
+def _of_dreambooth(stage: DreamBoothStage) -> Mapping[str, Count]:
+    """Of the UNet and the text encoder; empty if they are not known."""
+    base = base_sizes(stage.base, "text-to-image")
+    if base is None:
+        return {}
+    assert base.networks.text_encoder is not None, "text-to-image reads text"
+    text = build_text_encoder(base.networks.text_encoder).requires_grad_(isinstance(stage.text_encoder, TrainedText))
+    unet = VideoUNet(base.networks.unet)
+    parts = [(group_of(name), parameter) for name, parameter in unet.named_parameters()]
+    return _counts([*parts, *(("text encoder", parameter) for parameter in text.parameters())])
 
 
 def _counts(parameters: Iterable[tuple[str, nn.Parameter]]) -> Mapping[str, Count]:
@@ -173,25 +158,3 @@ def _counts(parameters: Iterable[tuple[str, nn.Parameter]]) -> Mapping[str, Coun
         trained[name] += parameter.numel() * parameter.requires_grad
         frozen[name] += parameter.numel() * (not parameter.requires_grad)
     return {name: Count(trained[name], frozen[name]) for name in trained}
-
-
-def _preset(stage: DiffusionStage) -> ModelConfig | None:
-    """The networks that go with a UNet of these latents and context: of the two encoders the one that the task uses."""
-    by_picture = stage.model.task in FROM_PICTURE
-    unused = {"text_encoder": None} if by_picture else {"image_encoder": None}
-    per_frame = {"autoencoder": SD21.autoencoder}
-    for preset in (SVD.model_copy(update=per_frame) if by_picture else SD21, MINI.model_copy(update=unused)):
-        fits = (preset.unet.in_channels, preset.unet.context_dim) == (stage.unet.in_channels, stage.unet.context_dim)
-        if fits:
-            return preset
-    return None
-
-
-def _encoder_bytes(preset: ModelConfig) -> int:
-    text, image = preset.text_encoder, preset.image_encoder
-    size = 0 if text is None else weight_bytes(lambda: build_text_encoder(text))
-    return size if image is None else size + weight_bytes(lambda: build_image_encoder(image))
-
-
-def _encoding(stage: DiffusionStage, autoencoder: AutoencoderConfig, num_samples: int) -> int:
-    return encoding_bytes(autoencoder, num_samples=num_samples, height=stage.model.height, width=stage.model.width)

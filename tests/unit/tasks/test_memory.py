@@ -1,17 +1,18 @@
 """Clips made in less memory are the same clips."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tiny_networks import numbers
 
 from videoldm.core.errors import InputError
 from videoldm.inference.config import ALL_IN_MEMORY, Decoding, Measure, MemoryPlan
 from videoldm.inference.memory import meter
-from videoldm.inference.memory.forecast import measures_on
+from videoldm.inference.memory.forecast import Forecast, measures_on
 from videoldm.inference.memory.meter import PeakMeter
 from videoldm.tasks.lora import parse_loras
 from videoldm.tasks.memory import clip_size, forecaster, plan_memory
@@ -79,6 +80,23 @@ def test_what_cannot_be_made_is_refused_with_what_can(pipeline_folder: Path) -> 
     everything = MemoryPlan(measures=MEASURES)
     assert max(forecast(replace(large, num_frames=fitting), everything).values()) <= tight
     assert max(forecast(replace(large, num_frames=fitting + 1), everything).values()) > tight
+
+
+def test_both_text_encoders_of_a_personalised_model_count(tiny_model: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    shutil.copytree(tiny_model, mine)
+    clip = clip_size(3, 16, 16, open_model(str(mine)).config("text-to-video").sampling, has_picture=False)
+
+    def forecast(measures: tuple[Measure, ...] = ()) -> Forecast:
+        files = open_model(str(mine))
+        planned = forecaster(files, "text-to-video", device="cpu", dtype=torch.float32)
+        return planned(clip, MemoryPlan(measures=measures))
+
+    before, alone_before = forecast(), forecast(("idle-networks-leave",))
+    shutil.copytree(mine / "text_encoder", mine / "temporal_text_encoder")
+    weights = sum(one.numel() for one in load_file(mine / "text_encoder/model.safetensors").values())
+    assert {stage: peak - before[stage] for stage, peak in forecast().items()} == dict.fromkeys(before, 4 * weights)
+    assert forecast(("idle-networks-leave",)) == alone_before
 
 
 @pytest.mark.skipif(not meter.RESTART.exists(), reason="only Linux tells the resident set")

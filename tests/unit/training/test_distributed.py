@@ -141,6 +141,28 @@ def test_failure_of_the_first_process_is_told_by_it_alone(together: dict[int, Pa
     assert told == ["InputError", "OtherRankFailed"]
 
 
+@pytest.mark.parametrize("layout", ["ddp", "fsdp"])
+def test_loss_that_is_not_finite_in_one_process_ends_all(together: dict[int, Path], layout: str) -> None:
+    place = together[2] / f"poisoned.{layout}"
+    told = {(together[2] / f"poisoned.{layout}-{rank}.txt").read_text() for rank in range(2)}
+    name = f"diverged-{BATCH:012d}.json"
+    (line,) = told
+    assert line.startswith(f"gradient norm is nan after {BATCH} samples, the loss of sample 6 is not finite; ")
+    assert line.endswith(f"the weights were not changed, the batch is told in {place / name}")
+    samples = json.loads((place / name).read_text())["samples"]
+    assert [(one["position"], one["rank"]) for one in samples] == [(4, 0), (5, 0), (6, 1), (7, 1)]
+    assert [one["position"] for one in samples if isinstance(one["loss"], str)] == [6, 7]
+    assert not (place / "export").exists()
+
+
+@pytest.mark.parametrize("layout", ["ddp", "fsdp"])
+@pytest.mark.parametrize("size", [2, 4])
+def test_gradients_are_exchanged_once_a_step(together: dict[int, Path], size: int, layout: str) -> None:
+    for rank in range(size):
+        in_one, in_four_micro_batches = json.loads((together[size] / f"reductions.{layout}-{rank}.json").read_text())
+        assert in_four_micro_batches == in_one > 0
+
+
 def test_log_is_that_of_all_processes(together: dict[int, Path], alone: Callable[[str], Path]) -> None:
     ours, reference = (
         [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]

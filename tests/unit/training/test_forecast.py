@@ -1,27 +1,53 @@
 """The forecast of a training step against real tensors and published sizes."""
 
+from pathlib import Path
 from typing import Literal
 
 import pytest
 import torch
+from tiny_model_folder import NUM_FRAMES, SIZE
 from tiny_networks import UNET as TWO_LEVELS
+from transformers import CLIPTextModel
 
+from videoldm.checkpoints.encoders import image_encoder
+from videoldm.checkpoints.native import load_autoencoder, load_unet
+from videoldm.conditioners.config import DropoutConfig
+from videoldm.diffusion.config import LogNormal
 from videoldm.inference.memory.live import LiveTensors
+from videoldm.models.adapters.config import LoraPreset, TemporalAttention, TemporalLayers
+from videoldm.models.adapters.fresh import fresh_lora, num_lora_parameters
+from videoldm.models.adapters.injection import inject
+from videoldm.models.adapters.low_rank import Adapter
+from videoldm.models.adapters.stand_in import put_stand_ins
+from videoldm.models.clip.build import text_config
+from videoldm.models.clip.config import TextEncoderConfig
 from videoldm.models.unet.network import VideoUNet
 from videoldm.recipes.registry import RECIPES
 from videoldm.training.config import AdamW8bit, ExecutionConfig, OptimizerConfig, TrainingConfig
-from videoldm.training.forecast import Batch, StepMemory, forecast_step, optimizer_bytes, run_step
-from videoldm.training.preview import num_steps, parameter_counts
+from videoldm.training.forecast import (
+    Batch,
+    Rehearsal,
+    StepMemory,
+    denoise,
+    forecast_step,
+    optimizer_bytes,
+    read_and_denoise,
+    run_step,
+)
+from videoldm.training.preview import num_steps, parameter_counts, preview
 from videoldm.training.recompute import recompute
+from videoldm.training.stage_memory import step_memory
+from videoldm.training.stages.data_config import WorldData
+from videoldm.training.stages.lora_config import LoraStage
 
 UNET = TWO_LEVELS.model_copy(update={"channels": (16,), "attention_levels": (True,)})
-BATCH = Batch(num_samples=2, num_frames=3, height=8, width=8, num_tokens=2)
+BATCH = Batch(num_samples=2, num_frames=3, height=8, width=8, num_tokens=3)
 TRAINING = TrainingConfig(num_samples=8, batch_size=2, optimizer=OptimizerConfig(learning_rate=1e-3))
 
 
 def forecast(**changes: object) -> StepMemory:
     """Of the tiny UNet."""
-    return forecast_step(lambda: VideoUNet(UNET), BATCH, TRAINING.model_copy(update=changes))
+    return forecast_step(lambda: denoise(VideoUNet(UNET), BATCH), TRAINING.model_copy(update=changes))
 
 
 @pytest.mark.parametrize("kind", ["none", "blocks"])
@@ -30,8 +56,41 @@ def test_forecast_is_what_real_tensors_take(kind: Literal["none", "blocks"]) -> 
     if kind == "blocks":
         recompute(unet.blocks)
     with LiveTensors() as live:
-        run_step(unet, BATCH)
+        run_step(denoise(unet, BATCH))
     assert forecast(execution=ExecutionConfig(recompute=kind)).computing == pytest.approx(live.peak_bytes, rel=0.02)
+
+
+@pytest.mark.parametrize("preset", [TemporalAttention(rank=4), TemporalLayers(rank=4)])
+def test_forecast_of_a_lora_is_what_that_of_peft_takes(preset: LoraPreset) -> None:
+    unet = VideoUNet(UNET).train()
+    inject(unet, [Adapter(fresh_lora(unet, preset, has_one_token=False, seed=0))]).train(0)
+
+    def make() -> Rehearsal:
+        stand_in = VideoUNet(UNET).requires_grad_(False)
+        put_stand_ins(stand_in, preset, has_one_token=False)
+        return denoise(stand_in, BATCH)
+
+    with LiveTensors() as live:
+        run_step(denoise(unet, BATCH))
+    expected = forecast_step(make, TRAINING)
+    assert expected.computing == pytest.approx(live.peak_bytes, rel=0.03)
+    assert expected.gradients == 4 * num_lora_parameters(VideoUNet(UNET), preset, has_one_token=False)
+
+
+def test_forecast_of_a_text_encoder_that_learns_is_what_real_tensors_take() -> None:
+    text = TextEncoderConfig(
+        vocab_size=20, max_tokens=3, width=UNET.context_dim, num_layers=2, num_heads=2, projection_dim=8
+    )
+
+    def make() -> Rehearsal:
+        return read_and_denoise(VideoUNet(UNET), CLIPTextModel(text_config(text)), BATCH)
+
+    rehearsal = make()
+    with LiveTensors() as live:
+        run_step(rehearsal)
+    memory = forecast_step(make, TRAINING)
+    assert memory.computing == pytest.approx(live.peak_bytes, rel=0.02)
+    assert memory.gradients == 4 * sum(parameter.numel() for parameter in rehearsal.networks.parameters())
 
 
 def test_parts_follow_from_the_number_of_parameters() -> None:
@@ -64,3 +123,53 @@ def test_video_ldm_trains_its_656_million_temporal_parameters() -> None:
     assert sum(count.frozen for count in counts) == 865_910_724
     warmup = parameter_counts(RECIPES["svd-image-warmup"]().stage)
     assert {name for name, count in warmup.items() if count.trained} == {"time embedding"}
+
+
+def test_dreambooth_trains_all_of_stable_diffusion_1() -> None:
+    """859,520,964 in its UNet and 123,060,480 in its text encoder (its release)."""
+    counts = parameter_counts(RECIPES["dreambooth"]().stage)
+    assert sum(count.frozen for count in counts.values()) == 0
+    assert counts["text encoder"].trained == 123_060_480
+    assert sum(count.trained for count in counts.values()) == 859_520_964 + 123_060_480
+
+
+def test_lora_of_svd_is_counted_without_its_weights() -> None:
+    counts = parameter_counts(RECIPES["camera-horizontal"]().stage)
+    assert sum(count.frozen for count in counts.values()) == 1_524_623_082
+    # Rank 16: four projections of the self-attention, and of that to one token those of value and output.
+    widths = [320] * 5 + [640] * 5 + [1280] * 6
+    assert sum(count.trained for count in counts.values()) == 16 * sum(6 * 2 * w - w + 1024 for w in widths)
+
+
+def test_dry_run_says_why_it_cannot_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where no run has left anything
+    unknown = RECIPES["mini-dreambooth"]()
+    assert preview(unknown) == [
+        "parameters and memory are not told: that takes the model of stage.base on this machine"
+    ]
+    decoder = preview(RECIPES["mini-temporal-decoder"]())
+    assert decoder[0].split() == ["parameters", "trained", "frozen"]
+    assert decoder[-1] == "memory of a step is not forecast: so far it is for stages that denoise"
+
+
+def test_lora_of_a_model_on_disk_is_forecast_with_frozen_weights_in_16_bits(tiny_model: Path) -> None:
+    data = WorldData(num_clips=64, num_frames=NUM_FRAMES, height=SIZE, width=SIZE)
+    stage = LoraStage(
+        base=str(tiny_model),
+        task="image-to-video",
+        preset=TemporalAttention(rank=2),
+        frozen_precision="bfloat16",
+        data=data,
+        validation=data,
+        noise_levels=LogNormal(p_mean=0.0, p_std=1.0),
+        dropout=DropoutConfig(),
+    )
+    memory = step_memory(stage, TRAINING.model_copy(update={"precision": "bfloat16"}), num_samples=1)
+    assert memory is not None
+    unet = load_unet(tiny_model / "image-to-video/unet")
+    trained = 4 * num_lora_parameters(unet, stage.preset, has_one_token=True)
+    assert (memory.gradients, memory.optimizer) == (trained, 2 * trained)
+    assert memory.weights == trained + 2 * sum(parameter.numel() for parameter in unet.parameters())
+    networks = load_autoencoder(tiny_model / "autoencoder"), image_encoder(tiny_model / "image_encoder").load()
+    assert memory.others == 4 * sum(one.numel() for network in networks for one in network.state_dict().values())
+    assert memory.encoding > 0

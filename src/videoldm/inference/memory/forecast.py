@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -50,12 +50,12 @@ class ClipSize:
 class Forecaster:
     """Forecasts for one model; its networks are on the meta device, in the precision that they will compute in.
 
-    `encoder` is the one that the task uses: of pictures or of texts, which need little beside their weights.
+    `encoders` are those that the task uses: of pictures or of texts, which need little beside their weights.
     """
 
     unet: VideoUNet
     autoencoder: Autoencoder
-    encoder: nn.Module
+    encoders: Sequence[nn.Module]
     num_tokens: int
     """Length of the context."""
     device: str
@@ -64,14 +64,15 @@ class Forecaster:
 
     def __call__(self, clip: ClipSize, plan: MemoryPlan) -> Forecast:
         """The forecast of one batch of clips."""
-        unet, autoencoder, encoder = (_bytes(network.state_dict().values()) for network in self._networks)
+        unet, autoencoder = (_bytes(network.state_dict().values()) for network in (self.unet, self.autoencoder))
+        encoders = [_bytes(network.state_dict().values()) for network in self.encoders]
         idle_unet = unet
         if plan.has("unet-by-block"):
             unet, idle_unet = _bytes_by_block(self.unet, NUM_BLOCKS_AT_ONCE), _bytes_by_block(self.unet, 1)
         encoding = self._encoding(clip) if clip.has_picture else 0
         denoising, decoding = self._denoising(clip), self._decoding(clip, plan)
         if not plan.has("idle-networks-leave"):
-            others = autoencoder + encoder
+            others = autoencoder + sum(encoders)
             return {
                 "encode": others + idle_unet + encoding,
                 "denoise": others + unet + denoising,
@@ -79,7 +80,7 @@ class Forecaster:
             }
         left = idle_unet if plan.has("unet-by-block") else 0
         return {
-            "encode": left + max(encoder, autoencoder + encoding if clip.has_picture else 0),
+            "encode": left + max(*encoders, autoencoder + encoding if clip.has_picture else 0),
             "denoise": unet + denoising,
             "decode": left + autoencoder + decoding,
         }
@@ -89,10 +90,6 @@ class Forecaster:
         factor, width = self.autoencoder.config.factor, self.unet.config.channels[0]
         numbers = clip.num_clips * clip.num_frames * (clip.height // factor) * (clip.width // factor) * width
         return 3 * numbers * next(self.unet.parameters()).dtype.itemsize
-
-    @property
-    def _networks(self) -> tuple[nn.Module, ...]:
-        return self.unet, self.autoencoder, self.encoder
 
     def _encoding(self, clip: ClipSize) -> int:
         """Of one picture a clip by the autoencoder."""

@@ -72,3 +72,13 @@ SVD_IMAGE_ENCODER = ImageEncoderConfig(
 SD21_TEXT_ENCODER = TextEncoderConfig(
     vocab_size=49408, max_tokens=77, width=1024, num_layers=23, num_heads=16, projection_dim=1024
 )
+SD14_TEXT_ENCODER = TextEncoderConfig(
+    vocab_size=49408,
+    max_tokens=77,
+    width=768,
+    num_layers=12,
+    num_heads=12,
+    projection_dim=768,
+    activation="quick_gelu",
+)
+"""The text tower of CLIP ViT-L/14."""

@@ -23,7 +23,7 @@ def svd_xt(device):
         return Forecaster(
             unet=VideoUNet(SVD_XT.unet).half(),
             autoencoder=Autoencoder(SVD_XT.autoencoder),
-            encoder=build_image_encoder(SVD_IMAGE_ENCODER),
+            encoders=[build_image_encoder(SVD_IMAGE_ENCODER)],
             num_tokens=1,
             device=device,
         )
@@ -112,7 +112,7 @@ def test_a_cpu_has_nowhere_to_offload_to():
     assert "unet-by-block" in set(measures_on("cuda")) - set(measures_on("cuda", is_compiled=True))
     with torch.device("meta"):
         small = Forecaster(
-            unet=VideoUNet(UNET), autoencoder=Autoencoder(AUTOENCODER), encoder=torch.nn.Linear(2, 2),
+            unet=VideoUNet(UNET), autoencoder=Autoencoder(AUTOENCODER), encoders=[torch.nn.Linear(2, 2)],
             num_tokens=1, device="cpu",
         )  # fmt: skip
     assert set(small(replace(CLIP, height=64, width=64), MemoryPlan())) == {"encode", "denoise", "decode"}
