@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import assert_never
 
 import torch
@@ -36,6 +37,16 @@ from videoldm.training.stages.lora_config import LoraStage
 from videoldm.training.stages.start import set_trained
 
 
+@dataclass(frozen=True)
+class _Clips:
+    """How many there are, and how long and large in pixels each is."""
+
+    count: int
+    num_frames: int
+    height: int
+    width: int
+
+
 def step_memory(
     stage: DiffusionStage | LoraStage | DreamBoothStage, training: TrainingConfig, *, num_samples: int
 ) -> StepMemory | None:
@@ -64,13 +75,12 @@ def trained_unet(stage: DiffusionStage) -> VideoUNet:
 def _of_diffusion(stage: DiffusionStage, training: TrainingConfig, num_samples: int) -> StepMemory:
     """The networks beside the UNet are taken to be of the preset that has the same latents and context."""
     model, preset = stage.model, _preset(stage)
-    size = (model.num_frames, model.height, model.width)
-    batch = _batch(preset, num_samples, *size)
+    clips = _Clips(num_samples, model.num_frames, model.height, model.width)
     return forecast_step(
-        lambda: denoise(trained_unet(stage), batch),
+        lambda: denoise(trained_unet(stage), _batch(preset, clips)),
         training,
         others=0 if preset is None else _weights_beside(preset),
-        encoding=_encoding(preset, num_samples, *size),
+        encoding=_encoding(preset, clips),
     )
 
 
@@ -81,9 +91,10 @@ def _of_lora(stage: LoraStage, training: TrainingConfig, num_samples: int) -> St
     networks = base.networks
     match stage.data:
         case WorldData(height=height, width=width):
-            size = (networks.num_frames, height, width)
+            clips = _Clips(num_samples, networks.num_frames, height, width)
         case CuratedData(buckets=buckets):
-            size = (buckets[0].num_frames, buckets[0].height, buckets[0].width)
+            first = buckets[0]
+            clips = _Clips(num_samples, first.num_frames, first.height, first.width)
         case _:
             assert_never(stage.data)
 
@@ -91,10 +102,9 @@ def _of_lora(stage: LoraStage, training: TrainingConfig, num_samples: int) -> St
         with default_dtype(DTYPES[stage.frozen_precision]):
             unet = VideoUNet(networks.unet).requires_grad_(False)
         put_stand_ins(unet, stage.preset, has_one_token=stage.task in FROM_PICTURE)
-        return denoise(unet, _batch(networks, num_samples, *size))
+        return denoise(unet, _batch(networks, clips))
 
-    others, encoding = _weights_beside(networks), _encoding(networks, num_samples, *size)
-    return forecast_step(make, training, others=others, encoding=encoding)
+    return forecast_step(make, training, others=_weights_beside(networks), encoding=_encoding(networks, clips))
 
 
 def _of_dreambooth(stage: DreamBoothStage, training: TrainingConfig, num_samples: int) -> StepMemory | None:
@@ -103,7 +113,7 @@ def _of_dreambooth(stage: DreamBoothStage, training: TrainingConfig, num_samples
         return None
     networks, text = base.networks, base.networks.text_encoder
     assert text is not None, "text-to-image reads text"
-    batch = _batch(networks, num_samples, 1, base.height, base.width)
+    batch = _batch(networks, _Clips(num_samples, 1, base.height, base.width))
     if not isinstance(stage.text_encoder, TrainedText):
         return forecast_step(
             lambda: denoise(VideoUNet(networks.unet), batch), training, others=_weights_beside(networks)
@@ -127,15 +137,14 @@ def _preset(stage: DiffusionStage) -> ModelConfig | None:
     return None
 
 
-def _batch(networks: ModelConfig | None, num_samples: int, num_frames: int, height: int, width: int) -> Batch:
-    """Of clips of that size in pixels."""
+def _batch(networks: ModelConfig | None, clips: _Clips) -> Batch:
     factor = 8 if networks is None else networks.autoencoder.factor
     text = None if networks is None else networks.text_encoder
     return Batch(
-        num_samples=num_samples,
-        num_frames=num_frames,
-        height=height // factor,
-        width=width // factor,
+        num_samples=clips.count,
+        num_frames=clips.num_frames,
+        height=clips.height // factor,
+        width=clips.width // factor,
         num_tokens=1 if text is None else text.max_tokens,
     )
 
@@ -148,11 +157,11 @@ def _weights_beside(networks: ModelConfig) -> int:
     return size if image is None else size + weight_bytes(lambda: build_image_encoder(image))
 
 
-def _encoding(networks: ModelConfig | None, num_samples: int, _num_frames: int, height: int, width: int) -> int:
+def _encoding(networks: ModelConfig | None, clips: _Clips) -> int:
     """Of the pictures that clips are made from, where they are."""
     if networks is None or networks.image_encoder is None:
         return 0
-    return encoding_bytes(networks.autoencoder, num_samples=num_samples, height=height, width=width)
+    return encoding_bytes(networks.autoencoder, num_samples=clips.count, height=clips.height, width=clips.width)
 
 
 @contextmanager
