@@ -10,6 +10,7 @@ as the rest, a discriminator that starts late, Adam with betas 0.5 and 0.9.
 from videoldm.diffusion.config import Absolute
 from videoldm.models.discriminator.config import DiscriminatorConfig
 from videoldm.recipes.scale import STABLE_DIFFUSION
+from videoldm.synthetic.config import WorldOptions
 from videoldm.training.config import AdamW, ClassicAverage, CosineRate, OptimizerConfig, TrainingConfig
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.config import WorldData
@@ -55,34 +56,35 @@ def temporal_decoder() -> Recipe:
 
 
 def mini_temporal_decoder() -> Recipe:
-    """The mini model's decoder with temporal layers."""
+    """The mini model's decoder with temporal layers, all of it trained."""
     return Recipe(
         name="mini-temporal-decoder",
         summary="the mini autoencoder's decoder with temporal layers, which removes flicker",
         stage=TemporalDecoderStage(
             autoencoder="mini",
-            data=WorldData(split="train", num_clips=1024),
-            validation=WorldData(split="validation", num_clips=256),
+            trained="decoder",
+            data=WorldData(split="train", num_clips=256, options=WorldOptions(static_camera=0.25)),
+            validation=WorldData(split="validation", num_clips=64),
             num_frames=8,
-            latent_noise=LatentNoise(deviation=0.4),
+            latent_noise=LatentNoise(deviation=0.2),
             reconstruction=LogSquared(),
             perceptual=FeatureLoss(judge="mini", weight=0.1),
             consistency=WarpedDifference(weight=60.0),
             adversary=VideoAdversary(
                 model=DiscriminatorConfig(channels=(32, 64, 96), norm_groups=8),
                 weight=AdaptiveWeight(share=0.05),
-                starts_at_samples=4_000,
+                starts_at_samples=1_500,
                 optimizer=OptimizerConfig(learning_rate=2e-4, algorithm=AdamW(betas=(0.5, 0.9))),
             ),
         ),
         training=TrainingConfig(
-            num_samples=4_800,
-            batch_size=4,
-            optimizer=OptimizerConfig(learning_rate=1.5e-3, warmup_samples=200, decay=CosineRate(final_fraction=0.02)),
+            num_samples=1_600,
+            batch_size=2,
+            optimizer=OptimizerConfig(learning_rate=6e-4, warmup_samples=100, decay=CosineRate(final_fraction=0.02)),
             average=ClassicAverage(decay=0.99),
             precision="bfloat16",
-            log_every_samples=64,
-            validate_every_samples=1_600,
-            checkpoint_every_samples=1_600,
+            log_every_samples=50,
+            validate_every_samples=800,
+            checkpoint_every_samples=500,
         ),
     )
