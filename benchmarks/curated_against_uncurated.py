@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 from curated_sets import ClipSet, SetTruth, curated_set, truth_of, uncurated_set
-from curated_training import BUCKET, Figures, Place, finetuned, mean, measured, pretrained
+from curated_training import BUCKET, WINDOWS, Figures, Place, finetuned, mean, measured, pretrained
 from mixed_videos import FAULTS, make_videos
 from rich.console import Console
 from rich.table import Table
@@ -27,6 +27,7 @@ from rich.table import Table
 from videoldm.core.files import write_json
 from videoldm.core.progress import progress
 
+SETS = ("uncurated", "curated")
 Results = dict[str, dict[int, dict[str, Figures]]]
 """By stage, seed and set."""
 
@@ -36,7 +37,7 @@ def main() -> None:
     arguments = _arguments()
     start = time.monotonic()
     sets = make_sets(arguments.work, arguments.videos)
-    print_truth({clips.name: truth_of(clips, BUCKET) for clips in sets})
+    print_truth({clips.name: truth_of(clips, BUCKET, WINDOWS.windows_per_clip) for clips in sets})
     results: Results = {"pretrained": {}, "finetuned": {}}
     for seed in range(arguments.seeds):
         for clips in sets:
@@ -76,27 +77,32 @@ def kept_figures(path: Path, export: Path, arguments: argparse.Namespace) -> Fig
 
 
 def print_truth(sets: dict[str, SetTruth]) -> None:
-    """How many clips of each set are faulty, by what the generator knows."""
-    table = Table("set", "clips", *(f"{fault}, %" for fault in FAULTS), "clean, %", "clean clips")
+    """How many windows of each set are faulty, by what the generator knows."""
+    table = Table("set", "clips", "windows", *(f"{fault}, %" for fault in FAULTS), "clean, %", "clean")
     for name, truth in sets.items():
-        shares = [100 * truth.num_with[fault] / truth.num_clips for fault in FAULTS]
-        shares.append(100 * truth.num_clean / truth.num_clips)
-        table.add_row(name, str(truth.num_clips), *(f"{share:.1f}" for share in shares), str(truth.num_clean))
+        shares = [100 * truth.num_with[fault] / truth.num_windows for fault in FAULTS]
+        shares.append(100 * truth.num_clean / truth.num_windows)
+        counts = (str(truth.num_clips), str(truth.num_windows))
+        table.add_row(name, *counts, *(f"{share:.1f}" for share in shares), str(truth.num_clean))
     Console().print(table)
 
 
 def print_results(results: Results, title: str) -> None:
-    """A row for each stage and seed: losses with the paired difference, and figures of sampled clips."""
-    columns = ("loss", "perceptual distance", "motion / true", "warping error")
-    both = [f"{column}: {name}" for column in columns for name in ("uncurated", "curated")]
-    table = Table("stage", "seed", *both[:2], "difference", "clips better", *both[2:], title=title)
+    """A row for each stage and seed: losses with their paired difference; then figures of sampled clips."""
+    losses = Table("stage", "seed", *SETS, "difference", "lower for", title=f"{title}: loss of held-out clips")
+    columns = ("perceptual distance", "motion / true", "warping error")
+    sampled = Table("stage", "seed", *(f"{what}: {name}" for what in columns for name in SETS), title="sampled clips")
     for stage, by_seed in results.items():
         for seed, by_set in by_seed.items():
-            table.add_row(stage, str(seed), *_cells(by_set["uncurated"], by_set["curated"]))
-    Console(width=170).print(table)
+            both = [by_set[name] for name in SETS]
+            losses.add_row(stage, str(seed), *_loss_cells(*both))
+            sampled.add_row(stage, str(seed), *_sampled_cells(both))
+    console = Console(width=150)
+    console.print(losses)
+    console.print(sampled)
 
 
-def _cells(before: Figures, after: Figures) -> list[str]:
+def _loss_cells(before: Figures, after: Figures) -> list[str]:
     gains = torch.tensor(after.losses, dtype=torch.float64) - torch.tensor(before.losses, dtype=torch.float64)
     error = float(gains.std()) / len(gains) ** 0.5
     return [
@@ -104,9 +110,14 @@ def _cells(before: Figures, after: Figures) -> list[str]:
         f"{mean(after.losses):.4f}",
         f"{float(gains.mean()):+.4f} ± {error:.4f}",
         f"{int((gains < 0).sum())} of {len(gains)}",
-        *(f"{one.perceptual:.4f}" for one in (before, after)),
-        *(f"{one.motion:.2f}" for one in (before, after)),
-        *(f"{one.warping:.4f}" for one in (before, after)),
+    ]
+
+
+def _sampled_cells(both: list[Figures]) -> list[str]:
+    return [
+        *(f"{one.perceptual:.3f}" for one in both),
+        *(f"{one.motion:.2f}" for one in both),
+        *(f"{one.warping:.4f}" for one in both),
     ]
 
 
@@ -114,10 +125,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="folder for videos, sets, runs and figures")
     parser.add_argument("--image-model", type=Path, default=Path("runs/mini-image/export"))
-    parser.add_argument("--videos", type=int, default=96)
-    parser.add_argument("--samples", type=int, default=1536)
-    parser.add_argument("--finetune-samples", type=int, default=512)
-    parser.add_argument("--sampled", type=int, default=32, help="clips that are sampled from each model")
+    parser.add_argument("--videos", type=int, default=36)
+    parser.add_argument("--samples", type=int, default=1024)
+    parser.add_argument("--finetune-samples", type=int, default=256)
+    parser.add_argument("--sampled", type=int, default=16, help="clips that are sampled from each model")
     parser.add_argument("--seeds", type=int, default=3)
     return parser.parse_args()
 

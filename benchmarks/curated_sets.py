@@ -65,24 +65,26 @@ def uncurated_set(videos: Path, work: Path) -> ClipSet:
 
 @dataclass(frozen=True)
 class SetTruth:
-    """How many clips there are, and how many are faulty by what the generator knows."""
+    """How many clips and windows in them there are, and how many windows are faulty by what the generator knows."""
 
     num_clips: int
+    num_windows: int
     num_with: Counter[Fault]
     num_clean: int
 
 
-def truth_of(clips: ClipSet, bucket: Bucket) -> SetTruth:
-    """Look at the window of each clip that training takes."""
-    found = [_faults_of(row, bucket) for row in _rows(clips.folder)]
+def truth_of(clips: ClipSet, bucket: Bucket, windows_per_clip: int) -> SetTruth:
+    """Look at the windows of each clip that training takes."""
+    rows = _rows(clips.folder)
+    found = [_faults_of(row, bucket, number, windows_per_clip) for row in rows for number in range(windows_per_clip)]
     num_with = Counter({fault: sum(fault in one for one in found) for fault in FAULTS})
-    return SetTruth(len(found), num_with, num_clean=sum(not one for one in found))
+    return SetTruth(len(rows), len(found), num_with, num_clean=sum(not one for one in found))
 
 
-def _faults_of(row: dict[str, Any], bucket: Bucket) -> set[Fault]:
+def _faults_of(row: dict[str, Any], bucket: Bucket, number: int, windows_per_clip: int) -> set[Fault]:
     tick = Fraction(row["time_base_num"], row["time_base_den"])
     start = row["start_pts"] * tick
-    times = window_of(row["end_pts"] * tick - start, bucket, 0, 1).times()
+    times = window_of(row["end_pts"] * tick - start, bucket, number, windows_per_clip).times()
     first, last = (math.floor((start + time) * FPS) for time in (times[0], times[-1]))
     return faults(record_of(Path(row["path"])), first, last)
 
