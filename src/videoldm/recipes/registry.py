@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from videoldm.recipes import camera_lora, discrete, dreambooth, mini, svd, temporal_decoder
+from videoldm.recipes import camera_lora, discrete, dreambooth, mini, moving_camera, svd, temporal_decoder
 from videoldm.training.recipe import Recipe
 
 FUNCTIONS: tuple[Callable[[], Recipe], ...] = (
@@ -15,6 +15,7 @@ FUNCTIONS: tuple[Callable[[], Recipe], ...] = (
     mini.mini_video_from_scratch,
     mini.mini_text_to_video,
     mini.mini_image_to_video,
+    moving_camera.mini_moving_camera,
     camera_lora.camera_horizontal,
     camera_lora.mini_camera_horizontal,
     camera_lora.camera_zooming,
