@@ -1,6 +1,6 @@
 """Whether camera LoRAs move the camera as they are named, and what the model does without them.
 
-    python benchmarks/camera_lora.py [--model MODEL] [--runs runs] [--clips 32] [--seed 2026] [--split test]
+    python benchmarks/camera_lora.py [--loras horizontal zooming static] [--clips 32] [--seed 2026]
 
 Train first: videoldm train mini-moving-camera, then mini-camera-horizontal, -zooming and -static. Pictures are first
 frames of scenes that training never saw, under a still camera and on patterned grounds, the same for all; clip i has
@@ -40,7 +40,7 @@ def main() -> None:
     start = time.monotonic()
     pictures = unseen_pictures(arguments.seed, arguments.split, arguments.clips)
     table = Table("model", *COUNTED, *(f"{name}, %" for name in CAMERAS), "pan, 1/s", "zoom, 1/s", "motion")
-    for name, lora in models(arguments.runs, arguments.weight).items():
+    for name, lora in models(arguments.runs, arguments.loras, arguments.weight).items():
         model = load_model(arguments.model, "image-to-video", lora=lora)
         table.add_row(name, *row(clips_of(model, pictures, arguments.seed, name)))
     table.title = (
@@ -51,11 +51,9 @@ def main() -> None:
     print(f"{time.monotonic() - start:.0f} s on {torch.get_num_threads()} threads, torch {torch.__version__}")
 
 
-def models(runs: Path, weight: float) -> dict[str, str]:
-    """The model alone, with each LoRA, and with a moving camera's LoRA and the static one's together."""
-    files = {name: f"{runs / f'mini-camera-{name}' / 'export/peft'}:{weight}" for name in CAMERAS}
-    moving = {f"{name} + static": f"{files[name]},{files['static']}" for name in CAMERAS if name != "static"}
-    return {"without": "", **files, **moving}
+def models(runs: Path, loras: Sequence[Camera], weight: float) -> dict[str, str]:
+    """The model alone, and with each LoRA."""
+    return {"without": ""} | {name: f"{runs / f'mini-camera-{name}' / 'export/peft'}:{weight}" for name in loras}
 
 
 def unseen_pictures(seed: int, split: str, count: int) -> Float[Tensor, "b c h w"]:
@@ -102,6 +100,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--model", default=EXPORT, help="what the LoRAs were trained on")
+    parser.add_argument("--loras", nargs="+", choices=tuple(CAMERAS), default=tuple(CAMERAS))
     parser.add_argument("--clips", type=int, default=32)
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--split", choices=("validation", "test"), default="test")

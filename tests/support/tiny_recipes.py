@@ -16,6 +16,7 @@ from videoldm.training.stages.config import (
     DiffusionStage,
     EncodersStage,
     FromImageModel,
+    FromModel,
     FromVideoModel,
     JudgeStage,
     Stage,
@@ -66,7 +67,7 @@ def _tiny_diffusion(stage: DiffusionStage, folder: Path, model: Path) -> Diffusi
     task = {"num_frames": min(stage.model.num_frames, NUM_FRAMES), "height": SIDE, "width": SIDE, "micro": micro}
     changes = {
         "unet": UNET.model_copy(update=unet),
-        "start": _tiny_start(stage.start, folder),
+        "start": _tiny_start(stage.start, folder, model),
         "autoencoder": str(model),
         "encoders": str(model),
         "panned_pictures": None,
@@ -76,7 +77,9 @@ def _tiny_diffusion(stage: DiffusionStage, folder: Path, model: Path) -> Diffusi
     return DiffusionStage.model_validate(stage.model_copy(update=BOTH | changes).model_dump())
 
 
-def _tiny_start(start: Start, folder: Path) -> Start:
+def _tiny_start(start: Start, folder: Path, model: Path) -> Start:
+    if isinstance(start, FromModel):
+        return start.model_copy(update={"model": str(model)})
     if isinstance(start, FromImageModel | FromVideoModel):
         return start.model_copy(update={"folder": str(folder / Path(start.folder).parent.name / "export")})
     return start

@@ -126,7 +126,7 @@ def _mini_camera(camera: Camera) -> Recipe:
         noise_levels=LEVELS,
         dropout=DROPOUT,
     )
-    return _mini(f"camera-{camera}", f"camera {camera}", stage, num_samples=1_024)
+    return _mini(f"camera-{camera}", f"camera {camera}", stage, num_samples=1_440)
 
 
 def _mini(name: str, what: str, stage: LoraStage, *, num_samples: int) -> Recipe:
@@ -142,6 +142,6 @@ def _mini(name: str, what: str, stage: LoraStage, *, num_samples: int) -> Recipe
             precision="bfloat16",
             log_every_samples=160,
             validate_every_samples=num_samples,
-            checkpoint_every_samples=640,
+            checkpoint_every_samples=480,
         ),
     )
