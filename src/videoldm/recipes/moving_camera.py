@@ -1,8 +1,9 @@
-"""An image-to-video model whose camera moves, each time another way: what the mini model's camera LoRAs choose from.
+"""An image-to-video model that is trained on cameras alone: what the mini model's camera LoRAs choose from.
 
 The mini model learns how objects move and hardly a camera, so that a LoRA of its attention along time has no camera
-motion to choose. This one sees nothing but cameras. It is told the same signals for all clips, as the motion bucket of
-a rendered clip gives away what its camera does.
+motion to choose. This one sees clips in which only the camera moves, in three ways: a fourth and a fifth, the opposite
+ones, made it slower to learn. It is told the same signals for all clips, as the motion bucket of a rendered clip gives
+away what its camera does.
 """
 
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ Camera = Literal["horizontal", "zooming", "static"]
 CAMERAS: Mapping[Camera, tuple[CameraMotion, ...]] = MappingProxyType(
     {"horizontal": ("pan_right",), "zooming": ("zoom_in",), "static": ("static",)}
 )
-"""The three subsets of SVD, D.4, in the camera motions of the rendered world."""
+"""The three subsets of SVD, D.4, each with one camera motion of the rendered world."""
 EXPORT = "runs/mini-moving-camera/export"
 NUM_FRAMES = 4
 LEVELS = LogNormal(p_mean=2.0, p_std=1.5)
