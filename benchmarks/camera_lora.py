@@ -1,8 +1,8 @@
-"""Whether the mini model's camera LoRAs move the camera as they are named, and what the model does without them.
+"""Whether camera LoRAs move the camera as they are named, and what the model does without them.
 
-    python benchmarks/camera_lora.py [--runs runs] [--clips 32] [--seed 2026] [--split test] [--weight 1]
+    python benchmarks/camera_lora.py [--loras horizontal zooming static] [--clips 32] [--seed 2026]
 
-Train the LoRAs first: videoldm train mini-camera-horizontal, then -zooming and -static. Pictures are first
+Train first: videoldm train mini-moving-camera, then mini-camera-horizontal, -zooming and -static. Pictures are first
 frames of scenes that training never saw, under a still camera and on patterned grounds, the same for all; clip i has
 the sampling seed SEED + i. The camera is fitted to the estimated flow of each clip and named by `classify_camera`.
 """
@@ -23,14 +23,14 @@ from torch import Tensor
 from videoldm.core.progress import progress
 from videoldm.measures.camera import CameraClass, CameraFit, classify_camera, video_camera
 from videoldm.measures.motion import video_motion
-from videoldm.recipes.camera_lora import CAMERAS, Camera, world_options
+from videoldm.recipes.moving_camera import CAMERAS, EXPORT, WORLD, Camera
 from videoldm.synthetic.render import render_pixels
 from videoldm.synthetic.scene import sample_scene
 from videoldm.tasks.model import VideoModel, load_model
 from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs
 
-FPS, NUM_FRAMES, BATCH = Fraction(7), 14, 8
+FPS, BATCH = Fraction(7), 8
 COUNTED: tuple[CameraClass, ...] = ("static", "pan_left", "pan_right", "zoom_in", "zoom_out", "other")
 
 
@@ -40,8 +40,8 @@ def main() -> None:
     start = time.monotonic()
     pictures = unseen_pictures(arguments.seed, arguments.split, arguments.clips)
     table = Table("model", *COUNTED, *(f"{name}, %" for name in CAMERAS), "pan, 1/s", "zoom, 1/s", "motion")
-    for name, lora in models(arguments.runs, arguments.weight).items():
-        model = load_model("mini", "image-to-video", lora=lora)
+    for name, lora in models(arguments.runs, arguments.loras, arguments.weight).items():
+        model = load_model(arguments.model, "image-to-video", lora=lora)
         table.add_row(name, *row(clips_of(model, pictures, arguments.seed, name)))
     table.title = (
         f"{arguments.clips} clips each, {arguments.split} scenes, seed {arguments.seed}, LoRA weight "
@@ -51,16 +51,15 @@ def main() -> None:
     print(f"{time.monotonic() - start:.0f} s on {torch.get_num_threads()} threads, torch {torch.__version__}")
 
 
-def models(runs: Path, weight: float) -> dict[str, str]:
-    """The model alone, with each LoRA, and with a moving camera's LoRA and the static one's together."""
-    files = {name: f"{runs / f'mini-camera-{name}' / 'export/peft'}:{weight}" for name in CAMERAS}
-    moving = {f"{name} + static": f"{files[name]},{files['static']}" for name in CAMERAS if name != "static"}
-    return {"without": "", **files, **moving}
+def models(runs: Path, loras: Sequence[Camera], weight: float) -> dict[str, str]:
+    """The model alone, and with each LoRA."""
+    return {"without": ""} | {name: f"{runs / f'mini-camera-{name}' / 'export/peft'}:{weight}" for name in loras}
 
 
 def unseen_pictures(seed: int, split: str, count: int) -> Float[Tensor, "b c h w"]:
     """First frames of scenes whose camera stands still."""
-    scenes = [sample_scene(seed, split, index, world_options("static")) for index in range(count)]
+    still = WORLD.model_copy(update={"static_camera": 1.0})
+    scenes = [sample_scene(seed, split, index, still) for index in range(count)]
     return render_pixels(scenes, num_frames=2, fps=FPS)[:, 0]
 
 
@@ -77,7 +76,7 @@ def clips_of(model: VideoModel, pictures: Float[Tensor, "b c h w"], seed: int, n
                 motion_bucket=[signals.motion_bucket] * len(part),
                 noise_level=[signals.noise_level] * len(part),
             )
-            made.append(sample_clips(model, inputs, num_frames=NUM_FRAMES))
+            made.append(sample_clips(model, inputs, num_frames=model.config.num_frames))
             advance(len(part))
     return torch.cat(made)
 
@@ -100,6 +99,8 @@ def share(classes: Sequence[CameraClass], camera: Camera) -> float:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--model", default=EXPORT, help="what the LoRAs were trained on")
+    parser.add_argument("--loras", nargs="+", choices=tuple(CAMERAS), default=tuple(CAMERAS))
     parser.add_argument("--clips", type=int, default=32)
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--split", choices=("validation", "test"), default="test")

@@ -2,21 +2,18 @@
 
 The paper gives rank, layers and 5,000 iterations; batch, learning rate and noise levels are our choice, the levels
 those that the model itself was finetuned at. Which clips have a camera that moves as named is a matter of curation: the
-recipes of published size read one export for each LoRA.
+recipes of published size read one export for each LoRA; the mini ones start from `mini-moving-camera`.
 """
 
-from collections.abc import Mapping
 from fractions import Fraction
-from types import MappingProxyType
-from typing import Literal
 
 from videoldm.conditioners.config import DropoutConfig
 from videoldm.dataset.config import Bucket
-from videoldm.diffusion.config import SVD_NOISE_LEVELS, LogNormal
+from videoldm.diffusion.config import SVD_NOISE_LEVELS
 from videoldm.models.adapters.config import LoraPreset, SpatialAttention, TemporalAttention
+from videoldm.recipes.moving_camera import CAMERAS, CLIPS, EXPORT, HELD_OUT, LEVELS, Camera
 from videoldm.recipes.scale import SVD
 from videoldm.synthetic.config import WorldOptions
-from videoldm.synthetic.vocabulary import CameraMotion, Ground
 from videoldm.training.config import (
     AdamW,
     ClassicAverage,
@@ -28,19 +25,9 @@ from videoldm.training.config import (
 from videoldm.training.data.config import CuratedData, NoCaptions
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.data_config import WorldData
-from videoldm.training.stages.lora_config import LoraStage, Task
+from videoldm.training.stages.lora_config import LoraStage
 
-Camera = Literal["horizontal", "zooming", "static"]
-
-CAMERAS: Mapping[Camera, tuple[CameraMotion, ...]] = MappingProxyType(
-    {"horizontal": ("pan_left", "pan_right"), "zooming": ("zoom_in", "zoom_out"), "static": ("static",)}
-)
-"""The three subsets of SVD, D.4, in the camera motions of the rendered world."""
-# On a plain ground nobody sees what the camera does.
-PATTERNED: Mapping[Ground, float] = MappingProxyType({"checker": 1.0, "stripes": 1.0, "speckle": 1.0})
 DROPOUT = DropoutConfig(joint=0.15)
-MINI_LEVELS = LogNormal(p_mean=2.0, p_std=1.5)
-"""Higher than those of the mini model's own training: it is at high levels that the camera's way is decided."""
 
 
 def camera_horizontal() -> Recipe:
@@ -80,15 +67,17 @@ def style() -> Recipe:
 
 def mini_style() -> Recipe:
     """The mini model's ground is striped, whatever the text says."""
-    striped = WorldOptions(grounds={"stripes": 1.0})
-    return _mini("style", "every ground is striped", SpatialAttention(rank=16), striped, task="text-to-video")
-
-
-def world_options(camera: Camera) -> WorldOptions:
-    """Scenes with only that camera motion."""
-    moving: dict[CameraMotion, float] = {motion: 1.0 for motion in CAMERAS[camera] if motion != "static"}
-    options = WorldOptions(static_camera=0.0 if moving else 1.0, grounds=dict(PATTERNED))
-    return options.model_copy(update={"cameras": moving}) if moving else options
+    striped = WorldData(split="train", num_clips=512, options=WorldOptions(grounds={"stripes": 1.0}))
+    stage = LoraStage(
+        base="mini",
+        task="text-to-video",
+        preset=SpatialAttention(rank=16),
+        data=striped,
+        validation=striped.model_copy(update={"split": "validation", "num_clips": 64}),
+        noise_levels=LEVELS,
+        dropout=DROPOUT,
+    )
+    return _mini("style", "every ground is striped", stage, num_samples=3_200)
 
 
 def _published(name: str, summary: str, preset: LoraPreset) -> Recipe:
@@ -126,31 +115,32 @@ def _published(name: str, summary: str, preset: LoraPreset) -> Recipe:
 
 
 def _mini_camera(camera: Camera) -> Recipe:
-    return _mini(f"camera-{camera}", f"camera {camera}", TemporalAttention(rank=16), world_options(camera))
+    only = {"cameras": CAMERAS[camera]}
+    stage = LoraStage(
+        base=EXPORT,
+        task="image-to-video",
+        preset=TemporalAttention(rank=16),
+        data=CLIPS.model_copy(update=only),
+        validation=HELD_OUT.model_copy(update=only),
+        noise_levels=LEVELS,
+        dropout=DROPOUT,
+    )
+    return _mini(f"camera-{camera}", f"camera {camera}", stage, num_samples=1_440)
 
 
-def _mini(name: str, what: str, preset: LoraPreset, options: WorldOptions, *, task: Task = "image-to-video") -> Recipe:
-    data = WorldData(split="train", num_clips=512, options=options)
+def _mini(name: str, what: str, stage: LoraStage, *, num_samples: int) -> Recipe:
     return Recipe(
         name=f"mini-{name}",
         summary=f"LoRA of the mini model: {what}",
-        stage=LoraStage(
-            base="mini",
-            task=task,
-            preset=preset,
-            data=data,
-            validation=data.model_copy(update={"split": "validation", "num_clips": 64}),
-            noise_levels=MINI_LEVELS,
-            dropout=DROPOUT,
-        ),
+        stage=stage,
         training=TrainingConfig(
-            num_samples=3_200,
+            num_samples=num_samples,
             batch_size=4,
             optimizer=OptimizerConfig(learning_rate=4e-3, warmup_samples=100, decay=CosineRate(final_fraction=0.02)),
             average=ClassicAverage(decay=0.99),
             precision="bfloat16",
             log_every_samples=160,
-            validate_every_samples=3_200,
-            checkpoint_every_samples=1_600,
+            validate_every_samples=num_samples,
+            checkpoint_every_samples=480,
         ),
     )

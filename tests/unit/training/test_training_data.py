@@ -1,5 +1,6 @@
 """Rendered clips and their latents: made once, extended without a redraw, told apart by what they depend on."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -7,15 +8,19 @@ import torch
 from tiny_model_folder import AUTOENCODER
 from tiny_networks import randomise
 
+from videoldm.conditioners.motion import bucket_of_motion
 from videoldm.core.errors import InputError
 from videoldm.dataset.clips import to_stored
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.synthetic.captions import image_caption
+from videoldm.synthetic.config import WorldOptions
 from videoldm.synthetic.render import render
 from videoldm.synthetic.scene import sample_scene
+from videoldm.training.data.config import Fixed, Measured, Signals
 from videoldm.training.data.latents import LatentCache
 from videoldm.training.data.pictures import PictureCrops
-from videoldm.training.data.world import prepare_world
+from videoldm.training.data.samples import RenderedData
+from videoldm.training.data.world import chosen_clips, prepare_world
 from videoldm.training.stages.config import WorldData
 
 DATA = WorldData(num_clips=64, num_frames=2, height=16, width=16)
@@ -65,6 +70,43 @@ def test_latents_are_drawn_from_the_posterior_by_position(cache: Path) -> None:
     assert float(error.max()) < 0.3
     assert torch.equal(latents.draw(5, 0, 3), draws[3])
     assert not torch.equal(draws[3], draws[4])
+
+
+def test_a_model_may_be_told_the_same_of_all_clips(cache: Path) -> None:
+    fixed = Fixed(fps=9.5, motion_bucket=110)
+    clips = prepare_world(DATA.model_copy(update={"signals": fixed}), cache)
+    assert clips.paths == prepare_world(DATA, cache).paths, "what is told changes no clip"
+    latents = LatentCache(clips, randomise(Autoencoder(AUTOENCODER)).eval(), cache)
+
+    def told(signals: Signals) -> list[tuple[Fraction, int]]:
+        data = RenderedData(clips, latents, chosen=range(64), num_frames=2, seed=0, signals=signals)
+        records = [*data.samples(range(8), is_image=False).clips.records, *data.shown([(0,), (1,)]).records]
+        return [(one.fps, bucket_of_motion(one.motion)) for one in records]
+
+    assert told(fixed) == [(Fraction("9.5"), 110)] * 10
+    assert len(set(told(Measured()))) > 2
+
+
+def test_clips_may_be_chosen_by_their_camera(cache: Path) -> None:
+    panning = DATA.model_copy(update={"cameras": ("pan_left", "pan_right")})
+    clips = prepare_world(panning, cache)
+    assert clips.paths == prepare_world(DATA, cache).paths, "the world is the same"
+    scenes = [sample_scene(DATA.seed, DATA.split, index, DATA.options) for index in range(DATA.num_clips)]
+    wanted = [index for index, scene in enumerate(scenes) if scene.camera.motion in panning.cameras]
+    assert 0 < len(wanted) < len(scenes)
+    chosen = chosen_clips(panning, clips)
+    assert chosen == wanted
+    assert list(chosen_clips(DATA, clips)) == list(range(DATA.num_clips))
+    latents = LatentCache(clips, randomise(Autoencoder(AUTOENCODER)).eval(), cache)
+    data = RenderedData(clips, latents, chosen=chosen, num_frames=2, seed=0, signals=Measured())
+    assert data.num_clips == len(wanted)
+    captions = {clips.records[index].caption for index in wanted}
+    seen = [*data.samples(range(3 * len(wanted)), is_image=False).clips.records]
+    seen += [*data.held_out(1, 2, (0, 1)).clips.records, *data.shown([(0,)]).records]
+    assert {record.caption for record in seen} == captions
+    static = DATA.model_copy(update={"options": WorldOptions(static_camera=1.0)})
+    with pytest.raises(InputError, match=r"data.cameras is pan_left, pan_right, but no train clip has such a camera"):
+        chosen_clips(panning, prepare_world(static, cache))
 
 
 def test_latents_of_another_encoder_are_encoded_anew(cache: Path) -> None:

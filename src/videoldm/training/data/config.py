@@ -51,6 +51,9 @@ class Fixed(Config):
     motion_bucket: Annotated[int, Field(ge=0, le=255)]
 
 
+Signals = Annotated[Measured | Fixed, Field(discriminator="kind")]
+
+
 class CachedLatents(Config):
     """All windows of all clips are encoded before the first step, and kept."""
 
@@ -104,7 +107,7 @@ class CuratedData(Config):
     videos: Videos = AllVideos()
     buckets: Annotated[tuple[Bucket, ...], Field(min_length=1)]
     captions: Annotated[SampledCaptions | NoCaptions, Field(discriminator="kind")] = SampledCaptions()
-    signals: Annotated[Measured | Fixed, Field(discriminator="kind")] = Measured()
+    signals: Signals = Measured()
     latents: Annotated[CachedLatents | EncodedAnew, Field(discriminator="kind")] = CachedLatents()
     reading: Reading = Reading()
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from fractions import Fraction
+from typing import Protocol, assert_never
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from videoldm.conditioners.motion import motion_of_bucket
 from videoldm.core.random import SampleKey, generator
-from videoldm.dataset.clips import ClipShards
+from videoldm.dataset.clips import ClipRecord, ClipShards
 from videoldm.dataset.order import sample_index
 from videoldm.tasks.task import TrainingClips
+from videoldm.training.data.config import Fixed, Measured, Signals
 from videoldm.training.data.latents import LatentCache
 
 
@@ -62,15 +65,25 @@ class TrainingData(Protocol):
 
 
 class RenderedData:
-    """See `TrainingData`: shards of clips that have one size and length and are all encoded."""
+    """See `TrainingData`: encoded clips of one size and length, of which the chosen ones are taken."""
 
-    def __init__(self, clips: ClipShards, latents: LatentCache, *, num_frames: int, seed: int) -> None:
-        self._clips, self._latents, self._num_frames, self._seed = clips, latents, num_frames, seed
+    def __init__(
+        self,
+        clips: ClipShards,
+        latents: LatentCache,
+        *,
+        chosen: Sequence[int],
+        num_frames: int,
+        seed: int,
+        signals: Signals,
+    ) -> None:
+        self._clips, self._latents, self._chosen = clips, latents, chosen
+        self._num_frames, self._seed, self._signals = num_frames, seed, signals
 
     @property
     def num_clips(self) -> int:
         """See `TrainingData`."""
-        return len(self._clips)
+        return len(self._chosen)
 
     @property
     def num_skipped(self) -> int:
@@ -88,17 +101,17 @@ class RenderedData:
 
     def samples(self, positions: Sequence[int], *, is_image: bool) -> Samples:
         """See `TrainingData`."""
-        indices = [sample_index(self._seed, position, len(self._clips)) for position in positions]
+        indices = [self._chosen[sample_index(self._seed, position, self.num_clips)] for position in positions]
         keys = [(self._seed, position) for position in positions]
         return self._windows(indices, keys, 1 if is_image else self._num_frames)
 
     def held_out(self, number: int, count: int, key: SampleKey) -> Samples:
         """Spread over all shards, as each has a rate of its own."""
-        return self._windows([number * (len(self._clips) // count)], [key], self._num_frames)
+        return self._windows([self._chosen[number * (self.num_clips // count)]], [key], self._num_frames)
 
     def shown(self, keys: Sequence[SampleKey]) -> TrainingClips:
         """See `TrainingData`."""
-        return self._training_clips(range(len(keys)), keys, starts=[0] * len(keys))
+        return self._training_clips(self._chosen[: len(keys)], keys, starts=[0] * len(keys))
 
     def _windows(self, indices: Sequence[int], keys: Sequence[SampleKey], num_frames: int) -> Samples:
         starts = [first_frame(self._clips.num_frames - num_frames, key) for key in keys]
@@ -113,8 +126,21 @@ class RenderedData:
     ) -> TrainingClips:
         frames = [self._clips.frame(i, start) for i, start in zip(indices, starts, strict=True)]
         return TrainingClips(
-            samples=keys, records=[self._clips.records[i] for i in indices], first_frames=torch.stack(frames)
+            samples=keys,
+            records=[told(self._clips.records[i], self._signals) for i in indices],
+            first_frames=torch.stack(frames),
         )
+
+
+def told(record: ClipRecord, signals: Signals) -> ClipRecord:
+    """The record with the rate and the motion that a model is told."""
+    match signals:
+        case Measured():
+            return record
+        case Fixed(fps=rate, motion_bucket=bucket):
+            return record.model_copy(update={"fps": Fraction(str(rate)), "motion": motion_of_bucket(bucket)})
+        case _:
+            assert_never(signals)
 
 
 def first_frame(last_start: int, key: SampleKey) -> int:

@@ -1,5 +1,6 @@
 """Rendered training data: clips of the synthetic world, made once and kept on disk."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from fractions import Fraction
 from functools import partial
@@ -9,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from videoldm.core.errors import InputError
 from videoldm.core.random import python_random
 from videoldm.dataset.clips import ClipRecord, ClipShards, to_stored, write_shard
 from videoldm.measures.motion import mean_motion
@@ -17,6 +19,7 @@ from videoldm.synthetic.elements import Scene
 from videoldm.synthetic.labels import labels
 from videoldm.synthetic.render import render
 from videoldm.synthetic.scene import sample_scene
+from videoldm.synthetic.vocabulary import CAMERA_MOTIONS
 from videoldm.training.data.shards import made_once
 from videoldm.training.stages.data_config import CLIPS_PER_SHARD, WorldData
 
@@ -31,8 +34,19 @@ def prepare_world(data: WorldData, cache: Path) -> ClipShards:
     return made_once(folder, data.num_clips, f"Rendering {data.split} clips", partial(_render_shard, data))
 
 
+def chosen_clips(data: WorldData, clips: ClipShards) -> Sequence[int]:
+    """Which clips the data's cameras leave, by number; raises InputError if there are none."""
+    if not data.cameras:
+        return range(len(clips))
+    wanted = {CAMERA_MOTIONS.index(motion) for motion in data.cameras}
+    chosen = [number for number, record in enumerate(clips.records) if record.labels.get("camera") in wanted]
+    if not chosen:
+        raise InputError(f"data.cameras is {', '.join(data.cameras)}, but no {data.split} clip has such a camera")
+    return chosen
+
+
 def _key(data: WorldData) -> str:
-    description = f"{WORLD_VERSION} {data.model_dump_json(exclude={'num_clips', 'kind'})}"
+    description = f"{WORLD_VERSION} {data.model_dump_json(exclude={'num_clips', 'kind', 'cameras', 'signals'})}"
     return blake2b(description.encode(), digest_size=8).hexdigest()
 
 

@@ -7,7 +7,8 @@ from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from videoldm.core.config import Config
 from videoldm.synthetic.config import WorldOptions
-from videoldm.training.data.config import CuratedData
+from videoldm.synthetic.vocabulary import CameraMotion
+from videoldm.training.data.config import CuratedData, Measured, Signals
 
 CLIPS_PER_SHARD = 64
 
@@ -26,6 +27,10 @@ class WorldData(Config):
     width: PositiveInt = 64
     rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = tuple(map(Fraction, (7, 6, 8, 7, 5, 10)))
     options: WorldOptions = WorldOptions()
+    cameras: tuple[CameraMotion, ...] = ()
+    """Which of the clips are taken: those whose camera moves in one of these ways, or all if none is named."""
+    signals: Signals = Measured()
+    """What a model is told of rate and motion: those of the rendered clip, or the same for all."""
 
     @model_validator(mode="after")
     def _needs_no_pictures(self) -> Self:

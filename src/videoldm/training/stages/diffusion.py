@@ -25,7 +25,7 @@ from videoldm.training.data.curated import prepare_curated
 from videoldm.training.data.latents import LatentCache
 from videoldm.training.data.panned_pictures import prepare_panned_pictures
 from videoldm.training.data.samples import RenderedData, Samples, TrainingData
-from videoldm.training.data.world import prepare_world
+from videoldm.training.data.world import chosen_clips, prepare_world
 from videoldm.training.objective import Losses, Objective, Player
 from videoldm.training.stages.config import DiffusionStage
 from videoldm.training.stages.data_config import Data, PannedPictures, WorldData
@@ -186,7 +186,14 @@ def _open(data: Data, pictures: PannedPictures | None, model: VideoModel, cache:
         case WorldData():
             clips = _rendered(data, pictures, cache)
             latents = LatentCache(clips, model.autoencoder, cache)
-            return RenderedData(clips, latents, num_frames=config.num_frames, seed=seed)
+            return RenderedData(
+                clips,
+                latents,
+                chosen=chosen_clips(data, clips),
+                num_frames=config.num_frames,
+                seed=seed,
+                signals=data.signals,
+            )
         case CuratedData():
             bucket = data.bucket_of(height=config.height, width=config.width, num_frames=config.num_frames)
             assert bucket is not None, "the stage's configuration is valid"
