@@ -138,13 +138,20 @@ def test_the_export_tells_what_it_is_and_the_run_has_a_page(
     assert re.search(r'src="validation/\d{12}/000\.mp4"', page.read_text())
 
 
+def test_batch_is_that_of_the_buckets(cli: CommandLine) -> None:
+    line = cli.refuses("train", "mini-finetune", "training.batch_size=4")
+    assert "training.batch_size is 4, the largest batch of stage.data.buckets is 8" in line
+    both = ("training.batch_size=4", "stage.data.buckets.0.batch_size=4")
+    assert "steps of 4" in cli("train", "mini-finetune", *both, "--dry-run").out
+
+
 def test_mini_recipe_takes_curated_clips_instead_of_the_world(cli: CommandLine, exports: dict[str, Path]) -> None:
     bucket = "{height: 64, width: 64, num_frames: 14, fps: 10, batch_size: 4}"
     data = [
         f"stage.{key}={{kind: curated, folder: {exports['files']}, buckets: [{bucket}]}}"
         for key in ("data", "validation")
     ]
-    outcome = cli("dataset", "check", "mini-video", *data, "--json")
+    outcome = cli("dataset", "check", "mini-video", *data, "training.batch_size=4", "--json")
     assert outcome.code == 2
     assert json.loads(outcome.out)["data"]["left_out"][0]["reason"] == "smaller than 64x64"
     assert "no clip is for the bucket 64x64, 14 frames at 10 (smaller than 64x64: 6)" in outcome.err

@@ -222,7 +222,7 @@ def test_missing_pictures_are_told_before_anything_is_rendered(runs: Path, tmp_p
     stage = diffusion(runs, "image-to-video", FromModel(model=str(runs / "mini-video/export")))
     (tmp_path / "empty").mkdir()
     wrong = stage.model_copy(update={"panned_pictures": PannedPictures(folder=str(tmp_path / "empty"), num_clips=64)})
-    with pytest.raises(InputError, match="empty holds no pictures"):
+    with pytest.raises(InputError, match="empty: is a folder without pictures"):
         DiffusionObjective(wrong, seed=0, cache=tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("world-*"))
 

@@ -133,7 +133,8 @@ def _show(checked: _Checked) -> None:
         table.add_row(bucket.name, f"{len(clips):,}", str(bucket.batch_size), f"{bucket.probability / total:.0%}")
     console.print(table)
     if assignment.num_left_out:
-        console.print(f"{assignment.num_left_out:,} clips are left out:")
+        number = assignment.num_left_out
+        console.print(f"{number:,} clip{'s are' if number > 1 else ' is'} left out:")
     for reason, names in checked.by_count():
         shown = ", ".join(names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
         console.print(f"  {len(names):,}: {escape(reason)} ({escape(shown)})")

@@ -7,9 +7,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from videoldm.cli.inputs import PICTURE_ENDINGS
 from videoldm.core.errors import InputError
 from videoldm.core.input_file import existing_file
+from videoldm.video.picture_files import PICTURE_ENDINGS
 
 WITH_SETTINGS = (".gif", ".webp", ".png", ".json")
 SURE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")

@@ -229,8 +229,9 @@ def _full_disk_reason(error: Exception) -> str | None:
     number = getattr(error, "errno", None)
     if number in _FULL_DISK:
         return _FULL_DISK[number]
-    # Writers in compiled code (safetensors) keep only the text.
-    is_full = "no space left on device" in str(error).lower()
+    # Writers in compiled code keep only the text: safetensors the system's, torch that of a file that has not grown.
+    text = str(error).lower()
+    is_full = "no space left on device" in text or ("inline_container" in text and "unexpected pos" in text)
     return _FULL_DISK[errno.ENOSPC] if is_full else None
 
 

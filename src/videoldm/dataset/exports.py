@@ -77,6 +77,8 @@ class ExportedClips:
         digest = hashlib.blake2b(digest_size=20)
         for row in _rows(self._table):
             known = {name: value for name, value in row.items() if name not in _LOCATION}
+            if self._format == "files":
+                known["size"] = _size(self._folder / row["file"])
             digest.update(json.dumps(known, sort_keys=True).encode())
         return digest.hexdigest()
 

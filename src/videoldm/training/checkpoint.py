@@ -61,6 +61,11 @@ class Checkpoints:
         values = tree_map_only(Tensor, _copy, state.values())
         self._writing = self._thread.submit(self._write, values, self._folder / f"{state.samples_seen:012d}")
 
+    def raise_failure(self) -> None:
+        """Raise what went wrong with a checkpoint as soon as that is known; several processes are told by `save`."""
+        if ranks.world_size() == 1 and self._writing is not None and self._writing.done():
+            self._wait()
+
     def _wait(self) -> None:
         writing, self._writing = self._writing, None
         if writing is not None:

@@ -126,12 +126,13 @@ class TrainingConfig(Config):
     def _periods_fit(self) -> "TrainingConfig":
         if self.batch_size % self.accumulation_steps:
             raise ValueError(
-                f"batch_size {self.batch_size} is not a multiple of accumulation_steps {self.accumulation_steps}"
+                f"batch_size is {self.batch_size}, it should be a multiple of accumulation_steps, which is "
+                f"{self.accumulation_steps}"
             )
         # A log line is the mean since the line before it, which a run that resumes between two lines could not know.
         if self.checkpoint_every_samples % self.log_every_samples:
             raise ValueError(
-                f"checkpoint_every_samples {self.checkpoint_every_samples} is not a multiple of log_every_samples "
-                f"{self.log_every_samples}"
+                f"checkpoint_every_samples is {self.checkpoint_every_samples}, it should be a multiple of "
+                f"log_every_samples, which is {self.log_every_samples}: change either"
             )
         return self

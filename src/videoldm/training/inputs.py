@@ -22,6 +22,10 @@ from videoldm.training.stages.dreambooth_config import DreamBoothStage, PriorPre
 from videoldm.training.stages.lora_config import LoraStage
 from videoldm.training.stages.places import judge_folder, local_path
 from videoldm.training.stages.temporal_decoder_config import FeatureLoss, TemporalDecoderStage
+from videoldm.video.picture_files import pictures_in
+
+PICTURES = {"stage.subject.folder", "stage.prior.pictures.folder"}
+"""Keys of folders with pictures that a user brings."""
 
 
 def check_inputs(stage: Stage) -> None:
@@ -31,6 +35,9 @@ def check_inputs(stage: Stage) -> None:
             raise InputError(
                 f"{key} is {str(place)!r}, there is no such folder: {_how_to_make(key, place)}, or give {key}=FOLDER"
             )
+    if isinstance(stage, DreamBoothStage):
+        for key in PICTURES & inputs_of(stage).keys():
+            pictures_in(inputs_of(stage)[key])
     for data in curated_inputs(stage).values():
         _fingerprint(data)
 
@@ -108,6 +115,6 @@ def _how_to_make(key: str, place: Path) -> str:
     """Runs export into runs/RECIPE/export; what else a stage reads are pictures, of anything or of a subject."""
     if place.name == EXPORT:
         return f"make it first with videoldm train {place.parent.name}"
-    if key in ("stage.subject.folder", "stage.prior.pictures.folder"):
+    if key in PICTURES:
         return "put pictures there"
     return f"make it first with python examples/collect_pictures.py {place}"

@@ -57,6 +57,7 @@ def train(
             state.samples_seen += size
             clock.stepped(size)
             advance(size)
+            checkpoints.raise_failure()
 
             if _due(state, size, config.log_every_samples, config):
                 log.write(state.samples_seen, meter.read() | figures | clock.read())

@@ -6,7 +6,9 @@ from pydantic import model_validator
 
 from videoldm.core.config import Config
 from videoldm.training.config import TrainingConfig
+from videoldm.training.data.config import CuratedData
 from videoldm.training.stages.config import EncodersStage, Stage
+from videoldm.training.stages.denoising_config import ClipStage
 from videoldm.training.stages.lora_config import LoraStage
 
 
@@ -22,6 +24,17 @@ class Recipe(Config):
     def _batches_stay_whole(self) -> Self:
         if isinstance(self.stage, EncodersStage) and self.training.accumulation_steps > 1:
             raise ValueError("accumulation_steps must be 1: a contrastive loss compares the samples of a whole batch")
+        return self
+
+    @model_validator(mode="after")
+    def _batches_are_those_of_the_buckets(self) -> Self:
+        if isinstance(self.stage, ClipStage) and isinstance(self.stage.data, CuratedData):
+            largest = max(bucket.batch_size for bucket in self.stage.data.buckets)
+            if self.training.batch_size != largest:
+                raise ValueError(
+                    f"training.batch_size is {self.training.batch_size}, the largest batch of stage.data.buckets is "
+                    f"{largest} (stage.data.buckets.0.batch_size and so on): both should be the same"
+                )
         return self
 
     @model_validator(mode="after")

@@ -51,12 +51,12 @@ def averaged_over(folder: Path, length: float, samples_seen: int | None = None) 
     Least squares in the profiles over all snapshots up to then. Raises InputError if there are none.
     """
     paths = sorted((folder / SNAPSHOTS).glob("*.safetensors"))
-    until = max((_samples(path) for path in paths), default=0) if samples_seen is None else samples_seen
+    if not paths:
+        raise InputError(f"{folder}: keeps no snapshots of averages; training.average.kind=power makes them")
+    until = max(_samples(path) for path in paths) if samples_seen is None else samples_seen
     paths = [path for path in paths if _samples(path) <= until]
     if not any(_samples(path) == until for path in paths):
-        raise InputError(
-            f"{folder / SNAPSHOTS}: holds no snapshots of {until} samples; they are made by training.average.kind=power"
-        )
+        raise InputError(f"{folder / SNAPSHOTS}: holds no snapshots of {until} samples")
     profiles = [_profile(path) for path in paths]
     target = Profile(exponent_of(length), max(profile.end for profile in profiles))
     result: dict[str, Tensor] = {}

@@ -97,6 +97,12 @@ def test_full_disk_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert _everything(tmp_path) == {"a.txt": "old"}
 
 
+def test_full_disk_of_torchs_writer_is_one_clear_line(tmp_path: Path) -> None:
+    full = pytest.raises(OutputError, match=r"weights\.pt: cannot be written: the disk is full")
+    with full, atomic_file(tmp_path / "weights.pt"):
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598")
+
+
 def test_really_full_disk(tmp_path: Path) -> None:
     """/dev/full is a disk without space."""
     if not Path("/dev/full").exists():

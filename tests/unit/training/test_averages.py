@@ -69,7 +69,7 @@ def test_average_of_a_length_that_was_not_kept(tmp_path: Path) -> None:
 def test_no_snapshots(tmp_path: Path) -> None:
     module = nn.Linear(1, 1)
     assert Averages(module, ClassicAverage()).lengths == {}
-    with pytest.raises(InputError, match=r"holds no snapshots of 0 samples; they are made by training\.average\.kind"):
+    with pytest.raises(InputError, match=r"keeps no snapshots of averages; training\.average\.kind"):
         averaged_over(tmp_path, 0.1)
 
 

@@ -247,7 +247,9 @@ def test_next_clip_takes_the_place_of_a_broken_one(
     whole.close()
     source = open_export(folder)
     broken = folder / source._row(3)["file"]
-    broken.write_bytes(broken.read_bytes()[:2000])
+    bytes_before, told_before = broken.read_bytes(), source.fingerprint
+    broken.write_bytes(bytes_before[:2000])
+    assert open_export(folder).fingerprint != told_before
     clips = opened(config, autoencoder, tmp_path / "2")
     for position, expected in enumerate(before):
         found = batch(clips, [position])
@@ -260,6 +262,9 @@ def test_next_clip_takes_the_place_of_a_broken_one(
     again = opened(config, autoencoder, tmp_path / "2")
     for position in range(12):
         assert torch.equal(batch(again, [position]).latents, batch(clips, [position]).latents)
+    broken.write_bytes(bytes_before)
+    mended = opened(config, autoencoder, tmp_path / "2")
+    assert all(torch.equal(batch(mended, [position]).latents, before[position].latents) for position in range(12))
 
 
 def test_clip_that_breaks_while_the_run_goes_on_is_replaced(

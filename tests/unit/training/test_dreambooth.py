@@ -119,7 +119,7 @@ def test_without_a_prior_all_samples_are_of_the_subject(tiny_image_model, pictur
 
 def test_folder_without_pictures_is_refused(tiny_image_model, pictures, tmp_path):
     empty = PromptedPictures(folder=str(tmp_path), prompt="a red cube")
-    with pytest.raises(InputError, match="holds no pictures"):
+    with pytest.raises(InputError, match="is a folder without pictures"):
         DreamBoothObjective(stage_of(tiny_image_model, pictures, subject=empty), seed=0)
 
 

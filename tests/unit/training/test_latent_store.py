@@ -34,24 +34,18 @@ def assert_same(left: EncodedWindow, right: EncodedWindow) -> None:
 @pytest.fixture
 def shard(tmp_path: Path) -> Path:
     """The only shard of a store, without its ending."""
-    LatentStore(tmp_path, "e").write({"a": encoded(1), "b": encoded(2)}, {"c": "is broken"})
+    LatentStore(tmp_path, "e").write({"a": encoded(1), "b": encoded(2)})
     [path] = tmp_path.glob("*.safetensors")
     return path.with_suffix("")
 
 
 def test_what_was_written_is_read_by_key(shard: Path) -> None:
     store = LatentStore(shard.parent, "e")
-    store.write({"d": encoded(4)}, {})
+    store.write({"d": encoded(4)})
     for found in (store, LatentStore(shard.parent, "e")):
         assert_same(found["b"], encoded(2))
         assert_same(found["d"], encoded(4))
-        assert [key in found for key in "abcdx"] == [True, True, True, True, False]
-        assert found.unreadable == {"c": "is broken"}
-
-
-def test_a_shard_may_hold_unreadable_clips_alone(tmp_path: Path) -> None:
-    LatentStore(tmp_path, "e").write({}, {"c": "is broken"})
-    assert "c" in LatentStore(tmp_path, "e")
+        assert [key in found for key in "abdx"] == [True, True, True, False]
 
 
 @pytest.mark.parametrize(

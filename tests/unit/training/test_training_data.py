@@ -119,5 +119,5 @@ def test_latents_of_another_encoder_are_encoded_anew(cache: Path) -> None:
 
 
 def test_folder_without_pictures_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no pictures"):
+    with pytest.raises(InputError, match="is a folder without pictures"):
         PictureCrops(str(tmp_path), size=(16, 16))

@@ -39,7 +39,7 @@ def test_constant_rate_stays() -> None:
 
 def test_batch_must_split_evenly() -> None:
     values = toy_training().model_dump() | {"accumulation_steps": 3}
-    with pytest.raises(ValidationError, match="batch_size 4 is not a multiple of accumulation_steps 3"):
+    with pytest.raises(ValidationError, match="batch_size is 4, it should be a multiple of accumulation_steps"):
         type(toy_training()).model_validate(values)
 
 

@@ -53,6 +53,12 @@ def run(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_plots_show_where_curves_end() -> None:
+    values = [1.0] * 99
+    assert ">7<" in figure("loss", [Curve("loss", range(100), [*values, 7.0])])
+    assert ">7<" not in figure("loss", [Curve("loss", range(100), [7.0, *values])])
+
+
 def test_page_shows_curves_and_the_newest_clips(run: Path) -> None:
     page = write_page(run, RECIPE).read_text()
     names = Files(page).names

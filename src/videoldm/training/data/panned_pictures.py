@@ -21,6 +21,7 @@ from videoldm.measures.motion import mean_motion
 from videoldm.training.data.pictures import PictureScales, picture_scales
 from videoldm.training.data.shards import made_once
 from videoldm.training.stages.data_config import CLIPS_PER_SHARD, PannedPictures, WorldData
+from videoldm.video.picture_files import pictures_in
 
 LARGEST_ZOOM = 1.5
 """How much larger than a frame, in pixels of the picture, the camera's window can be; it is never smaller."""
@@ -60,7 +61,7 @@ def prepare_panned_pictures(pictures: PannedPictures, like: WorldData, cache: Pa
 
 
 def _key(pictures: PannedPictures, like: WorldData) -> str:
-    content = files_hash(Path(pictures.folder), Path(pictures.folder).iterdir())
+    content = files_hash(Path(pictures.folder), pictures_in(Path(pictures.folder)))
     shape = like.model_dump_json(include={"seed", "split", "num_frames", "height", "width", "rates"})
     return blake2b(f"{PATHS_VERSION} {content} {shape}".encode(), digest_size=8).hexdigest()
 

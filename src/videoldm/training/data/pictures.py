@@ -11,6 +11,7 @@ from torch import Tensor
 from videoldm.core.errors import InputError
 from videoldm.dataset.clips import to_pixels
 from videoldm.video.picture import load_picture
+from videoldm.video.picture_files import pictures_in
 from videoldm.video.resize import resize
 
 MARGIN = 1.125
@@ -42,10 +43,7 @@ def picture_scales(folder: Path, smallest: int) -> PictureScales:
 
     Raises InputError if there are none or one of them is smaller.
     """
-    paths = sorted(path for path in folder.iterdir() if path.is_file())
-    if not paths:
-        raise InputError(f"{folder} holds no pictures")
-    return [_shrunken(_loaded(path, smallest), smallest) for path in paths]
+    return [_shrunken(_loaded(path, smallest), smallest) for path in pictures_in(folder)]
 
 
 def _loaded(path: Path, smallest: int) -> Float[Tensor, "c h w"]:

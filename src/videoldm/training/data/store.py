@@ -1,8 +1,8 @@
 """Encoded windows of clips on disk, found by a key of everything that they depend on.
 
 A store is a folder of shards: safetensors with the posterior's mean and deviation (16 bits) and the first frame (bytes)
-of some windows of one shape, and beside each its index, a JSON file with their keys, and the keys of windows that could
-not be read with the reason. A shard is named by its keys, so shards that processes write at once do not collide.
+of some windows of one shape, and beside each its index, a JSON file with their keys. A shard is named by its keys, so
+shards that processes write at once do not collide.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from videoldm.core.files import atomic_file, remove_partials, write_json
 from videoldm.core.tensors import reading_tensors
 from videoldm.dataset.source import Window
 
-VERSION = 1
+VERSION = 2
 """To be raised when keys or shards change their meaning."""
 
 
@@ -42,7 +42,6 @@ class _Index(Config):
     version: int
     encoder: str
     keys: tuple[str, ...]
-    unreadable: Mapping[str, str]
 
 
 def window_key(content: str, window: Window, encoder: str) -> str:
@@ -65,13 +64,11 @@ class LatentStore:
         self._folder, self._encoder = folder, encoder
         self._places: dict[str, tuple[Path, int]] = {}
         self._shards: dict[Path, dict[str, Any]] = {}
-        self.unreadable: dict[str, str] = {}
-        """Keys of windows whose clips cannot be read, and why."""
         for path in sorted(folder.glob("*.json")):
             self._add(path.with_suffix(".safetensors"))
 
     def __contains__(self, key: str) -> bool:
-        return key in self._places or key in self.unreadable
+        return key in self._places
 
     def __getitem__(self, key: str) -> EncodedWindow:
         path, row = self._places[key]
@@ -81,9 +78,9 @@ class LatentStore:
                 parts[name] = rows[row]
         return EncodedWindow(parts["mean"].float(), parts["deviation"].float(), parts["first_frame"])
 
-    def write(self, windows: Mapping[str, EncodedWindow], unreadable: Mapping[str, str]) -> None:
+    def write(self, windows: Mapping[str, EncodedWindow]) -> None:
         """Add windows of one shape by their keys; the index comes last, so that a shard with one is whole."""
-        index = _Index(version=VERSION, encoder=self._encoder, keys=tuple(windows), unreadable=unreadable)
+        index = _Index(version=VERSION, encoder=self._encoder, keys=tuple(windows))
         path = self._folder / f"{_name(index)}.safetensors"
         with atomic_file(path) as partial:
             save_file(_stacked(list(windows.values())), partial)
@@ -103,12 +100,9 @@ class LatentStore:
         if _name(index) != path.stem or not is_whole:
             raise InputError(f"{path}: does not fit its index: {_delete(path)}")
         self._places |= {key: (path, row) for row, key in enumerate(index.keys)}
-        self.unreadable |= index.unreadable
 
 
 def _stacked(windows: Sequence[EncodedWindow]) -> dict[str, Tensor]:
-    if not windows:
-        return {}
     return {
         "mean": torch.stack([one.mean for one in windows]).half().contiguous(),
         "deviation": torch.stack([one.deviation for one in windows]).half().contiguous(),
@@ -117,7 +111,7 @@ def _stacked(windows: Sequence[EncodedWindow]) -> dict[str, Tensor]:
 
 
 def _name(index: _Index) -> str:
-    return blake2b(" ".join([*index.keys, "-", *index.unreadable]).encode(), digest_size=12).hexdigest()
+    return blake2b(" ".join(index.keys).encode(), digest_size=12).hexdigest()
 
 
 def _delete(path: Path) -> str:

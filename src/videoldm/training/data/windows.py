@@ -91,23 +91,24 @@ class StoredWindows:
         self._source, self._encoder = source, weights_hash(autoencoder)
         self._folder = cache / f"windows-{self._encoder}"
         self._stores: dict[Bucket, LatentStore] = {}
+        self._unreadable: dict[str, Unreadable] = {}
         missing = [one for one in wanted if self._key(one) not in self._store(one.bucket)]
         with progress("Encoding clips", total=len(missing)) as advance, ThreadPoolExecutor(threads) as pool:
             for bucket, shard in _shards(missing):
                 encoded: dict[str, EncodedWindow] = {}
-                unreadable: dict[str, str] = {}
                 for one, pixels in _read_ahead(pool, FreshWindows(source, autoencoder), shard, 2 * threads):
                     if isinstance(pixels, Unreadable):
-                        unreadable[self._key(one)] = pixels.reason
+                        self._unreadable[self._key(one)] = pixels
                     else:
                         encoded[self._key(one)] = encode(autoencoder, pixels)
                     advance(1)
-                self._store(bucket).write(encoded, unreadable)
+                if encoded:
+                    self._store(bucket).write(encoded)
 
     def read(self, wanted: Wanted) -> EncodedWindow | Unreadable:
-        """See `Windows`; a clip that could not be read when it was to be encoded stays so."""
-        store, key = self._store(wanted.bucket), self._key(wanted)
-        return Unreadable(store.unreadable[key]) if key in store.unreadable else store[key]
+        """See `Windows`; a clip that could not be read when it was to be encoded stays so until the next start."""
+        key = self._key(wanted)
+        return self._unreadable[key] if key in self._unreadable else self._store(wanted.bucket)[key]
 
     def encoded(self, read: Pixels | EncodedWindow) -> EncodedWindow:
         """See `Windows`."""

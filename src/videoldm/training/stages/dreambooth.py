@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from videoldm.core.errors import InputError
 from videoldm.core.random import normal
 from videoldm.dataset.order import sample_index
 from videoldm.diffusion.conditioning import Conditioning
@@ -29,6 +28,7 @@ from videoldm.training.stages.dreambooth_config import (
 )
 from videoldm.video.contact_sheet import contact_sheet
 from videoldm.video.picture import fit_picture, load_picture
+from videoldm.video.picture_files import pictures_in
 
 TEXT_ENCODER = "text_encoder"
 NUM_SAMPLED = 4
@@ -118,11 +118,8 @@ class DreamBoothObjective(Objective):
 @torch.no_grad()
 def _encoded(pictures: PromptedPictures, weight: float, model: VideoModel) -> _Shown:
     """The posteriors of all pictures in a folder; raises InputError if there are none."""
-    paths = sorted(path for path in Path(pictures.folder).iterdir() if path.is_file())
-    if not paths:
-        raise InputError(f"{pictures.folder} holds no pictures")
     means, deviations = [], []
-    for path in paths:
+    for path in pictures_in(Path(pictures.folder)):
         pixels = fit_picture(load_picture(path), model.config.height, model.config.width)
         posterior = model.autoencoder.encode(pixels[None, None].to(model.device))
         means.append(posterior.mean[0, 0].cpu())

@@ -50,6 +50,7 @@ def figure(family: str, curves: Sequence[Curve]) -> str:
 def _svg(family: str, curves: Sequence[Curve], hues: Mapping[str, int]) -> str:
     thinned = [_thinned(curve) for curve in curves]
     lowest, highest = _range([value for curve in thinned for value in curve.values])
+    highest = max(highest, *(curve.values[-1] for curve in thinned))  # the end is what matters
     last = max(curve.samples[-1] for curve in thinned) or 1
     lines = "".join(
         f'<polyline style="stroke: hsl({hues[curve.name]} 60% 45%)" '

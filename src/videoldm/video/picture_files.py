@@ -1,0 +1,25 @@
+"""Which files of a folder are pictures; torch-free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from videoldm.core.errors import InputError
+
+# A .heic cannot be read, which its user should be told.
+PICTURE_ENDINGS = frozenset({
+    ".jpg", ".jpeg", ".jpe", ".png", ".webp", ".avif", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".jp2", ".ppm", ".pgm",
+    ".tga", ".ico", ".mpo", ".heic", ".heif",
+})  # fmt: skip
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """All pictures of a folder, sorted by name; raises InputError if there are none."""
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read: {error.strerror}") from None
+    pictures = [path for path in entries if path.suffix.lower() in PICTURE_ENDINGS and not path.name.startswith(".")]
+    if not pictures:
+        raise InputError(f"{folder}: is a folder without pictures, it should hold some (.jpg, .png, .webp, ...)")
+    return pictures
