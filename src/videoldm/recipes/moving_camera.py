@@ -75,12 +75,12 @@ def mini_moving_camera() -> Recipe:
         summary="image to video: the camera pans, zooms or stands still, nothing else moves",
         stage=DiffusionStage.model_validate(stage.model_copy(update=changes).model_dump()),
         training=TrainingConfig(
-            num_samples=2_560,
-            batch_size=4,
+            num_samples=25_600,
+            batch_size=8,
             optimizer=OptimizerConfig(learning_rate=1.5e-3, warmup_samples=200, decay=CosineRate(final_fraction=0.02)),
             precision="bfloat16",
             log_every_samples=256,
-            validate_every_samples=1_280,
-            checkpoint_every_samples=1_280,
+            validate_every_samples=6_400,
+            checkpoint_every_samples=6_400,
         ),
     )

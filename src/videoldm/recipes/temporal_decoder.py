@@ -73,18 +73,18 @@ def mini_temporal_decoder() -> Recipe:
             adversary=VideoAdversary(
                 model=DiscriminatorConfig(channels=(32, 64, 96), norm_groups=8),
                 weight=AdaptiveWeight(share=0.05),
-                starts_at_samples=1_500,
+                starts_at_samples=6_000,
                 optimizer=OptimizerConfig(learning_rate=2e-4, algorithm=AdamW(betas=(0.5, 0.9))),
             ),
         ),
         training=TrainingConfig(
-            num_samples=1_600,
+            num_samples=6_400,
             batch_size=2,
             optimizer=OptimizerConfig(learning_rate=6e-4, warmup_samples=100, decay=CosineRate(final_fraction=0.02)),
             average=ClassicAverage(decay=0.99),
             precision="bfloat16",
             log_every_samples=50,
-            validate_every_samples=800,
-            checkpoint_every_samples=500,
+            validate_every_samples=1_600,
+            checkpoint_every_samples=1_600,
         ),
     )

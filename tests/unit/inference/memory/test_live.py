@@ -57,9 +57,10 @@ def test_the_hidden_layer_is_counted_in_the_chunks_of_its_device():
     assert autoencoder.config.factor == 4
 
     def forecast(device):
-        networks = {"unet": unet.to("meta"), "autoencoder": autoencoder, "encoder": torch.nn.Identity()}
+        networks = {"unet": unet.to("meta"), "autoencoder": autoencoder}
         weights = sum(p.nbytes for network in networks.values() for p in network.state_dict().values())
-        return Forecaster(**networks, num_tokens=1, device=device)(clip, ALL_IN_MEMORY)["denoise"] - weights
+        forecaster = Forecaster(**networks, encoders=[torch.nn.Identity()], num_tokens=1, device=device)
+        return forecaster(clip, ALL_IN_MEMORY)["denoise"] - weights
 
     assert forecast("cpu") == pytest.approx(live.peak_bytes, rel=0.05)
     assert forecast("cuda") > 1.1 * live.peak_bytes
