@@ -144,6 +144,17 @@ class EulerScheduler(DiffusersConfig):
     sigma_max: float | None = Field(default=None, gt=0)
 
 
+def svd_scheduler(*, sigma_min: float = 0.002, sigma_max: float = 700.0) -> EulerScheduler:
+    """SVD's, which predicts v at continuous noise levels as Karras has them."""
+    return EulerScheduler(
+        prediction_type="v_prediction",
+        timestep_type="continuous",
+        use_karras_sigmas=True,
+        sigma_min=sigma_min,
+        sigma_max=sigma_max,
+    )
+
+
 def read_diffusers_config(path: Path, *config_types: type[D]) -> D:
     """The config in a JSON file, of the type whose class it names; raises InputError if it is none or a value wrong."""
     by_name = {name: config_type for config_type in config_types for name in _names(config_type)}

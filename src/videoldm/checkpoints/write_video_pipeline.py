@@ -8,7 +8,7 @@ from typing import Any
 
 from videoldm.checkpoints import diffusers, transformers
 from videoldm.checkpoints.checkpoint import Checkpoint
-from videoldm.checkpoints.diffusers_config import EulerScheduler, VideoAutoencoder, VideoUNet
+from videoldm.checkpoints.diffusers_config import VideoAutoencoder, VideoUNet, svd_scheduler
 from videoldm.checkpoints.diffusers_folder import SCHEDULER_FILE
 from videoldm.checkpoints.diffusers_folder import WEIGHTS as NETWORK_WEIGHTS
 from videoldm.checkpoints.encoders import CONFIG_FILE
@@ -76,13 +76,7 @@ def _texts(checkpoint: Checkpoint, encoder: ImageEncoderConfig) -> Mapping[str, 
         embedding_dim=(checkpoint.unet.config.vector_dim or 0) // SIGNALS,
         num_frames=checkpoint.num_frames or PRESETS["svd"].num_frames,
     )
-    scheduler = checkpoint.scheduler or EulerScheduler(
-        prediction_type="v_prediction",
-        timestep_type="continuous",
-        use_karras_sigmas=True,
-        sigma_min=0.002,
-        sigma_max=700.0,
-    )
+    scheduler = checkpoint.scheduler or svd_scheduler()
     return {
         INDEX_FILE: {
             "_class_name": "StableVideoDiffusionPipeline",

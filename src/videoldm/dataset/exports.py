@@ -82,6 +82,11 @@ class ExportedClips:
             digest.update(json.dumps(known, sort_keys=True).encode())
         return digest.hexdigest()
 
+    @property
+    def videos(self) -> frozenset[str]:
+        """Hashes of the videos that the clips were cut from."""
+        return frozenset(self._table["source_id"].unique().to_pylist())
+
     def __len__(self) -> int:
         return len(self._table)
 

@@ -14,6 +14,7 @@ from videoldm.training.config import AdamW, ClassicAverage, ExecutionConfig, Opt
 from videoldm.training.data.config import CachedLatents, CuratedData, HeldOutVideos, NoCaptions, OtherVideos
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.config import DiffusionStage, FromModel
+from videoldm.training.stages.data_config import Data
 
 FOLDER = "clips"
 FPS = Fraction(7)
@@ -61,31 +62,32 @@ def mini_finetune() -> Recipe:
     )
 
 
-def _recipe(name: str, summary: str, like: Recipe, *, model: str, training: TrainingConfig) -> Recipe:
-    """The stage that made the model, once more, from the model itself and on other clips."""
+def once_more(like: Recipe, *, start: str, data: Data, validation: Data, **changes: object) -> DiffusionStage:
+    """The stage that made a model, from the finished model itself and on other clips."""
     stage = like.stage
     assert isinstance(stage, DiffusionStage)
-    size = {"height": stage.model.height, "width": stage.model.width, "num_frames": stage.model.num_frames}
-    batch = training.batch_size
+    parts = {"start": FromModel(model=start), "autoencoder": start, "encoders": start}
+    clips = {"data": data, "panned_pictures": None, "validation": validation}
+    return DiffusionStage.model_validate(stage.model_copy(update=parts | clips | changes).model_dump())
+
+
+def _recipe(name: str, summary: str, like: Recipe, *, model: str, training: TrainingConfig) -> Recipe:
+    """The stage that made the model, once more, from the model itself and on other clips."""
+    assert isinstance(like.stage, DiffusionStage)
+    made = like.stage.model
+    size = {"height": made.height, "width": made.width, "num_frames": made.num_frames}
     clips = CuratedData(
         folder=FOLDER,
         videos=OtherVideos(),
-        buckets=(Bucket(**size, fps=FPS, batch_size=batch),),
+        buckets=(Bucket(**size, fps=FPS, batch_size=training.batch_size),),
         captions=NoCaptions(),
         latents=CachedLatents(windows_per_clip=4),
     )
-    changes = {
-        "start": FromModel(model=model),
-        "autoencoder": model,
-        "encoders": model,
-        "data": clips,
-        "panned_pictures": None,
-        "validation": clips.model_copy(update={"videos": HeldOutVideos()}),
-    }
+    held_out = clips.model_copy(update={"videos": HeldOutVideos()})
     return Recipe(
         name=name,
         summary=f"{summary}, {size['num_frames']} x {size['height']}x{size['width']}",
-        stage=DiffusionStage.model_validate(stage.model_copy(update=changes).model_dump()),
+        stage=once_more(like, start=model, data=clips, validation=held_out),
         training=training,
     )
 

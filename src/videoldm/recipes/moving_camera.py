@@ -1,9 +1,8 @@
 """An image-to-video model that is trained on cameras alone: what the mini model's camera LoRAs choose from.
 
 The mini model learns how objects move and hardly a camera, so that a LoRA of its attention along time has no camera
-motion to choose. This one sees clips in which only the camera moves, in three ways: a fourth and a fifth, the opposite
-ones, made it slower to learn. It is told the same signals for all clips, as the motion bucket of a rendered clip gives
-away what its camera does.
+motion to choose. This one sees clips in which only the camera moves, to one side, closer, or not at all. It is told the
+same signals for all clips, as the motion bucket of a rendered clip gives away what its camera does.
 """
 
 from collections.abc import Mapping
@@ -12,13 +11,14 @@ from types import MappingProxyType
 from typing import Literal
 
 from videoldm.diffusion.config import LogNormal
+from videoldm.recipes.finetune import once_more
 from videoldm.recipes.mini import mini_image_to_video
 from videoldm.synthetic.config import WorldOptions
 from videoldm.synthetic.vocabulary import CameraMotion
 from videoldm.training.config import CosineRate, OptimizerConfig, TrainingConfig
 from videoldm.training.data.config import Fixed
 from videoldm.training.recipe import Recipe
-from videoldm.training.stages.config import DiffusionStage, FromModel
+from videoldm.training.stages.config import DiffusionStage
 from videoldm.training.stages.data_config import WorldData
 
 Camera = Literal["horizontal", "zooming", "static"]
@@ -57,23 +57,20 @@ HELD_OUT = CLIPS.model_copy(update={"split": "validation", "num_clips": 64})
 
 def mini_moving_camera() -> Recipe:
     """The mini model's image-to-video, trained on scenes in which only the camera moves."""
-    stage = mini_image_to_video().stage
-    assert isinstance(stage, DiffusionStage)
-    changes = {
-        "start": FromModel(model="mini"),
-        "autoencoder": "mini",
-        "encoders": "mini",
-        "data": CLIPS,
-        "panned_pictures": None,
-        "validation": HELD_OUT,
-        "noise_levels": LEVELS,
-        "model": stage.model.model_copy(update={"num_frames": NUM_FRAMES}),
-        "num_validation_clips": 8,
-    }
+    like = mini_image_to_video()
+    assert isinstance(like.stage, DiffusionStage)
     return Recipe(
         name="mini-moving-camera",
         summary="image to video: the camera pans, zooms or stands still, nothing else moves",
-        stage=DiffusionStage.model_validate(stage.model_copy(update=changes).model_dump()),
+        stage=once_more(
+            like,
+            start="mini",
+            data=CLIPS,
+            validation=HELD_OUT,
+            noise_levels=LEVELS,
+            model=like.stage.model.model_copy(update={"num_frames": NUM_FRAMES}),
+            num_validation_clips=8,
+        ),
         training=TrainingConfig(
             num_samples=25_600,
             batch_size=8,

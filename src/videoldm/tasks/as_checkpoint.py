@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from videoldm.checkpoints.checkpoint import Checkpoint
-from videoldm.checkpoints.diffusers_config import EulerScheduler
+from videoldm.checkpoints.diffusers_config import EulerScheduler, svd_scheduler
 from videoldm.conditioners.config import MICRO_ORDER
 from videoldm.core.errors import InputError
 from videoldm.diffusion.config import Karras, VPrediction
@@ -44,10 +44,4 @@ def _scheduler(config: TaskModelConfig, name: str) -> EulerScheduler:
         raise InputError(
             f"model {name} should be told {', '.join(MICRO_ORDER)}, predict v and sample at Karras' levels, as SVD does"
         )
-    return EulerScheduler(
-        prediction_type="v_prediction",
-        timestep_type="continuous",
-        use_karras_sigmas=True,
-        sigma_min=schedule.sigma_min,
-        sigma_max=schedule.sigma_max,
-    )
+    return svd_scheduler(sigma_min=schedule.sigma_min, sigma_max=schedule.sigma_max)

@@ -35,9 +35,8 @@ def check_inputs(stage: Stage) -> None:
             raise InputError(
                 f"{key} is {str(place)!r}, there is no such folder: {_how_to_make(key, place)}, or give {key}=FOLDER"
             )
-    if isinstance(stage, DreamBoothStage):
-        for key in PICTURES & inputs_of(stage).keys():
-            pictures_in(inputs_of(stage)[key])
+        if key in PICTURES:
+            pictures_in(place)
     for data in curated_inputs(stage).values():
         _fingerprint(data)
 

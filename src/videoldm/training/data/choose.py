@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def _usable(
     source: ExportedClips, data: CuratedData, without: list[tuple[str, str]]
 ) -> Iterator[tuple[int, SourceClip]]:
     """Clips with all that is asked of them; of the others names and reasons are added to `without`."""
-    wanted = _wanted(data.videos, {clip.video for clip in source.clips()})
+    wanted = _wanted(data.videos, source.videos)
     for index, clip in enumerate(source.clips()):
         if clip.video not in wanted:
             continue
@@ -85,12 +85,12 @@ def _usable(
             without.append((clip.name, reason))
 
 
-def _wanted(videos: Videos, hashes: Collection[str]) -> Collection[str]:
+def _wanted(videos: Videos, hashes: frozenset[str]) -> frozenset[str]:
     """Those of the videos, told by the hashes of their content, whose clips are taken."""
     if isinstance(videos, AllVideos):
         return hashes
-    held_out = sorted(hashes)[: max(1, round(videos.share * len(hashes)))]
-    return held_out if isinstance(videos, HeldOutVideos) else set(hashes).difference(held_out)
+    held_out = frozenset(sorted(hashes)[: max(1, round(videos.share * len(hashes)))])
+    return held_out if isinstance(videos, HeldOutVideos) else hashes - held_out
 
 
 def _lacks(clip: SourceClip, data: CuratedData) -> str | None:
