@@ -18,7 +18,7 @@ from videoldm.core.errors import InputError
 from videoldm.core.names import hint
 from videoldm.dataset.config import Bucket
 from videoldm.training.data.config import CuratedData
-from videoldm.training.stages.config import DiffusionStage
+from videoldm.training.inputs import curated_inputs
 
 if TYPE_CHECKING:
     from videoldm.training.data.choose import Chosen
@@ -110,8 +110,7 @@ def data_of(target: str, overrides: Sequence[str]) -> dict[str, CuratedData]:
     if "/" in target and not Path(target).suffix:
         raise InputError(f"{target}: there is no such folder")
     stage = apply_overrides(find_recipe(target), overrides, source=target).stage
-    both = {"data": stage.data, "validation": stage.validation} if isinstance(stage, DiffusionStage) else {}
-    curated = {key: data for key, data in both.items() if isinstance(data, CuratedData)}
+    curated = {key.removeprefix("stage."): data for key, data in curated_inputs(stage).items()}
     if not curated:
         raise InputError(f"{target}: reads no curated clips: give one whose stage.data has kind: curated, or a folder")
     return curated

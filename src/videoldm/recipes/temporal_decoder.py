@@ -7,11 +7,13 @@ autoencoders where they have a like: absolute error, a perceptual loss of weight
 as the rest, a discriminator that starts late, Adam with betas 0.5 and 0.9.
 """
 
+from videoldm.dataset.config import Bucket
 from videoldm.diffusion.config import Absolute
 from videoldm.models.discriminator.config import DiscriminatorConfig
-from videoldm.recipes.scale import STABLE_DIFFUSION
+from videoldm.recipes.scale import RATES, STABLE_DIFFUSION, TRAIN, VALIDATION
 from videoldm.synthetic.config import WorldOptions
 from videoldm.training.config import AdamW, ClassicAverage, CosineRate, OptimizerConfig, TrainingConfig
+from videoldm.training.data.config import CuratedData, EncodedAnew, NoCaptions
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.config import WorldData
 from videoldm.training.stages.temporal_decoder_config import (
@@ -24,19 +26,28 @@ from videoldm.training.stages.temporal_decoder_config import (
     WarpedDifference,
 )
 
+NUM_FRAMES, BATCH = 14, 16
+"""Of the published decoder's training; both are our choice, the length is that of the first published model."""
+
 
 def temporal_decoder() -> Recipe:
     """SVD's decoder from that of Stable Diffusion 2.1, on clips of 14 frames."""
     optimizer = OptimizerConfig(learning_rate=1e-4, warmup_samples=8_000, algorithm=AdamW(betas=(0.5, 0.9)))
+    clips = CuratedData(
+        folder=TRAIN,
+        buckets=tuple(Bucket(height=256, width=256, num_frames=NUM_FRAMES, fps=fps, batch_size=BATCH) for fps in RATES),
+        captions=NoCaptions(),
+        latents=EncodedAnew(),
+    )
     return Recipe(
         name="temporal-decoder",
         summary="SVD's decoder: temporal layers in Stable Diffusion's, trained against a discriminator of clips",
         stage=TemporalDecoderStage(
             autoencoder=STABLE_DIFFUSION,
             projection="folded",
-            data=WorldData(split="train", num_clips=65_536, height=256, width=256),
-            validation=WorldData(split="validation", num_clips=256, height=256, width=256),
-            num_frames=14,
+            data=clips,
+            validation=clips.model_copy(update={"folder": VALIDATION}),
+            num_frames=NUM_FRAMES,
             reconstruction=Absolute(),
             perceptual=FeatureLoss(judge="mini", weight=1.0),
             adversary=VideoAdversary(
@@ -48,7 +59,7 @@ def temporal_decoder() -> Recipe:
         ),
         training=TrainingConfig(
             num_samples=800_000,
-            batch_size=16,
+            batch_size=BATCH,
             optimizer=optimizer,
             precision="bfloat16",
         ),

@@ -66,7 +66,7 @@ def input_hashes(stage: Stage) -> dict[str, str]:
 
 def curated_inputs(stage: Stage) -> dict[str, CuratedData]:
     """The curated clips that a stage reads, by the key that names each; they are told by their index alone."""
-    if not isinstance(stage, DiffusionStage | LoraStage):
+    if not isinstance(stage, DiffusionStage | LoraStage | TemporalDecoderStage):
         return {}
     both = {"stage.data": stage.data, "stage.validation": stage.validation}
     return {key: data for key, data in both.items() if isinstance(data, CuratedData)}

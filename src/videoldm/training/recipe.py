@@ -10,6 +10,7 @@ from videoldm.training.data.config import CuratedData
 from videoldm.training.stages.config import EncodersStage, Stage
 from videoldm.training.stages.denoising_config import ClipStage
 from videoldm.training.stages.lora_config import LoraStage
+from videoldm.training.stages.temporal_decoder_config import TemporalDecoderStage
 
 
 class Recipe(Config):
@@ -28,7 +29,7 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _batches_are_those_of_the_buckets(self) -> Self:
-        if isinstance(self.stage, ClipStage) and isinstance(self.stage.data, CuratedData):
+        if isinstance(self.stage, ClipStage | TemporalDecoderStage) and isinstance(self.stage.data, CuratedData):
             largest = max(bucket.batch_size for bucket in self.stage.data.buckets)
             if self.training.batch_size != largest:
                 raise ValueError(

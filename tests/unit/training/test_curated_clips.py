@@ -34,7 +34,8 @@ from videoldm.training.data.config import (
     OtherVideos,
     SampledCaptions,
 )
-from videoldm.training.data.curated import CuratedClips, prepare_curated
+from videoldm.training.data.curated import CuratedClips
+from videoldm.training.data.curated_windows import prepare_windows
 from videoldm.training.data.samples import Samples
 
 MAIN = Bucket(height=16, width=32, num_frames=3, fps=Fraction(5), batch_size=2, probability=3)
@@ -60,7 +61,7 @@ def data(folder: Path, **changes: object) -> CuratedData:
 
 
 def opened(config: CuratedData, autoencoder: Autoencoder, cache: Path, *, seed: int = 0) -> CuratedClips:
-    return prepare_curated(config, autoencoder, cache, seed=seed, main_bucket=0)
+    return CuratedClips(prepare_windows(config, autoencoder, cache, seed=seed, main_bucket=0), seed=seed)
 
 
 def batch(clips: CuratedClips, positions: Sequence[int], *, is_image: bool = False) -> Samples:
@@ -244,7 +245,7 @@ def test_next_clip_takes_the_place_of_a_broken_one(
     config = data(folder, buckets=(MAIN,), latents=latents)
     whole = opened(config, autoencoder, tmp_path / "1")
     before = [batch(whole, [position]) for position in range(12)]
-    whole.close()
+    whole.windows.close()
     source = open_export(folder)
     broken = folder / source._row(3)["file"]
     bytes_before, told_before = broken.read_bytes(), source.fingerprint
@@ -257,7 +258,7 @@ def test_next_clip_takes_the_place_of_a_broken_one(
             assert found.clips.records[0].image_caption == "picture 4"
         else:
             assert torch.equal(found.latents, expected.latents)
-    assert list(clips.skipped) == [source.clip(3).name]
+    assert list(clips.windows.skipped) == [source.clip(3).name]
     assert capsys.readouterr().err.count(f"{source.clip(3).name} is skipped, the next one takes its place") == 1
     again = opened(config, autoencoder, tmp_path / "2")
     for position in range(12):

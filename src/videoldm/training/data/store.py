@@ -22,6 +22,7 @@ from torch import Tensor
 from videoldm.core.config import Config, read_config
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file, remove_partials, write_json
+from videoldm.core.random import SampleKey, normal
 from videoldm.core.tensors import reading_tensors
 from videoldm.dataset.source import Window
 
@@ -36,6 +37,11 @@ class EncodedWindow:
     mean: Float[Tensor, "t c h w"]
     deviation: Float[Tensor, "t c h w"]
     first_frame: UInt8[Tensor, "height width 3"]
+
+    def draw(self, key: SampleKey) -> Float[Tensor, "t c h w"]:
+        """Raw latents from the posterior, by the sample's own stream."""
+        seed, *position = key
+        return self.mean + self.deviation * normal(tuple(self.mean.shape), seed, "posterior", *position)
 
 
 class _Index(Config):

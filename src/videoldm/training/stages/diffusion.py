@@ -21,7 +21,8 @@ from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs, TrainingClips, training_conditioning
 from videoldm.tasks.write import write_model
 from videoldm.training.data.config import CuratedData
-from videoldm.training.data.curated import prepare_curated
+from videoldm.training.data.curated import CuratedClips
+from videoldm.training.data.curated_windows import prepare_windows
 from videoldm.training.data.latents import LatentCache
 from videoldm.training.data.panned_pictures import prepare_panned_pictures
 from videoldm.training.data.samples import RenderedData, Samples, TrainingData
@@ -197,7 +198,8 @@ def _open(data: Data, pictures: PannedPictures | None, model: VideoModel, cache:
         case CuratedData():
             bucket = data.bucket_of(height=config.height, width=config.width, num_frames=config.num_frames)
             assert bucket is not None, "the stage's configuration is valid"
-            return prepare_curated(data, model.autoencoder, cache, seed=seed, main_bucket=bucket)
+            windows = prepare_windows(data, model.autoencoder, cache, seed=seed, main_bucket=bucket)
+            return CuratedClips(windows, seed=seed)
         case _:
             assert_never(data)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import assert_never
 
 import torch
 from jaxtyping import Float
@@ -10,7 +11,6 @@ from torch import Tensor
 from videoldm.checkpoints.native import save_component
 from videoldm.core.errors import InputError
 from videoldm.core.random import normal, python_random, seeded_initialisation
-from videoldm.dataset.order import sample_index
 from videoldm.measures.features.store import load_feature_network
 from videoldm.measures.psnr import psnr
 from videoldm.measures.warping import estimated_warping_error
@@ -19,9 +19,13 @@ from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.autoencoder.surgery import fold_projection, insert_temporal_layers, is_temporal
 from videoldm.models.discriminator.network import Discriminator, hinge_of_decoder, hinge_of_judge
 from videoldm.models.layers.resnet import SpatioTemporalResBlock
+from videoldm.training.data.config import CuratedData
+from videoldm.training.data.curated_windows import prepare_windows
+from videoldm.training.data.decoder_data import CuratedDecoderData, DecoderData, Encoded, RenderedDecoderData
 from videoldm.training.data.latents import LatentCache
 from videoldm.training.data.world import prepare_world
 from videoldm.training.objective import Losses, Objective, Player
+from videoldm.training.stages.data_config import Data, WorldData
 from videoldm.training.stages.decoder_losses import DecoderLoss, adversarial_factor, frozen
 from videoldm.training.stages.places import judge_folder
 from videoldm.training.stages.start import autoencoder_at
@@ -49,9 +53,10 @@ class TemporalDecoderObjective(Objective):
             else None
         )
         self._loss = DecoderLoss(stage, judge)
-        self._clips = prepare_world(stage.data, cache)
-        self._latents = LatentCache(self._clips, self.autoencoder, cache)
-        self._validation_clips = prepare_world(stage.validation, cache)
+        self._data, self._validation = (
+            _open(data, self.autoencoder, cache, num_frames=stage.num_frames, seed=seed)
+            for data in (stage.data, stage.validation)
+        )
 
     @property
     def players(self) -> list[Player]:
@@ -67,17 +72,19 @@ class TemporalDecoderObjective(Objective):
 
     def decoder_losses(self, positions: Sequence[int]) -> Losses:
         """Reconstruction and what the stage adds to it, in the end also that the discriminator is to be convinced."""
-        pixels, decoded = self._decoded(positions)
+        self._data.announce(positions)
+        clips = self._data.encoded(positions)
+        pixels, decoded = self._decoded(clips, positions)
         loss, parts = self._loss(pixels, decoded)
         is_late = self._is_late(positions)
         if self.discriminator is None or not any(is_late):
-            return Losses(per_sample=loss, parts=parts)
+            return Losses(per_sample=loss, parts=parts, waiting_s=clips.waiting_s)
         assert isinstance(self._stage.adversary, VideoAdversary)
         with frozen(self.discriminator):
             hinge = hinge_of_decoder(self.discriminator(decoded).float())
         factor = adversarial_factor(self._stage.adversary.weight, loss, hinge, decoded) * torch.tensor(is_late).to(loss)
         parts |= {"adversarial": hinge.detach(), "adversarial_factor": factor}
-        return Losses(per_sample=loss + factor * hinge, parts=parts)
+        return Losses(per_sample=loss + factor * hinge, parts=parts, waiting_s=clips.waiting_s)
 
     def discriminator_losses(self, positions: Sequence[int]) -> Losses:
         """Hinge loss on true and decoded clips; samples before the adversary begins teach it nothing."""
@@ -87,10 +94,14 @@ class TemporalDecoderObjective(Objective):
             nothing = sum(parameter.sum() for parameter in self.discriminator.parameters())
             return Losses(per_sample=0.0 * nothing * is_late)
         with torch.no_grad():
-            clips = self._decoded(positions)
-        real, decoded = (self.discriminator(pixels).float() for pixels in clips)
+            both = self._decoded(self._data.encoded(positions), positions)
+        real, decoded = (self.discriminator(pixels).float() for pixels in both)
         parts = {"real": real.flatten(1).mean(1).detach(), "decoded": decoded.flatten(1).mean(1).detach()}
         return Losses(per_sample=hinge_of_judge(real, decoded) * is_late, parts=parts)
+
+    def batch_size_at(self, samples_seen: int) -> int | None:
+        """That of the bucket whose turn it is."""
+        return self._data.batch_size_at(samples_seen)
 
     def group_of(self, parameter: str) -> str:
         """See `Objective`."""
@@ -98,14 +109,15 @@ class TemporalDecoderObjective(Objective):
 
     def validate(self, folder: Path) -> dict[str, float]:
         """PSNR and warping error along estimated motion on held-out clips, and how much of the error was true."""
-        clips = self._validation_clips
-        pixels = torch.stack([clips.pixels(i) for i in range(self._stage.num_validation_clips)]).to(self._device)
+        pixels = torch.stack(self._validation.held_out(self._stage.num_validation_clips)).to(self._device)
         decoded = torch.cat([self.autoencoder(clip[None]) for clip in pixels]).float().clamp(-1, 1)
         contact_sheet([pixels[0], decoded[0]], ["input", "decoded"]).save(folder / "clip.png")
+        skipped = {"skipped_clips": float(self._data.num_skipped)} if self._data.num_skipped else {}
         return {
             "psnr": float(psnr(decoded, pixels).mean()),
             "warping_error": float(estimated_warping_error(decoded).nanmean()),
             "true_warping_error": float(estimated_warping_error(pixels).nanmean()),
+            **skipped,
         }
 
     def export(self, folder: Path) -> None:
@@ -119,20 +131,13 @@ class TemporalDecoderObjective(Objective):
             isinstance(adversary, VideoAdversary) and position >= adversary.starts_at_samples for position in positions
         ]
 
-    def _decoded(self, positions: Sequence[int]) -> tuple[Float[Tensor, "b t c h w"], Float[Tensor, "b t c h w"]]:
-        """True clips, and what the decoder makes of their latents."""
-        windows = [self._window(position) for position in positions]
-        pixels, latents = (torch.stack(parts).to(self._device) for parts in zip(*windows, strict=True))
-        return pixels, self.autoencoder.decode(latents).float()
-
-    def _window(self, position: int) -> tuple[Float[Tensor, "t c h w"], Float[Tensor, "t z h2 w2"]]:
-        """Some successive frames of a clip with raw latents drawn from their posterior, and noise as the stage says."""
-        index = sample_index(self._seed, position, len(self._clips))
-        choice = python_random(self._seed, "window", position)
-        start = choice.randint(0, self._clips.num_frames - self._stage.num_frames)
-        window = slice(start, start + self._stage.num_frames)
-        latents = self._latents.draw(index, self._seed, position)[window]
-        return self._clips.pixels(index)[window], latents + self._noise(tuple(latents.shape), position)
+    def _decoded(
+        self, clips: Encoded, positions: Sequence[int]
+    ) -> tuple[Float[Tensor, "b t c h w"], Float[Tensor, "b t c h w"]]:
+        """True clips, and what the decoder makes of their latents and of noise as the stage says."""
+        noise = torch.stack([self._noise(tuple(clips.latents.shape[1:]), position) for position in positions])
+        latents = (clips.latents + noise).to(self._device)
+        return clips.pixels.to(self._device), self.autoencoder.decode(latents).float()
 
     def _noise(self, shape: tuple[int, ...], position: int) -> Float[Tensor, "t z h2 w2"]:
         """Noise on raw latents."""
@@ -160,6 +165,18 @@ def start_autoencoder(autoencoder: Autoencoder, stage: TemporalDecoderStage, see
     for name, parameter in grown.decoder.named_parameters():
         parameter.requires_grad_(stage.trained == "decoder" or is_temporal(name))
     return grown
+
+
+def _open(data: Data, autoencoder: Autoencoder, cache: Path, *, num_frames: int, seed: int) -> DecoderData:
+    """The clips of a stage with their latents; what is not rendered or encoded yet is made."""
+    match data:
+        case WorldData():
+            clips = prepare_world(data, cache)
+            return RenderedDecoderData(clips, LatentCache(clips, autoencoder, cache), num_frames=num_frames, seed=seed)
+        case CuratedData():
+            return CuratedDecoderData(prepare_windows(data, autoencoder, cache, seed=seed, main_bucket=0), seed=seed)
+        case _:
+            assert_never(data)
 
 
 def _discriminator(stage: TemporalDecoderStage, seed: int, device: str) -> Discriminator | None:

@@ -11,7 +11,8 @@ from videoldm.measures.config import FarnebackConfig
 from videoldm.models.autoencoder.config import TemporalDecoder
 from videoldm.models.discriminator.config import DiscriminatorConfig
 from videoldm.training.config import OptimizerConfig
-from videoldm.training.stages.data_config import WorldData
+from videoldm.training.data.config import CuratedData
+from videoldm.training.stages.data_config import Data, WorldData
 
 
 class LogSquared(Config):
@@ -129,10 +130,10 @@ class TemporalDecoderStage(Config):
     """What becomes of the 1 x 1 convolution before the decoder; SVD's layout has no room for it."""
     trained: Literal["temporal", "decoder"] = "temporal"
     """The temporal layers alone, or the whole decoder."""
-    data: WorldData
-    validation: WorldData
+    data: Data
+    validation: Data
     num_frames: PositiveInt = 14
-    """Length of the windows that are cut out of the clips."""
+    """Length of the windows that are cut out of the clips, and of all buckets of curated ones."""
     latent_noise: Annotated[NoLatentNoise | LatentNoise, Field(discriminator="kind")] = NoLatentNoise()
     reconstruction: Reconstruction = Absolute()
     perceptual: Annotated[NoPerceptualLoss | FeatureLoss, Field(discriminator="kind")]
@@ -142,22 +143,37 @@ class TemporalDecoderStage(Config):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        for data in (self.data, self.validation):
-            if data.num_frames < self.num_frames:
-                raise ValueError(
-                    f"{data.split} clips have {data.num_frames} frames, num_frames is {self.num_frames}: at most that"
-                )
         for name, choice in (("perceptual", self.perceptual), ("consistency", self.consistency)):
             if self.num_frames < 2 and choice.kind != "none":
                 raise ValueError(f"num_frames is 1, {name} {choice.kind} compares frames: take {name} none")
-        if self.num_validation_clips > self.validation.num_clips:
+        for data in (self.data, self.validation):
+            self._check_clips(data)
+        validation = self.validation
+        if isinstance(validation, WorldData) and self.num_validation_clips > validation.num_clips:
             raise ValueError(
-                f"num_validation_clips is {self.num_validation_clips}, validation has {self.validation.num_clips} clips"
+                f"num_validation_clips is {self.num_validation_clips}, validation has {validation.num_clips} clips"
             )
+        return self
+
+    def _check_clips(self, data: Data) -> None:
+        """Raise ValueError for clips that are too short or too small."""
+        match data:
+            case WorldData(split=split, num_frames=num_frames):
+                if num_frames < self.num_frames:
+                    raise ValueError(
+                        f"{split} clips have {num_frames} frames, num_frames is {self.num_frames}: at most that"
+                    )
+                self._check_sides(data.height, data.width)
+            case CuratedData(folder=folder):
+                if data.latents.kind != "anew":
+                    raise ValueError(f"{folder}: latents.kind is {data.latents.kind}, a decoder sees pixels: take anew")
+                for bucket in data.buckets:
+                    if bucket.num_frames != self.num_frames:
+                        raise ValueError(f"{folder}: the bucket {bucket.name} should have {self.num_frames} frames")
+                    self._check_sides(bucket.height, bucket.width)
+
+    def _check_sides(self, height: int, width: int) -> None:
         if isinstance(self.adversary, VideoAdversary):
             smallest = self.adversary.model.smallest_side_px
-            if min(self.data.height, self.data.width) < smallest:
-                raise ValueError(
-                    f"clips are {self.data.height}x{self.data.width}, adversary.model needs at least {smallest} a side"
-                )
-        return self
+            if min(height, width) < smallest:
+                raise ValueError(f"clips are {height}x{width}, adversary.model needs at least {smallest} a side")

@@ -1,0 +1,144 @@
+"""Windows of curated clips by running number: in whose turn which one is, and what takes an unreadable one's place."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+from torch import Tensor
+
+from videoldm.core.errors import InputError
+from videoldm.core.progress import notice
+from videoldm.dataset.order import sample_index
+from videoldm.dataset.plan import BatchPlan
+from videoldm.models.autoencoder.network import Autoencoder
+from videoldm.training.data.choose import Chosen, choose_for_training
+from videoldm.training.data.config import CachedLatents, CuratedData, EncodedAnew
+from videoldm.training.data.prefetch import Prefetcher
+from videoldm.training.data.store import EncodedWindow
+from videoldm.training.data.windows import FreshWindows, Pixels, StoredWindows, Unreadable, Wanted, Windows
+
+MOST_SUBSTITUTES = 16
+"""Clips in a row that may be unreadable before the run stops: then it is not the clips."""
+
+
+@dataclass(frozen=True)
+class ReadWindow:
+    """A window that was read, in the place of one that could not be if need be."""
+
+    wanted: Wanted
+    content: Pixels | EncodedWindow
+
+    @property
+    def frames(self) -> Pixels:
+        """What it shows; only of windows that are encoded anew."""
+        assert isinstance(self.content, Tensor), "of a window that is kept the latents alone are read"
+        return self.content
+
+
+class CuratedWindows:
+    """Reads windows ahead, in an order that follows from the seed and their running numbers.
+
+    Of a clip that cannot be read, the next one of its bucket takes the place, in the order of the index: that follows
+    from the data alone, so a resumed run does the same. Such clips are told of once and counted in `skipped`.
+    """
+
+    def __init__(self, chosen: Chosen, windows: Windows, *, seed: int, main_bucket: int) -> None:
+        self.data, self.source, self._clips = chosen.data, chosen.source, chosen.assignment.clips
+        self._windows, self._seed, self._main = windows, seed, main_bucket
+        self._plan = BatchPlan(self.data.buckets, seed=seed)
+        reading = self.data.reading
+        self._reader = Prefetcher(self._read, threads=reading.threads, ahead=reading.samples_ahead)
+        self._lock = threading.Lock()
+        self.skipped: dict[str, str] = {}
+        """Names of clips that could not be read so far, and why."""
+
+    @property
+    def num_clips(self) -> int:
+        """Of the main bucket."""
+        return len(self._clips[self._main])
+
+    def batch_size_at(self, samples_seen: int) -> int:
+        """That of the bucket whose turn it is."""
+        return self._plan.batch_at(samples_seen).size
+
+    def close(self) -> None:
+        """Read no further ahead."""
+        self._reader.close()
+
+    def announce(self, positions: Sequence[int]) -> None:
+        """Say which samples come next, so that later ones are read."""
+        self._reader.announce(positions)
+
+    def __call__(self, positions: Sequence[int]) -> tuple[list[ReadWindow], float]:
+        """The windows of samples of one batch, and the seconds that it took to wait for them."""
+        return self._reader(positions)
+
+    def of_main_bucket(self, slot: int) -> ReadWindow:
+        """The first window of a clip of the main bucket, or of one that takes its place."""
+        return self._read_or_substitute(self._main, slot, number=0)
+
+    def encoded(self, read: ReadWindow) -> EncodedWindow:
+        """The latents of what was read."""
+        return self._windows.encoded(read.content)
+
+    def _read(self, position: int) -> ReadWindow:
+        """The window that the sample with this running number is of."""
+        place = self._plan.place(position)
+        num_clips = len(self._clips[place.bucket])
+        slot = sample_index(self._seed, place.visit, num_clips, stream=f"data order {place.bucket}")
+        return self._read_or_substitute(place.bucket, slot, number=place.visit // num_clips)
+
+    def _read_or_substitute(self, bucket: int, slot: int, *, number: int) -> ReadWindow:
+        clips, num_windows = self._clips[bucket], self.data.latents.windows_per_clip
+        for turn in range(min(len(clips), MOST_SUBSTITUTES)):
+            index = clips[(slot + turn) % len(clips)]
+            wanted = Wanted(self.data.buckets[bucket], index, number % num_windows, num_windows)
+            content = self._windows.read(wanted)
+            if not isinstance(content, Unreadable):
+                return ReadWindow(wanted, content)
+            self._skip(self.source.clip(index).name, content.reason)
+        raise InputError(
+            f"{self.data.folder}: {min(len(clips), MOST_SUBSTITUTES)} clips in a row cannot be read, the last one: "
+            f"{list(self.skipped.values())[-1]}"
+        )
+
+    def _skip(self, name: str, reason: str) -> None:
+        with self._lock:
+            is_new = name not in self.skipped
+            self.skipped[name] = reason
+        if is_new:
+            notice(f"{name} is skipped, the next one takes its place: {reason}")
+
+
+def prepare_windows(
+    data: CuratedData, autoencoder: Autoencoder, cache: Path, *, seed: int, main_bucket: int
+) -> CuratedWindows:
+    """Choose the clips, encode those that `cache` lacks if they are to be kept, and open them.
+
+    Raises InputError if the index cannot be read, a bucket is empty or its size cannot be encoded.
+    """
+    chosen = choose_for_training(data)
+    factor = autoencoder.config.factor
+    for bucket in data.buckets:
+        if bucket.height % factor or bucket.width % factor:
+            raise InputError(
+                f"{data.folder}: the bucket {bucket.name} should have sides that are multiples of {factor}"
+            )
+    match data.latents:
+        case EncodedAnew():
+            windows: Windows = FreshWindows(chosen.source, autoencoder)
+        case CachedLatents(windows_per_clip=num_windows):
+            wanted = [
+                Wanted(bucket, index, number, num_windows)
+                for bucket, clips in zip(data.buckets, chosen.assignment.clips, strict=True)
+                for index in clips
+                for number in range(num_windows)
+            ]
+            windows = StoredWindows(chosen.source, autoencoder, cache, wanted, threads=data.reading.threads)
+        case _:
+            assert_never(data.latents)
+    return CuratedWindows(chosen, windows, seed=seed, main_bucket=main_bucket)
