@@ -1,6 +1,7 @@
 """`videoldm train`: names, configurations, checks, and a run so small that it takes a moment."""
 
 import math
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -165,6 +166,11 @@ def test_dry_run_leaves_no_trace(cli: CommandLine) -> None:
         out.splitlines()[1] == f"{count:,} samples in {count // 16:,} steps of 16 would be trained in runs/mini-judge"
     )
     assert out.splitlines()[2].split() == ["parameters", "trained", "frozen"]
+    size = "clips of 14 frames of 64x64"
+    assert out.splitlines()[-2:] == [
+        f"stage.data: 4,096 {size}; 4,096 of them are rendered first, in runs/cache",
+        f"stage.validation: 1,024 {size}; 1,024 of them are rendered first, in runs/cache",
+    ]
     assert cli.content() == {}
 
 
@@ -176,8 +182,8 @@ def test_dry_run_forecasts_and_then_tells_what_is_missing(cli: CommandLine) -> N
     assert lines[1].startswith("2,048 samples in 256 steps of 8 ")
     assert lines[2].split() == ["parameters", "trained", "frozen"]
     assert [line.split()[-2] for line in lines if line.startswith(("time embedding", "spatial "))] == ["0", "0", "0"]
-    assert lines[-2].startswith("memory of a step on a GPU, forecast, GiB: weights 0.01, ")
-    assert 0.01 < float(lines[-1].split()[2]) < 0.2
+    assert lines[-4].startswith("memory of a step on a GPU, forecast, GiB: weights 0.01, ")
+    assert 0.01 < float(lines[-3].split()[2]) < 0.2
     assert cli.content() == {}
 
 
@@ -192,7 +198,12 @@ def test_run_resume_and_another_configuration(cli: CommandLine, noise_world: Non
     weights = Path("runs/tiny/export/model.safetensors").read_bytes()
 
     # The same command finds the run finished; its name may be another, its settings not.
-    cli.succeeds("train", *words, "summary=the same", "-o", "runs/tiny")
+    outcome = cli("train", *words, "summary=the same", "-o", "runs/tiny")
+    assert (outcome.code, outcome.out) == (0, "runs/tiny/export\n")
+    again = "runs/tiny: this run is finished; delete runs/tiny/export to have its weights written anew"
+    assert again in outcome.err.splitlines()
+    shutil.rmtree("runs/tiny/export")
+    assert again not in cli("train", *words).err
     assert Path("runs/tiny/export/model.safetensors").read_bytes() == weights
     line = cli.refuses("train", *words, "training.seed=1", "stage.data.height=8", "-o", "runs/tiny")
     assert line.startswith("runs/tiny: holds a run with other settings (stage.data.height, training.seed), it should")
@@ -218,7 +229,9 @@ def test_average_of_another_length(cli: CommandLine, noise_world: None) -> None:
 def test_run_goes_on_in_another_way_of_computing(cli: CommandLine, noise_world: None) -> None:
     Path("tiny.yaml").write_text(to_yaml(TINY))
     cli.succeeds("train", "tiny.yaml")
+    shutil.rmtree("runs/tiny/export")
     cli.succeeds("train", "tiny.yaml", "training.execution.distributed.kind=sharded")
+    assert Path("runs/tiny/export/model.safetensors").exists()
 
 
 def test_run_that_never_began_does_not_keep_its_folder(cli: CommandLine, noise_world: None) -> None:

@@ -111,7 +111,7 @@ def list_recipes() -> None:
 
 def check_only(recipe: Recipe, folder: Path, cache: Path) -> None:
     """Say what would be trained and what it would take; raises InputError for what would stop it."""
-    from videoldm.training.preview import num_steps, preview
+    from videoldm.training.preview import num_steps, preview, rendering
     from videoldm.training.run import check
 
     training = recipe.training
@@ -120,7 +120,7 @@ def check_only(recipe: Recipe, folder: Path, cache: Path) -> None:
         f"{training.num_samples:,} samples in {num_steps(training):,} steps of {training.batch_size} would be trained "
         f"in {folder}"
     )
-    for line in preview(recipe):
+    for line in [*preview(recipe), *rendering(recipe.stage, cache)]:
         print(line)
     check(recipe, folder, cache)
 

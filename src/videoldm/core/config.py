@@ -101,10 +101,10 @@ def _explain(problem: Any, config_type: type[Config]) -> tuple[str, str]:
     """What was found (may be empty) and what would be right."""
     kind: str = problem["type"]
     if kind == "missing":
-        return "is missing,", "it has no default"
+        return "is missing,", _example(config_type, problem["loc"]) or "it has no default"
     if kind == "extra_forbidden":
         *parents, name = problem["loc"]
-        known = _names_at(config_type, parents)
+        known = sorted({name for model in _models_at(config_type, parents) for name in model.model_fields})
         return "is no known key,", hint(str(name), known, f"known are {', '.join(known)}")
     if kind == "union_tag_invalid":
         context = problem["ctx"]
@@ -131,8 +131,17 @@ def _data_path(loc: Sequence[str | int], data: object, *, is_missing: bool) -> t
     return tuple(path)
 
 
-def _names_at(config_type: type[Config], loc: Iterable[str | int]) -> list[str]:
-    """The field names that the configs at pydantic's location `loc` have."""
+def _example(config_type: type[Config], loc: Sequence[str | int]) -> str:
+    """How the field at pydantic's location `loc` may look, if it tells; else nothing."""
+    *parents, name = loc
+    for model in _models_at(config_type, parents):
+        if name in model.model_fields and (examples := model.model_fields[str(name)].examples):
+            return f"for example {examples[0]}"
+    return ""
+
+
+def _models_at(config_type: type[Config], loc: Iterable[str | int]) -> list[type[pydantic.BaseModel]]:
+    """The configs at pydantic's location `loc`; several where a union is not decided."""
     found: list[type[pydantic.BaseModel]] = [config_type]
     for part in loc:
         if not isinstance(part, str):
@@ -145,7 +154,7 @@ def _names_at(config_type: type[Config], loc: Iterable[str | int]) -> list[str]:
         ]
         # What is no field is the tag or the name of a union's variant, or a key of a plain dict.
         found = inner or [model for model in found if part in _labels(model)] or found
-    return sorted({name for model in found for name in model.model_fields})
+    return found
 
 
 def _labels(model: type[pydantic.BaseModel]) -> list[object]:

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -25,11 +26,13 @@ from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.config import FROM_PICTURE
 from videoldm.tasks.folder import COMPONENT_FILE
 from videoldm.training.config import TrainingConfig
+from videoldm.training.data.world import num_missing
 from videoldm.training.forecast import StepMemory
 from videoldm.training.recipe import Recipe
 from videoldm.training.stage_memory import step_memory, trained_unet
 from videoldm.training.stages.base_sizes import base_sizes
 from videoldm.training.stages.config import AutoencoderStage, DiffusionStage, EncodersStage, JudgeStage, Stage
+from videoldm.training.stages.data_config import WorldData
 from videoldm.training.stages.dreambooth_config import DreamBoothStage, TrainedText
 from videoldm.training.stages.lora_config import LoraStage
 from videoldm.training.stages.places import autoencoder_folder
@@ -82,6 +85,19 @@ def preview(recipe: Recipe) -> list[str]:
     if one is None or two is None:
         return [*lines, "parameters and memory are not told: that takes the model of stage.base on this machine"]
     return lines + _memory_lines(one, two)
+
+
+def rendering(stage: Stage, cache: Path) -> list[str]:
+    """What would be rendered before the first step, a line for each set of clips of the world."""
+    both = {"stage.data": getattr(stage, "data", None), "stage.validation": getattr(stage, "validation", None)}
+    lines: list[str] = []
+    for key, data in both.items():
+        if isinstance(data, WorldData):
+            size = f"{data.num_frames} frames of {data.height}x{data.width}"
+            missing = num_missing(data, cache)
+            todo = f"{missing:,} of them are rendered first, in {cache}" if missing else f"rendered already, in {cache}"
+            lines.append(f"{key}: {data.num_clips:,} clips of {size}; {todo}")
+    return lines
 
 
 def _parameter_lines(counts: Mapping[str, Count]) -> list[str]:

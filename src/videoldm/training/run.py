@@ -14,10 +14,10 @@ from videoldm.core.config import from_yaml, to_yaml
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_folder, check_writable, write_json, write_text
 from videoldm.core.locks import alone_in
-from videoldm.core.progress import silent
+from videoldm.core.progress import notice, silent
 from videoldm.training.config import Sharded, TrainingConfig
 from videoldm.training.inputs import check_inputs, check_unchanged, curated_inputs, input_hashes
-from videoldm.training.layout import CHECKPOINTS, CONFIG_FILE, EXPORT, INPUTS_FILE, VALIDATION
+from videoldm.training.layout import CARD_FILE, CHECKPOINTS, CONFIG_FILE, EXPORT, INPUTS_FILE, VALIDATION
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.build import build_objective
 from videoldm.training.stages.config import EncodersStage
@@ -32,8 +32,9 @@ _OUTCOME = {"stage": True, "training": set(TrainingConfig.model_fields) - {"exec
 def run(recipe: Recipe, folder: Path, cache: Path, *, device: str = "cpu") -> Path:
     """Train by `recipe` in `folder`, or go on with the run that is there; returns the folder of the exported weights.
 
-    Every process of the run calls it. Rendered clips and latents are kept in `cache`. Raises InputError if `folder`
-    holds another run or something that the recipe reads is missing; FloatingPointError as the loop does.
+    A run that is finished stays as it is. Every process of the run calls this. Rendered clips and latents are kept in
+    `cache`. Raises InputError if `folder` holds another run or something that the recipe reads is missing;
+    FloatingPointError as the loop does.
     """
     device = ranks.device_of_rank(device)
     with ExitStack() as stack:
@@ -43,6 +44,9 @@ def run(recipe: Recipe, folder: Path, cache: Path, *, device: str = "cpu") -> Pa
         if not ranks.is_first():
             stack.enter_context(silent())
         ranks.on_first(lambda: _begin(recipe, folder, cache, stack))
+        if ranks.on_first(lambda: is_finished(folder)):
+            notice(f"{folder}: this run is finished; delete {folder / EXPORT} to have its weights written anew")
+            return folder / EXPORT
 
         from videoldm.training.loop import train
 
@@ -125,6 +129,11 @@ def batch_sizes(recipe: Recipe) -> list[tuple[str, int]]:
 def has_begun(folder: Path) -> bool:
     """Whether a run has left anything in `folder` that another must not overwrite."""
     return any((folder / name).exists() for name in (CHECKPOINTS, EXPORT))
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the run there has come to its end: the card is written last."""
+    return (folder / EXPORT / CARD_FILE).exists()
 
 
 def check_folder(recipe: Recipe, folder: Path) -> None:

@@ -201,6 +201,17 @@ def test_missing_key_is_named_with_its_source() -> None:
         from_yaml(Needed, "inner: {steps: 3}", source="run.yaml")
 
 
+def test_missing_key_comes_with_an_example_if_its_field_has_one() -> None:
+    class Clips(Config):
+        folder: Annotated[str, Field(examples=["clips"])]
+
+    class Stage(Config):
+        data: Clips
+
+    with pytest.raises(InputError, match=r"^run\.yaml: data\.folder is missing, for example clips$"):
+        from_yaml(Stage, "data: {}", source="run.yaml")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -103,9 +103,12 @@ class CuratedData(Config):
     """Clips that `videoldm curate export` wrote to a folder."""
 
     kind: Literal["curated"] = "curated"
-    folder: str
+    folder: Annotated[str, Field(examples=["clips"])]
     videos: Videos = AllVideos()
-    buckets: Annotated[tuple[Bucket, ...], Field(min_length=1)]
+    buckets: Annotated[
+        tuple[Bucket, ...],
+        Field(min_length=1, examples=["[{height: 320, width: 576, num_frames: 14, fps: 7, batch_size: 8}]"]),
+    ]
     captions: Annotated[SampledCaptions | NoCaptions, Field(discriminator="kind")] = SampledCaptions()
     signals: Signals = Measured()
     latents: Annotated[CachedLatents | EncodedAnew, Field(discriminator="kind")] = CachedLatents()

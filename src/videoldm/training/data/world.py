@@ -20,7 +20,7 @@ from videoldm.synthetic.labels import labels
 from videoldm.synthetic.render import render
 from videoldm.synthetic.scene import sample_scene
 from videoldm.synthetic.vocabulary import CAMERA_MOTIONS
-from videoldm.training.data.shards import made_once
+from videoldm.training.data.shards import made_once, missing_shards
 from videoldm.training.stages.data_config import CLIPS_PER_SHARD, WorldData
 
 RENDER_BATCH = 8
@@ -30,8 +30,14 @@ WORLD_VERSION = 1
 
 def prepare_world(data: WorldData, cache: Path) -> ClipShards:
     """Render the clips that `cache` lacks and open them."""
-    folder = cache / f"world-{_key(data)}"
-    return made_once(folder, data.num_clips, f"Rendering {data.split} clips", partial(_render_shard, data))
+    return made_once(
+        _folder(data, cache), data.num_clips, f"Rendering {data.split} clips", partial(_render_shard, data)
+    )
+
+
+def num_missing(data: WorldData, cache: Path) -> int:
+    """How many clips are not rendered yet."""
+    return CLIPS_PER_SHARD * len(missing_shards(_folder(data, cache), data.num_clips))
 
 
 def chosen_clips(data: WorldData, clips: ClipShards) -> Sequence[int]:
@@ -43,6 +49,10 @@ def chosen_clips(data: WorldData, clips: ClipShards) -> Sequence[int]:
     if not chosen:
         raise InputError(f"data.cameras is {', '.join(data.cameras)}, but no {data.split} clip has such a camera")
     return chosen
+
+
+def _folder(data: WorldData, cache: Path) -> Path:
+    return cache / f"world-{_key(data)}"
 
 
 def _key(data: WorldData) -> str:
