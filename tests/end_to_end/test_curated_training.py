@@ -257,6 +257,7 @@ def test_training_is_conditioned_as_sampling_from_the_first_frame(
     data = curated(exports["files"], latents=latents, buckets=(MAIN,))
     stage = recipe(data, tiny_model, encoders, task="image-to-video").stage
     objective = build_objective(stage, 0, tmp_path)
+    objective.prepare()
     assert isinstance(objective, DiffusionObjective)
     task, model, source = TASKS["image-to-video"], objective._model, open_export(exports["files"])
     objective._data.announce([5])

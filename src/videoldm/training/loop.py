@@ -38,6 +38,7 @@ def train(
     finite, as after a loss that is not.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    objective.prepare()
     state = build_state(objective, config, device)
     with ExitStack() as stack:
         checkpoints = stack.enter_context(Checkpoints(folder / CHECKPOINTS))

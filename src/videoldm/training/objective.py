@@ -44,6 +44,9 @@ class Player:
 class Objective(ABC):
     """A training stage."""
 
+    def prepare(self) -> None:  # noqa: B027 - most stages share nothing
+        """Do what processes share before the first step; every one of them calls it."""
+
     @property
     @abstractmethod
     def players(self) -> Sequence[Player]:

@@ -35,7 +35,7 @@ from videoldm.training.data.config import (
     SampledCaptions,
 )
 from videoldm.training.data.curated import CuratedClips
-from videoldm.training.data.curated_windows import prepare_windows
+from videoldm.training.data.curated_windows import curated_windows
 from videoldm.training.data.samples import Samples
 
 MAIN = Bucket(height=16, width=32, num_frames=3, fps=Fraction(5), batch_size=2, probability=3)
@@ -61,7 +61,9 @@ def data(folder: Path, **changes: object) -> CuratedData:
 
 
 def opened(config: CuratedData, autoencoder: Autoencoder, cache: Path, *, seed: int = 0) -> CuratedClips:
-    return CuratedClips(prepare_windows(config, autoencoder, cache, seed=seed, main_bucket=0), seed=seed)
+    clips = CuratedClips(curated_windows(config, autoencoder, cache, seed=seed, main_bucket=0), seed=seed)
+    clips.prepare()
+    return clips
 
 
 def batch(clips: CuratedClips, positions: Sequence[int], *, is_image: bool = False) -> Samples:

@@ -36,6 +36,10 @@ class CuratedClips:
         """See `TrainingData`."""
         return len(self.windows.skipped)
 
+    def prepare(self) -> None:
+        """See `TrainingData`."""
+        self.windows.prepare()
+
     def batch_size_at(self, samples_seen: int) -> int | None:
         """That of the bucket."""
         return self.windows.batch_size_at(samples_seen)

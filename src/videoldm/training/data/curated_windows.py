@@ -65,6 +65,10 @@ class CuratedWindows:
         """That of the bucket whose turn it is."""
         return self._plan.batch_at(samples_seen).size
 
+    def prepare(self) -> None:
+        """Make what is kept; every process calls it before the first window is read."""
+        self._windows.prepare()
+
     def close(self) -> None:
         """Read no further ahead."""
         self._reader.close()
@@ -114,10 +118,10 @@ class CuratedWindows:
             notice(f"{name} is skipped, the next one takes its place: {reason}")
 
 
-def prepare_windows(
+def curated_windows(
     data: CuratedData, autoencoder: Autoencoder, cache: Path, *, seed: int, main_bucket: int
 ) -> CuratedWindows:
-    """Choose the clips, encode those that `cache` lacks if they are to be kept, and open them.
+    """Choose the clips; those to be kept encoded are kept in `cache`.
 
     Raises InputError if the index cannot be read, a bucket is empty or its size cannot be encoded.
     """

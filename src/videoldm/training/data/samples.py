@@ -33,6 +33,10 @@ class Samples:
 class TrainingData(Protocol):
     """Clips with their latents. What comes follows from the arguments alone."""
 
+    def prepare(self) -> None:
+        """Make what is kept on the disk and not there yet; every process calls it before all else."""
+        ...
+
     @property
     def num_clips(self) -> int:
         """How many clips there are to hold out."""
@@ -79,6 +83,9 @@ class RenderedData:
     ) -> None:
         self._clips, self._latents, self._chosen = clips, latents, chosen
         self._num_frames, self._seed, self._signals = num_frames, seed, signals
+
+    def prepare(self) -> None:
+        """Nothing is left to be made."""
 
     @property
     def num_clips(self) -> int:

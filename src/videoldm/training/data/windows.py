@@ -14,8 +14,9 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from videoldm.core import ranks
 from videoldm.core.errors import InputError
-from videoldm.core.progress import progress
+from videoldm.core.progress import Advance, progress
 from videoldm.dataset.clips import to_pixels, to_stored
 from videoldm.dataset.config import Bucket
 from videoldm.dataset.source import ClipSource, Window, read_window, window_of
@@ -55,6 +56,10 @@ class Unreadable:
 class Windows(Protocol):
     """Reading is done ahead by threads, encoding by the step that needs it."""
 
+    def prepare(self) -> None:
+        """Make what is kept; every process calls it before the first window is read."""
+        ...
+
     def read(self, wanted: Wanted) -> Pixels | EncodedWindow | Unreadable:
         """What lies on disk."""
         ...
@@ -70,6 +75,9 @@ class FreshWindows:
     def __init__(self, source: ClipSource, autoencoder: Autoencoder) -> None:
         self._source, self._autoencoder = source, autoencoder
 
+    def prepare(self) -> None:
+        """Nothing is kept."""
+
     def read(self, wanted: Wanted) -> Pixels | Unreadable:
         """See `Windows`."""
         try:
@@ -83,47 +91,67 @@ class FreshWindows:
 
 
 class StoredWindows:
-    """See `Windows`: those that the store lacks are encoded here, before any is read; then no video is decoded."""
+    """See `Windows`: once they are prepared no video is decoded."""
 
     def __init__(
         self, source: ClipSource, autoencoder: Autoencoder, cache: Path, wanted: Sequence[Wanted], *, threads: int
     ) -> None:
-        self._source, self._encoder = source, weights_hash(autoencoder)
+        self._source, self._autoencoder, self._wanted, self._threads = source, autoencoder, wanted, threads
+        self._encoder = weights_hash(autoencoder)
         self._folder = cache / f"windows-{self._encoder}"
         self._stores: dict[Bucket, LatentStore] = {}
         self._unreadable: dict[str, Unreadable] = {}
-        missing = [one for one in wanted if self._key(one) not in self._store(one.bucket)]
-        with progress("Encoding clips", total=len(missing)) as advance, ThreadPoolExecutor(threads) as pool:
-            for bucket, shard in _shards(missing):
-                encoded: dict[str, EncodedWindow] = {}
-                for one, pixels in _read_ahead(pool, FreshWindows(source, autoencoder), shard, 2 * threads):
-                    if isinstance(pixels, Unreadable):
-                        self._unreadable[self._key(one)] = pixels
-                    else:
-                        encoded[self._key(one)] = encode(autoencoder, pixels)
-                    advance(1)
-                if encoded:
-                    self._store(bucket).write(encoded)
+
+    def prepare(self) -> None:
+        """Encode what the store lacks; each process takes some shards and finds those of the others on the disk."""
+        self._open()
+        missing = list(_shards([one for one in self._wanted if self._key(one) not in self._stores[one.bucket]]))
+        mine = missing[ranks.rank() :: ranks.world_size()]
+        ranks.barrier()  # until then nobody writes, so that all see the same windows missing
+        with (
+            progress("Encoding clips", total=sum(len(shard) for _, shard in mine)) as advance,
+            ThreadPoolExecutor(self._threads) as pool,
+        ):
+            for bucket, shard in mine:
+                self._encode(bucket, shard, pool, advance)
+        for unreadable in ranks.gathered(self._unreadable):
+            self._unreadable |= unreadable
+        self._open()
 
     def read(self, wanted: Wanted) -> EncodedWindow | Unreadable:
         """See `Windows`; a clip that could not be read when it was to be encoded stays so until the next start."""
         key = self._key(wanted)
-        return self._unreadable[key] if key in self._unreadable else self._store(wanted.bucket)[key]
+        return self._unreadable[key] if key in self._unreadable else self._stores[wanted.bucket][key]
 
     def encoded(self, read: Pixels | EncodedWindow) -> EncodedWindow:
         """See `Windows`."""
         assert isinstance(read, EncodedWindow)
         return read
 
+    def _encode(self, bucket: Bucket, shard: Sequence[Wanted], pool: ThreadPoolExecutor, advance: Advance) -> None:
+        encoded: dict[str, EncodedWindow] = {}
+        fresh = FreshWindows(self._source, self._autoencoder)
+        for one, pixels in _read_ahead(pool, fresh, shard, 2 * self._threads):
+            if isinstance(pixels, Unreadable):
+                self._unreadable[self._key(one)] = pixels
+            else:
+                encoded[self._key(one)] = encode(self._autoencoder, pixels)
+            advance(1)
+        if encoded:
+            self._stores[bucket].write(encoded)
+
     def _key(self, wanted: Wanted) -> str:
         return window_key(self._source.clip(wanted.index).content, wanted.window(self._source), self._encoder)
 
+    def _open(self) -> None:
+        """See what is there; what is broken is told by the first process alone."""
+        buckets = dict.fromkeys(one.bucket for one in self._wanted)
+        self._stores = ranks.first_then_others(lambda: {bucket: self._store(bucket) for bucket in buckets})
+
     def _store(self, bucket: Bucket) -> LatentStore:
-        if bucket not in self._stores:
-            rate = f"{bucket.fps.numerator}-{bucket.fps.denominator}"
-            name = f"{bucket.width}x{bucket.height}-{bucket.num_frames}-{rate}"
-            self._stores[bucket] = LatentStore(self._folder / name, self._encoder)
-        return self._stores[bucket]
+        rate = f"{bucket.fps.numerator}-{bucket.fps.denominator}"
+        name = f"{bucket.width}x{bucket.height}-{bucket.num_frames}-{rate}"
+        return LatentStore(self._folder / name, self._encoder)
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ from videoldm.tasks.task import Inputs, TrainingClips, training_conditioning
 from videoldm.tasks.write import write_model
 from videoldm.training.data.config import CuratedData
 from videoldm.training.data.curated import CuratedClips
-from videoldm.training.data.curated_windows import prepare_windows
+from videoldm.training.data.curated_windows import curated_windows
 from videoldm.training.data.latents import LatentCache
 from videoldm.training.data.panned_pictures import prepare_panned_pictures
 from videoldm.training.data.samples import RenderedData, Samples, TrainingData
@@ -54,6 +54,11 @@ class DenoisingObjective(Objective):
         self._model, self._stage, self._seed = model, stage, seed
         self._task = TASKS[model.config.task]
         self._data, self._validation = data, validation
+
+    def prepare(self) -> None:
+        """See `Objective`."""
+        self._data.prepare()
+        self._validation.prepare()
 
     def losses(self, positions: Sequence[int]) -> Losses:
         """The denoising loss of each sample at its own noise level; clips and single frames are batches of their own.
@@ -174,7 +179,7 @@ class Opened(TypedDict):
 
 
 def open_data(stage: ClipStage, model: VideoModel, cache: Path, *, seed: int) -> Opened:
-    """The clips of a stage with their latents; what is not made yet is made."""
+    """The clips of a stage with their latents; what is not rendered yet is made."""
     return {
         "data": _open(stage.data, stage.panned_pictures, model, cache, seed=seed),
         "validation": _open(stage.validation, None, model, cache, seed=seed),
@@ -198,7 +203,7 @@ def _open(data: Data, pictures: PannedPictures | None, model: VideoModel, cache:
         case CuratedData():
             bucket = data.bucket_of(height=config.height, width=config.width, num_frames=config.num_frames)
             assert bucket is not None, "the stage's configuration is valid"
-            windows = prepare_windows(data, model.autoencoder, cache, seed=seed, main_bucket=bucket)
+            windows = curated_windows(data, model.autoencoder, cache, seed=seed, main_bucket=bucket)
             return CuratedClips(windows, seed=seed)
         case _:
             assert_never(data)

@@ -20,7 +20,7 @@ from videoldm.models.autoencoder.surgery import fold_projection, insert_temporal
 from videoldm.models.discriminator.network import Discriminator, hinge_of_decoder, hinge_of_judge
 from videoldm.models.layers.resnet import SpatioTemporalResBlock
 from videoldm.training.data.config import CuratedData
-from videoldm.training.data.curated_windows import prepare_windows
+from videoldm.training.data.curated_windows import curated_windows
 from videoldm.training.data.decoder_data import CuratedDecoderData, DecoderData, Encoded, RenderedDecoderData
 from videoldm.training.data.latents import LatentCache
 from videoldm.training.data.world import prepare_world
@@ -174,7 +174,7 @@ def _open(data: Data, autoencoder: Autoencoder, cache: Path, *, num_frames: int,
             clips = prepare_world(data, cache)
             return RenderedDecoderData(clips, LatentCache(clips, autoencoder, cache), num_frames=num_frames, seed=seed)
         case CuratedData():
-            return CuratedDecoderData(prepare_windows(data, autoencoder, cache, seed=seed, main_bucket=0), seed=seed)
+            return CuratedDecoderData(curated_windows(data, autoencoder, cache, seed=seed, main_bucket=0), seed=seed)
         case _:
             assert_never(data)
 
