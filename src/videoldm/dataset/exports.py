@@ -23,7 +23,14 @@ from jaxtyping import UInt8
 
 from videoldm.core.errors import InputError
 from videoldm.core.files import read_mapping
-from videoldm.dataset.export_files import DATASET_FILE, FORMATS, INDEX_FILE, INFO_FILE, ExportFormat
+from videoldm.dataset.export_files import (
+    DATASET_FILE,
+    FORMATS,
+    GIVEN_CAPTION,
+    INDEX_FILE,
+    INFO_FILE,
+    ExportFormat,
+)
 from videoldm.dataset.source import CaptionKind, SourceClip
 from videoldm.video.read import frames_at, start_time
 from videoldm.video.time import Timestamp
@@ -33,8 +40,6 @@ if TYPE_CHECKING:
 
 CAPTIONS: Mapping[CaptionKind, str] = {"image": "image_caption", "video": "video_caption", "summary": "summary"}
 """The annotation that each kind of caption is made by."""
-GIVEN_CAPTION = "caption"
-"""The column of a list of inputs that says what a video shows."""
 
 _SPAN = ("start_pts", "end_pts", "time_base_num", "time_base_den")
 _CLIP = ("clip_id", "source_id", "path", "stream", *_SPAN, "width", "height", "frame_rate_num", "frame_rate_den")

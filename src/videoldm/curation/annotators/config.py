@@ -13,6 +13,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from videoldm.core.config import Config, validate
 from videoldm.core.errors import InputError
 from videoldm.core.numbers import Positive, Share
+from videoldm.dataset.export_files import GIVEN_CAPTION
 from videoldm.inference.config import Precision
 from videoldm.measures.config import CameraFitConfig, DisConfig, FarnebackConfig
 
@@ -157,7 +158,7 @@ class TextSimilarityConfig(AnnotatorConfig):
     name: Literal["text_similarity"] = "text_similarity"
     clip: ClipModelConfig = ClipModelConfig()
     """The model that made the embeddings."""
-    metadata_key: str = "caption"
+    metadata_key: str = GIVEN_CAPTION
     """Under which the list of inputs holds a caption."""
 
 
