@@ -40,6 +40,7 @@ def write(
     time_base: Fraction | None = None,
     codec_options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
+    pixel_aspect: Fraction = Fraction(1),
 ) -> Path:
     """A video of `frames`; `pts` in ticks of `time_base` by frame number."""
     shown = pictures() if frames is None else frames
@@ -47,6 +48,7 @@ def write(
         stream = container.add_stream(codec, rate=fps, options={"g": "25", **(codec_options or {})})
         stream.height, stream.width = shown[0].shape[:2]
         stream.pix_fmt = pixel_format
+        stream.codec_context.sample_aspect_ratio = pixel_aspect
         stream.codec_context.time_base = stream.time_base = time_base or 1 / fps
         for index, picture in enumerate(shown):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")

@@ -73,7 +73,7 @@ class _Needs:
 
 def _nearest(clip: SourceClip, buckets: Sequence[Bucket]) -> list[int]:
     """Numbers of the buckets whose aspect is as near as any, the nearest first."""
-    aspect = math.log(clip.width / clip.height)
+    aspect = math.log(clip.width * clip.pixel_aspect / clip.height)
     distances = [abs(math.log(bucket.width / bucket.height) - aspect) for bucket in buckets]
     limit = min(distances) + SAME_ASPECT
     return sorted((number for number in range(len(buckets)) if distances[number] <= limit), key=distances.__getitem__)

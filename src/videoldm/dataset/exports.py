@@ -45,7 +45,8 @@ _SPAN = ("start_pts", "end_pts", "time_base_num", "time_base_den")
 _CLIP = ("clip_id", "source_id", "path", "stream", *_SPAN, "width", "height", "frame_rate_num", "frame_rate_den")
 _STAMP = ("size_bytes", "mtime_ns")
 _CAPTION = tuple(column for name in CAPTIONS.values() for column in (name, f"{name}_is_caught"))
-_KNOWN = ("motion", "metadata", *_CAPTION)
+_PIXEL = ("pixel_aspect_num", "pixel_aspect_den")
+_KNOWN = ("motion", "metadata", *_PIXEL, *_CAPTION)
 _IN_FILE = ("file", "reason", "exported_start_pts", "exported_end_pts", "is_copy")
 _IN_TAR = ("offset", "size")
 _PRESENCE = ("clip_id", "path", *_STAMP, "file", "reason", *_IN_TAR)
@@ -129,14 +130,17 @@ class ExportedClips:
         start, end = row[f"{self._exported}start_pts"], row[f"{self._exported}end_pts"]
         ticks, seconds = row["time_base_num"], row["time_base_den"]
         encoding = "encoded" if row.get("is_copy") is False else "as it is"
+        pixel_aspect = _ratio(*map(row.get, _PIXEL)) or Fraction(1)
+        shape = "" if pixel_aspect == 1 else f" pixels {pixel_aspect}"
         return SourceClip(
             name=_name(row),
             video=row["source_id"],
-            content=f"{row['source_id']} {row['stream']} {start} {end} {ticks}/{seconds} {encoding}",
+            content=f"{row['source_id']} {row['stream']} {start} {end} {ticks}/{seconds} {encoding}{shape}",
             width=row["width"],
             height=row["height"],
             duration_s=Fraction((end - start) * ticks, seconds),
             frame_rate=_ratio(row["frame_rate_num"], row["frame_rate_den"]),
+            pixel_aspect=pixel_aspect,
             captions=_captions(row),
             motion=row.get("motion"),
         )

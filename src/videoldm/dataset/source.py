@@ -35,6 +35,8 @@ class SourceClip:
     duration_s: Fraction
     frame_rate: Fraction | None
     """Of the source; None if unknown."""
+    pixel_aspect: Fraction = Fraction(1)
+    """How much wider than high a pixel is shown."""
     captions: Mapping[CaptionKind, str]
     motion: float | None
     """Mean length of the optical flow, in short sides of the frame per second; None if it was not measured."""
@@ -89,9 +91,10 @@ def window_of(duration_s: Fraction, bucket: Bucket, number: int, num_windows: in
 
 def read_window(source: ClipSource, index: int, window: Window) -> Float[Tensor, "t 3 h w"]:
     """A window's pixels in [-1, 1], fitted as `generate` fits the picture it is given: centre crop, then resize."""
-    frames = source.frames(index, window.times())
+    frames, pixel_aspect = source.frames(index, window.times()), source.clip(index).pixel_aspect
+    height, width = window.bucket.height, window.bucket.width
     fitted: dict[int, Tensor] = {}  # where the source is slower than the bucket, neighbours are one picture
     for frame in frames:
         if id(frame) not in fitted:
-            fitted[id(frame)] = fit_picture(frame, window.bucket.height, window.bucket.width, "crop")
+            fitted[id(frame)] = fit_picture(frame, height, width, "crop", pixel_aspect=pixel_aspect)
     return torch.stack([fitted[id(frame)] for frame in frames])

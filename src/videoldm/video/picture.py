@@ -43,6 +43,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _WHITE = (255, 255, 255, 255)
+SQUARE = Fraction(1)
 
 
 def load_picture(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
@@ -80,20 +81,28 @@ def _load(path: str | Path, convert: Callable[[Image.Image, str | Path], Image.I
 
 
 def fit_picture(
-    picture: UInt8[np.ndarray, "h w 3"], height: int, width: int, mode: FitMode = "crop"
+    picture: UInt8[np.ndarray, "h w 3"],
+    height: int,
+    width: int,
+    mode: FitMode = "crop",
+    *,
+    pixel_aspect: Fraction = SQUARE,
 ) -> Float[Tensor, "3 height width"]:
     """The picture at `height` x `width`, antialiased bicubic, as pixels in [-1, 1].
 
     `crop` keeps the middle that has the wanted aspect, `pad` shows all of it between black bars, `stretch` distorts.
+    `pixel_aspect` is how much wider than high a pixel of the picture is shown; those of the result are square.
     """
     if height < 1 or width < 1:
         raise InputError(f"size is {height}x{width}, height and width should be at least 1")
     image = Image.fromarray(picture)
+    shown_width = image.width * pixel_aspect
     match mode:
         case "crop":
-            image = image.resize((width, height), Image.Resampling.BICUBIC, box=_centre_box(image.size, height, width))
+            box = _centre_box(image, height, width, shown_width)
+            image = image.resize((width, height), Image.Resampling.BICUBIC, box=box)
         case "pad":
-            image = _letterbox(image, height, width)
+            image = _letterbox(image, height, width, shown_width)
         case "stretch":
             image = image.resize((width, height), Image.Resampling.BICUBIC)
         case _:
@@ -152,17 +161,18 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return image if converted is None else converted
 
 
-def _centre_box(size: tuple[int, int], height: int, width: int) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom of the largest centred part of a picture of `size` that has the aspect of the target."""
-    old_width, old_height = size
-    scale = min(Fraction(old_width, width), Fraction(old_height, height))
-    left, top = (old_width - width * scale) / 2, (old_height - height * scale) / 2
-    return float(left), float(top), float(old_width - left), float(old_height - top)
+def _centre_box(
+    image: Image.Image, height: int, width: int, shown_width: Fraction
+) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom of the largest centred part that is shown with the aspect of the target."""
+    scale = min(shown_width / width, Fraction(image.height, height))
+    left, top = (1 - width * scale / shown_width) * image.width / 2, (image.height - height * scale) / 2
+    return float(left), float(top), float(image.width - left), float(image.height - top)
 
 
-def _letterbox(image: Image.Image, height: int, width: int) -> Image.Image:
-    scale = min(Fraction(width, image.width), Fraction(height, image.height))
-    inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+def _letterbox(image: Image.Image, height: int, width: int, shown_width: Fraction) -> Image.Image:
+    scale = min(width / shown_width, Fraction(height, image.height))
+    inner = (max(1, round(shown_width * scale)), max(1, round(image.height * scale)))
     canvas = Image.new("RGB", (width, height))
     canvas.paste(image.resize(inner, Image.Resampling.BICUBIC), ((width - inner[0]) // 2, (height - inner[1]) // 2))
     return canvas
