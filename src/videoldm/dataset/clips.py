@@ -73,19 +73,10 @@ class ClipShards:
         """The clip's frames in [-1, 1]."""
         return to_pixels(self.pixels_uint8(index))
 
-    def place(self, index: int) -> tuple[Path, int]:
-        """The shard of a clip, and its number in there."""
-        shard = bisect_right(self._ends, index)
-        return self.paths[shard], index - (self._ends[shard - 1] if shard else 0)
-
-    def shape_of(self, index: int) -> tuple[int, int, int]:
-        """Frames, height and width of a clip."""
-        _, num_frames, height, width, _ = _slice(self.place(index)[0]).get_shape()
-        return int(num_frames), int(height), int(width)
-
     def _locate(self, index: int) -> tuple[Any, int]:
-        path, row = self.place(index)
-        return _slice(path), row
+        """The pixels of a clip's shard, and its number in there."""
+        shard = bisect_right(self._ends, index)
+        return _slice(self.paths[shard]), index - (self._ends[shard - 1] if shard else 0)
 
 
 def to_pixels(frames: UInt8[Tensor, "*t h w 3"]) -> Float[Tensor, "*t 3 h w"]:
