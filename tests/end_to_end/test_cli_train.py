@@ -182,8 +182,8 @@ def test_dry_run_forecasts_and_then_tells_what_is_missing(cli: CommandLine) -> N
     assert lines[1].startswith("2,048 samples in 256 steps of 8 ")
     assert lines[2].split() == ["parameters", "trained", "frozen"]
     assert [line.split()[-2] for line in lines if line.startswith(("time embedding", "spatial "))] == ["0", "0", "0"]
-    assert lines[-4].startswith("memory of a step on a GPU, forecast, GiB: weights 0.01, ")
-    assert 0.01 < float(lines[-3].split()[2]) < 0.2
+    assert lines[-5].startswith("memory of a step on a GPU, forecast, GiB: weights 0.01, ")
+    assert 0.01 < float(lines[-4].split()[2]) < 0.2
     assert cli.content() == {}
 
 
@@ -202,6 +202,8 @@ def test_run_resume_and_another_configuration(cli: CommandLine, noise_world: Non
     assert (outcome.code, outcome.out) == (0, "runs/tiny/export\n")
     again = "runs/tiny: this run is finished; delete runs/tiny/export to have its weights written anew"
     assert again in outcome.err.splitlines()
+    dry = cli.succeeds("train", *words, "--dry-run").splitlines()
+    assert dry == ["tiny: an autoencoder of no use", "runs/tiny: this run is finished, nothing would be trained"]
     shutil.rmtree("runs/tiny/export")
     assert again not in cli("train", *words).err
     assert Path("runs/tiny/export/model.safetensors").read_bytes() == weights
@@ -219,6 +221,7 @@ def test_average_of_another_length(cli: CommandLine, noise_world: None) -> None:
     assert line.startswith("runs/tiny: keeps no snapshots of averages")
     cli.succeeds("train", *words)
     assert cli.succeeds("train", *words, "--export-average", "0.1") == "runs/tiny/export-0.1\n"
+    assert Path("runs/tiny/export-0.1/README.md").is_file()
     ours, other = (load_autoencoder(Path("runs/tiny", name)).state_dict() for name in ("export", "export-0.1"))
     assert ours.keys() == other.keys()
     assert any(not torch.equal(ours[name], other[name]) for name in ours)
@@ -243,6 +246,16 @@ def test_run_that_never_began_does_not_keep_its_folder(cli: CommandLine, noise_w
     assert outcome.err.startswith("error: pictures: is a folder without pictures, it should hold some")
     cli.succeeds("train", "tiny.yaml")
     assert from_yaml(Recipe, Path("runs/tiny/config.yaml").read_text()) == TINY
+
+
+def test_what_a_run_left_that_never_came_to_a_checkpoint_is_removed(cli: CommandLine, noise_world: None) -> None:
+    Path("tiny.yaml").write_text(to_yaml(TINY))
+    left = [Path("runs/tiny", name) for name in ("averages/000000000099-0.safetensors", "diverged-000000000003.json")]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("of another run")
+    cli.succeeds("train", "tiny.yaml")
+    assert not any(path.exists() for path in left)
 
 
 def test_two_runs_in_one_folder(cli: CommandLine, noise_world: None) -> None:

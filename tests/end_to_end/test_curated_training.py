@@ -145,6 +145,34 @@ def test_batch_is_that_of_the_buckets(cli: CommandLine) -> None:
     assert "steps of 4" in cli("train", "mini-finetune", *both, "--dry-run").out
 
 
+def test_other_videos_and_those_held_out_are_of_one_folder(cli: CommandLine) -> None:
+    line = cli.refuses("train", "mini-finetune", "stage.data.folder=mine")
+    assert "data.folder is 'mine', validation.folder 'clips'" in line
+    both = ("stage.data.folder=mine", "stage.validation.folder=mine")
+    assert cli.refuses("train", "mini-finetune", *both).startswith("stage.data: mine: is no export of curated clips")
+
+
+def test_finished_run_needs_its_clips_no_more(
+    cli: CommandLine, exports: dict[str, Path], tiny_model: Path, encoders: Path
+) -> None:
+    shutil.copytree(exports["files"], "clips")
+    Path("mine.yaml").write_text(to_yaml(recipe(curated(Path("clips")), tiny_model, encoders, num_samples=8)))
+    cli.succeeds("train", "mine.yaml", "-o", "run")
+    shutil.rmtree("clips")
+    assert cli.succeeds("train", "mine.yaml", "-o", "run") == "run/export\n"
+
+
+def test_batch_that_diverges_is_told_with_its_clips(
+    exports: dict[str, Path], tiny_model: Path, encoders: Path, tmp_path: Path
+) -> None:
+    stage = recipe(curated(exports["files"]), tiny_model, encoders).stage
+    objective = build_objective(stage, 0, tmp_path)
+    objective.prepare()
+    bucket = MAIN if objective.batch_size_at(0) == MAIN.batch_size else OTHER
+    assert re.fullmatch(rf"clip \S+ of \S+\.mp4, {bucket.name}, window 0", objective.describe(0))
+    objective.close()
+
+
 def test_mini_recipe_takes_curated_clips_instead_of_the_world(cli: CommandLine, exports: dict[str, Path]) -> None:
     bucket = "{height: 64, width: 64, num_frames: 14, fps: 10, batch_size: 4}"
     data = [
@@ -260,7 +288,7 @@ def test_training_is_conditioned_as_sampling_from_the_first_frame(
     objective.prepare()
     assert isinstance(objective, DiffusionObjective)
     task, model, source = TASKS["image-to-video"], objective._model, open_export(exports["files"])
-    objective._data.announce([5])
+    objective._data.reader.announce([5])
     clips = objective._data.samples([5], is_image=False).clips
     trained = training_conditioning(task, model, clips, num_frames=NUM_FRAMES, dropout=DropoutConfig())
 

@@ -45,11 +45,11 @@ def outcome(folder: Path, cache: Path) -> dict[str, object]:
     windows.encode = counting
     autoencoder = randomise(Autoencoder(AUTOENCODER)).eval()
     clips = CuratedClips(curated_windows(data(folder), autoencoder, cache, seed=0, main_bucket=0), seed=0)
-    clips.prepare()
+    clips.reader.prepare()
     positions = range(0, NUM_SAMPLES, 2)
     latents = [clips.samples([first, first + 1], is_image=False).latents for first in positions]
-    clips.windows.close()
-    return {"encoded": encoded, "latents": latents, "skipped": sorted(clips.windows.skipped)}
+    clips.reader.close()
+    return {"encoded": encoded, "latents": latents, "skipped": sorted(clips.reader.skipped)}
 
 
 def work(rank: int, port: int, folder: Path, cache: Path, out: Path) -> None:

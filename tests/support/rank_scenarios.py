@@ -150,7 +150,7 @@ def num_reductions(layout: str, *, accumulation_steps: int) -> int:
     config = SCENARIOS["adamw32"].config(layout, batch_size=size, accumulation_steps=accumulation_steps)
     objective = ToyObjective()
     state = build_state(objective, config)
-    steps = Steps(config, state, objective.group_of, Meter(), Clock(state.device), Path())
+    steps = Steps(config, state, objective, Meter(), Clock(state.device), Path())
     with profile(activities=[ProfilerActivity.CPU]) as watched:
         steps.take(state.first, range(size))
     return sum(event.count for event in watched.key_averages() if re.match(r"c10d::.*reduce", event.key))

@@ -111,15 +111,14 @@ def list_recipes() -> None:
 
 def check_only(recipe: Recipe, folder: Path, cache: Path) -> None:
     """Say what would be trained and what it would take; raises InputError for what would stop it."""
-    from videoldm.training.preview import num_steps, preview, rendering
-    from videoldm.training.run import check
+    from videoldm.training.preview import preview, rendering, steps_line
+    from videoldm.training.run import check, is_finished
 
-    training = recipe.training
     print(f"{recipe.name}: {recipe.summary}")
-    print(
-        f"{training.num_samples:,} samples in {num_steps(training):,} steps of {training.batch_size} would be trained "
-        f"in {folder}"
-    )
+    if is_finished(recipe, folder):
+        print(f"{folder}: this run is finished, nothing would be trained")
+        return
+    print(f"{steps_line(recipe)} would be trained in {folder}")
     for line in [*preview(recipe), *rendering(recipe.stage, cache)]:
         print(line)
     check(recipe, folder, cache)

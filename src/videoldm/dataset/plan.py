@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -55,6 +55,12 @@ class BatchPlan:
         batches_before = number * self._counts[bucket] + order[:turn].count(bucket)
         in_batch = self._sizes[bucket] - left
         return PlannedBatch(bucket, left, batches_before * self._sizes[bucket] + in_batch)
+
+    def num_batches(self, num_samples: int) -> int:
+        """How many batches begin before so many samples are seen."""
+        rounds, left = divmod(num_samples, self._round_size)
+        order, ends = self._round(rounds)
+        return rounds * len(order) + (bisect_left(ends, left) + 1 if left else 0)
 
     def place(self, position: int) -> Place:
         """The bucket of the sample with this running number, and which of the bucket's samples it is."""

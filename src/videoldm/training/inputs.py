@@ -37,8 +37,11 @@ def check_inputs(stage: Stage) -> None:
             )
         if key in PICTURES:
             pictures_in(place)
-    for data in curated_inputs(stage).values():
-        _fingerprint(data)
+    for key, data in curated_inputs(stage).items():
+        try:
+            _fingerprint(data)
+        except InputError as error:
+            raise InputError(f"{key}: {error}") from None
 
 
 def check_unchanged(stage: Stage, folder: Path) -> None:

@@ -5,8 +5,8 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -124,6 +124,13 @@ class Clock:
     def stepped(self, num_samples: int) -> None:
         """Count a step."""
         self._samples += num_samples
+
+    @contextmanager
+    def paused(self) -> Generator[None]:
+        """Leave out the time within, in which nothing is learned."""
+        begin = time.monotonic()
+        yield
+        self._began += time.monotonic() - begin
 
     def read(self) -> dict[str, float]:
         """The figures so far; starts a new period. Waiting is a mean over processes, memory that of the greediest."""

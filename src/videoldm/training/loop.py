@@ -38,15 +38,16 @@ def train(
     finite, as after a loss that is not.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    objective.prepare()
-    state = build_state(objective, config, device)
     with ExitStack() as stack:
+        stack.callback(objective.close)
+        objective.prepare()
+        state = build_state(objective, config, device)
         checkpoints = stack.enter_context(Checkpoints(folder / CHECKPOINTS))
         checkpoints.load(state)
         log = stack.enter_context(RunLog(folder, state.samples_seen, watchers))
         advance = stack.enter_context(progress("Training", config.num_samples - state.samples_seen))
         meter, clock = Meter(), Clock(state.device)
-        steps = Steps(config, state, objective.group_of, meter, clock, folder)
+        steps = Steps(config, state, objective, meter, clock, folder)
 
         while state.samples_seen < config.num_samples:
             size = objective.batch_size_at(state.samples_seen) or config.batch_size
@@ -62,12 +63,13 @@ def train(
 
             if _due(state, size, config.log_every_samples, config):
                 log.write(state.samples_seen, meter.read() | figures | clock.read())
-            if _due(state, size, config.validate_every_samples, config):
-                log.write(state.samples_seen, _validate(objective, state, config, folder / VALIDATION))
-            if _due(state, size, state.averages.snapshot_every_samples, config):
-                save_snapshots(folder, state.averages, state.samples_seen)
-            if _due(state, size, config.checkpoint_every_samples, config):
-                checkpoints.save(state)
+            with clock.paused():
+                if _due(state, size, config.validate_every_samples, config):
+                    log.write(state.samples_seen, _validate(objective, state, config, folder / VALIDATION))
+                if _due(state, size, state.averages.snapshot_every_samples, config):
+                    save_snapshots(folder, state.averages, state.samples_seen)
+                if _due(state, size, config.checkpoint_every_samples, config):
+                    checkpoints.save(state)
 
     _export(objective, state, folder / EXPORT)
 

@@ -47,6 +47,14 @@ class Objective(ABC):
     def prepare(self) -> None:  # noqa: B027 - most stages share nothing
         """Do what processes share before the first step; every one of them calls it."""
 
+    def close(self) -> None:  # noqa: B027 - most stages read nothing ahead
+        """Begin to read nothing more."""
+
+    def describe(self, position: int) -> str:
+        """Which clip the sample of that number is of, for who looks for what went wrong; empty if that says nothing."""
+        del position
+        return ""
+
     @property
     @abstractmethod
     def players(self) -> Sequence[Player]:

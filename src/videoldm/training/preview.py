@@ -13,6 +13,7 @@ from torch import nn
 
 from videoldm.core.config import read_config
 from videoldm.core.numbers import GIB
+from videoldm.dataset.plan import BatchPlan
 from videoldm.measures.features.network import FeatureNetwork
 from videoldm.models.adapters.fresh import num_lora_parameters
 from videoldm.models.autoencoder.config import AutoencoderConfig
@@ -25,9 +26,9 @@ from videoldm.models.unet.groups import group_of
 from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.config import FROM_PICTURE
 from videoldm.tasks.folder import COMPONENT_FILE
-from videoldm.training.config import TrainingConfig
 from videoldm.training.data.world import num_missing
 from videoldm.training.forecast import StepMemory
+from videoldm.training.inputs import curated_inputs
 from videoldm.training.recipe import Recipe
 from videoldm.training.stage_memory import step_memory, trained_unet
 from videoldm.training.stages.base_sizes import base_sizes
@@ -48,9 +49,15 @@ class Count:
     frozen: int
 
 
-def num_steps(training: TrainingConfig) -> int:
-    """Updates of the weights in a whole run."""
-    return math.ceil(training.num_samples / training.batch_size)
+def steps_line(recipe: Recipe) -> str:
+    """How many samples in how many updates of the weights, of how many samples each."""
+    training, curated = recipe.training, curated_inputs(recipe.stage).get("stage.data")
+    number, sizes = math.ceil(training.num_samples / training.batch_size), f"{training.batch_size:,}"
+    if curated is not None:
+        number = BatchPlan(curated.buckets, seed=training.seed).num_batches(training.num_samples)
+        smallest = min(bucket.batch_size for bucket in curated.buckets)
+        sizes = sizes if smallest == training.batch_size else f"{smallest:,} to {sizes}"
+    return f"{training.num_samples:,} samples in {number:,} steps of {sizes}"
 
 
 def parameter_counts(stage: Stage) -> Mapping[str, Count]:
@@ -84,14 +91,16 @@ def preview(recipe: Recipe) -> list[str]:
     one, two = (step_memory(stage, training, num_samples=count) for count in (1, 2))
     if one is None or two is None:
         return [*lines, "parameters and memory are not told: that takes the model of stage.base on this machine"]
-    return lines + _memory_lines(one, two)
+    micro_batch = training.batch_size // training.accumulation_steps
+    return lines + _memory_lines(one, two, micro_batch=micro_batch)
 
 
 def rendering(stage: Stage, cache: Path) -> list[str]:
     """What would be rendered before the first step, a line for each set of clips of the world."""
-    both = {"stage.data": getattr(stage, "data", None), "stage.validation": getattr(stage, "validation", None)}
+    if isinstance(stage, DreamBoothStage):
+        return []
     lines: list[str] = []
-    for key, data in both.items():
+    for key, data in (("stage.data", stage.data), ("stage.validation", stage.validation)):
         if isinstance(data, WorldData):
             size = f"{data.num_frames} frames of {data.height}x{data.width}"
             missing = num_missing(data, cache)
@@ -111,7 +120,7 @@ def _parameter_lines(counts: Mapping[str, Count]) -> list[str]:
     ]
 
 
-def _memory_lines(one: StepMemory, two: StepMemory) -> list[str]:
+def _memory_lines(one: StepMemory, two: StepMemory, *, micro_batch: int) -> list[str]:
     parts = {
         "weights": one.weights,
         "optimizer": one.optimizer,
@@ -127,6 +136,7 @@ def _memory_lines(one: StepMemory, two: StepMemory) -> list[str]:
     return [
         f"memory of a step on a GPU, forecast, GiB: {_listed(parts)}; in turn {_listed(in_turn)}",
         f"at most {one.peak / GIB:.2f} GiB with one sample in a micro-batch, {more / GIB:.2f} GiB for each further one",
+        f"{(one.peak + (micro_batch - 1) * more) / GIB:.2f} GiB with the {micro_batch:,} of this recipe in one process",
     ]
 
 

@@ -17,7 +17,16 @@ from videoldm.core.locks import alone_in
 from videoldm.core.progress import notice, silent
 from videoldm.training.config import Sharded, TrainingConfig
 from videoldm.training.inputs import check_inputs, check_unchanged, curated_inputs, input_hashes
-from videoldm.training.layout import CARD_FILE, CHECKPOINTS, CONFIG_FILE, EXPORT, INPUTS_FILE, VALIDATION
+from videoldm.training.layout import (
+    CARD_FILE,
+    CHECKPOINTS,
+    CONFIG_FILE,
+    DIVERGED,
+    EXPORT,
+    INPUTS_FILE,
+    SNAPSHOTS,
+    VALIDATION,
+)
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.build import build_objective
 from videoldm.training.stages.config import EncodersStage
@@ -27,6 +36,7 @@ from videoldm.training.watching.watchers import watchers_of
 
 _OUTCOME = {"stage": True, "training": set(TrainingConfig.model_fields) - {"execution", "trackers"}}
 """The parts of a recipe that decide what comes out; its name and summary, how it is computed and watched, do not."""
+_BUSY = "another process trains there; wait for it, or give another folder with -o"
 
 
 def run(recipe: Recipe, folder: Path, cache: Path, *, device: str = "cpu") -> Path:
@@ -43,17 +53,17 @@ def run(recipe: Recipe, folder: Path, cache: Path, *, device: str = "cpu") -> Pa
         stack.enter_context(ranks.joined(device, even_alone=is_sharded))
         if not ranks.is_first():
             stack.enter_context(silent())
-        ranks.on_first(lambda: _begin(recipe, folder, cache, stack))
-        if ranks.on_first(lambda: is_finished(folder)):
+        if ranks.on_first(lambda: is_finished(recipe, folder)):
             notice(f"{folder}: this run is finished; delete {folder / EXPORT} to have its weights written anew")
             return folder / EXPORT
+        ranks.on_first(lambda: _begin(recipe, folder, cache, stack))
 
         from videoldm.training.loop import train
 
         objective = ranks.first_then_others(lambda: build_objective(recipe.stage, recipe.training.seed, cache, device))
         watchers = watchers_of(recipe, folder) if ranks.is_first() else ()
         train(objective, recipe.training, folder, device=device, watchers=watchers)
-        ranks.on_first(lambda: write_model_card(folder, recipe))
+        ranks.on_first(lambda: write_model_card(folder, folder / EXPORT, recipe))
     return folder / EXPORT
 
 
@@ -61,10 +71,10 @@ def _begin(recipe: Recipe, folder: Path, cache: Path, stack: ExitStack) -> None:
     """Check the run and keep others out of its folder, which is told what it is for."""
     check(recipe, folder, cache)
     # Two runs would overwrite each other's checkpoints.
-    stack.enter_context(alone_in(folder, "another process trains there; wait for it, or give another folder with -o"))
+    stack.enter_context(alone_in(folder, _BUSY))
     check_folder(recipe, folder)  # another process may have begun meanwhile
     if not has_begun(folder):
-        shutil.rmtree(folder / VALIDATION, ignore_errors=True)
+        _clear(folder)
         write_json(folder / INPUTS_FILE, input_hashes(recipe.stage))
         write_text(folder / CONFIG_FILE, to_yaml(recipe))
 
@@ -77,15 +87,25 @@ def export_average(recipe: Recipe, folder: Path, cache: Path, length: float, *, 
     from videoldm.training.snapshots import averaged_over
 
     check_folder(recipe, folder)
-    weights = averaged_over(folder, length)
-    objective = build_objective(recipe.stage, recipe.training.seed, cache, device)
-    # What is not trained is as it was when the run began.
-    unexpected = objective.players[0].module.load_state_dict(weights, strict=False).unexpected_keys
-    assert not unexpected, unexpected
-    target = folder / f"{EXPORT}-{length:g}"
-    with atomic_folder(target, replace=True) as export:
-        objective.export(export)
+    check_unchanged(recipe.stage, folder)
+    weights, target = averaged_over(folder, length), folder / f"{EXPORT}-{length:g}"
+    with alone_in(folder, _BUSY):
+        objective = build_objective(recipe.stage, recipe.training.seed, cache, device)
+        # What is not trained is as it was when the run began.
+        unexpected = objective.players[0].module.load_state_dict(weights, strict=False).unexpected_keys
+        assert not unexpected, unexpected
+        with atomic_folder(target, replace=True) as export:
+            objective.export(export)
+            write_model_card(folder, export, recipe)
     return target
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a run left that ended before its first checkpoint."""
+    for name in (VALIDATION, SNAPSHOTS):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for path in folder.glob(DIVERGED.format("*")):
+        path.unlink()
 
 
 def check(recipe: Recipe, folder: Path, cache: Path) -> None:
@@ -131,8 +151,10 @@ def has_begun(folder: Path) -> bool:
     return any((folder / name).exists() for name in (CHECKPOINTS, EXPORT))
 
 
-def is_finished(folder: Path) -> bool:
-    """Whether the run there has come to its end: the card is written last."""
+def is_finished(recipe: Recipe, folder: Path) -> bool:
+    """Whether the recipe's run there has come to its end; raises InputError if another recipe's run is there."""
+    check_folder(recipe, folder)
+    # The card is written last.
     return (folder / EXPORT / CARD_FILE).exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from videoldm.training.forecast import (
 )
 from videoldm.training.stages.base_sizes import base_sizes
 from videoldm.training.stages.config import DiffusionStage
-from videoldm.training.stages.data_config import WorldData
+from videoldm.training.stages.data_config import Data, WorldData
 from videoldm.training.stages.dreambooth_config import DreamBoothStage, TrainedText
 from videoldm.training.stages.lora_config import LoraStage
 from videoldm.training.stages.start import set_trained
@@ -75,7 +76,7 @@ def trained_unet(stage: DiffusionStage) -> VideoUNet:
 def _of_diffusion(stage: DiffusionStage, training: TrainingConfig, num_samples: int) -> StepMemory:
     """The networks beside the UNet are taken to be of the preset that has the same latents and context."""
     model, preset = stage.model, _preset(stage)
-    clips = _Clips(num_samples, model.num_frames, model.height, model.width)
+    clips = _largest(stage.data, num_samples, num_frames=model.num_frames)
     return forecast_step(
         lambda: denoise(trained_unet(stage), _batch(preset, clips)),
         training,
@@ -89,14 +90,7 @@ def _of_lora(stage: LoraStage, training: TrainingConfig, num_samples: int) -> St
     if base is None:
         return None
     networks = base.networks
-    match stage.data:
-        case WorldData(height=height, width=width):
-            clips = _Clips(num_samples, networks.num_frames, height, width)
-        case CuratedData(buckets=buckets):
-            first = buckets[0]
-            clips = _Clips(num_samples, first.num_frames, first.height, first.width)
-        case _:
-            assert_never(stage.data)
+    clips = _largest(stage.data, num_samples, num_frames=networks.num_frames)
 
     def make() -> Rehearsal:
         with default_dtype(DTYPES[stage.frozen_precision]):
@@ -105,6 +99,18 @@ def _of_lora(stage: LoraStage, training: TrainingConfig, num_samples: int) -> St
         return denoise(unet, _batch(networks, clips))
 
     return forecast_step(make, training, others=_weights_beside(networks), encoding=_encoding(networks, clips))
+
+
+def _largest(data: Data, count: int, *, num_frames: int) -> _Clips:
+    """Of rendered clips windows as long as the model's, of curated ones those of the bucket with the most pixels."""
+    match data:
+        case WorldData(height=height, width=width):
+            return _Clips(count, num_frames, height, width)
+        case CuratedData(buckets=buckets):
+            sizes = [(one.num_frames, one.height, one.width) for one in buckets]
+            return _Clips(count, *max(sizes, key=math.prod))
+        case _:
+            assert_never(data)
 
 
 def _of_dreambooth(stage: DreamBoothStage, training: TrainingConfig, num_samples: int) -> StepMemory | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from videoldm.training.distributed import synchronised
 from videoldm.training.divergence import Seen, diverged
 from videoldm.training.gradients import fill_missing, gradient_norms, limit
 from videoldm.training.log import Clock, Meter
-from videoldm.training.objective import Losses
+from videoldm.training.objective import Losses, Objective
 from videoldm.training.optimizer import learning_rate, set_learning_rate
 from videoldm.training.state import RunState, Trainee, called_through
 
@@ -28,7 +28,7 @@ class Steps:
 
     config: TrainingConfig
     state: RunState
-    group_of: Callable[[str], str]
+    objective: Objective
     meter: Meter
     clock: Clock
     folder: Path
@@ -92,10 +92,17 @@ class Steps:
         parameters = trainee.parameters
         fill_missing(parameters.values())
         is_first = trainee is self.state.first
-        norms = gradient_norms(parameters, self.group_of if is_first else lambda _: "other")
+        norms = gradient_norms(parameters, self.objective.group_of if is_first else lambda _: "other")
         if not math.isfinite(norms[""]):
             name, samples_seen = trainee.player.name, self.state.samples_seen
-            raise diverged(self.folder, player=name, samples_seen=samples_seen, norms=norms, seen=seen)
+            raise diverged(
+                self.folder,
+                player=name,
+                samples_seen=samples_seen,
+                norms=norms,
+                seen=seen,
+                describe=self.objective.describe,
+            )
         limit(parameters.values(), norms[""], self.config.gradient_clip)
         return norms if len(norms) > 2 else {"": norms[""]}
 

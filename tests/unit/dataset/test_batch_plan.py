@@ -33,6 +33,13 @@ def test_shares_of_batches_are_the_probabilities() -> None:
     assert [counts[number] for number in range(3)] == [1000, 600, 400]
 
 
+def test_number_of_batches_is_that_of_their_beginnings() -> None:
+    plan = BatchPlan(BUCKETS, seed=3)
+    starts = [start for start, *_ in batches(plan, 0, 300)]
+    for num_samples in (*range(1, 40), 440, 441, 444, 500, 1000):
+        assert plan.num_batches(num_samples) == sum(start < num_samples for start in starts)
+
+
 def test_sizes_are_those_of_the_buckets_and_visits_have_no_gaps() -> None:
     visits = dict.fromkeys(range(3), 0)
     for _, number, size, first_visit in batches(BatchPlan(BUCKETS, seed=3), 0, 500):

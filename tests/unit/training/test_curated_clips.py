@@ -16,6 +16,7 @@ from tiny_model_folder import AUTOENCODER
 from tiny_networks import randomise
 
 from videoldm.conditioners.motion import bucket_of_motion
+from videoldm.core import ranks
 from videoldm.core.errors import InputError
 from videoldm.dataset.config import Bucket
 from videoldm.dataset.exports import open_export
@@ -62,19 +63,19 @@ def data(folder: Path, **changes: object) -> CuratedData:
 
 def opened(config: CuratedData, autoencoder: Autoencoder, cache: Path, *, seed: int = 0) -> CuratedClips:
     clips = CuratedClips(curated_windows(config, autoencoder, cache, seed=seed, main_bucket=0), seed=seed)
-    clips.prepare()
+    clips.reader.prepare()
     return clips
 
 
 def batch(clips: CuratedClips, positions: Sequence[int], *, is_image: bool = False) -> Samples:
-    clips.announce(positions)
+    clips.reader.announce(positions)
     return clips.samples(positions, is_image=is_image)
 
 
 def batches(clips: CuratedClips, start: int, count: int) -> list[tuple[range, Samples]]:
     found = []
     for _ in range(count):
-        size = clips.batch_size_at(start)
+        size = clips.reader.batch_size_at(start)
         assert size is not None
         positions = range(start, start + size)
         found.append((positions, batch(clips, positions)))
@@ -209,7 +210,7 @@ def test_videos_that_are_held_out_are_not_trained_on(folder: Path) -> None:
     assert (everything, len(held_out), held_out | others) == (set(range(6)), 2, everything)
     clips = list(open_export(folder).clips())
     assert not {clips[index].video for index in held_out} & {clips[index].video for index in others}
-    with pytest.raises(InputError, match=r"no clip is for the bucket .* \(no video is left by videos.kind=others\)"):
+    with pytest.raises(InputError, match=r"no video is left by videos.kind=others: export clips of several videos"):
         choose_for_training(data(folder, videos=OtherVideos(share=1.0)))
 
 
@@ -247,7 +248,7 @@ def test_next_clip_takes_the_place_of_a_broken_one(
     config = data(folder, buckets=(MAIN,), latents=latents)
     whole = opened(config, autoencoder, tmp_path / "1")
     before = [batch(whole, [position]) for position in range(12)]
-    whole.windows.close()
+    whole.reader.close()
     source = open_export(folder)
     broken = folder / source._row(3)["file"]
     bytes_before, told_before = broken.read_bytes(), source.fingerprint
@@ -260,7 +261,7 @@ def test_next_clip_takes_the_place_of_a_broken_one(
             assert found.clips.records[0].image_caption == "picture 4"
         else:
             assert torch.equal(found.latents, expected.latents)
-    assert list(clips.windows.skipped) == [source.clip(3).name]
+    assert list(clips.reader.skipped) == [source.clip(3).name]
     assert capsys.readouterr().err.count(f"{source.clip(3).name} is skipped, the next one takes its place") == 1
     again = opened(config, autoencoder, tmp_path / "2")
     for position in range(12):
@@ -286,9 +287,23 @@ def test_clip_that_breaks_while_the_run_goes_on_is_replaced(
 def test_run_stops_where_no_clip_can_be_read(folder: Path, autoencoder: Autoencoder, tmp_path: Path) -> None:
     clips = opened(data(folder, latents=ANEW), autoencoder, tmp_path)
     for path in folder.glob("*/*.mp4"):
-        path.unlink()
+        path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(InputError, match="6 clips in a row cannot be read"):
         batch(clips, [0])
+    for latents in (ANEW, ONCE):
+        with pytest.raises(InputError, match="6 clips in a row cannot be read"):
+            opened(data(folder, latents=latents), autoencoder, tmp_path)
+
+
+def test_latents_that_only_another_process_can_see_are_told(
+    folder: Path, autoencoder: Autoencoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where each of two processes has a cache of its own."""
+    monkeypatch.setattr(ranks, "world_size", lambda: 2)
+    monkeypatch.setattr(ranks, "first_then_others", lambda function: function())
+    monkeypatch.setattr(ranks, "gathered", lambda value: [value])
+    with pytest.raises(InputError, match=r"lacks what other processes have encoded.*\(--cache\)"):
+        opened(data(folder), autoencoder, tmp_path)
 
 
 def test_empty_bucket_is_refused_by_name(exports: dict[str, Path]) -> None:

@@ -9,8 +9,10 @@ import pytest
 import torch
 from toy_objective import Stop, ToyContest, ToyObjective, assert_close, toy_training
 
+from videoldm.training import log
 from videoldm.training.checkpoint import Checkpoints
 from videoldm.training.config import OptimizerConfig, TrainingConfig
+from videoldm.training.log import Clock
 from videoldm.training.loop import train
 from videoldm.training.objective import Objective
 from videoldm.training.state import build_state
@@ -123,3 +125,40 @@ def test_adversary_has_an_optimizer_of_its_own(tmp_path: Path) -> None:
     train(ToyContest(), config, tmp_path / "parts")
     assert_bit_equal(state_of(tmp_path / "parts", ToyContest()), state_of(tmp_path / "whole", ToyContest()))
     assert '"judge/loss"' in (tmp_path / "whole/log.jsonl").read_text()
+
+
+class Reading(ToyObjective):
+    """Notes when it may read and when no more."""
+
+    def __init__(self, **options: int) -> None:
+        super().__init__(**options)
+        self.told: list[str] = []
+
+    def prepare(self) -> None:
+        self.told.append("prepare")
+
+    def close(self) -> None:
+        self.told.append(f"close after {len(self.visited)}")
+
+
+def test_reading_ahead_ends_with_the_run_however_that_ends(tmp_path: Path) -> None:
+    whole, broken = Reading(), Reading(crash_at=20)
+    train(whole, toy_training(), tmp_path / "whole")
+    with pytest.raises(Stop):
+        train(broken, toy_training(), tmp_path / "broken")
+    assert whole.told == ["prepare", f"close after {len(whole.visited)}"]
+    assert broken.told == ["prepare", f"close after {len(broken.visited)}"]
+    assert len(broken.visited) < len(whole.visited)
+
+
+def test_speed_leaves_validation_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(log.time, "monotonic", lambda: now[0])
+    clock = Clock(torch.device("cpu"))
+    clock.stepped(8)
+    now[0] += 2
+    with clock.paused():
+        now[0] += 100
+    clock.waited(1.0)
+    figures = clock.read()
+    assert (figures["seconds"], figures["samples_per_second"], figures["waiting_share"]) == (2, 4, 0.5)

@@ -102,7 +102,7 @@ def test_constant_curve_is_drawn() -> None:
 
 
 def test_card_tells_what_the_hub_and_people_ask(run: Path) -> None:
-    text = write_model_card(run, RECIPE).read_text()
+    text = write_model_card(run, run / "export", RECIPE).read_text()
     _, front, body = text.split("---\n", 2)
     assert yaml.safe_load(front)["pipeline_tag"] == "image-to-video"
     assert "| loss | 0.75 |" in body

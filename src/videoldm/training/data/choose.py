@@ -34,8 +34,12 @@ class Chosen:
         parts = zip(self.data.buckets, self.assignment.clips, self.assignment.refused, strict=True)
         for bucket, clips, refused in parts:
             if not clips:
-                found = "; ".join(f"{reason}: {count:,}" for reason, count in refused.most_common(2))
-                reasons = found or f"no video is left by videos.kind={self.data.videos.kind}"
+                reasons = "; ".join(f"{reason}: {count:,}" for reason, count in refused.most_common(2))
+                if not reasons:
+                    raise InputError(
+                        f"{self.data.folder}: no video is left by videos.kind={self.data.videos.kind}: export clips of "
+                        f"several videos, or train and validate on the same ones with videos.kind=all in both places"
+                    )
                 raise InputError(
                     f"{self.data.folder}: no clip is for the bucket {bucket.name} ({reasons}): take it out, or see "
                     f"videoldm dataset check"

@@ -23,50 +23,33 @@ from videoldm.training.data.windows import Wanted
 class CuratedClips:
     """See `TrainingData`."""
 
-    def __init__(self, windows: CuratedWindows, *, seed: int) -> None:
-        self.windows, self._seed = windows, seed
+    def __init__(self, reader: CuratedWindows, *, seed: int) -> None:
+        self.reader, self._seed = reader, seed
 
     @property
     def num_clips(self) -> int:
         """Of the model's size."""
-        return self.windows.num_clips
-
-    @property
-    def num_skipped(self) -> int:
-        """See `TrainingData`."""
-        return len(self.windows.skipped)
-
-    def prepare(self) -> None:
-        """See `TrainingData`."""
-        self.windows.prepare()
-
-    def batch_size_at(self, samples_seen: int) -> int | None:
-        """That of the bucket."""
-        return self.windows.batch_size_at(samples_seen)
-
-    def announce(self, positions: Sequence[int]) -> None:
-        """See `TrainingData`."""
-        self.windows.announce(positions)
+        return self.reader.num_clips
 
     def samples(self, positions: Sequence[int], *, is_image: bool) -> Samples:
         """See `TrainingData`; the latents of a clip are drawn by the sample's own stream."""
-        read, waiting_s = self.windows(positions)
+        read, waiting_s = self.reader(positions)
         return self._samples(read, [(self._seed, position) for position in positions], waiting_s, is_image=is_image)
 
     def held_out(self, number: int, count: int, key: SampleKey) -> Samples:
         """See `TrainingData`."""
         slot = number * self.num_clips // count
-        return self._samples([self.windows.of_main_bucket(slot)], [key], 0.0, is_image=False)
+        return self._samples([self.reader.of_main_bucket(slot)], [key], 0.0, is_image=False)
 
     def shown(self, keys: Sequence[SampleKey]) -> TrainingClips:
         """See `TrainingData`."""
-        read = [self.windows.of_main_bucket(slot) for slot in range(len(keys))]
-        return self._training_clips(read, [self.windows.encoded(one) for one in read], keys)
+        read = [self.reader.of_main_bucket(slot) for slot in range(len(keys))]
+        return self._training_clips(read, [self.reader.encoded(one) for one in read], keys)
 
     def _samples(
         self, read: Sequence[ReadWindow], keys: Sequence[SampleKey], waiting_s: float, *, is_image: bool
     ) -> Samples:
-        windows = [self.windows.encoded(one) for one in read]
+        windows = [self.reader.encoded(one) for one in read]
         latents = torch.stack([window.draw(key) for window, key in zip(windows, keys, strict=True)])
         if is_image:
             starts = [first_frame(latents.shape[1] - 1, key) for key in keys]
@@ -84,7 +67,7 @@ class CuratedClips:
 
     def _record(self, wanted: Wanted, key: SampleKey) -> ClipRecord:
         """What the conditions of a sample are made from."""
-        clip, data = self.windows.source.clip(wanted.index), self.windows.data
+        clip, data = self.reader.source.clip(wanted.index), self.reader.data
         caption = image_caption = ""
         if not isinstance(data.captions, NoCaptions):
             shares = caption_shares(data.captions, clip)

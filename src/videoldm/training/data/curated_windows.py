@@ -40,7 +40,7 @@ class ReadWindow:
 
 
 class CuratedWindows:
-    """Reads windows ahead, in an order that follows from the seed and their running numbers.
+    """See `SampleReader`: windows that are read ahead.
 
     Of a clip that cannot be read, the next one of its bucket takes the place, in the order of the index: that follows
     from the data alone, so a resumed run does the same. Such clips are told of once and counted in `skipped`.
@@ -61,20 +61,29 @@ class CuratedWindows:
         """Of the main bucket."""
         return len(self._clips[self._main])
 
-    def batch_size_at(self, samples_seen: int) -> int:
+    @property
+    def num_skipped(self) -> int:
+        """See `SampleReader`."""
+        return len(self.skipped)
+
+    def batch_size_at(self, samples_seen: int) -> int | None:
         """That of the bucket whose turn it is."""
         return self._plan.batch_at(samples_seen).size
 
     def prepare(self) -> None:
-        """Make what is kept; every process calls it before the first window is read."""
+        """See `SampleReader`.
+
+        Raises InputError if hardly a clip of the main bucket can be read: better now than after hours.
+        """
         self._windows.prepare()
+        self.of_main_bucket(0)
 
     def close(self) -> None:
-        """Read no further ahead."""
+        """See `SampleReader`."""
         self._reader.close()
 
     def announce(self, positions: Sequence[int]) -> None:
-        """Say which samples come next, so that later ones are read."""
+        """See `SampleReader`."""
         self._reader.announce(positions)
 
     def __call__(self, positions: Sequence[int]) -> tuple[list[ReadWindow], float]:
@@ -89,12 +98,22 @@ class CuratedWindows:
         """The latents of what was read."""
         return self._windows.encoded(read.content)
 
+    def describe(self, position: int) -> str:
+        """The clip and the bucket of a sample, unless another clip had to take its place."""
+        bucket, slot, number = self._turn(position)
+        clip, size = self.source.clip(self._clips[bucket][slot]), self.data.buckets[bucket].name
+        return f"{clip.name}, {size}, window {number % self.data.latents.windows_per_clip}"
+
     def _read(self, position: int) -> ReadWindow:
-        """The window that the sample with this running number is of."""
+        bucket, slot, number = self._turn(position)
+        return self._read_or_substitute(bucket, slot, number=number)
+
+    def _turn(self, position: int) -> tuple[int, int, int]:
+        """Bucket, clip of the bucket and running number of the window that the sample is of."""
         place = self._plan.place(position)
         num_clips = len(self._clips[place.bucket])
         slot = sample_index(self._seed, place.visit, num_clips, stream=f"data order {place.bucket}")
-        return self._read_or_substitute(place.bucket, slot, number=place.visit // num_clips)
+        return place.bucket, slot, place.visit // num_clips
 
     def _read_or_substitute(self, bucket: int, slot: int, *, number: int) -> ReadWindow:
         clips, num_windows = self._clips[bucket], self.data.latents.windows_per_clip

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from videoldm.core.random import python_random
 from videoldm.dataset.clips import ClipShards, to_pixels
-from videoldm.dataset.order import sample_index
 from videoldm.training.data.curated_windows import CuratedWindows
 from videoldm.training.data.latents import LatentCache
+from videoldm.training.data.reader import RenderedReader, SampleReader
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,8 @@ class DecoderData(Protocol):
     """What comes follows from the arguments alone."""
 
     @property
-    def num_skipped(self) -> int:
-        """How many clips could not be read so far."""
-        ...
-
-    def batch_size_at(self, samples_seen: int) -> int | None:
-        """Size of the batch that begins there; None where all batches may have any size."""
-        ...
-
-    def announce(self, positions: Sequence[int]) -> None:
-        """Say which samples come next, so that later ones are read."""
+    def reader(self) -> SampleReader:
+        """In which order they come."""
         ...
 
     def encoded(self, positions: Sequence[int]) -> Encoded:
@@ -57,20 +49,7 @@ class RenderedDecoderData:
 
     def __init__(self, clips: ClipShards, latents: LatentCache, *, num_frames: int, seed: int) -> None:
         self._clips, self._latents, self._num_frames, self._seed = clips, latents, num_frames, seed
-
-    @property
-    def num_skipped(self) -> int:
-        """None ever."""
-        return 0
-
-    def batch_size_at(self, samples_seen: int) -> int | None:
-        """Any."""
-        del samples_seen
-        return None
-
-    def announce(self, positions: Sequence[int]) -> None:
-        """All clips are at hand."""
-        del positions
+        self.reader = RenderedReader(range(len(clips)), seed=seed)
 
     def encoded(self, positions: Sequence[int]) -> Encoded:
         """See `DecoderData`."""
@@ -82,7 +61,7 @@ class RenderedDecoderData:
         return [self._clips.pixels(index) for index in range(min(count, len(self._clips)))]
 
     def _window(self, position: int) -> tuple[Float[Tensor, "t c h w"], Float[Tensor, "t z h2 w2"]]:
-        index = sample_index(self._seed, position, len(self._clips))
+        index = self.reader.clip(position)
         choice = python_random(self._seed, "window", position)
         start = choice.randint(0, self._clips.num_frames - self._num_frames)
         window = slice(start, start + self._num_frames)
@@ -92,33 +71,19 @@ class RenderedDecoderData:
 class CuratedDecoderData:
     """See `DecoderData`: windows that are decoded and encoded anew."""
 
-    def __init__(self, windows: CuratedWindows, *, seed: int) -> None:
-        self._windows, self._seed = windows, seed
-
-    @property
-    def num_skipped(self) -> int:
-        """See `DecoderData`."""
-        return len(self._windows.skipped)
-
-    def batch_size_at(self, samples_seen: int) -> int | None:
-        """That of the bucket."""
-        return self._windows.batch_size_at(samples_seen)
-
-    def announce(self, positions: Sequence[int]) -> None:
-        """See `DecoderData`."""
-        self._windows.announce(positions)
+    def __init__(self, reader: CuratedWindows, *, seed: int) -> None:
+        self.reader, self._seed = reader, seed
 
     def encoded(self, positions: Sequence[int]) -> Encoded:
         """See `DecoderData`."""
-        read, waiting_s = self._windows(positions)
+        read, waiting_s = self.reader(positions)
         latents = [
-            self._windows.encoded(one).draw((self._seed, position))
-            for one, position in zip(read, positions, strict=True)
+            self.reader.encoded(one).draw((self._seed, position)) for one, position in zip(read, positions, strict=True)
         ]
         pixels = [to_pixels(one.frames) for one in read]
         return Encoded(torch.stack(pixels), torch.stack(latents), waiting_s)
 
     def held_out(self, count: int) -> list[Float[Tensor, "t c h w"]]:
         """Windows of clips of the first bucket."""
-        slots = range(min(count, self._windows.num_clips))
-        return [to_pixels(self._windows.of_main_bucket(slot).frames) for slot in slots]
+        slots = range(min(count, self.reader.num_clips))
+        return [to_pixels(self.reader.of_main_bucket(slot).frames) for slot in slots]

@@ -14,10 +14,10 @@ from torch import Tensor
 from videoldm.conditioners.motion import motion_of_bucket
 from videoldm.core.random import SampleKey, generator
 from videoldm.dataset.clips import ClipRecord, ClipShards
-from videoldm.dataset.order import sample_index
 from videoldm.tasks.task import TrainingClips
 from videoldm.training.data.config import Fixed, Measured, Signals
 from videoldm.training.data.latents import LatentCache
+from videoldm.training.data.reader import RenderedReader, SampleReader
 
 
 @dataclass(frozen=True)
@@ -33,26 +33,14 @@ class Samples:
 class TrainingData(Protocol):
     """Clips with their latents. What comes follows from the arguments alone."""
 
-    def prepare(self) -> None:
-        """Make what is kept on the disk and not there yet; every process calls it before all else."""
+    @property
+    def reader(self) -> SampleReader:
+        """In which order they come."""
         ...
 
     @property
     def num_clips(self) -> int:
         """How many clips there are to hold out."""
-        ...
-
-    @property
-    def num_skipped(self) -> int:
-        """How many clips could not be read so far."""
-        ...
-
-    def batch_size_at(self, samples_seen: int) -> int | None:
-        """Size of the batch that begins there; None where all batches may have any size."""
-        ...
-
-    def announce(self, positions: Sequence[int]) -> None:
-        """Say which samples come next, all those of this process's part of a batch, so that later ones are read."""
         ...
 
     def samples(self, positions: Sequence[int], *, is_image: bool) -> Samples:
@@ -83,32 +71,16 @@ class RenderedData:
     ) -> None:
         self._clips, self._latents, self._chosen = clips, latents, chosen
         self._num_frames, self._seed, self._signals = num_frames, seed, signals
-
-    def prepare(self) -> None:
-        """Nothing is left to be made."""
+        self.reader = RenderedReader(chosen, seed=seed)
 
     @property
     def num_clips(self) -> int:
         """See `TrainingData`."""
         return len(self._chosen)
 
-    @property
-    def num_skipped(self) -> int:
-        """None ever."""
-        return 0
-
-    def batch_size_at(self, samples_seen: int) -> int | None:
-        """Any."""
-        del samples_seen
-        return None
-
-    def announce(self, positions: Sequence[int]) -> None:
-        """All latents are in memory."""
-        del positions
-
     def samples(self, positions: Sequence[int], *, is_image: bool) -> Samples:
         """See `TrainingData`."""
-        indices = [self._chosen[sample_index(self._seed, position, self.num_clips)] for position in positions]
+        indices = [self.reader.clip(position) for position in positions]
         keys = [(self._seed, position) for position in positions]
         return self._windows(indices, keys, 1 if is_image else self._num_frames)
 

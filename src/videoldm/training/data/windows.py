@@ -105,8 +105,8 @@ class StoredWindows:
     def prepare(self) -> None:
         """Encode what the store lacks; each process takes some shards and finds those of the others on the disk."""
         self._open()
-        missing = list(_shards([one for one in self._wanted if self._key(one) not in self._stores[one.bucket]]))
-        mine = missing[ranks.rank() :: ranks.world_size()]
+        missing = [one for one in self._wanted if self._key(one) not in self._stores[one.bucket]]
+        mine = list(_shards(missing))[ranks.rank() :: ranks.world_size()]
         ranks.barrier()  # until then nobody writes, so that all see the same windows missing
         with (
             progress("Encoding clips", total=sum(len(shard) for _, shard in mine)) as advance,
@@ -117,6 +117,11 @@ class StoredWindows:
         for unreadable in ranks.gathered(self._unreadable):
             self._unreadable |= unreadable
         self._open()
+        if not all(self._key(one) in self._stores[one.bucket] or self._key(one) in self._unreadable for one in missing):
+            raise InputError(
+                f"{self._folder}: lacks what other processes have encoded, it should be a folder that all of them see "
+                f"(--cache)"
+            )
 
     def read(self, wanted: Wanted) -> EncodedWindow | Unreadable:
         """See `Windows`; a clip that could not be read when it was to be encoded stays so until the next start."""

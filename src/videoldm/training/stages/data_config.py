@@ -56,3 +56,14 @@ Data = Annotated[
     BeforeValidator(_world_unless_named),
 ]
 """Rendered here, or curated from videos."""
+
+
+def check_held_out(data: Data, validation: Data) -> None:
+    """Raise ValueError if videos are held out in one folder for the clips of another."""
+    if not isinstance(data, CuratedData) or not isinstance(validation, CuratedData):
+        return
+    if data.videos.kind == "others" and validation.videos.kind == "held-out" and data.folder != validation.folder:
+        raise ValueError(
+            f"data.folder is {data.folder!r}, validation.folder {validation.folder!r}: where data are the videos that "
+            f"validation does not hold out, both should be the same"
+        )

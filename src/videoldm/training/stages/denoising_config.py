@@ -18,7 +18,7 @@ from videoldm.diffusion.config import (
 )
 from videoldm.tasks.config import FROM_PICTURE, TaskName
 from videoldm.training.data.config import CuratedData, NoCaptions
-from videoldm.training.stages.data_config import Data, PannedPictures, WorldData
+from videoldm.training.stages.data_config import Data, PannedPictures, WorldData, check_held_out
 
 
 class DenoisingStage(Config):
@@ -46,6 +46,7 @@ class ClipStage(DenoisingStage):
 
     def check_clips(self, task: TaskName) -> None:
         """Raise ValueError for clips that the task cannot be learned from."""
+        check_held_out(self.data, self.validation)
         if self.panned_pictures and task != "image-to-video":
             raise ValueError(f"panned_pictures have no captions, which {task} needs: leave them out")
         if self.panned_pictures and not isinstance(self.data, WorldData):

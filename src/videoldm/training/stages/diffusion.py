@@ -57,15 +57,24 @@ class DenoisingObjective(Objective):
 
     def prepare(self) -> None:
         """See `Objective`."""
-        self._data.prepare()
-        self._validation.prepare()
+        self._data.reader.prepare()
+        self._validation.reader.prepare()
+
+    def close(self) -> None:
+        """See `Objective`."""
+        self._data.reader.close()
+        self._validation.reader.close()
+
+    def describe(self, position: int) -> str:
+        """See `Objective`."""
+        return self._data.reader.describe(position)
 
     def losses(self, positions: Sequence[int]) -> Losses:
         """The denoising loss of each sample at its own noise level; clips and single frames are batches of their own.
 
         Which a sample is follows from its number alone, so that batches may be cut anywhere.
         """
-        self._data.announce(positions)
+        self._data.reader.announce(positions)
         is_image = [self._is_image(position) for position in positions]
         rows: list[int] = []
         parts: list[Losses] = []
@@ -80,7 +89,7 @@ class DenoisingObjective(Objective):
         """The loss of held-out clips at fixed noise, and some sampled clips."""
         count = min(NUM_VALIDATION_LOSSES, self._validation.num_clips)
         losses = ranks.shared(range(count), lambda numbers: [self._held_out_loss(i, count) for i in numbers])
-        skipped = {"skipped_clips": float(self._data.num_skipped)} if self._data.num_skipped else {}
+        skipped = {"skipped_clips": float(self._data.reader.num_skipped)} if self._data.reader.num_skipped else {}
         return {"loss": math.fsum(losses) / count, **self._sample(folder), **skipped}
 
     def _held_out_loss(self, number: int, count: int) -> float:
@@ -89,7 +98,7 @@ class DenoisingObjective(Objective):
 
     def batch_size_at(self, samples_seen: int) -> int | None:
         """That of the bucket whose turn it is."""
-        return self._data.batch_size_at(samples_seen)
+        return self._data.reader.batch_size_at(samples_seen)
 
     def group_of(self, parameter: str) -> str:
         """What part of the UNet a parameter belongs to."""

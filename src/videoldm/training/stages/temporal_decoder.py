@@ -1,6 +1,7 @@
 """Training the temporal layers of a decoder on clips, against a discriminator of clips."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import assert_never
 
@@ -9,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from videoldm.checkpoints.native import save_component
+from videoldm.core import ranks
 from videoldm.core.errors import InputError
 from videoldm.core.random import normal, python_random, seeded_initialisation
 from videoldm.measures.features.store import load_feature_network
@@ -36,6 +38,10 @@ from videoldm.training.stages.temporal_decoder_config import (
     VideoAdversary,
 )
 from videoldm.video.contact_sheet import contact_sheet
+from videoldm.video.write import write_video
+
+SHOWN, SHOWN_FPS = 4, Fraction(7)
+"""How many held-out clips are shown beside what is made of them, and how fast."""
 
 
 class TemporalDecoderObjective(Objective):
@@ -53,10 +59,26 @@ class TemporalDecoderObjective(Objective):
             else None
         )
         self._loss = DecoderLoss(stage, judge)
+        self._for_discriminator: dict[tuple[int, ...], Encoded] = {}
+        """What the decoder has learned from in this step, so that it is not read again."""
         self._data, self._validation = (
             _open(data, self.autoencoder, cache, num_frames=stage.num_frames, seed=seed)
             for data in (stage.data, stage.validation)
         )
+
+    def prepare(self) -> None:
+        """See `Objective`."""
+        self._data.reader.prepare()
+        self._validation.reader.prepare()
+
+    def close(self) -> None:
+        """See `Objective`."""
+        self._data.reader.close()
+        self._validation.reader.close()
+
+    def describe(self, position: int) -> str:
+        """See `Objective`."""
+        return self._data.reader.describe(position)
 
     @property
     def players(self) -> list[Player]:
@@ -72,8 +94,10 @@ class TemporalDecoderObjective(Objective):
 
     def decoder_losses(self, positions: Sequence[int]) -> Losses:
         """Reconstruction and what the stage adds to it, in the end also that the discriminator is to be convinced."""
-        self._data.announce(positions)
+        self._data.reader.announce(positions)
         clips = self._data.encoded(positions)
+        if self.discriminator is not None:
+            self._for_discriminator[tuple(positions)] = clips
         pixels, decoded = self._decoded(clips, positions)
         loss, parts = self._loss(pixels, decoded)
         is_late = self._is_late(positions)
@@ -89,19 +113,20 @@ class TemporalDecoderObjective(Objective):
     def discriminator_losses(self, positions: Sequence[int]) -> Losses:
         """Hinge loss on true and decoded clips; samples before the adversary begins teach it nothing."""
         assert self.discriminator is not None
+        clips = self._for_discriminator.pop(tuple(positions), None) or self._data.encoded(positions)
         is_late = torch.tensor(self._is_late(positions), device=self._device)
         if not is_late.any():
             nothing = sum(parameter.sum() for parameter in self.discriminator.parameters())
             return Losses(per_sample=0.0 * nothing * is_late)
         with torch.no_grad():
-            both = self._decoded(self._data.encoded(positions), positions)
+            both = self._decoded(clips, positions)
         real, decoded = (self.discriminator(pixels).float() for pixels in both)
         parts = {"real": real.flatten(1).mean(1).detach(), "decoded": decoded.flatten(1).mean(1).detach()}
         return Losses(per_sample=hinge_of_judge(real, decoded) * is_late, parts=parts)
 
     def batch_size_at(self, samples_seen: int) -> int | None:
         """That of the bucket whose turn it is."""
-        return self._data.batch_size_at(samples_seen)
+        return self._data.reader.batch_size_at(samples_seen)
 
     def group_of(self, parameter: str) -> str:
         """See `Objective`."""
@@ -109,16 +134,23 @@ class TemporalDecoderObjective(Objective):
 
     def validate(self, folder: Path) -> dict[str, float]:
         """PSNR and warping error along estimated motion on held-out clips, and how much of the error was true."""
-        pixels = torch.stack(self._validation.held_out(self._stage.num_validation_clips)).to(self._device)
-        decoded = torch.cat([self.autoencoder(clip[None]) for clip in pixels]).float().clamp(-1, 1)
-        contact_sheet([pixels[0], decoded[0]], ["input", "decoded"]).save(folder / "clip.png")
-        skipped = {"skipped_clips": float(self._data.num_skipped)} if self._data.num_skipped else {}
+        clips = self._validation.held_out(self._stage.num_validation_clips)
+        decoded = ranks.shared(clips, lambda some: [self._reconstructed(clip) for clip in some])
+        pixels, decoded = torch.stack(clips), torch.stack(decoded)
+        if ranks.is_first():
+            contact_sheet([pixels[0], decoded[0]], ["input", "decoded"]).save(folder / "clip.png")
+            for index, both in enumerate(zip(pixels[:SHOWN], decoded[:SHOWN], strict=True)):
+                write_video(folder / f"{index:03d}.mp4", torch.cat(both, dim=-1), fps=SHOWN_FPS, metadata=None)
+        skipped = {"skipped_clips": float(self._data.reader.num_skipped)} if self._data.reader.num_skipped else {}
         return {
             "psnr": float(psnr(decoded, pixels).mean()),
             "warping_error": float(estimated_warping_error(decoded).nanmean()),
             "true_warping_error": float(estimated_warping_error(pixels).nanmean()),
             **skipped,
         }
+
+    def _reconstructed(self, clip: Float[Tensor, "t c h w"]) -> Float[Tensor, "t c h w"]:
+        return self.autoencoder(clip[None].to(self._device))[0].float().clamp(-1, 1).cpu()
 
     def export(self, folder: Path) -> None:
         """Write the whole autoencoder: the encoder as it was, the decoder as it is."""

@@ -12,7 +12,7 @@ from videoldm.models.autoencoder.config import TemporalDecoder
 from videoldm.models.discriminator.config import DiscriminatorConfig
 from videoldm.training.config import OptimizerConfig
 from videoldm.training.data.config import CuratedData
-from videoldm.training.stages.data_config import Data, WorldData
+from videoldm.training.stages.data_config import Data, WorldData, check_held_out
 
 
 class LogSquared(Config):
@@ -146,6 +146,7 @@ class TemporalDecoderStage(Config):
         for name, choice in (("perceptual", self.perceptual), ("consistency", self.consistency)):
             if self.num_frames < 2 and choice.kind != "none":
                 raise ValueError(f"num_frames is 1, {name} {choice.kind} compares frames: take {name} none")
+        check_held_out(self.data, self.validation)
         for data in (self.data, self.validation):
             self._check_clips(data)
         validation = self.validation

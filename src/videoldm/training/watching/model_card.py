@@ -7,18 +7,18 @@ from pathlib import Path
 
 from videoldm.core.config import to_yaml
 from videoldm.core.files import read_mapping, write_text
-from videoldm.training.layout import CARD_FILE, EXPORT, INPUTS_FILE
+from videoldm.training.layout import CARD_FILE, INPUTS_FILE
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.config import DiffusionStage, Stage
 from videoldm.training.watching.page import Records, read_log
 
 
-def write_model_card(folder: Path, recipe: Recipe) -> Path:
-    """Write the card of the run in `folder` into its export, as the hub shows it; returns its path."""
+def write_model_card(folder: Path, export: Path, recipe: Recipe) -> Path:
+    """Write the card of the run in `folder` into what it exported, as the hub shows it; returns its path."""
     inputs = read_mapping(folder / INPUTS_FILE) if (folder / INPUTS_FILE).exists() else {}
     parts = [_front_matter(recipe.stage), _what(recipe), _training(recipe, inputs), _measured(read_log(folder))]
     parts.append(f"## Configuration\n\n```yaml\n{to_yaml(recipe)}```\n")
-    path = folder / EXPORT / CARD_FILE
+    path = export / CARD_FILE
     write_text(path, "\n".join(part for part in parts if part))
     return path
 
