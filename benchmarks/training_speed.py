@@ -36,6 +36,7 @@ from videoldm.evaluation.speed.timing import interleaved, speed_ratio
 from videoldm.tasks.model import VideoModel
 from videoldm.tasks.task import TrainingClips
 from videoldm.training.config import AdamW, ClassicAverage, OptimizerConfig, TrainingConfig
+from videoldm.training.data.reader import RenderedReader
 from videoldm.training.data.samples import Samples
 from videoldm.training.data.windows import encode
 from videoldm.training.log import Clock, Meter
@@ -84,30 +85,18 @@ def main() -> None:
 class Clip:
     """See `TrainingData`: one clip, its latents kept or encoded for each step."""
 
-    num_clips, num_skipped = 1, 0
+    num_clips, reader = 1, RenderedReader([0], seed=0)
 
     def __init__(self, model: VideoModel, pixels: Tensor, *, is_kept: bool) -> None:
         self._model, self._pixels = model, to_stored(pixels)
         self._first = pixels[:1]
         self._kept = encode(model.autoencoder, self._pixels) if is_kept else None
 
-    def batch_size_at(self, samples_seen: int) -> int | None:
-        """See `TrainingData`."""
-        del samples_seen
-        return None
-
-    def announce(self, positions: Sequence[int]) -> None:
-        """See `TrainingData`."""
-        del positions
-
     def samples(self, positions: Sequence[int], *, is_image: bool) -> Samples:
         """See `TrainingData`."""
         del is_image
         window = self._kept or encode(self._model.autoencoder, self._pixels)
-        drawn = [
-            window.mean.float() + window.deviation.float() * normal(tuple(window.mean.shape), 0, "posterior", position)
-            for position in positions
-        ]
+        drawn = [window.draw((0, position)) for position in positions]
         return Samples(torch.stack(drawn), self.shown([(0, position) for position in positions]))
 
     def held_out(self, number: int, count: int, key: SampleKey) -> Samples:
@@ -160,7 +149,7 @@ def our_step(model: VideoModel, clip: Clip, options: Any, folder: Path) -> Calla
     )
     objective = Timed(model, stage, seed=0, data=clip, validation=clip)
     state = build_state(objective, training, options.device)
-    steps = Steps(training, state, objective.group_of, Meter(), Clock(state.device), folder)
+    steps = Steps(training, state, objective, Meter(), Clock(state.device), folder)
 
     def step() -> None:
         steps.take(state.first, range(state.samples_seen, state.samples_seen + 1))

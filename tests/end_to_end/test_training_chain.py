@@ -203,6 +203,7 @@ def test_run_whose_inputs_changed_is_not_continued(runs: Path, tmp_path: Path) -
     stage = recipe.stage.model_copy(update={"encoders": str(tmp_path / "encoders")})
     recipe = recipe.model_copy(update={"stage": stage})
     run(recipe, tmp_path / "run", runs / "cache")
+    shutil.rmtree(tmp_path / "run/export")  # the run is not finished any more
     weights = tmp_path / "encoders/text_encoder/model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
     with pytest.raises(InputError, match=r"its run began with other files in .*/encoders \(stage.encoders\)"):

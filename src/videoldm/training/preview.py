@@ -30,7 +30,7 @@ from videoldm.training.data.world import num_missing
 from videoldm.training.forecast import StepMemory
 from videoldm.training.inputs import curated_inputs
 from videoldm.training.recipe import Recipe
-from videoldm.training.stage_memory import step_memory, trained_unet
+from videoldm.training.stage_memory import greediest_bucket, step_memory, trained_unet
 from videoldm.training.stages.base_sizes import base_sizes
 from videoldm.training.stages.config import AutoencoderStage, DiffusionStage, EncodersStage, JudgeStage, Stage
 from videoldm.training.stages.data_config import WorldData
@@ -91,8 +91,9 @@ def preview(recipe: Recipe) -> list[str]:
     one, two = (step_memory(stage, training, num_samples=count) for count in (1, 2))
     if one is None or two is None:
         return [*lines, "parameters and memory are not told: that takes the model of stage.base on this machine"]
-    micro_batch = training.batch_size // training.accumulation_steps
-    return lines + _memory_lines(one, two, micro_batch=micro_batch)
+    curated = curated_inputs(stage).get("stage.data")
+    batch = training.batch_size if curated is None else greediest_bucket(curated).batch_size
+    return lines + _memory_lines(one, two, micro_batch=batch // training.accumulation_steps)
 
 
 def rendering(stage: Stage, cache: Path) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import assert_never
 import torch
 from transformers import CLIPTextModel
 
+from videoldm.dataset.config import Bucket
 from videoldm.inference.precision import DTYPES
 from videoldm.models.adapters.stand_in import put_stand_ins
 from videoldm.models.autoencoder.network import Autoencoder
@@ -101,14 +101,19 @@ def _of_lora(stage: LoraStage, training: TrainingConfig, num_samples: int) -> St
     return forecast_step(make, training, others=_weights_beside(networks), encoding=_encoding(networks, clips))
 
 
+def greediest_bucket(data: CuratedData) -> Bucket:
+    """The bucket whose batches have the most pixels."""
+    return max(data.buckets, key=lambda one: one.num_frames * one.height * one.width * one.batch_size)
+
+
 def _largest(data: Data, count: int, *, num_frames: int) -> _Clips:
-    """Of rendered clips windows as long as the model's, of curated ones those of the bucket with the most pixels."""
+    """Of rendered clips windows as long as the model's, of curated ones those of the greediest bucket."""
     match data:
         case WorldData(height=height, width=width):
             return _Clips(count, num_frames, height, width)
-        case CuratedData(buckets=buckets):
-            sizes = [(one.num_frames, one.height, one.width) for one in buckets]
-            return _Clips(count, *max(sizes, key=math.prod))
+        case CuratedData():
+            bucket = greediest_bucket(data)
+            return _Clips(count, bucket.num_frames, bucket.height, bucket.width)
         case _:
             assert_never(data)
 

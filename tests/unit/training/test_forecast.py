@@ -12,6 +12,7 @@ from transformers import CLIPTextModel
 from videoldm.checkpoints.encoders import image_encoder
 from videoldm.checkpoints.native import load_autoencoder, load_unet
 from videoldm.conditioners.config import DropoutConfig
+from videoldm.dataset.config import Bucket
 from videoldm.diffusion.config import LogNormal
 from videoldm.inference.memory.live import LiveTensors
 from videoldm.models.adapters.config import LoraPreset, TemporalAttention, TemporalLayers
@@ -24,6 +25,7 @@ from videoldm.models.clip.config import TextEncoderConfig
 from videoldm.models.unet.network import VideoUNet
 from videoldm.recipes.registry import RECIPES
 from videoldm.training.config import AdamW8bit, ExecutionConfig, OptimizerConfig, TrainingConfig
+from videoldm.training.data.config import CuratedData
 from videoldm.training.forecast import (
     Batch,
     Rehearsal,
@@ -34,9 +36,11 @@ from videoldm.training.forecast import (
     read_and_denoise,
     run_step,
 )
-from videoldm.training.preview import num_steps, parameter_counts, preview
+from videoldm.training.preview import parameter_counts, preview, steps_line
+from videoldm.training.recipe import Recipe
 from videoldm.training.recompute import recompute
 from videoldm.training.stage_memory import step_memory
+from videoldm.training.stages.config import DiffusionStage
 from videoldm.training.stages.data_config import WorldData
 from videoldm.training.stages.lora_config import LoraStage
 
@@ -113,7 +117,7 @@ def test_counts_of_svd_are_the_published_ones() -> None:
     assert sum(count.trained + count.frozen for count in counts) == 1_524_623_082
     widths = [320] * 5 + [640] * 5 + [1280] * 6
     assert sum(count.frozen for count in counts) == 2 * sum(w * w + 1024 * w + 2 * w for w in widths)
-    assert num_steps(recipe.training) == 50_000
+    assert steps_line(recipe) == "38,400,000 samples in 50,000 steps of 768"
 
 
 def test_video_ldm_trains_its_656_million_temporal_parameters() -> None:
@@ -139,6 +143,29 @@ def test_lora_of_svd_is_counted_without_its_weights() -> None:
     # Rank 16: four projections of the self-attention, and of that to one token those of value and output.
     widths = [320] * 5 + [640] * 5 + [1280] * 6
     assert sum(count.trained for count in counts.values()) == 16 * sum(6 * 2 * w - w + 1024 for w in widths)
+
+
+def test_dry_run_reckons_with_all_buckets() -> None:
+    """Two buckets taken turn and turn about, of 8 and of 2 samples: 10 of 1,000 in two steps."""
+    recipe = RECIPES["mini-finetune"]()
+    assert isinstance(recipe.stage, DiffusionStage)
+    assert isinstance(recipe.stage.data, CuratedData)
+    [bucket] = recipe.stage.data.buckets
+    large = bucket.model_copy(update={"height": 128, "width": 192, "batch_size": 2})
+
+    def with_buckets(*buckets: Bucket) -> Recipe:
+        data = recipe.stage.data.model_copy(update={"buckets": buckets})
+        stage = recipe.stage.model_copy(update={"data": data})
+        return recipe.model_copy(
+            update={"stage": stage, "training": recipe.training.model_copy(update={"num_samples": 1000})}
+        )
+
+    assert steps_line(with_buckets(bucket, large)) == "1,000 samples in 200 steps of 2 to 8"
+    small, both = preview(with_buckets(bucket)), preview(with_buckets(bucket, large))
+    assert float(both[-2].split()[2]) > 2 * float(small[-2].split()[2])
+    assert small[-1].endswith("GiB with the 8 of this recipe in one process")
+    assert both[-1].endswith("GiB with the 2 of this recipe in one process")
+    assert float(both[-1].split()[0]) > float(both[-2].split()[2])
 
 
 def test_dry_run_says_why_it_cannot_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
