@@ -125,7 +125,7 @@ def _mini_camera(camera: Camera) -> Recipe:
         noise_levels=LEVELS,
         dropout=DROPOUT,
     )
-    return _mini(f"camera-{camera}", f"camera {camera}", stage, num_samples=1_440)
+    return _mini(f"camera-{camera}", f"camera {camera}", stage, num_samples=23_040)
 
 
 def _mini(name: str, what: str, stage: LoraStage, *, num_samples: int) -> Recipe:
