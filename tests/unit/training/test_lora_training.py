@@ -1,6 +1,7 @@
 """Training LoRAs of a tiny model: what learns, what is kept and exported, and what comes back."""
 
 import copy
+import shutil
 
 import pytest
 import torch
@@ -143,6 +144,7 @@ def test_run_that_was_interrupted_ends_the_same(trained, tiny_model, cache, tmp_
     recipe = recipe_of(stage_of(tiny_model))
     run(recipe_of(stage_of(tiny_model), num_samples=4), tmp_path, cache)
     (tmp_path / "config.yaml").write_text(to_yaml(recipe))
+    shutil.rmtree(tmp_path / "export")  # the run is not finished any more
     run(recipe, tmp_path, cache)
     first, again = (load_file(folder / "export/peft/adapter_model.safetensors") for folder in (trained, tmp_path))
     assert all(torch.equal(first[key], value) for key, value in again.items())
