@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from videoldm.training.config import OptimizerConfig
+from videoldm.training.data.reader import SampleReader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,16 +45,22 @@ class Player:
 class Objective(ABC):
     """A training stage."""
 
-    def prepare(self) -> None:  # noqa: B027 - most stages share nothing
-        """Do what processes share before the first step; every one of them calls it."""
+    readers: Sequence[SampleReader] = ()
+    """Of what is trained on, then of what is held out; none where nothing is read beside the steps."""
 
-    def close(self) -> None:  # noqa: B027 - most stages read nothing ahead
+    def prepare(self) -> None:
+        """Do what processes share before the first step; every one of them calls it."""
+        for reader in self.readers:
+            reader.prepare()
+
+    def close(self) -> None:
         """Begin to read nothing more."""
+        for reader in self.readers:
+            reader.close()
 
     def describe(self, position: int) -> str:
         """Which clip the sample of that number is of, for who looks for what went wrong; empty if that says nothing."""
-        del position
-        return ""
+        return self.readers[0].describe(position) if self.readers else ""
 
     @property
     @abstractmethod
@@ -70,8 +77,7 @@ class Objective(ABC):
 
     def batch_size_at(self, samples_seen: int) -> int | None:
         """Size of the batch that begins at sample `samples_seen`; None for the run's."""
-        del samples_seen
-        return None
+        return self.readers[0].batch_size_at(samples_seen) if self.readers else None
 
     def group_of(self, parameter: str) -> str:
         """The group in whose gradient norm the first player's parameter of that name is counted."""

@@ -54,20 +54,7 @@ class DenoisingObjective(Objective):
         self._model, self._stage, self._seed = model, stage, seed
         self._task = TASKS[model.config.task]
         self._data, self._validation = data, validation
-
-    def prepare(self) -> None:
-        """See `Objective`."""
-        self._data.reader.prepare()
-        self._validation.reader.prepare()
-
-    def close(self) -> None:
-        """See `Objective`."""
-        self._data.reader.close()
-        self._validation.reader.close()
-
-    def describe(self, position: int) -> str:
-        """See `Objective`."""
-        return self._data.reader.describe(position)
+        self.readers = data.reader, validation.reader
 
     def losses(self, positions: Sequence[int]) -> Losses:
         """The denoising loss of each sample at its own noise level; clips and single frames are batches of their own.
@@ -95,10 +82,6 @@ class DenoisingObjective(Objective):
     def _held_out_loss(self, number: int, count: int) -> float:
         samples = self._validation.held_out(number, count, (self._seed + 1, number))
         return float(self._losses(samples, is_image=False).per_sample)
-
-    def batch_size_at(self, samples_seen: int) -> int | None:
-        """That of the bucket whose turn it is."""
-        return self._data.reader.batch_size_at(samples_seen)
 
     def group_of(self, parameter: str) -> str:
         """What part of the UNet a parameter belongs to."""

@@ -65,20 +65,7 @@ class TemporalDecoderObjective(Objective):
             _open(data, self.autoencoder, cache, num_frames=stage.num_frames, seed=seed)
             for data in (stage.data, stage.validation)
         )
-
-    def prepare(self) -> None:
-        """See `Objective`."""
-        self._data.reader.prepare()
-        self._validation.reader.prepare()
-
-    def close(self) -> None:
-        """See `Objective`."""
-        self._data.reader.close()
-        self._validation.reader.close()
-
-    def describe(self, position: int) -> str:
-        """See `Objective`."""
-        return self._data.reader.describe(position)
+        self.readers = self._data.reader, self._validation.reader
 
     @property
     def players(self) -> list[Player]:
@@ -123,10 +110,6 @@ class TemporalDecoderObjective(Objective):
         real, decoded = (self.discriminator(pixels).float() for pixels in both)
         parts = {"real": real.flatten(1).mean(1).detach(), "decoded": decoded.flatten(1).mean(1).detach()}
         return Losses(per_sample=hinge_of_judge(real, decoded) * is_late, parts=parts)
-
-    def batch_size_at(self, samples_seen: int) -> int | None:
-        """That of the bucket whose turn it is."""
-        return self._data.reader.batch_size_at(samples_seen)
 
     def group_of(self, parameter: str) -> str:
         """See `Objective`."""
