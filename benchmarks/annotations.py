@@ -28,10 +28,10 @@ from rich.table import Table
 from scipy import stats
 
 from videoldm.curation.annotators.config import FARNEBACK_OF_PAPER, MotionConfig, TextAreaConfig, TextDetectorConfig
+from videoldm.curation.annotators.models.flow import make_flow
+from videoldm.curation.annotators.models.text_detector import TextDetector
 from videoldm.curation.annotators.motion import MotionAnnotator
-from videoldm.curation.annotators.motion_flow import make_flow
-from videoldm.curation.annotators.text import TextAreaAnnotator, union_area
-from videoldm.curation.annotators.text_detector import TextDetector
+from videoldm.curation.annotators.text_area import TextAreaAnnotator, union_area
 
 
 def main() -> None:

@@ -18,8 +18,7 @@ from videoldm.core.config import to_yaml
 from videoldm.core.files import write_text
 from videoldm.curation.config import ClipConfig, CurationConfig
 from videoldm.curation.cuts.config import CutConfig, DissolveConfig, HardCutConfig, VeilConfig
-from videoldm.dataset.config import Bucket
-from videoldm.dataset.export_files import INDEX_FILE
+from videoldm.dataset.config import INDEX_FILE, Bucket
 from videoldm.dataset.source import window_of
 
 FILTERS = ("motion=25%", "text_area=25%")

@@ -27,10 +27,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from videoldm.curation.selection.config import Selection
+from videoldm.curation.selection.config import Selection, split_filters
 from videoldm.curation.selection.evaluate import Judgement, judge
 from videoldm.curation.selection.manifest import save_selection
-from videoldm.curation.selection.options import split_filters
 from videoldm.curation.store.view import DatasetView, QueryLimits, open_dataset
 from videoldm.dataset.tables import CLIPS, annotation_schema
 

@@ -25,9 +25,8 @@ from fault_videos import write
 from tiny_annotator_models import CLIP_WIDTH, write_clip
 
 from videoldm.core.config import from_yaml
-from videoldm.curation.annotators.aesthetic_head import AestheticHead, Fit, save_head
-from videoldm.curation.config import CurationConfig
-from videoldm.curation.executors.config import Limits
+from videoldm.curation.annotators.models.aesthetic_head import AestheticHead, Fit, save_head
+from videoldm.curation.config import CurationConfig, Limits
 
 NUM_VIDEOS, SHOT_FRAMES = 6, 40
 

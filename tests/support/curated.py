@@ -11,12 +11,11 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from videoldm.curation.annotators.config import MotionConfig
-from videoldm.curation.config import CurationConfig
-from videoldm.curation.estimates import RATES_FILE
-from videoldm.curation.executors.config import Limits
-from videoldm.curation.executors.worker import outcome
+from videoldm.curation.config import CurationConfig, Limits
+from videoldm.curation.executors.local import outcome
 from videoldm.curation.inputs import find_inputs
 from videoldm.curation.run import Run
+from videoldm.curation.status import RATES_FILE
 from videoldm.curation.store.dataset import Dataset
 
 CONFIG = CurationConfig(batch_size=4, annotations=(MotionConfig(),))

@@ -16,11 +16,9 @@ from numbered_video import draw_number
 
 from videoldm.curation.config import ClipConfig
 from videoldm.curation.export.cut_out import Cutting
-from videoldm.curation.export.export import export_files, export_index, export_shards
-from videoldm.curation.export.folder import export_folder
-from videoldm.curation.export.rows import rows_to_export
+from videoldm.curation.export.export import export_files, export_folder, export_index, export_shards, rows_to_export
 from videoldm.curation.store.dataset import Dataset
-from videoldm.dataset.export_files import INDEX_FILE
+from videoldm.dataset.config import INDEX_FILE
 
 NUM_VIDEOS, SHOT_FRAMES, FPS = 3, 40, 25
 FORMATS = ("parquet-index", "files", "webdataset")

@@ -9,8 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from videoldm.curation.selection.config import Selection
-from videoldm.curation.selection.options import split_filters
+from videoldm.curation.selection.config import Selection, split_filters
 from videoldm.curation.store.view import DatasetView
 from videoldm.dataset.tables import CLIPS, SIDECARS, SOURCES, annotation_schema
 

@@ -1,16 +1,68 @@
-"""Everything that can be chosen about curation; torch-free."""
+"""Everything that can be configured about curation; torch-free."""
 
 from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
 from videoldm.core.config import Config
-from videoldm.core.numbers import NonNegative, Positive
+from videoldm.core.numbers import GIB, NonNegative, Positive
 from videoldm.curation.annotators.config import AnnotationConfig
 from videoldm.curation.annotators.profiles import default_annotations
-from videoldm.curation.comparisons.config import AnyComparison, NearDuplicatesConfig, RepeatedCaptionsConfig
 from videoldm.curation.cuts.config import CutConfig
-from videoldm.curation.executors.config import Limits
+
+
+class Limits(Config):
+    """Of one piece of work in a disposable process; what exceeds them is stopped, and the run goes on."""
+
+    time_s: Positive = 3600.0
+    """By the clock."""
+    memory_gib: Positive = 4.0
+    """Resident memory of its process."""
+
+    def changed(self, *, time_s: float | None, memory_gib: float | None) -> Limits:
+        """With other limits where they are given."""
+        return Limits(time_s=time_s or self.time_s, memory_gib=memory_gib or self.memory_gib)
+
+    @property
+    def memory_bytes(self) -> float:
+        """The same in bytes."""
+        return self.memory_gib * GIB
+
+
+CAPTIONS = ("image_caption", "video_caption", "summary")
+
+
+class ComparisonConfig(Config):
+    """The base of every comparison's config."""
+
+    needs: ClassVar[tuple[str, ...]]
+    """Names of the annotations that are compared; those that are not made are left out."""
+
+    def identity(self) -> dict[str, Any]:
+        """What the values depend on, for the hash."""
+        return self.model_dump(mode="json")
+
+
+class NearDuplicatesConfig(ComparisonConfig):
+    """Groups of clips whose embeddings are alike; looks at all pairs, so it is not for many millions of clips."""
+
+    needs: ClassVar[tuple[str, ...]] = ("embeddings",)
+    name: Literal["near_duplicates"] = "near_duplicates"
+    threshold: float = Field(default=0.97, gt=0, lt=1)
+    """Of the mean cosine between first, middle and last frames."""
+
+
+class RepeatedCaptionsConfig(ComparisonConfig):
+    """Captions that many clips have, as a language model's that answers without looking."""
+
+    needs: ClassVar[tuple[str, ...]] = CAPTIONS
+    name: Literal["repeated_captions"] = "repeated_captions"
+    min_clips: PositiveInt = 10
+
+
+AnyComparison = Annotated[NearDuplicatesConfig | RepeatedCaptionsConfig, Field(discriminator="name")]
 
 
 class SidecarConfig(Config):

@@ -10,7 +10,7 @@ from math import inf
 from typing import Protocol
 
 from videoldm.core.progress import Advance, notice, progress
-from videoldm.curation.estimates import Lacking, Rate, Stage, duration, estimate, lacking, read_rates, write_rates
+from videoldm.curation.status import Lacking, Rate, Stage, duration, estimate, lacking, read_rates, write_rates
 from videoldm.curation.store.batches import Batch
 from videoldm.curation.store.dataset import Dataset
 

@@ -14,24 +14,19 @@ from typing import Literal
 
 from videoldm.core.progress import notice
 from videoldm.curation.annotators.config import AnnotationConfig
-from videoldm.curation.comparisons.compare import compare, digest
-from videoldm.curation.comparisons.config import AnyComparison
-from videoldm.curation.config import CurationConfig
-from videoldm.curation.estimates import DECODING, FINDING_CUTS, stages_of
+from videoldm.curation.comparisons import compare, digest
+from videoldm.curation.config import AnyComparison, CurationConfig
 from videoldm.curation.executors.executor import Executor, Stopped, check_goes_on
 from videoldm.curation.inputs import Input
 from videoldm.curation.pace import Clock, Pace, told
 from videoldm.curation.stages.annotate import AnnotateTask, annotate, made_from, missing_rows
 from videoldm.curation.stages.clips import USABLE, ClipsTask, Found, make_clips, write_clips
-from videoldm.curation.stages.collect import QUARANTINED, Parts, collect, is_owner, quarantine
-from videoldm.curation.stages.hashing import look_at
+from videoldm.curation.stages.collect import QUARANTINED, Parts, collect, is_owner, is_scanned, quarantine
 from videoldm.curation.stages.scan import ScanTask, scan, write_row
-from videoldm.curation.stages.scanned import is_scanned
-from videoldm.curation.store.batches import Batch, Entry, new_batches, owners, read_batches, stamp, write_batch
-from videoldm.curation.store.dataset import Dataset
-from videoldm.curation.store.hashes import Hashes
-from videoldm.curation.store.parts import is_made_from, read_part, write_part
-from videoldm.curation.store.pieces import PartInPieces, clip_ids
+from videoldm.curation.status import DECODING, FINDING_CUTS, stages_of
+from videoldm.curation.store.batches import Batch, Entry, look_at, new_batches, owners, read_batches, stamp, write_batch
+from videoldm.curation.store.dataset import Dataset, Hashes
+from videoldm.curation.store.parts import PartInPieces, clip_ids, is_made_from, read_part, write_part
 
 CLIPS_PER_TASK = 64
 """Of one annotation, between two looks at the disk."""

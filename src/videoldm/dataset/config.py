@@ -1,7 +1,7 @@
 """What batches of clips look like; torch-free."""
 
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, PositiveInt
 
@@ -32,3 +32,16 @@ class Bucket(Config):
     def name(self) -> str:
         """Width, height, length and rate."""
         return f"{self.width}x{self.height}, {self.num_frames} frames at {self.fps}"
+
+
+ExportFormat = Literal["files", "webdataset", "parquet-index"]
+FORMATS: tuple[str, ...] = get_args(ExportFormat)
+
+INDEX_FILE = "clips.parquet"
+"""One row a clip."""
+INFO_FILE = "export.json"
+"""Names the format."""
+GIVEN_CAPTION = "caption"
+"""The column of a list of inputs that says what a video shows."""
+DATASET_FILE = "dataset.json"
+"""Of a curated dataset, which is no export yet."""

@@ -13,7 +13,7 @@ from torch import nn
 
 from videoldm.core.config import read_config
 from videoldm.core.numbers import GIB
-from videoldm.dataset.plan import BatchPlan
+from videoldm.dataset.order import BatchPlan
 from videoldm.measures.features.network import FeatureNetwork
 from videoldm.models.adapters.fresh import num_lora_parameters
 from videoldm.models.autoencoder.config import AutoencoderConfig

@@ -10,7 +10,7 @@ from videoldm.core.errors import InputError
 from videoldm.core.hashing import file_hash
 from videoldm.curation.choices import as_in_paper, captioned_by, only, scored_by
 from videoldm.curation.config import CurationConfig
-from videoldm.curation.store.hashes import Hashes
+from videoldm.curation.store.dataset import Hashes
 
 CONFIG = CurationConfig()
 

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from videoldm.curation.comparisons.compare import Needed, compare, digest
-from videoldm.curation.comparisons.config import NearDuplicatesConfig, RepeatedCaptionsConfig
+from videoldm.curation.comparisons import Needed, compare, digest
+from videoldm.curation.config import NearDuplicatesConfig, RepeatedCaptionsConfig
 from videoldm.curation.store.parts import write_part
 from videoldm.dataset.tables import annotation_schema
 

@@ -16,8 +16,15 @@ from PIL import Image
 
 from videoldm.core.files import read_json
 from videoldm.curation.report.drawing import sheet
-from videoldm.curation.report.files import write_gallery, write_stats_report
-from videoldm.curation.report.gallery import NEAREST, SPREAD, WITHOUT, Gone, what_would_go
+from videoldm.curation.report.pages import (
+    NEAREST,
+    SPREAD,
+    WITHOUT,
+    Gone,
+    what_would_go,
+    write_gallery,
+    write_stats_report,
+)
 from videoldm.curation.report.stats import measure_stats
 from videoldm.curation.selection.evaluate import judge
 from videoldm.curation.store.view import DatasetView, open_dataset

@@ -13,13 +13,18 @@ import pytest
 from made_tables import clip_row, made_view, typed, valued
 from rich.console import Console
 
-from videoldm.curation.report.bars import axis, bars, spread
-from videoldm.curation.report.distribution import NUM_BINS, Distribution
-from videoldm.curation.report.figures import clip_figures
-from videoldm.curation.report.page import histogram_svg
-from videoldm.curation.report.stats import YEAR_S, Stats, TableOne, measure_stats
-from videoldm.curation.report.tables import distributions_table, figures_table, spark_line, stats_tables
-from videoldm.curation.report.wording import duration, number
+from videoldm.curation.report.drawing import axis, bars, spread
+from videoldm.curation.report.figures import (
+    clip_figures,
+    distributions_table,
+    duration,
+    figures_table,
+    number,
+    spark_line,
+    stats_tables,
+)
+from videoldm.curation.report.pages import histogram_svg
+from videoldm.curation.report.stats import NUM_BINS, YEAR_S, Distribution, Stats, TableOne, measure_stats
 from videoldm.curation.selection.evaluate import judge
 from videoldm.curation.selection.manifest import save_selection
 from videoldm.curation.store.view import DatasetView, open_dataset

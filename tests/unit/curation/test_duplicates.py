@@ -7,7 +7,7 @@ import pytest
 from scipy.sparse.csgraph import connected_components
 
 from videoldm.core.errors import InputError
-from videoldm.curation.comparisons.duplicates import clip_vectors, near_duplicates
+from videoldm.curation.comparisons import clip_vectors, near_duplicates
 
 
 def clustered(seed: int, num: int, *, spread: float = 0.16) -> tuple[list[str], np.ndarray]:

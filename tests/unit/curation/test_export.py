@@ -16,8 +16,7 @@ from videoldm.core.errors import InputError, OutputError
 from videoldm.curation.config import ClipConfig
 from videoldm.curation.export import cut_out
 from videoldm.curation.export.cut_out import Cutting
-from videoldm.curation.export.export import export_files, export_shards
-from videoldm.curation.export.rows import rows_to_export
+from videoldm.curation.export.export import export_files, export_shards, rows_to_export
 from videoldm.curation.store.dataset import Dataset
 
 NUM_VIDEOS, SHOT_FRAMES = 2, 40

@@ -28,11 +28,10 @@ from videoldm.curation.run import Run
 from videoldm.curation.stages import clips as clips_module
 from videoldm.curation.stages.annotate import annotate
 from videoldm.curation.stages.clips import make_clips
-from videoldm.curation.store import pieces as pieces_module
+from videoldm.curation.status import summarise
+from videoldm.curation.store import parts as pieces_module
 from videoldm.curation.store.dataset import Dataset
-from videoldm.curation.store.parts import write_part
-from videoldm.curation.store.pieces import PartInPieces
-from videoldm.curation.summary import summarise
+from videoldm.curation.store.parts import PartInPieces, write_part
 from videoldm.dataset.tables import annotation_schema
 
 

@@ -13,18 +13,17 @@ import pytest
 from curated import CONFIG, Inline
 from fault_videos import pictures, write
 
-from videoldm.curation import estimates as estimates_module
 from videoldm.curation import pace
+from videoldm.curation import status as estimates_module
 from videoldm.curation.annotators.config import MotionConfig
 from videoldm.curation.config import CurationConfig
-from videoldm.curation.estimates import RATES_FILE, Estimate, duration, read_rates
 from videoldm.curation.executors.executor import Stopped
 from videoldm.curation.inputs import find_inputs
 from videoldm.curation.run import Run
 from videoldm.curation.stages.clips import ClipsTask
 from videoldm.curation.stages.scan import ScanTask
+from videoldm.curation.status import RATES_FILE, Estimate, duration, estimate_of, read_rates
 from videoldm.curation.store.dataset import Dataset
-from videoldm.curation.summary import estimate_of
 
 SECONDS = {"h": 3600, "min": 60, "s": 1, "days": 86400}
 

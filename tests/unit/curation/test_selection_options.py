@@ -9,8 +9,15 @@ from made_tables import typed
 
 from videoldm.core.config import from_yaml, to_yaml
 from videoldm.core.errors import InputError
-from videoldm.curation.selection.config import AtMost, DropHighest, DropLowest, Selection, Where
-from videoldm.curation.selection.options import parse_share, split_filters
+from videoldm.curation.selection.config import (
+    AtMost,
+    DropHighest,
+    DropLowest,
+    Selection,
+    Where,
+    parse_share,
+    split_filters,
+)
 
 
 def test_filters_of_the_paper_are_read_in_their_order() -> None:

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from videoldm.curation.selection.ranks import Rank, values_at
-from videoldm.curation.selection.ties import nth_tied
+from videoldm.curation.selection.ranks import Rank, nth_tied, values_at
 
 _REALS = st.floats(allow_nan=False) | st.sampled_from([0.0, -0.0, 1.0, 1.5, -1.5])
 _WHOLE = st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3)

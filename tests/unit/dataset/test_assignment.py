@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from videoldm.dataset.assignment import assign
 from videoldm.dataset.config import Bucket
-from videoldm.dataset.source import SourceClip
+from videoldm.dataset.source import SourceClip, assign
 
 
 def clip(**changes: object) -> SourceClip:

@@ -6,8 +6,7 @@ from collections import Counter
 from fractions import Fraction
 
 from videoldm.dataset.config import Bucket
-from videoldm.dataset.order import sample_index
-from videoldm.dataset.plan import BATCHES_PER_ROUND, BatchPlan
+from videoldm.dataset.order import BATCHES_PER_ROUND, BatchPlan, sample_index
 
 
 def bucket(batch_size: int, probability: float = 1.0, height: int = 16) -> Bucket:

@@ -15,8 +15,7 @@ from curated_exports import FORMATS, FPS, SHOT_FRAMES, change_index
 from numbered_video import read_number
 
 from videoldm.core.errors import InputError
-from videoldm.dataset.config import Bucket
-from videoldm.dataset.export_files import INDEX_FILE, INFO_FILE
+from videoldm.dataset.config import INDEX_FILE, INFO_FILE, Bucket
 from videoldm.dataset.exports import open_export
 from videoldm.dataset.source import read_window, window_of
 from videoldm.video.picture import fit_picture

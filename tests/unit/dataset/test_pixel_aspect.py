@@ -14,13 +14,10 @@ from torch import Tensor
 
 from videoldm.curation.config import ClipConfig
 from videoldm.curation.export.cut_out import Cutting
-from videoldm.curation.export.export import export_files, export_index
-from videoldm.curation.export.folder import export_folder
-from videoldm.curation.export.rows import rows_to_export
-from videoldm.dataset.assignment import assign
+from videoldm.curation.export.export import export_files, export_folder, export_index, rows_to_export
 from videoldm.dataset.config import Bucket
 from videoldm.dataset.exports import ExportedClips, open_export
-from videoldm.dataset.source import read_window, window_of
+from videoldm.dataset.source import assign, read_window, window_of
 from videoldm.video.picture import fit_picture
 
 STORED, PIXEL_ASPECT = (96, 96), Fraction(16, 9)

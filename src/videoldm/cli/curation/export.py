@@ -54,9 +54,7 @@ def run(options: CurateExportOptions) -> None:
     """Read, write and tell what could not be exported."""
     from videoldm.curation.executors.local import LocalExecutor
     from videoldm.curation.export.cut_out import Cutting
-    from videoldm.curation.export.export import export_files, export_index, export_shards
-    from videoldm.curation.export.folder import export_folder
-    from videoldm.curation.export.rows import rows_to_export
+    from videoldm.curation.export.export import export_files, export_folder, export_index, export_shards, rows_to_export
     from videoldm.curation.store.dataset import Dataset
 
     check_effect(options)

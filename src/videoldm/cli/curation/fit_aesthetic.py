@@ -37,8 +37,8 @@ class CurateFitAestheticOptions(Config):
 
 def run(options: CurateFitAestheticOptions) -> None:
     """Read, fit, write and print."""
-    from videoldm.curation.annotators.aesthetic_head import fit_aesthetic_head, save_head
-    from videoldm.curation.rated import rated_embeddings
+    from videoldm.curation.annotators.models.aesthetic_head import fit_aesthetic_head, save_head
+    from videoldm.curation.ratings import rated_embeddings
     from videoldm.curation.store.dataset import Dataset
 
     dataset = Dataset.open(options.dataset)

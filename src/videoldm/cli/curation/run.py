@@ -18,7 +18,6 @@ from videoldm.core.numbers import Positive
 from videoldm.core.progress import silent
 from videoldm.curation import choices
 from videoldm.curation.config import CurationConfig
-from videoldm.curation.store.files import AESTHETIC_HEAD
 
 DESCRIPTION = """Find the cuts and clips of raw videos, and annotate the clips.
 
@@ -93,6 +92,8 @@ def run(options: CurateRunOptions) -> None:
 
 def configured(options: CurateRunOptions) -> CurationConfig:
     """The configuration that the options ask for."""
+    from videoldm.curation.store.dataset import Dataset
+
     if options.profile == "paper":
         if options.config is not None:
             raise InputError("--profile paper is a configuration of its own, leave out --config")
@@ -106,17 +107,17 @@ def configured(options: CurateRunOptions) -> CurationConfig:
     decode = config.decode_limits.changed(time_s=options.decode_time_s, memory_gib=options.decode_memory_gib)
     annotate = config.annotate_limits.changed(time_s=options.annotate_time_s, memory_gib=options.annotate_memory_gib)
     config = config.model_copy(update={"decode_limits": decode, "annotate_limits": annotate})
-    head = Path(options.aesthetic_head or Path(options.output) / AESTHETIC_HEAD)
+    head = Path(options.aesthetic_head or Dataset(Path(options.output)).aesthetic_head)
     return choices.scored_by(config, head) if options.aesthetic_head is not None or head.is_file() else config
 
 
 def curate(options: CurateRunOptions, config: CurationConfig) -> None:
     """Run, and tell what came of it; raises SomeItemsFailed if some inputs gave nothing, or not all."""
-    from videoldm.curation.executors.choose import executor_named
+    from videoldm.curation.executors.executor import executor_named
     from videoldm.curation.inputs import find_inputs
     from videoldm.curation.run import Run
+    from videoldm.curation.status import summarise
     from videoldm.curation.store.dataset import Dataset
-    from videoldm.curation.summary import summarise
 
     inputs = find_inputs(options.inputs)
     dataset = Dataset.create(options.output)

@@ -11,8 +11,7 @@ import tyro
 from videoldm.cli.options import OPTIONS, OwnGrammar, Verb
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError
-from videoldm.curation.selection.config import Filter, Selection
-from videoldm.curation.selection.options import FILTERS, split_filters
+from videoldm.curation.selection.config import FILTERS, Filter, Selection, split_filters
 
 DESCRIPTION = """Choose the clips to train on. Each filter looks at the whole dataset; a clip stays if it passes all.
 
@@ -56,9 +55,8 @@ def run(options: CurateSelectOptions) -> None:
     if not options.filters:
         raise InputError(f"a selection needs a filter: {', '.join(FILTERS)}")
     from videoldm.cli.tables import wide_console
-    from videoldm.curation.report.figures import judgement_figures
-    from videoldm.curation.report.files import write_gallery
-    from videoldm.curation.report.tables import figures_table
+    from videoldm.curation.report.figures import figures_table, judgement_figures
+    from videoldm.curation.report.pages import write_gallery
     from videoldm.curation.selection.evaluate import judge
     from videoldm.curation.selection.manifest import save_selection
     from videoldm.curation.store.dataset import Dataset

@@ -37,9 +37,9 @@ class CurateStatsOptions(Config):
 def run(options: CurateStatsOptions) -> None:
     """Measure, print and draw."""
     from videoldm.cli.tables import wide_console
-    from videoldm.curation.report.files import write_stats_report
+    from videoldm.curation.report.figures import stats_tables
+    from videoldm.curation.report.pages import write_stats_report
     from videoldm.curation.report.stats import measure_stats
-    from videoldm.curation.report.tables import stats_tables
     from videoldm.curation.store.dataset import Dataset
     from videoldm.curation.store.view import open_dataset
 

@@ -33,8 +33,8 @@ class CurateStatusOptions(Config):
 
 def run(options: CurateStatusOptions) -> None:
     """Read and print."""
+    from videoldm.curation.status import estimate_of, summarise
     from videoldm.curation.store.dataset import Dataset
-    from videoldm.curation.summary import estimate_of, summarise
 
     dataset = Dataset.open(options.dataset)
     summary, estimate = summarise(dataset), estimate_of(dataset)

@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from videoldm.core.errors import InputError
 from videoldm.core.hashing import file_hash
-from videoldm.curation.annotators.aesthetic_head import AestheticHead, read_head
 from videoldm.curation.annotators.annotator import ClipFrames, Missing, Values
 from videoldm.curation.annotators.config import AestheticsConfig
 from videoldm.curation.annotators.embeddings import PLACES, unit_vectors
+from videoldm.curation.annotators.models.aesthetic_head import AestheticHead, read_head
 
 
 class Aesthetics:

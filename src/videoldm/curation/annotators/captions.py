@@ -11,7 +11,6 @@ from dataclasses import asdict, fields
 import pyarrow as pa
 
 from videoldm.curation.annotators.annotator import ClipFrames, KeptFrame, Missing, Values
-from videoldm.curation.annotators.captioner import Answer, Captioner, Request
 from videoldm.curation.annotators.config import (
     CaptionConfig,
     ImageCaptionConfig,
@@ -20,7 +19,8 @@ from videoldm.curation.annotators.config import (
     VideoCaptionConfig,
 )
 from videoldm.curation.annotators.guards import Flags, check_caption, num_words
-from videoldm.curation.annotators.missing_model import unless_missing
+from videoldm.curation.annotators.models.captioner import Answer, Captioner, Request
+from videoldm.curation.annotators.models.local_model import unless_missing
 
 COLUMNS = pa.schema(
     [
@@ -129,10 +129,10 @@ def evenly_spaced(frames: Sequence[KeptFrame], num_frames: int) -> list[KeptFram
 def _open(config: CaptionConfig, num_pictures: int) -> Captioner:
     """The captioner of `config`, transformers only being imported for one that runs here."""
     if isinstance(config.captioner, ServerCaptioner):
-        from videoldm.curation.annotators.server_captioner import ServerReader
+        from videoldm.curation.annotators.models.server_captioner import ServerReader
 
         return ServerReader(config.captioner, max_new_tokens=config.max_new_tokens)
-    from videoldm.curation.annotators.transformers_captioner import PictureReader, TextWriter
+    from videoldm.curation.annotators.models.transformers_captioner import PictureReader, TextWriter
 
     if num_pictures == 0:
         return TextWriter(config.captioner, max_new_tokens=config.max_new_tokens)

@@ -13,7 +13,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from videoldm.core.config import Config, validate
 from videoldm.core.errors import InputError
 from videoldm.core.numbers import Positive, Share
-from videoldm.dataset.export_files import GIVEN_CAPTION
+from videoldm.dataset.config import GIVEN_CAPTION
 from videoldm.inference.config import Precision
 from videoldm.measures.config import CameraFitConfig, DisConfig, FarnebackConfig
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 from jaxtyping import Float32
 
 from videoldm.curation.annotators.annotator import ClipFrames, Missing, Values
-from videoldm.curation.annotators.clip_model import ClipModel
 from videoldm.curation.annotators.config import EmbeddingsConfig
-from videoldm.curation.annotators.missing_model import unless_missing
+from videoldm.curation.annotators.models.clip_model import ClipModel
+from videoldm.curation.annotators.models.local_model import unless_missing
 
 PLACES = ("first", "middle", "last")
 

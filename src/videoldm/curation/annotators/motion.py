@@ -6,19 +6,19 @@ import functools
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import cv2
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, Shaped, UInt8
 
 from videoldm.curation.annotators.annotator import ClipFrames, KeptFrame, Missing, Values
-from videoldm.curation.annotators.config import MotionConfig
-from videoldm.curation.annotators.letterbox import find_bars
-from videoldm.curation.annotators.missing_model import unless_missing
-from videoldm.curation.annotators.motion_flow import Flow, Grey, Picture, make_flow
+from videoldm.curation.annotators.config import LetterboxConfig, MotionConfig
+from videoldm.curation.annotators.models.flow import Flow, Grey, Picture, make_flow
+from videoldm.curation.annotators.models.local_model import unless_missing
 from videoldm.measures.camera_fit import camera_steps_flow, fit_camera_steps
 
 _SMALLEST_PX = 16
@@ -188,3 +188,68 @@ def _resized(picture: Picture, size: tuple[int, int]) -> Picture:
 
 def _luma(picture: Picture) -> Grey:
     return picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+
+
+_EDGE_PX = 2
+"""Over so many rows compression and resizing smear the edge of a bar."""
+_MOSTLY, _HARDLY = 0.5, 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """The bars' sizes as shares of the frame's height and width."""
+
+    top: float = 0.0
+    bottom: float = 0.0
+    left: float = 0.0
+    right: float = 0.0
+
+    @property
+    def area(self) -> float:
+        """The share of the frame that they take."""
+        return 1 - (1 - self.top - self.bottom) * (1 - self.left - self.right)
+
+    def cut_off(self, frame: Shaped[np.ndarray, "h w *c"]) -> Shaped[np.ndarray, "inner_h inner_w *c"]:
+        """What of `frame` certainly lies inside."""
+        height, width = frame.shape[:2]
+        rows = slice(_inner_px(self.top, height), height - _inner_px(self.bottom, height))
+        columns = slice(_inner_px(self.left, width), width - _inner_px(self.right, width))
+        return frame[rows, columns]
+
+
+def find_bars(frames: UInt8[np.ndarray, "t h w"], config: LetterboxConfig) -> Bars:
+    """Bars of black that hold in all of some grey frames.
+
+    Dark scenes are told from bars by the bars' edges: straight, all along the frame, bright within two pixels, and
+    alike on opposite sides. A line of text on a bar leaves it one; a frame that is dark all over has none.
+    """
+    is_lit = frames.max(axis=0) > config.darkest
+    top, bottom = _pair_of_bars(is_lit, config)
+    height = len(is_lit)
+    left, right = _pair_of_bars(is_lit[top : height - bottom].T, config)
+    width = is_lit.shape[1]
+    return Bars(top / height, bottom / height, left / width, right / width)
+
+
+def _pair_of_bars(is_lit: Bool[np.ndarray, "h w"], config: LetterboxConfig) -> tuple[int, int]:
+    """Rows of the bars above and below, 0 and 0 where they are unlike."""
+    lit = is_lit.mean(axis=1)
+    longest = int(config.largest * len(lit))
+    above, below = _bar(lit, longest), _bar(lit[::-1], longest)
+    is_alike = abs(above - below) <= _EDGE_PX + max(above, below) // 8
+    return (above, below) if above and below and is_alike else (0, 0)
+
+
+def _bar(lit: np.ndarray, longest: int) -> int:
+    """Rows before the first edge, given the share of each row that is lit."""
+    for end in range(1, min(longest, len(lit) - _EDGE_PX - 1) + 1):
+        if lit[end - 1] > _MOSTLY:
+            return 0
+        if lit[end - 1] <= _HARDLY < lit[end] and lit[end : end + _EDGE_PX + 1].max() >= _MOSTLY:
+            return end
+    return 0
+
+
+def _inner_px(share: float, length: int) -> int:
+    """Pixels to cut off, the smeared ones too."""
+    return 0 if share == 0 else min(round(share * length) + _EDGE_PX, length // 2 - 1)

@@ -14,7 +14,7 @@ def make(config: configs.AnnotationConfig) -> Annotator:
 
             return MotionAnnotator(config)
         case configs.TextAreaConfig():
-            from videoldm.curation.annotators.text import TextAreaAnnotator
+            from videoldm.curation.annotators.text_area import TextAreaAnnotator
 
             return TextAreaAnnotator(config)
         case configs.EmbeddingsConfig():

@@ -11,10 +11,10 @@ from jaxtyping import Float32
 
 from videoldm.core.errors import InputError
 from videoldm.curation.annotators.annotator import ClipFrames, Missing, Values
-from videoldm.curation.annotators.clip_model import ClipModel
 from videoldm.curation.annotators.config import TextSimilarityConfig
 from videoldm.curation.annotators.embeddings import PLACES, unit_vectors
-from videoldm.curation.annotators.missing_model import unless_missing
+from videoldm.curation.annotators.models.clip_model import ClipModel
+from videoldm.curation.annotators.models.local_model import unless_missing
 
 METADATA, MADE = "metadata_caption", ("image_caption", "video_caption", "summary")
 CAPTIONS = (METADATA, *MADE)

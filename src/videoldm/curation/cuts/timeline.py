@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from jaxtyping import Bool
 
-from videoldm.curation.cuts.config import CutConfig
-from videoldm.curation.cuts.dissolves import DissolveFinder
-from videoldm.curation.cuts.found import Found, taken
-from videoldm.curation.cuts.hard_cuts import find_cuts
-from videoldm.curation.cuts.mixtures import difference
-from videoldm.curation.cuts.signals import SignalTable
-from videoldm.curation.cuts.transition import Transition
+from videoldm.curation.cuts.config import CutConfig, HardCutConfig
+from videoldm.curation.cuts.dissolves import DissolveFinder, difference
+from videoldm.curation.cuts.signals import Column, SignalTable
+from videoldm.curation.cuts.transition import Found, Transition, frame_times, score_of, taken
 from videoldm.curation.cuts.veils import VeilFinder
 
 
@@ -70,3 +68,43 @@ def _is_inside_shot(flash: Transition, signals: SignalTable, config: CutConfig) 
         return False
     change, histogram = difference(signals.pictures[[first - 1, end]])
     return change * histogram**0.5 < config.same_shot
+
+
+# Blue and red difference span fewer levels than luma does.
+_CHROMA_WEIGHT = 4.0
+Changes = TypeVar("Changes", Column, float)
+# However long frames last, so many on each side are compared with.
+_LEAST_AROUND = 2
+
+
+def find_cuts(signals: SignalTable, is_taken: Bool[np.ndarray, " t"], config: HardCutConfig) -> list[Found]:
+    """All cuts whose new shot begins at a frame that is not `is_taken`; frames that are do not count as around it."""
+    change = signals.luma_change + _CHROMA_WEIGHT / 2 * signals.chroma_change
+    histogram = signals.histogram_change
+    times = frame_times(signals)
+    firsts = np.searchsorted(times, times - config.around_s)
+    ends = np.searchsorted(times, times + config.around_s, side="right")
+    found: list[Found] = []
+    # What frames around change only lowers the strength, so that the others need no closer look.
+    for frame in np.flatnonzero((_strength(change, histogram, config) >= 1) & ~is_taken):
+        before = slice(max(min(firsts[frame], frame - _LEAST_AROUND), 1), frame)
+        after = slice(frame + 1, max(ends[frame], frame + 1 + _LEAST_AROUND))
+        usual_change = max(_mean(change[side], is_taken[side]) for side in (before, after))
+        usual_histogram = max(_mean(histogram[side], is_taken[side]) for side in (before, after))
+        strength = _strength(
+            max(float(change[frame]) - config.change_around * usual_change, 0.0),
+            max(float(histogram[frame]) - config.histogram_around * usual_histogram, 0.0),
+            config,
+        )
+        if strength >= 1:
+            found.append(Found("cut", int(frame), int(frame), score_of(strength)))
+    return found
+
+
+def _strength(change: Changes, histogram: Changes, config: HardCutConfig) -> Changes:
+    return (change / config.change) * (histogram / config.histogram) ** 2
+
+
+def _mean(values: Column, is_left_out: Bool[np.ndarray, " t"]) -> float:
+    kept = values[~is_left_out]
+    return float(kept.mean()) if len(kept) else 0.0

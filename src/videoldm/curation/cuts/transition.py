@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64
+
+from videoldm.curation.cuts.signals import SignalTable
 
 TransitionKind = Literal["cut", "fade_out", "fade_in", "dissolve", "flash", "damage"]
 
@@ -20,3 +26,44 @@ class Transition:
     start_pts: int
     end_pts: int
     score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A transition that changes the frames from number `first` to before `end`; for a cut both are the new shot's."""
+
+    kind: TransitionKind
+    first: int
+    end: int
+    score: float
+
+
+def frame_times(signals: SignalTable) -> Float64[np.ndarray, " t"]:
+    """When each frame is shown, in seconds after the first; for measuring spans, not for records."""
+    return (signals.pts - signals.pts[0]) * float(signals.time_base)
+
+
+def runs(mask: Bool[np.ndarray, " t"]) -> list[tuple[int, int]]:
+    """Stretches of True: the first index of each, and the first after it."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return [(int(first), int(end)) for first, end in edges.reshape(-1, 2)]
+
+
+def taken(found: Sequence[Found], num_frames: int) -> Bool[np.ndarray, " t"]:
+    """The frames that lie in one of `found`, or are the first after it, whose change belongs to it."""
+    result = np.zeros(num_frames, bool)
+    for one in found:
+        result[one.first : one.end + 1] = True
+    return result
+
+
+def score_of(strength: float) -> float:
+    """A score from 0 to 1 for a strength of which 1 is just enough, which becomes 0.5."""
+    return float(strength / (1 + strength))
+
+
+def fitted_line(x: Float[np.ndarray, " k"], y: Float[np.ndarray, " k"]) -> tuple[float, float]:
+    """Slope and offset of the line y = slope * x + offset with the least squares of what is left."""
+    centred = x - x.mean()
+    slope = float(centred @ y) / max(float(centred @ centred), 1e-12)
+    return slope, float(y.mean() - slope * x.mean())

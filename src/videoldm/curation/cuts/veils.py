@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from videoldm.curation.cuts.config import VeilConfig
-from videoldm.curation.cuts.found import Found, fitted_line, frame_times, runs, score_of, taken
 from videoldm.curation.cuts.signals import Column, SignalTable
+from videoldm.curation.cuts.transition import Found, fitted_line, frame_times, runs, score_of, taken
 
 # A ramp is followed in steps of at least this time, so that noise does not end a slow one ...
 _STEP_S = 0.04

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
 from videoldm.core.errors import InputError
-from videoldm.curation.executors.config import Limits
+from videoldm.curation.config import Limits
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -45,3 +46,20 @@ class Executor(Protocol):
     def run(self, function: Callable[[T], R], tasks: Sequence[T], limits: Limits) -> Iterator[tuple[int, R | Stopped]]:
         """The place of each task in `tasks` with its result, in the order in which they are done."""
         ...
+
+
+@contextmanager
+def executor_named(
+    name: Literal["local", "ray"], *, num_workers: int | None, address: str | None
+) -> Generator[Executor]:
+    """An executor, closed at the end; without `num_workers` it has one worker a core."""
+    if name == "ray":
+        from videoldm.curation.executors.ray import RayExecutor
+
+        with RayExecutor(num_workers, address=address) as executor:
+            yield executor
+        return
+    from videoldm.curation.executors.local import LocalExecutor
+
+    with LocalExecutor(num_workers) as executor:
+        yield executor

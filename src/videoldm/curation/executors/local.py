@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
+import signal
+import sys
+import threading
+import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.connection import wait
-from typing import Any, TypeVar
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
-from videoldm.curation.executors.config import Limits
-from videoldm.curation.executors.executor import Stopped
-from videoldm.curation.executors.worker import LOOK_EVERY_S, Worker
+from videoldm.core.errors import InputError, OutputError
+from videoldm.curation.config import Limits
+from videoldm.curation.executors.executor import CannotGoOn, Stopped
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -65,3 +72,153 @@ class LocalExecutor:
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):
             self.close()
+
+
+LOOK_EVERY_S = 0.2
+STARTING_S = 120.0
+"""What a process may take to start, on a busy machine."""
+TASKS_PER_PROCESS = 200
+"""Decoders and their libraries leak a little; a fresh process does not."""
+
+
+class Worker:
+    """Carries out one task at a time in a process of its own; to be closed."""
+
+    def __init__(self) -> None:
+        self._process: Any = None
+        self._pipe: Connection | None = None
+        self._limits = Limits()
+        self._deadline = 0.0
+        self._is_ready = False
+        """Whether the process has said that it has started; only then a task's time begins."""
+        self._num_done = 0
+
+    def start(self, function: Callable[[Any], Any], task: Any, limits: Limits) -> None:
+        """Begin a task; `result` waits for it."""
+        if self._process is None or not self._process.is_alive() or self._num_done >= TASKS_PER_PROCESS:
+            self._replace()
+        assert self._pipe is not None
+        self._limits, self._deadline = limits, time.monotonic() + limits.time_s
+        if not self._is_ready:
+            self._deadline += STARTING_S
+        self._num_done += 1
+        with contextlib.suppress(BrokenPipeError):  # the process has just died, which `poll` sees
+            self._pipe.send((function, task))
+
+    def poll(self, timeout_s: float) -> tuple[Any] | None:
+        """The result in a tuple, or None if there is none yet."""
+        assert self._pipe is not None
+        if self._pipe.poll(timeout_s):
+            try:
+                received = self._pipe.recv()
+            except (EOFError, OSError):
+                return (self._stop(f"crashed ({self._last_words()})"),)
+            if self._is_ready:
+                return (received,)
+            self._is_ready, self._deadline = True, time.monotonic() + self._limits.time_s
+        if time.monotonic() > self._deadline:
+            return (self._stop(f"took longer than {self._limits.time_s:g} s", "time_s"),)
+        if _resident_bytes(self._process.pid) > self._limits.memory_bytes:
+            return (self._stop(f"needed more than {self._limits.memory_gib:g} GiB of memory", "memory_gib"),)
+        return None
+
+    def result(self) -> Any:
+        """The function's value, or Stopped."""
+        while True:
+            found = self.poll(LOOK_EVERY_S)
+            if found is not None:
+                return found[0]
+
+    @property
+    def pipe(self) -> Connection:
+        """Readable when the result is there or the process has died."""
+        assert self._pipe is not None
+        return self._pipe
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self.pipe.close()
+            self._process = self._pipe = None
+
+    def _replace(self) -> None:
+        self.close()
+        # Not forked: a fork of a process with threads may hang, and decoders have threads.
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._num_done, self._is_ready = 0, False
+
+    def _stop(self, reason: str, limit: Literal["time_s", "memory_gib"] | None = None) -> Stopped:
+        self.close()
+        return Stopped(reason, limit=limit)
+
+    def _last_words(self) -> str:
+        self._process.join(5)
+        code = self._process.exitcode
+        if code is None:
+            return "its pipe is broken"
+        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+def _serve(pipe: Connection) -> None:
+    """Work off tasks until the pipe closes; what a task prints goes nowhere."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to end
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    _one_thread()
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.dup2(null, sys.stderr.fileno())
+    pipe.send(None)
+    while True:
+        try:
+            function, task = pipe.recv()
+        except (EOFError, OSError):
+            return
+        pipe.send(outcome(function, task))
+
+
+def _end_with(parent: int) -> None:
+    """Leave when the parent was killed, before a new run meets what this process still writes."""
+    while os.getppid() == parent:
+        time.sleep(LOOK_EVERY_S)
+    os._exit(1)
+
+
+def outcome(function: Callable[[Any], Any], task: Any) -> Any:
+    """The function's value, or Stopped where it raises."""
+    try:
+        return function(task)
+    except (OutputError, CannotGoOn) as error:
+        return Stopped(str(error), ends_run=True)
+    except InputError as error:
+        return Stopped(str(error))
+    except MemoryError:
+        return Stopped("ran out of memory")
+    except Exception as error:  # noqa: BLE001 - whatever a broken file makes libraries raise stops this file only
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        text = " ".join(str(error).split())
+        return Stopped(f"{type(error).__name__}: {text} ({Path(place.filename).name}, line {place.lineno})")
+
+
+def _one_thread() -> None:
+    """Results must not depend on how many cores there are, and workers are as many as cores."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    import cv2
+
+    cv2.setNumThreads(1)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
+
+
+def _resident_bytes(process: int | None) -> int:
+    try:
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0  # it has ended, or this system does not tell
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from videoldm.core.errors import InputError
-from videoldm.curation.executors.config import Limits
+from videoldm.curation.config import Limits
 from videoldm.curation.executors.executor import Stopped
-from videoldm.curation.executors.worker import Worker
+from videoldm.curation.executors.local import Worker
 
 T = TypeVar("T")
 R = TypeVar("R")

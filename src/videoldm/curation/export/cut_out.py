@@ -11,8 +11,8 @@ from typing import Any
 
 from videoldm.core.errors import InputError, OutputError
 from videoldm.core.files import write_json
-from videoldm.curation.executors.config import Limits
-from videoldm.curation.remote import local_path
+from videoldm.curation.config import Limits
+from videoldm.curation.inputs import local_path
 from videoldm.curation.store.batches import stamp
 from videoldm.video.clip_proof import prove_clip
 from videoldm.video.copy_span import CopySpan, NothingToCopy, copy_span

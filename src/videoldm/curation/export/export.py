@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from videoldm.core.files import read_mapping
+from videoldm.core.errors import InputError
+from videoldm.core.files import read_mapping, remove_partials, write_json
+from videoldm.core.locks import alone_in
 from videoldm.core.progress import notice, progress
 from videoldm.curation.executors.executor import Executor, Stopped, check_goes_on
 from videoldm.curation.export.cut_out import CutOutTask, Cutting, by_source, cut_out, remove_other_clips, row_file
 from videoldm.curation.export.shards import ShardTask, read_rows, remove_other_shards, shards_of, write_shard
-from videoldm.curation.export.tables import EXPORTED
+from videoldm.curation.selection.manifest import CLIPS_FILE, find_selection
+from videoldm.curation.store.dataset import Dataset
 from videoldm.curation.store.parts import read_part, write_part
-from videoldm.dataset.export_files import INDEX_FILE
+from videoldm.curation.store.view import open_dataset, quoted
+from videoldm.dataset.config import INDEX_FILE, INFO_FILE
 
 Rows = list[dict[str, Any]]
 
@@ -101,3 +109,88 @@ def _finish(clips: pa.Table, rows: Mapping[str, dict[str, Any]], folder: Path) -
     write_part(folder / INDEX_FILE, index, index.schema)
     paths = zip(ordered, clips["path"].to_pylist(), strict=True)
     return [row | {"path": path} for row, path in paths if row.get("file") is None]
+
+
+@contextlib.contextmanager
+def export_folder(folder: Path, export_format: str) -> Generator[Path]:
+    """A new or empty folder, or one of an export of the same format that goes on; InputError for any other."""
+    info = folder / INFO_FILE
+    if info.exists():
+        found = read_mapping(info).get("format")
+        if found != export_format:
+            raise InputError(f"{folder}: holds an export as {found}, give another folder for {export_format}")
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: holds something else than an export, give an empty or a new folder")
+    else:
+        write_json(info, {"format": export_format})
+    with alone_in(folder, "another export is writing to this folder, wait for it to end"):
+        _clean(folder)
+        yield folder
+
+
+def _clean(folder: Path) -> None:
+    """Take away what an export that was killed left half-written."""
+    for each, folders, _ in os.walk(folder):
+        remove_partials(each)
+        for name in [name for name in folders if name.startswith(".")]:
+            shutil.rmtree(Path(each, name))
+            folders.remove(name)
+
+
+TOO_LARGE = ("BLOB", "FLOAT[", "DOUBLE[")
+"""Types of columns that stay in the dataset: maps and embeddings."""
+
+
+def rows_to_export(dataset: Dataset, selection: str | None) -> pa.Table:
+    """Rows of the wide view in the order of clip ids, with what is known of their sources.
+
+    `pixel_aspect_num` / `pixel_aspect_den` is how much wider than high a pixel of the upright frame is shown.
+    """
+    with open_dataset(dataset.view()) as opened:
+        types = opened.types()
+        columns = [quoted(name) for name, kind in types.items() if not kind.startswith(TOO_LARGE)]
+        rows = opened.connection.sql(
+            f"SELECT {', '.join(f'd.{column}' for column in columns)}, s.metadata, s.size_bytes, s.mtime_ns, "  # noqa: S608
+            f"{_upright('num', 'den')} AS pixel_aspect_num, {_upright('den', 'num')} AS pixel_aspect_den "
+            "FROM dataset d JOIN sources s ON s.source_id = d.source_id AND s.path = d.path ORDER BY d.clip_id"
+        ).to_arrow_table()
+    if selection is not None:
+        chosen = read_part(find_selection(dataset.folder, selection) / CLIPS_FILE, ["clip_id"])["clip_id"]
+        rows = rows.filter(pc.field("clip_id").isin(chosen.combine_chunks()))
+        num_gone = len(chosen) - len(rows)
+        if num_gone:
+            raise InputError(f"{selection}: {num_gone} of its clips are not in the dataset any more: select again")
+    if len(rows) == 0:
+        raise InputError(f"{dataset.folder}: has no clips to export")
+    return rows
+
+
+def _upright(stored: str, turned: str) -> str:
+    """One side of a pixel after its frame was turned upright."""
+    return f"CASE WHEN s.rotation % 180 = 0 THEN s.pixel_aspect_{stored} ELSE s.pixel_aspect_{turned} END"
+
+
+EXPORTED = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        # Below the export's folder, of the file or of the shard it lies in; null if it could not be exported.
+        ("file", pa.string()),
+        # Why not.
+        ("reason", pa.string()),
+        ("source_id", pa.string()),
+        ("path", pa.string()),
+        # On the source's clock: what the file shows, and by how much that is less than the clip.
+        ("start_pts", pa.int64()),
+        ("end_pts", pa.int64()),
+        ("time_base_num", pa.int64()),
+        ("time_base_den", pa.int64()),
+        ("lost_start_ticks", pa.int64()),
+        ("lost_end_ticks", pa.int64()),
+        ("num_frames", pa.int64()),
+        # Whether packets were copied; else the frames were encoded again.
+        ("is_copy", pa.bool_()),
+        # Where the video's bytes lie in its shard.
+        ("offset", pa.int64()),
+        ("size", pa.int64()),
+    ]
+)

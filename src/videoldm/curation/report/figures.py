@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+from rich.markup import escape
+from rich.table import Table
 
 from videoldm.core.figures import Figures
-from videoldm.curation.report.stats import SourceState, Stats, TableOne
-from videoldm.curation.report.wording import counted, duration, share
+from videoldm.curation.report.stats import YEAR_S, Distribution, SourceState, Stats, TableOne
 from videoldm.curation.selection.evaluate import Judgement
 
 
@@ -57,3 +60,77 @@ def _table_one(table: TableOne) -> dict[str, str]:
         "videos with a clip": f"{table.num_videos:,}",
         "mean clips a video": f"{float(table.clips_per_video):.2f}",
     }
+
+
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+
+
+def stats_tables(stats: Stats) -> list[Table]:
+    """All tables of a dataset that have a row."""
+    figures = [clip_figures({"dataset": stats.table_one}), source_figures(stats.sources), coverage_figures(stats)]
+    tables = [*map(figures_table, figures), distributions_table(stats.distributions)]
+    return [table for table in tables if table.row_count]
+
+
+def figures_table(figures: Figures) -> Table:
+    """Numbers to the right; nothing is cut off, however long it is."""
+    table = Table()
+    for heading, is_number in zip(figures.headings, figures.are_numbers, strict=True):
+        table.add_column(escape(heading), justify="right" if is_number else "left", overflow="fold")
+    for row in figures.rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def distributions_table(distributions: Sequence[Distribution]) -> Table:
+    """A row for each column of numbers, with a small histogram."""
+    table = Table("value")
+    for heading in ("lowest", "25%", "median", "75%", "highest"):
+        table.add_column(heading, justify="right")
+    table.add_column("histogram", no_wrap=True)
+    for each in distributions:
+        if each.is_constant:
+            texts = ["", "", number(each.quarters[0]), "", "", f"the same in {clips(each.num_values)}"]
+        else:
+            texts = [*map(number, each.quarters), spark_line(each.counts)]
+        table.add_row(escape(each.column), *texts)
+    return table
+
+
+def spark_line(counts: Sequence[int]) -> str:
+    """Counts as blocks, one letter each; what is not empty is never blank."""
+    largest = max([1, *counts])
+    return "".join(_BLOCKS[-(-count * (len(_BLOCKS) - 1) // largest)] for count in counts)
+
+
+_DAY_S, _HOUR_S = 86400, 3600
+
+
+def duration(seconds: Fraction) -> str:
+    """In the largest unit of which there is at least one: 212.09 years, 3.5 days, 12.1 hours, 50 s."""
+    for unit, length in (("years", YEAR_S), ("days", _DAY_S), ("hours", _HOUR_S), ("minutes", 60)):
+        if seconds >= length:
+            return f"{float(seconds / length):.2f} {unit}"
+    return f"{float(seconds):.2f} s"
+
+
+def number(value: float) -> str:
+    """Four digits; whole numbers in full, large ones in groups."""
+    if isinstance(value, int) or (value.is_integer() and abs(value) < 1e15):
+        return f"{int(value):,}"
+    return f"{value:.4g}"
+
+
+def share(part: int, whole: int) -> str:
+    """A percentage with one decimal."""
+    return f"{100 * part / whole:.1f}%" if whole else "-"
+
+
+def clips(count: int) -> str:
+    """How many clips."""
+    return "1 clip" if count == 1 else f"{count:,} clips"
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Names with how often each is there, one a line."""
+    return "\n".join(f"{name} ({count:,})" for name, count in counts.items())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from videoldm.curation.report.wording import number
+from videoldm.curation.report.figures import number
 from videoldm.curation.store.view import OpenDataset, quoted
 
 _MAX_LETTERS = 90

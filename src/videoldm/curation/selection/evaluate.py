@@ -15,9 +15,7 @@ from videoldm.core.errors import InputError
 from videoldm.core.names import hint
 from videoldm.curation.selection.condition import check_condition, condition_explained
 from videoldm.curation.selection.config import AtMost, DropHighest, DropLowest, Filter, Selection, Where
-from videoldm.curation.selection.ranks import Rank, Ranked, values_at
-from videoldm.curation.selection.ties import nth_tied
-from videoldm.curation.store.numbers import as_number, is_number, scan_numbers
+from videoldm.curation.selection.ranks import Rank, Ranked, as_number, is_number, nth_tied, scan_numbers, values_at
 from videoldm.curation.store.view import CLIP_NUMBERS, OpenDataset, explained, quoted, text
 
 JUDGED = "judged"

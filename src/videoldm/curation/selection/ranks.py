@@ -1,8 +1,4 @@
-"""Exact values at given ranks of columns of any length, without sorting: a few passes, each narrowing the bits down.
-
-A number's 64 bits are turned so that they sort like the number; a pass counts the next 16 bits of those numbers that
-agree with what is known of the value at a rank so far. Four passes tell it, in memory that does not grow with the rows.
-"""
+"""Columns of numbers: which ones are, and reading them a batch of rows at a time."""
 
 from __future__ import annotations
 
@@ -11,9 +7,42 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
+from duckdb import DuckDBPyConnection
 from numpy.typing import NDArray
 
-from videoldm.curation.store.numbers import Numbers
+from videoldm.curation.store.view import OpenDataset, quoted, text
+
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
+_REALS = ("FLOAT", "DOUBLE")
+_ROWS_A_BATCH = 1 << 20
+
+Numbers = NDArray[np.float64] | NDArray[np.int64]
+
+
+def is_number(kind: str) -> bool:
+    """Whether values of this type of DuckDB can be ranked."""
+    return kind in (*_INTEGERS, *_REALS)
+
+
+def as_number(column: str, kind: str, *, finite: bool = False) -> str:
+    """A column as SQL that gives BIGINT or DOUBLE, as not all whole numbers are doubles; NaN becomes null.
+
+    `finite` makes infinity null too.
+    """
+    if kind in _INTEGERS:
+        return f"{quoted(column)}::BIGINT"
+    check = f"isfinite({quoted(column)})" if finite else f"NOT isnan({quoted(column)})"
+    return f"CASE WHEN {check} THEN {quoted(column)}::DOUBLE END"
+
+
+def scan_numbers(dataset: OpenDataset, table: str, columns: Sequence[str]) -> Iterable[Mapping[str, Numbers]]:
+    """All rows of columns that `as_number` made, without nulls, which differ in number from column to column."""
+    names = ", ".join(map(quoted, columns))
+    reader: pa.RecordBatchReader = dataset.connection.sql(f"SELECT {names} FROM {table}").to_arrow_reader(_ROWS_A_BATCH)
+    for batch in reader:
+        yield {name: batch.column(name).drop_null().to_numpy(zero_copy_only=False) for name in columns}
+
 
 _DIGIT_BITS = 16
 _SIGN = np.uint64(1 << 63)
@@ -115,3 +144,32 @@ def _from_sortable(key: int, dtype: np.dtype[np.generic]) -> float | int:
     if dtype == np.int64:
         return int((bits ^ _SIGN).view(np.int64)[0])
     return float(np.where(bits >= _SIGN, bits ^ _SIGN, ~bits).view(np.float64)[0])
+
+
+_PREFIX_STEP = 3
+_FEW = 50_000
+"""Ids that are simply sorted."""
+
+
+def nth_tied(connection: DuckDBPyConnection, table: str, condition: str, place: int, *, few: int = _FEW) -> str:
+    """The clip id that stands at `place`, from 0, among those of `table` that `condition` holds for, sorted upwards."""
+    prefix = ""
+    while True:
+        tied = f"FROM {table} WHERE {condition} AND starts_with(clip_id, {text(prefix)})"
+        length = len(prefix) + _PREFIX_STEP
+        groups = connection.execute(
+            f"SELECT left(clip_id, {length}) AS start, count(*) {tied} GROUP BY start ORDER BY start"
+        ).fetchall()
+        found = 0
+        while place >= groups[found][1]:
+            place -= groups[found][1]
+            found += 1
+        start, count = groups[found]
+        # An id that ends here is a group of its own, and cannot be told apart any further.
+        if count <= few or len(start) < length:
+            [(clip_id,)] = connection.execute(
+                f"SELECT clip_id {tied} AND left(clip_id, {length}) = {text(start)} "
+                f"ORDER BY clip_id LIMIT 1 OFFSET {place}"
+            ).fetchall()
+            return clip_id
+        prefix = start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from videoldm.core.files import atomic_file
-from videoldm.curation.stages.scanned import forget, is_scanned, read_frames, read_row, read_signals
+from videoldm.core.files import atomic_file, read_mapping
 from videoldm.curation.store.batches import Batch, Entry
 from videoldm.curation.store.parts import DIGEST, is_made_from, read_if_whole, read_part, read_rows, write_part
 from videoldm.dataset.tables import SOURCES
@@ -107,3 +107,34 @@ def _write_tables(path: Path, tables: Iterator[pa.Table], digest: str) -> None:
         writer.write_table(first.cast(schema))
         for table in tables:
             writer.write_table(table.cast(schema))
+
+
+SOURCE_FILE, SIGNALS_FILE, FRAMES_FILE = "source.json", "signals.parquet", "frames.parquet"
+
+
+def is_scanned(folder: Path) -> bool:
+    """Whether the decode has ended; the folder appears at once."""
+    return (folder / SOURCE_FILE).is_file()
+
+
+def forget(folder: Path) -> None:
+    """Remove the folder; interrupted on the way, what is left of it counts as not scanned."""
+    (folder / SOURCE_FILE).unlink()
+    shutil.rmtree(folder)
+
+
+def read_row(folder: Path) -> dict[str, Any]:
+    """The source's row, as far as it comes from the file itself."""
+    return read_mapping(folder / SOURCE_FILE)
+
+
+def read_signals(folder: Path) -> pa.Table | None:
+    """Signals of each frame; None if there are no frames."""
+    path = folder / SIGNALS_FILE
+    return read_part(path) if path.exists() else None
+
+
+def read_frames(folder: Path) -> pa.Table | None:
+    """The small frames; None if there are none."""
+    path = folder / FRAMES_FILE
+    return read_part(path) if path.exists() else None

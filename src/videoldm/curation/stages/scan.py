@@ -20,9 +20,9 @@ from videoldm.core.files import atomic_folder, write_json
 from videoldm.curation.config import SidecarConfig
 from videoldm.curation.cuts.config import CutConfig
 from videoldm.curation.cuts.signals import CutSignals
-from videoldm.curation.remote import local_path
+from videoldm.curation.inputs import local_path
 from videoldm.curation.sidecar import encode_frame
-from videoldm.curation.stages.scanned import FRAMES_FILE, SIGNALS_FILE, SOURCE_FILE
+from videoldm.curation.stages.collect import FRAMES_FILE, SIGNALS_FILE, SOURCE_FILE
 from videoldm.curation.store.batches import Entry
 from videoldm.curation.store.parts import write_part
 from videoldm.dataset.tables import SIDECARS

@@ -10,8 +10,8 @@ from pydantic import Field, ValidationError
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError
 from videoldm.core.files import write_text
-from videoldm.curation.inputs import Input
-from videoldm.curation.remote import is_url, remote_size
+from videoldm.core.hashing import file_hash
+from videoldm.curation.inputs import Input, is_url, local_path, remote_size
 
 
 class Entry(Config):
@@ -90,3 +90,15 @@ def _first_present(paths: Sequence[str]) -> str:
     if len(paths) == 1:
         return paths[0]
     return next((path for path in paths if stamp(path) != (None, None)), paths[0])
+
+
+def look_at(entry: Entry) -> Entry:
+    """The entry as its file is now; what cannot be read has a reason in place of a hash."""
+    size, mtime = stamp(entry.path)
+    now = {"size_bytes": size, "mtime_ns": mtime}
+    try:
+        return entry.model_copy(update={**now, "source_id": file_hash(local_path(entry.path)), "reason": None})
+    except InputError as error:
+        reason = str(error).removeprefix(f"{entry.path}: ")
+        # Without size and time it never is as it was, and is tried again by every run.
+        return entry.model_copy(update={"size_bytes": None, "mtime_ns": None, "source_id": None, "reason": reason})

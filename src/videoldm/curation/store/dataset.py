@@ -26,9 +26,9 @@ from videoldm.core.config import Config
 from videoldm.core.errors import InputError
 from videoldm.core.files import read_mapping, remove_partials, write_json
 from videoldm.core.locks import alone_in
-from videoldm.curation.store.files import AESTHETIC_HEAD
+from videoldm.curation.config import CurationConfig
 from videoldm.curation.store.view import DatasetView
-from videoldm.dataset.export_files import DATASET_FILE
+from videoldm.dataset.config import DATASET_FILE
 
 FORMAT = 1
 
@@ -145,3 +145,34 @@ def config_hash(*parts: Config | Mapping[str, Any] | str) -> str:
     """16 hexadecimal digits over everything that decides a table's values."""
     lines = [json.dumps(part.model_dump(mode="json") if isinstance(part, Config) else part) for part in parts]
     return hashlib.blake2b("\n".join(lines).encode(), digest_size=8).hexdigest()
+
+
+AESTHETIC_HEAD = "aesthetic_head.safetensors"
+
+
+@dataclass(frozen=True)
+class Hashes:
+    """The hash of each table and of each annotation, by name."""
+
+    tables: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+    @classmethod
+    def of(cls, config: CurationConfig) -> Hashes:
+        """Those of one configuration."""
+        decoded = config_hash(config.sidecar, config.cuts.candidates)
+        divided = config_hash(decoded, config.cuts, config.clips)
+        annotations: dict[str, str] = {}
+        for one in config.annotations:
+            # After those that it needs, as the configuration makes sure.
+            annotations[one.name] = config_hash(decoded, one.identity(), *(annotations[name] for name in one.needs))
+        for one in config.possible_comparisons:
+            compared = [annotations[name] for name in one.needs if name in annotations]
+            annotations[one.name] = config_hash(decoded, one.identity(), *compared)
+        return cls(
+            tables={
+                **dict.fromkeys(("sources", "signals", "sidecars"), decoded),
+                **dict.fromkeys(("transitions", "clips"), divided),
+            },
+            annotations=annotations,
+        )

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videoldm.core.errors import InputError
-from videoldm.dataset.assignment import Assignment, assign
 from videoldm.dataset.exports import ExportedClips, open_export
-from videoldm.dataset.source import CaptionKind, SourceClip
+from videoldm.dataset.source import Assignment, CaptionKind, SourceClip, assign
 from videoldm.training.data.config import (
     AllVideos,
     CuratedData,

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from videoldm.core.errors import InputError
 from videoldm.core.progress import notice
-from videoldm.dataset.order import sample_index
-from videoldm.dataset.plan import BatchPlan
+from videoldm.dataset.order import BatchPlan, sample_index
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.training.data.choose import Chosen, choose_for_training
 from videoldm.training.data.config import CachedLatents, CuratedData, EncodedAnew

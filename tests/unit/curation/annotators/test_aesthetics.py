@@ -14,11 +14,11 @@ from tiny_annotator_models import made_clip
 from torch import nn
 
 from videoldm.core.errors import InputError
-from videoldm.curation.annotators import aesthetic_head
-from videoldm.curation.annotators.aesthetic_head import AestheticHead, fit_aesthetic_head, read_head, save_head
 from videoldm.curation.annotators.aesthetics import Aesthetics, pinned
 from videoldm.curation.annotators.annotator import Missing
 from videoldm.curation.annotators.config import AestheticsConfig
+from videoldm.curation.annotators.models import aesthetic_head
+from videoldm.curation.annotators.models.aesthetic_head import AestheticHead, fit_aesthetic_head, read_head, save_head
 
 WIDTH = 16
 

@@ -11,7 +11,7 @@ from annotations import auc
 
 from videoldm.curation.annotators.config import MotionConfig, TextAreaConfig
 from videoldm.curation.annotators.motion import MotionAnnotator
-from videoldm.curation.annotators.text import TextAreaAnnotator
+from videoldm.curation.annotators.text_area import TextAreaAnnotator
 from videoldm.video.read import frames_at
 
 

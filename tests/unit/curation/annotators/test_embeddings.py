@@ -17,9 +17,9 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from videoldm.core.errors import InputError
 from videoldm.curation.annotators.annotator import Missing
-from videoldm.curation.annotators.clip_model import ClipModel
 from videoldm.curation.annotators.config import ClipModelConfig, EmbeddingsConfig
 from videoldm.curation.annotators.embeddings import PLACES, Embeddings, unit_vectors
+from videoldm.curation.annotators.models.clip_model import ClipModel
 
 
 def config(folder: Path, **changes: object) -> ClipModelConfig:

@@ -12,7 +12,7 @@ from tiny_annotator_models import write_clip
 
 SCRIPT = """
 from videoldm.core.errors import InputError
-from videoldm.curation.annotators.local_models import download_model, model_folder
+from videoldm.curation.annotators.models.pretrained import download_model, model_folder
 def attempt(function, name):
     try:
         print(function(name))

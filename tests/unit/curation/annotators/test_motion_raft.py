@@ -10,8 +10,8 @@ import pytest
 from videoldm.core.errors import InputError
 from videoldm.curation.annotators.annotator import ClipFrames, KeptFrame, Missing
 from videoldm.curation.annotators.config import MotionConfig, RaftConfig
+from videoldm.curation.annotators.models.flow import Raft
 from videoldm.curation.annotators.motion import MotionAnnotator
-from videoldm.curation.annotators.motion_raft import Raft
 
 pytest.importorskip("onnxruntime")
 

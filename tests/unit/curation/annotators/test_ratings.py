@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from videoldm.core.errors import InputError
-from videoldm.curation.annotators.ratings import read_ratings
+from videoldm.curation.ratings import read_ratings
 
 
 def write(path: Path, text: str) -> Path:

@@ -14,9 +14,9 @@ from PIL import Image
 
 from videoldm.core.errors import InputError
 from videoldm.curation.annotators.annotator import Missing
-from videoldm.curation.annotators.captioner import Answer, Request
 from videoldm.curation.annotators.config import LocalCaptioner, ServerCaptioner, parse_captioner
-from videoldm.curation.annotators.server_captioner import KEY_VARIABLE, ServerReader
+from videoldm.curation.annotators.models.captioner import Answer, Request
+from videoldm.curation.annotators.models.server_captioner import KEY_VARIABLE, ServerReader
 
 PICTURE = np.full((20, 30, 3), (200, 40, 90), np.uint8)
 ASK = Request("what is it", [PICTURE, PICTURE])

@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from videoldm.curation.annotators.annotator import ClipFrames, Missing
 from videoldm.curation.annotators.config import TextAreaConfig, TextDetectorConfig
-from videoldm.curation.annotators.text import TextAreaAnnotator, union_area
-from videoldm.curation.annotators.text_detector import TextDetector
+from videoldm.curation.annotators.models.text_detector import TextDetector
+from videoldm.curation.annotators.text_area import TextAreaAnnotator, union_area
 
 pytest.importorskip("rapidocr")
 

@@ -12,10 +12,10 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, Auto
 
 from videoldm.core.errors import InputError
 from videoldm.curation.annotators.annotator import Missing
-from videoldm.curation.annotators.captioner import Answer, Request
 from videoldm.curation.annotators.config import LocalCaptioner
-from videoldm.curation.annotators.missing_model import MissingModelError
-from videoldm.curation.annotators.transformers_captioner import PictureReader, TextWriter
+from videoldm.curation.annotators.models.captioner import Answer, Request
+from videoldm.curation.annotators.models.local_model import MissingModelError
+from videoldm.curation.annotators.models.transformers_captioner import PictureReader, TextWriter
 
 NUM_NEW = 6
 

@@ -10,8 +10,7 @@ import pytest
 from videoldm.core.errors import InputError
 from videoldm.curation.cuts import signals as signals_module
 from videoldm.curation.cuts.config import CutConfig
-from videoldm.curation.cuts.picture import CHROMA, LUMA, Points
-from videoldm.curation.cuts.signals import NUM_LUMA, CutSignals, SignalTable, histograms
+from videoldm.curation.cuts.signals import CHROMA, LUMA, NUM_LUMA, CutSignals, Points, SignalTable, histograms
 
 TIME_BASE = Fraction(1, 1000)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import worker_tasks
 
-from videoldm.curation.executors.config import Limits
+from videoldm.curation.config import Limits
 from videoldm.curation.executors.executor import Executor, Stopped
 from videoldm.curation.executors.local import LocalExecutor
 
@@ -71,7 +71,7 @@ def test_leaving_early_stops_what_is_under_way(local: LocalExecutor) -> None:
 def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
     code = (
         "import sys, worker_tasks\n"
-        "from videoldm.curation.executors.config import Limits\n"
+        "from videoldm.curation.config import Limits\n"
         "from videoldm.curation.executors.local import LocalExecutor\n"
         "if __name__ == '__main__':\n"
         "    tasks = [sys.argv[1], 'hang']\n"

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 from videoldm.core.errors import InputError
 from videoldm.core.progress import no_bars_of_transformers
 from videoldm.curation.annotators.config import LocalModel
-from videoldm.curation.annotators.missing_model import MissingModelError
+from videoldm.curation.annotators.models.local_model import MissingModelError
 from videoldm.inference.config import Precision
 from videoldm.inference.precision import DTYPES
 

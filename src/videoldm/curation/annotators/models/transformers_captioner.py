@@ -12,9 +12,9 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, Auto
 
 from videoldm.core.errors import InputError
 from videoldm.curation.annotators.annotator import Missing
-from videoldm.curation.annotators.captioner import Answer, Request
 from videoldm.curation.annotators.config import LocalCaptioner
-from videoldm.curation.annotators.local_models import fixed_threads, load_pretrained, load_processor
+from videoldm.curation.annotators.models.captioner import Answer, Request
+from videoldm.curation.annotators.models.pretrained import fixed_threads, load_pretrained, load_processor
 
 Inputs = Mapping[str, Tensor]
 

@@ -13,7 +13,7 @@ from jaxtyping import Float, UInt8
 
 from videoldm.core.errors import InputError
 from videoldm.curation.annotators.config import TextDetectorConfig
-from videoldm.curation.annotators.onnx_session import open_session
+from videoldm.curation.annotators.models.local_model import open_session
 
 _MULTIPLE_PX = 32
 """The network halves its input five times."""

@@ -22,8 +22,8 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from videoldm.curation.annotators.annotator import Missing
-from videoldm.curation.annotators.captioner import Answer, Request
 from videoldm.curation.annotators.config import ServerCaptioner
+from videoldm.curation.annotators.models.captioner import Answer, Request
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 JPEG_QUALITY = 92

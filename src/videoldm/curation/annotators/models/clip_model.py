@@ -12,7 +12,7 @@ from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
 from videoldm.core.errors import InputError
 from videoldm.curation.annotators.config import ClipModelConfig
-from videoldm.curation.annotators.local_models import fixed_threads, load_pretrained, load_processor
+from videoldm.curation.annotators.models.pretrained import fixed_threads, load_pretrained, load_processor
 
 
 class ClipModel:

@@ -13,7 +13,7 @@ from numpy import ndarray
 from videoldm.core.errors import InputError
 from videoldm.curation.annotators.annotator import ClipFrames, Missing, Values
 from videoldm.curation.annotators.config import TextAreaConfig
-from videoldm.curation.annotators.text_detector import TextDetector
+from videoldm.curation.annotators.models.text_detector import TextDetector
 
 FRAMES = ("first", "middle", "last")
 

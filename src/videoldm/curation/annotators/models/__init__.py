@@ -1,0 +1,1 @@
+"""Models that annotators run: configuration, loading, inference."""

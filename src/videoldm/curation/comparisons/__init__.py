@@ -1,1 +1,0 @@
-"""What can be told of a clip only beside all others: one file a comparison."""
