@@ -48,7 +48,7 @@ mini: install-dev
 	for recipe in autoencoder encoders judge image video text-to-video image-to-video; do \
 		$(VENV)/bin/videoldm train mini-$$recipe || exit; \
 	done
-	$(RUN) -m videoldm.training.ship runs src/videoldm/assets/mini
+	$(RUN) -m videoldm.recipes.ship runs src/videoldm/assets/mini
 
 # After the stages of `make mini` up to the image model: short video stages, from it and from random weights.
 SHORT := training.num_samples=1536 training.log_every_samples=256 training.validate_every_samples=512 \

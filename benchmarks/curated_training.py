@@ -28,15 +28,14 @@ from videoldm.tasks.model import VideoModel
 from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs
 from videoldm.training.config import CosineRate, OptimizerConfig, TrainingConfig
-from videoldm.training.data.config import CachedLatents, CuratedData, NoCaptions
+from videoldm.training.data.config import CachedLatents, CuratedData, Data, NoCaptions, WorldData
 from videoldm.training.data.world import prepare_world
-from videoldm.training.layout import EXPORT
+from videoldm.training.folder import EXPORT
 from videoldm.training.recipe import Recipe
 from videoldm.training.run import run
-from videoldm.training.stages.config import DiffusionStage, FromModel, Start
-from videoldm.training.stages.data_config import Data, WorldData
-from videoldm.training.stages.diffusion import DiffusionObjective
-from videoldm.training.stages.start import start_model
+from videoldm.training.stages.diffusion.config import DiffusionStage, FromModel, Start
+from videoldm.training.stages.diffusion.objective import DiffusionObjective
+from videoldm.training.stages.diffusion.start import start_model
 
 FPS = Fraction(7)
 BATCH = 8

@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from videoldm.core.config import from_yaml
-from videoldm.training.layout import CONFIG_FILE, LOG_FILE
+from videoldm.training.folder import CONFIG_FILE, LOG_FILE
 from videoldm.training.recipe import Recipe
-from videoldm.training.stages.config import DiffusionStage, FromScratch
+from videoldm.training.stages.diffusion.config import DiffusionStage, FromScratch
 
 STARTS = {"image model": "short-mini-video", "random": "short-mini-video-from-scratch"}
 

@@ -32,6 +32,7 @@ from videoldm.models.unet.config import UNetConfig
 from videoldm.models.unet.network import VideoUNet
 from videoldm.recipes.svd import svd_xt_image_to_video_576x1024
 from videoldm.training.config import AdamW8bit, ExecutionConfig, TrainingConfig
+from videoldm.training.distributed import recompute
 from videoldm.training.forecast import (
     Batch,
     Rehearsal,
@@ -43,10 +44,9 @@ from videoldm.training.forecast import (
     run_step,
     weight_bytes,
 )
-from videoldm.training.recompute import recompute
 from videoldm.training.stage_memory import default_dtype
-from videoldm.training.stages.config import AllParameters
-from videoldm.training.stages.start import set_trained
+from videoldm.training.stages.diffusion.config import AllParameters
+from videoldm.training.stages.diffusion.start import set_trained
 
 HEIGHT, WIDTH, NUM_FRAMES, RANK = 576, 1024, 25, 16
 LATENTS = Batch(num_frames=NUM_FRAMES, height=HEIGHT // 8, width=WIDTH // 8, num_tokens=1)

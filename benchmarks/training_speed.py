@@ -36,13 +36,14 @@ from videoldm.evaluation.speed.timing import interleaved, speed_ratio
 from videoldm.tasks.model import VideoModel
 from videoldm.tasks.task import TrainingClips
 from videoldm.training.config import AdamW, ClassicAverage, OptimizerConfig, TrainingConfig
+from videoldm.training.data.config import WorldData
 from videoldm.training.data.reader import RenderedReader
 from videoldm.training.data.samples import Samples
 from videoldm.training.data.windows import encode
 from videoldm.training.log import Clock, Meter
 from videoldm.training.objective import Player
-from videoldm.training.stages.config import DiffusionStage, FromScratch, WorldData
-from videoldm.training.stages.diffusion import DenoisingObjective
+from videoldm.training.stages.diffusion.config import DiffusionStage, FromScratch
+from videoldm.training.stages.diffusion.objective import DenoisingObjective
 from videoldm.training.state import build_state
 from videoldm.training.step import Steps
 

@@ -17,16 +17,13 @@ from videoldm.dataset.clips import ClipRecord, ClipShards, write_shard
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.recipes.registry import RECIPES
 from videoldm.training.config import OptimizerConfig, TrainingConfig
+from videoldm.training.data.config import WorldData
 from videoldm.training.recipe import Recipe
 from videoldm.training.run import run
-from videoldm.training.stages import autoencoder as autoencoder_stage
-from videoldm.training.stages.autoencoder import AutoencoderObjective
-from videoldm.training.stages.config import (
-    AutoencoderStage,
-    DiffusionStage,
-    FromModel,
-    WorldData,
-)
+from videoldm.training.stages.autoencoder import objective as autoencoder_stage
+from videoldm.training.stages.autoencoder.config import AutoencoderStage
+from videoldm.training.stages.autoencoder.objective import AutoencoderObjective
+from videoldm.training.stages.diffusion.config import DiffusionStage, FromModel
 
 WORLD = WorldData(num_clips=64, num_frames=2, height=16, width=16)
 TINY = Recipe(

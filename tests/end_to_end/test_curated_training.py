@@ -34,8 +34,8 @@ from videoldm.training.objective import Losses
 from videoldm.training.recipe import Recipe
 from videoldm.training.run import check, run
 from videoldm.training.stages.build import build_objective
-from videoldm.training.stages.config import DiffusionStage, FromScratch
-from videoldm.training.stages.diffusion import DiffusionObjective
+from videoldm.training.stages.diffusion.config import DiffusionStage, FromScratch
+from videoldm.training.stages.diffusion.objective import DiffusionObjective
 from videoldm.video.picture import fit_picture
 
 MAIN = Bucket(height=SIZE, width=SIZE, num_frames=NUM_FRAMES, fps=Fraction(5), batch_size=4)

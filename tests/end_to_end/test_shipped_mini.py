@@ -10,6 +10,7 @@ from command_line import CommandLine
 from videoldm.assets.models import shipped_models
 from videoldm.core.config import from_yaml
 from videoldm.measures.features.store import load_feature_network
+from videoldm.recipes.ship import PARTS
 from videoldm.synthetic.labels import labels
 from videoldm.synthetic.render import render
 from videoldm.synthetic.scene import sample_scene
@@ -18,7 +19,6 @@ from videoldm.tasks.generate import generate
 from videoldm.tasks.model import load_model
 from videoldm.tasks.request import Choices
 from videoldm.training.recipe import Recipe
-from videoldm.training.ship import PARTS
 from videoldm.video.picture import load_picture
 from videoldm.video.read import read_frames
 

@@ -19,9 +19,10 @@ from videoldm.core.random import generator
 from videoldm.dataset.clips import ClipRecord, write_shard
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.training.config import OptimizerConfig, TrainingConfig
+from videoldm.training.data.config import WorldData
 from videoldm.training.data.world import _key
 from videoldm.training.recipe import Recipe
-from videoldm.training.stages.config import AutoencoderStage, WorldData
+from videoldm.training.stages.autoencoder.config import AutoencoderStage
 
 DATA = WorldData(num_clips=64, num_frames=2, height=16, width=16)
 RECIPE = Recipe(

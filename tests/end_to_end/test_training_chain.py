@@ -22,30 +22,24 @@ from videoldm.diffusion.config import LogNormal
 from videoldm.measures.features.config import FeatureNetworkConfig
 from videoldm.measures.features.store import load_feature_network
 from videoldm.models.unet.config import NoTemporalLayers
+from videoldm.recipes.ship import PARTS, ship
 from videoldm.synthetic.vocabulary import LABELS
 from videoldm.tasks.generate import generate
 from videoldm.tasks.model import load_model
 from videoldm.tasks.request import Choices
 from videoldm.training.config import OptimizerConfig, TrainingConfig
+from videoldm.training.data.config import PannedPictures, WorldData
 from videoldm.training.data.samples import first_frame
 from videoldm.training.objective import Losses
 from videoldm.training.recipe import Recipe
 from videoldm.training.run import run
-from videoldm.training.ship import PARTS, ship
+from videoldm.training.stages.autoencoder.config import AutoencoderStage
 from videoldm.training.stages.build import build_objective
-from videoldm.training.stages.config import (
-    AutoencoderStage,
-    DiffusionStage,
-    EncodersStage,
-    FromModel,
-    FromScratch,
-    JudgeStage,
-    Stage,
-    Start,
-    WorldData,
-)
-from videoldm.training.stages.data_config import PannedPictures
-from videoldm.training.stages.diffusion import DiffusionObjective
+from videoldm.training.stages.diffusion.config import DiffusionStage, FromModel, FromScratch, Start
+from videoldm.training.stages.diffusion.objective import DiffusionObjective
+from videoldm.training.stages.encoders.config import EncodersStage
+from videoldm.training.stages.judge.config import JudgeStage
+from videoldm.training.stages.stage import Stage
 
 DATA = WorldData(num_clips=64, num_frames=3, height=16, width=16)
 VALIDATION = DATA.model_copy(update={"split": "validation"})

@@ -12,8 +12,8 @@ from tiny_networks import numbers, unet_inputs
 from tiny_recipes import tiny, train_all
 
 from videoldm.recipes.registry import RECIPES
-from videoldm.training.stages.config import DiffusionStage
-from videoldm.training.stages.start import set_trained, start_unet
+from videoldm.training.stages.diffusion.config import DiffusionStage
+from videoldm.training.stages.diffusion.start import set_trained, start_unet
 
 GOLDEN = Path(__file__).parent / "recipe_losses.json"
 """See README.md beside it."""

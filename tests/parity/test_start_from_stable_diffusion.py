@@ -15,15 +15,15 @@ from videoldm.diffusion.conditioning import Conditioning
 from videoldm.diffusion.config import Constant, DiscreteUniform, Guidance, Karras
 from videoldm.models.unet.config import TemporalLayers, UNetConfig
 from videoldm.tasks.config import SamplingConfig, TaskModelConfig
-from videoldm.training.stages.config import (
+from videoldm.training.data.config import WorldData
+from videoldm.training.stages.diffusion.config import (
     AllParameters,
     DiffusionStage,
     FromModel,
     TemporalParameters,
     TimeEmbedding,
-    WorldData,
 )
-from videoldm.training.stages.start import start_model
+from videoldm.training.stages.diffusion.start import start_model
 
 SIDE, NUM_FRAMES = 64, 3
 DATA = WorldData(num_clips=64, num_frames=NUM_FRAMES, height=SIDE, width=SIDE)

@@ -16,8 +16,8 @@ from videoldm.dataset.config import Bucket
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.training.data import windows
 from videoldm.training.data.config import CachedLatents, CuratedData
-from videoldm.training.data.curated import CuratedClips
 from videoldm.training.data.curated_windows import curated_windows
+from videoldm.training.data.samples import CuratedClips
 
 NUM_PROCESSES = 2
 NUM_SAMPLES = 12

@@ -11,22 +11,18 @@ from torch import nn
 from videoldm.measures.features.config import FeatureNetworkConfig
 from videoldm.models.discriminator.config import DiscriminatorConfig
 from videoldm.synthetic.vocabulary import LABELS
+from videoldm.training.data.config import WorldData
 from videoldm.training.optimizer import build_optimizer, learning_rate
 from videoldm.training.recipe import Recipe
+from videoldm.training.stages.autoencoder.config import AutoencoderStage
 from videoldm.training.stages.build import build_objective
-from videoldm.training.stages.config import (
-    AutoencoderStage,
-    DiffusionStage,
-    EncodersStage,
-    FromModel,
-    JudgeStage,
-    Stage,
-    Start,
-    WorldData,
-)
-from videoldm.training.stages.dreambooth_config import DreamBoothStage, PriorPreservation, PromptedPictures
-from videoldm.training.stages.lora_config import LoraStage
-from videoldm.training.stages.temporal_decoder_config import FeatureLoss, TemporalDecoderStage, VideoAdversary
+from videoldm.training.stages.diffusion.config import DiffusionStage, FromModel, Start
+from videoldm.training.stages.dreambooth.config import DreamBoothStage, PriorPreservation, PromptedPictures
+from videoldm.training.stages.encoders.config import EncodersStage
+from videoldm.training.stages.judge.config import JudgeStage
+from videoldm.training.stages.lora.config import LoraStage
+from videoldm.training.stages.stage import Stage
+from videoldm.training.stages.temporal_decoder.config import FeatureLoss, TemporalDecoderStage, VideoAdversary
 
 NUM_FRAMES, SIDE, BATCH, NUM_STEPS = 3, 16, 2, 20
 DATA = WorldData(num_clips=64, num_frames=NUM_FRAMES, height=SIDE, width=SIDE)

@@ -13,8 +13,8 @@ from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.discriminator.config import DiscriminatorConfig
 from videoldm.training.config import OptimizerConfig, TrainingConfig
-from videoldm.training.stages.config import WorldData
-from videoldm.training.stages.temporal_decoder_config import (
+from videoldm.training.data.config import WorldData
+from videoldm.training.stages.temporal_decoder.config import (
     FeatureLoss,
     LatentNoise,
     LogSquared,

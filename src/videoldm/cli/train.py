@@ -19,7 +19,7 @@ from videoldm.core.names import hint
 from videoldm.recipes.registry import RECIPES
 from videoldm.training.config import LONGEST_PROFILE
 from videoldm.training.recipe import Recipe
-from videoldm.training.stages.config import DiffusionStage
+from videoldm.training.stages.diffusion.config import DiffusionStage
 
 DESCRIPTION = """Train a model by a recipe. The same command goes on after an interruption.
 

@@ -11,7 +11,7 @@ from videoldm.diffusion.config import DDIM, Constant, DiscreteUniform, DiscreteV
 from videoldm.recipes.scale import MINI, PAPER, Clips, Length, Scale
 from videoldm.tasks.config import SamplingConfig
 from videoldm.training.recipe import Recipe
-from videoldm.training.stages.config import FromScratch, Start, TemporalParameters
+from videoldm.training.stages.diffusion.config import FromScratch, Start, TemporalParameters
 
 KEY_FRAMES = Fraction(15, 8)
 """Frames a second of Video LDM's key frames: 7.5 and 30 after one and two interpolations."""

@@ -7,7 +7,7 @@ learns too; the batch is DreamBooth's own: one picture of the subject and one of
 from videoldm.diffusion.config import DiscreteUniform, EpsWeighting, LogNormal, NoiseLevels, VWeighting, Weighting
 from videoldm.training.config import AdamW, ClassicAverage, OptimizerConfig, TrainingConfig
 from videoldm.training.recipe import Recipe
-from videoldm.training.stages.dreambooth_config import DreamBoothStage, PriorPreservation, PromptedPictures, TrainedText
+from videoldm.training.stages.dreambooth.config import DreamBoothStage, PriorPreservation, PromptedPictures, TrainedText
 
 STABLE_DIFFUSION_1 = "CompVis/stable-diffusion-v1-4"
 

@@ -11,10 +11,9 @@ from videoldm.recipes.mini import mini_image_to_video
 from videoldm.recipes.scale import SVD
 from videoldm.recipes.svd import svd_image_to_video_576x1024
 from videoldm.training.config import AdamW, ClassicAverage, ExecutionConfig, OptimizerConfig, TrainingConfig
-from videoldm.training.data.config import CachedLatents, CuratedData, HeldOutVideos, NoCaptions, OtherVideos
+from videoldm.training.data.config import CachedLatents, CuratedData, Data, HeldOutVideos, NoCaptions, OtherVideos
 from videoldm.training.recipe import Recipe
-from videoldm.training.stages.config import DiffusionStage, FromModel
-from videoldm.training.stages.data_config import Data
+from videoldm.training.stages.diffusion.config import DiffusionStage, FromModel
 
 FOLDER = "clips"
 FPS = Fraction(7)

@@ -12,18 +12,12 @@ from videoldm.models.unet.config import NoTemporalLayers, UNetConfig
 from videoldm.synthetic.vocabulary import LABELS
 from videoldm.tasks.config import SamplingConfig, SignalDefaults, TaskModelConfig, TaskName
 from videoldm.training.config import AdamW, CosineRate, OptimizerConfig, TrainingConfig
+from videoldm.training.data.config import PannedPictures, WorldData
 from videoldm.training.recipe import Recipe
-from videoldm.training.stages.config import (
-    AutoencoderStage,
-    DiffusionStage,
-    EncodersStage,
-    FromModel,
-    FromScratch,
-    JudgeStage,
-    Start,
-    WorldData,
-)
-from videoldm.training.stages.data_config import PannedPictures
+from videoldm.training.stages.autoencoder.config import AutoencoderStage
+from videoldm.training.stages.diffusion.config import DiffusionStage, FromModel, FromScratch, Start
+from videoldm.training.stages.encoders.config import EncodersStage
+from videoldm.training.stages.judge.config import JudgeStage
 
 TRAIN_CLIPS = WorldData(split="train", num_clips=4096)
 VALIDATION_CLIPS = WorldData(split="validation", num_clips=256)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from videoldm.recipes import camera_lora, discrete, dreambooth, finetune, mini, moving_camera, svd, temporal_decoder
+from videoldm.recipes import camera_lora, discrete, dreambooth, finetune, mini, svd, temporal_decoder
 from videoldm.training.recipe import Recipe
 
 FUNCTIONS: tuple[Callable[[], Recipe], ...] = (
@@ -17,7 +17,7 @@ FUNCTIONS: tuple[Callable[[], Recipe], ...] = (
     mini.mini_image_to_video,
     finetune.finetune,
     finetune.mini_finetune,
-    moving_camera.mini_moving_camera,
+    camera_lora.mini_moving_camera,
     camera_lora.camera_horizontal,
     camera_lora.mini_camera_horizontal,
     camera_lora.camera_zooming,

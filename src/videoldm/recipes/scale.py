@@ -30,17 +30,9 @@ from videoldm.training.config import (
     OptimizerConfig,
     TrainingConfig,
 )
-from videoldm.training.data.config import CuratedData, EncodedAnew, NoCaptions, SampledCaptions
+from videoldm.training.data.config import CuratedData, Data, EncodedAnew, NoCaptions, SampledCaptions, WorldData
 from videoldm.training.recipe import Recipe
-from videoldm.training.stages.config import (
-    AllParameters,
-    Data,
-    DiffusionStage,
-    FromModel,
-    Start,
-    Trained,
-    WorldData,
-)
+from videoldm.training.stages.diffusion.config import AllParameters, DiffusionStage, FromModel, Start, Trained
 
 STABLE_DIFFUSION = "stabilityai/stable-diffusion-2-1"
 SVD = "stabilityai/stable-video-diffusion-img2vid"

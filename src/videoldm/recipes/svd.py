@@ -28,7 +28,7 @@ from videoldm.diffusion.config import (
 from videoldm.recipes.scale import MINI, MINI_STABLE_DIFFUSION, PAPER, Clips, Length, Scale
 from videoldm.tasks.config import SamplingConfig
 from videoldm.training.recipe import Recipe
-from videoldm.training.stages.config import FromScratch, TimeEmbedding
+from videoldm.training.stages.diffusion.config import FromScratch, TimeEmbedding
 
 TEXT_DROP = DropoutConfig(joint=0.15)
 TEXT_SIGNALS: tuple[MicroSignal, ...] = ("fps", "motion_bucket")

@@ -13,10 +13,9 @@ from videoldm.models.discriminator.config import DiscriminatorConfig
 from videoldm.recipes.scale import RATES, STABLE_DIFFUSION, TRAIN, VALIDATION
 from videoldm.synthetic.config import WorldOptions
 from videoldm.training.config import AdamW, ClassicAverage, CosineRate, OptimizerConfig, TrainingConfig
-from videoldm.training.data.config import CuratedData, EncodedAnew, NoCaptions
+from videoldm.training.data.config import CuratedData, EncodedAnew, NoCaptions, WorldData
 from videoldm.training.recipe import Recipe
-from videoldm.training.stages.config import WorldData
-from videoldm.training.stages.temporal_decoder_config import (
+from videoldm.training.stages.temporal_decoder.config import (
     AdaptiveWeight,
     FeatureLoss,
     LatentNoise,

@@ -17,13 +17,13 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.checkpoint import checkpoint
 
 from videoldm.core.errors import InputError
 from videoldm.core.ranks import world_size
 from videoldm.inference.compiled import check_compiler
 from videoldm.training.config import ExecutionConfig, Replicated, Sharded
 from videoldm.training.objective import Player
-from videoldm.training.recompute import recompute
 
 T = TypeVar("T")
 
@@ -142,3 +142,21 @@ def _transform_blocks(player: Player, config: ExecutionConfig) -> None:
             block.forward = torch.compile(block.forward, dynamic=False)
     if config.recompute == "blocks":
         recompute(player.blocks)
+
+
+def recompute(blocks: Iterable[nn.Module]) -> None:
+    """Let blocks keep only their inputs; no name of a parameter changes."""
+    for block in blocks:
+        block.forward = _Recomputed(block.forward)  # not the call: the hooks of FSDP stay outside
+
+
+class _Recomputed:
+    """A forward pass that keeps only its inputs and runs again on the way back."""
+
+    def __init__(self, forward: Callable[..., Any]) -> None:
+        self._forward = forward
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        if not torch.is_grad_enabled():
+            return self._forward(*arguments, **named)
+        return checkpoint(self._forward, *arguments, use_reentrant=False, **named)

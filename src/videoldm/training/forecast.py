@@ -20,7 +20,7 @@ from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.unet.network import VideoUNet
 from videoldm.training.config import SGD, AdamW, AdamW8bit, TrainingConfig
-from videoldm.training.recompute import recompute
+from videoldm.training.distributed import recompute
 
 SCALES_OF_8_BIT = 4 / 256
 """Bytes for each 8-bit number that say what it is a multiple of: one float32 in each block of 256."""

@@ -9,19 +9,16 @@ from videoldm.core.errors import InputError
 from videoldm.core.files import read_mapping
 from videoldm.core.hashing import file_hash, files_hash
 from videoldm.training.data.config import CuratedData
-from videoldm.training.layout import EXPORT, INPUTS_FILE
-from videoldm.training.stages.config import (
-    AutoencoderStage,
-    DiffusionStage,
-    EncodersStage,
-    FromModel,
-    JudgeStage,
-    Stage,
-)
-from videoldm.training.stages.dreambooth_config import DreamBoothStage, PriorPreservation
-from videoldm.training.stages.lora_config import LoraStage
+from videoldm.training.folder import EXPORT, INPUTS_FILE
+from videoldm.training.stages.autoencoder.config import AutoencoderStage
+from videoldm.training.stages.diffusion.config import DiffusionStage, FromModel
+from videoldm.training.stages.dreambooth.config import DreamBoothStage, PriorPreservation
+from videoldm.training.stages.encoders.config import EncodersStage
+from videoldm.training.stages.judge.config import JudgeStage
+from videoldm.training.stages.lora.config import LoraStage
 from videoldm.training.stages.places import judge_folder, local_path
-from videoldm.training.stages.temporal_decoder_config import FeatureLoss, TemporalDecoderStage
+from videoldm.training.stages.stage import Stage
+from videoldm.training.stages.temporal_decoder.config import FeatureLoss, TemporalDecoderStage
 from videoldm.video.picture_files import pictures_in
 
 PICTURES = {"stage.subject.folder", "stage.prior.pictures.folder"}

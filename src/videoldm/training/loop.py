@@ -12,14 +12,13 @@ import torch
 from videoldm.core import ranks
 from videoldm.core.files import atomic_folder
 from videoldm.core.progress import progress
-from videoldm.training.checkpoint import Checkpoints
+from videoldm.training.averages import save_snapshots
 from videoldm.training.config import TrainingConfig
 from videoldm.training.distributed import evaluated, unwrap, whole_weights
-from videoldm.training.layout import CHECKPOINTS, EXPORT, VALIDATION
+from videoldm.training.folder import CHECKPOINTS, EXPORT, VALIDATION
 from videoldm.training.log import Clock, Meter, RunLog, Watcher
 from videoldm.training.objective import Objective
-from videoldm.training.snapshots import save_snapshots
-from videoldm.training.state import RunState, build_state
+from videoldm.training.state import Checkpoints, RunState, build_state
 from videoldm.training.step import Steps
 
 

@@ -26,19 +26,22 @@ from videoldm.models.unet.groups import group_of
 from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.config import FROM_PICTURE
 from videoldm.tasks.folder import COMPONENT_FILE
+from videoldm.training.data.config import WorldData
 from videoldm.training.data.world import num_missing
 from videoldm.training.forecast import StepMemory
 from videoldm.training.inputs import curated_inputs
 from videoldm.training.recipe import Recipe
 from videoldm.training.stage_memory import greediest_bucket, step_memory, trained_unet
-from videoldm.training.stages.base_sizes import base_sizes
-from videoldm.training.stages.config import AutoencoderStage, DiffusionStage, EncodersStage, JudgeStage, Stage
-from videoldm.training.stages.data_config import WorldData
-from videoldm.training.stages.dreambooth_config import DreamBoothStage, TrainedText
-from videoldm.training.stages.lora_config import LoraStage
-from videoldm.training.stages.places import autoencoder_folder
-from videoldm.training.stages.temporal_decoder import start_autoencoder
-from videoldm.training.stages.temporal_decoder_config import TemporalDecoderStage, VideoAdversary
+from videoldm.training.stages.autoencoder.config import AutoencoderStage
+from videoldm.training.stages.diffusion.config import DiffusionStage
+from videoldm.training.stages.dreambooth.config import DreamBoothStage, TrainedText
+from videoldm.training.stages.encoders.config import EncodersStage
+from videoldm.training.stages.judge.config import JudgeStage
+from videoldm.training.stages.lora.config import LoraStage
+from videoldm.training.stages.places import autoencoder_folder, base_sizes
+from videoldm.training.stages.stage import Stage
+from videoldm.training.stages.temporal_decoder.config import TemporalDecoderStage, VideoAdversary
+from videoldm.training.stages.temporal_decoder.objective import start_autoencoder
 
 
 @dataclass(frozen=True)

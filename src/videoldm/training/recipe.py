@@ -7,10 +7,11 @@ from pydantic import model_validator
 from videoldm.core.config import Config
 from videoldm.training.config import TrainingConfig
 from videoldm.training.data.config import CuratedData
-from videoldm.training.stages.config import EncodersStage, Stage
-from videoldm.training.stages.denoising_config import ClipStage
-from videoldm.training.stages.lora_config import LoraStage
-from videoldm.training.stages.temporal_decoder_config import TemporalDecoderStage
+from videoldm.training.stages.diffusion.config import ClipStage
+from videoldm.training.stages.encoders.config import EncodersStage
+from videoldm.training.stages.lora.config import LoraStage
+from videoldm.training.stages.stage import Stage
+from videoldm.training.stages.temporal_decoder.config import TemporalDecoderStage
 
 
 class Recipe(Config):

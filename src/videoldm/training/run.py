@@ -16,8 +16,7 @@ from videoldm.core.files import atomic_folder, check_writable, write_json, write
 from videoldm.core.locks import alone_in
 from videoldm.core.progress import notice, silent
 from videoldm.training.config import Sharded, TrainingConfig
-from videoldm.training.inputs import check_inputs, check_unchanged, curated_inputs, input_hashes
-from videoldm.training.layout import (
+from videoldm.training.folder import (
     CARD_FILE,
     CHECKPOINTS,
     CONFIG_FILE,
@@ -27,12 +26,12 @@ from videoldm.training.layout import (
     SNAPSHOTS,
     VALIDATION,
 )
+from videoldm.training.inputs import check_inputs, check_unchanged, curated_inputs, input_hashes
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.build import build_objective
-from videoldm.training.stages.config import EncodersStage
+from videoldm.training.stages.encoders.config import EncodersStage
 from videoldm.training.watching.model_card import write_model_card
-from videoldm.training.watching.trackers import check_trackers
-from videoldm.training.watching.watchers import watchers_of
+from videoldm.training.watching.watchers import check_trackers, watchers_of
 
 _OUTCOME = {"stage": True, "training": set(TrainingConfig.model_fields) - {"execution", "trackers"}}
 """The parts of a recipe that decide what comes out; its name and summary, how it is computed and watched, do not."""
@@ -84,7 +83,7 @@ def export_average(recipe: Recipe, folder: Path, cache: Path, length: float, *, 
 
     Returns the folder. Raises InputError if `folder` holds no such run.
     """
-    from videoldm.training.snapshots import averaged_over
+    from videoldm.training.averages import averaged_over
 
     check_folder(recipe, folder)
     check_unchanged(recipe.stage, folder)

@@ -19,7 +19,7 @@ from videoldm.models.presets import MINI, SD21, SVD, ModelConfig
 from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.config import FROM_PICTURE
 from videoldm.training.config import TrainingConfig
-from videoldm.training.data.config import CuratedData
+from videoldm.training.data.config import CuratedData, Data, WorldData
 from videoldm.training.forecast import (
     Batch,
     Rehearsal,
@@ -30,12 +30,11 @@ from videoldm.training.forecast import (
     read_and_denoise,
     weight_bytes,
 )
-from videoldm.training.stages.base_sizes import base_sizes
-from videoldm.training.stages.config import DiffusionStage
-from videoldm.training.stages.data_config import Data, WorldData
-from videoldm.training.stages.dreambooth_config import DreamBoothStage, TrainedText
-from videoldm.training.stages.lora_config import LoraStage
-from videoldm.training.stages.start import set_trained
+from videoldm.training.stages.diffusion.config import DiffusionStage
+from videoldm.training.stages.diffusion.start import set_trained
+from videoldm.training.stages.dreambooth.config import DreamBoothStage, TrainedText
+from videoldm.training.stages.lora.config import LoraStage
+from videoldm.training.stages.places import base_sizes
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn.utils import get_total_norm
 
 from videoldm.core import ranks
 from videoldm.core.errors import InputError
+from videoldm.core.files import write_json
 from videoldm.training.config import TrainingConfig
-from videoldm.training.distributed import synchronised
-from videoldm.training.divergence import Seen, diverged
-from videoldm.training.gradients import fill_missing, gradient_norms, limit
+from videoldm.training.distributed import is_sharded, local, synchronised
+from videoldm.training.folder import DIVERGED
 from videoldm.training.log import Clock, Meter
 from videoldm.training.objective import Losses, Objective
 from videoldm.training.optimizer import learning_rate, set_learning_rate
@@ -120,3 +122,86 @@ def micro_batch_size(batch_size: int, config: TrainingConfig) -> int:
             f"({config.accumulation_steps}) x processes ({ranks.world_size()})"
         )
     return batch_size // config.accumulation_steps
+
+
+def fill_missing(parameters: Iterable[Tensor]) -> None:
+    """Give a parameter that the batch did not use the gradient zero, so that it counts steps as the others do."""
+    for parameter in parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+
+
+def gradient_norms(parameters: dict[str, Tensor], group_of: Callable[[str], str]) -> dict[str, float]:
+    """The norm of each group's gradient, and of all together as the one called ''."""
+    groups: dict[str, list[Tensor]] = {}
+    for name, parameter in parameters.items():
+        assert parameter.grad is not None
+        groups.setdefault(group_of(name), []).append(local(parameter.grad))
+    squares = torch.stack([get_total_norm(groups[name]).double().square() for name in sorted(groups)])
+    if is_sharded(parameters.values()):
+        squares = ranks.summed(squares)
+    squares = squares.cpu()
+    return {"": float(squares.sum().sqrt())} | dict(zip(sorted(groups), squares.sqrt().tolist(), strict=True))
+
+
+def limit(parameters: Iterable[Tensor], norm: float, greatest: float) -> None:
+    """Scale a gradient of this norm down to the greatest that is allowed."""
+    if norm <= greatest:
+        return
+    gradients = [local(parameter.grad) for parameter in parameters if parameter.grad is not None]
+    torch._foreach_mul_(gradients, greatest / norm)  # pyright: ignore[reportPrivateUsage] - one launch for all
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Samples of a micro-batch and what came of them."""
+
+    positions: Sequence[int]
+    losses: Tensor
+    sigma: Tensor | None
+
+
+def diverged(
+    folder: Path,
+    *,
+    player: str,
+    samples_seen: int,
+    norms: Mapping[str, float],
+    seen: Sequence[Seen],
+    describe: Callable[[int], str],
+) -> FloatingPointError:
+    """The error to raise; writes the samples of all processes to a file that it names."""
+    samples = [sample for rows in ranks.gathered(_rows(seen, describe)) for sample in rows]
+    path = folder / DIVERGED.format(f"{samples_seen:012d}")
+    content = {
+        "player": player,
+        "samples_seen": samples_seen,
+        "gradient_norms": {name or "all": _number(norm) for name, norm in norms.items()},
+        "samples": samples,
+    }
+    ranks.on_first(lambda: write_json(path, content))
+    bad = [sample for sample in samples if isinstance(sample["loss"], str)]
+    of_which = f", the loss of sample {_named(bad[0])} is not finite" if bad else ""
+    return FloatingPointError(
+        f"gradient norm is {norms['']} after {samples_seen} samples{of_which}; the weights were not changed, the batch "
+        f"is told in {path}"
+    )
+
+
+def _rows(seen: Sequence[Seen], describe: Callable[[int], str]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for part in seen:
+        sigmas = [None] * len(part.positions) if part.sigma is None else part.sigma.tolist()
+        for position, loss, sigma in zip(part.positions, part.losses.tolist(), sigmas, strict=True):
+            row = {"position": position, "clip": describe(position), "rank": ranks.rank(), "loss": _number(loss)}
+            rows.append(row if sigma is None else row | {"sigma": _number(sigma)})
+    return rows
+
+
+def _named(sample: Mapping[str, Any]) -> str:
+    return f"{sample['position']} ({sample['clip']})" if sample["clip"] else str(sample["position"])
+
+
+def _number(value: float) -> float | str:
+    """JSON knows no NaN."""
+    return value if math.isfinite(value) else str(value)

@@ -4,12 +4,21 @@ from collections import Counter
 
 import pytest
 
-from videoldm.recipes.camera_lora import mini_camera_horizontal, mini_camera_static, mini_camera_zooming
-from videoldm.recipes.moving_camera import CAMERAS, CLIPS, EXPORT, MOVING, WORLD, mini_moving_camera
+from videoldm.recipes.camera_lora import (
+    CAMERAS,
+    CLIPS,
+    EXPORT,
+    MOVING,
+    WORLD,
+    mini_camera_horizontal,
+    mini_camera_static,
+    mini_camera_zooming,
+    mini_moving_camera,
+)
 from videoldm.synthetic.scene import sample_scene
 from videoldm.training.data.config import Fixed
-from videoldm.training.stages.config import DiffusionStage
-from videoldm.training.stages.lora_config import LoraStage
+from videoldm.training.stages.diffusion.config import DiffusionStage
+from videoldm.training.stages.lora.config import LoraStage
 
 
 def test_every_camera_is_as_often_and_nothing_else_moves() -> None:

@@ -9,10 +9,9 @@ from torch import nn
 from toy_objective import ToyObjective, toy_training
 
 from videoldm.core.errors import InputError
+from videoldm.training.averages import Averages, Profile, averaged_over, combination, exponent_of
 from videoldm.training.config import ClassicAverage, PowerAverage
-from videoldm.training.ema import Averages, exponent_of
 from videoldm.training.loop import train
-from videoldm.training.snapshots import Profile, averaged_over, combination
 
 
 @pytest.mark.parametrize(("length", "exponent"), [(0.05, 16.97), (0.10, 6.94), (12**-0.5, 0)])

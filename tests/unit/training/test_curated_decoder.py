@@ -18,12 +18,11 @@ from videoldm.dataset.config import Bucket
 from videoldm.dataset.exports import open_export
 from videoldm.dataset.source import read_window, window_of
 from videoldm.training.data.config import CachedLatents, CuratedData, EncodedAnew, NoCaptions
-from videoldm.training.data.decoder_data import Encoded
 from videoldm.training.inputs import curated_inputs
 from videoldm.training.loop import train
 from videoldm.training.recipe import Recipe
-from videoldm.training.stages.temporal_decoder import TemporalDecoderObjective
-from videoldm.training.stages.temporal_decoder_config import TemporalDecoderStage
+from videoldm.training.stages.temporal_decoder.config import TemporalDecoderStage
+from videoldm.training.stages.temporal_decoder.objective import Encoded, TemporalDecoderObjective
 from videoldm.video.read import frames_at
 
 SMALL = Bucket(height=16, width=16, num_frames=2, fps=Fraction(5), batch_size=2)

@@ -20,8 +20,9 @@ from videoldm.models.unet.network import VideoUNet
 from videoldm.models.unet.surgery import is_temporal
 from videoldm.tasks.registry import TASKS
 from videoldm.tasks.task import Inputs
-from videoldm.training.stages.config import DiffusionStage, FromScratch, WorldData
-from videoldm.training.stages.diffusion import DiffusionObjective
+from videoldm.training.data.config import WorldData
+from videoldm.training.stages.diffusion.config import DiffusionStage, FromScratch
+from videoldm.training.stages.diffusion.objective import DiffusionObjective
 
 WORLD = WorldData(num_clips=64, num_frames=3, height=16, width=16)
 Calls = list[tuple[Tensor, Tensor, Conditioning]]

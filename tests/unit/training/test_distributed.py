@@ -15,9 +15,8 @@ import torch
 from rank_scenarios import BATCH, SCENARIOS, STEPS, copy_middle
 from toy_objective import ToyContest, assert_close
 
-from videoldm.training.checkpoint import Checkpoints
 from videoldm.training.loop import train
-from videoldm.training.state import build_state
+from videoldm.training.state import Checkpoints, build_state
 
 CASES = [
     *((2, name, layout) for name in ("adamw64", "sgd32", "adamw32", "contest", "idle") for layout in ("ddp", "fsdp")),

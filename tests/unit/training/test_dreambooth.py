@@ -21,8 +21,7 @@ from videoldm.tasks.task import Inputs, unconditional
 from videoldm.training.config import OptimizerConfig, TrainingConfig
 from videoldm.training.recipe import Recipe
 from videoldm.training.run import run
-from videoldm.training.stages.dreambooth import DreamBoothObjective
-from videoldm.training.stages.dreambooth_config import (
+from videoldm.training.stages.dreambooth.config import (
     DreamBoothStage,
     FrozenText,
     NoPrior,
@@ -30,6 +29,7 @@ from videoldm.training.stages.dreambooth_config import (
     PromptedPictures,
     TrainedText,
 )
+from videoldm.training.stages.dreambooth.objective import DreamBoothObjective
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,10 @@ from video_objective import VideoObjective
 from videoldm.core import ranks
 from videoldm.core.errors import InputError
 from videoldm.training import optimizer
-from videoldm.training.checkpoint import Checkpoints
 from videoldm.training.config import AdamW8bit, ExecutionConfig, OptimizerConfig, Sharded, TrainingConfig
 from videoldm.training.loop import train
 from videoldm.training.objective import Losses, Player
-from videoldm.training.state import build_state
+from videoldm.training.state import Checkpoints, build_state
 from videoldm.training.step import micro_batch_size
 
 

@@ -25,7 +25,8 @@ from videoldm.models.clip.config import TextEncoderConfig
 from videoldm.models.unet.network import VideoUNet
 from videoldm.recipes.registry import RECIPES
 from videoldm.training.config import AdamW8bit, ExecutionConfig, OptimizerConfig, TrainingConfig
-from videoldm.training.data.config import CuratedData
+from videoldm.training.data.config import CuratedData, WorldData
+from videoldm.training.distributed import recompute
 from videoldm.training.forecast import (
     Batch,
     Rehearsal,
@@ -38,11 +39,9 @@ from videoldm.training.forecast import (
 )
 from videoldm.training.preview import parameter_counts, preview, steps_line
 from videoldm.training.recipe import Recipe
-from videoldm.training.recompute import recompute
 from videoldm.training.stage_memory import step_memory
-from videoldm.training.stages.config import DiffusionStage
-from videoldm.training.stages.data_config import WorldData
-from videoldm.training.stages.lora_config import LoraStage
+from videoldm.training.stages.diffusion.config import DiffusionStage
+from videoldm.training.stages.lora.config import LoraStage
 
 UNET = TWO_LEVELS.model_copy(update={"channels": (16,), "attention_levels": (True,)})
 BATCH = Batch(num_samples=2, num_frames=3, height=8, width=8, num_tokens=3)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from videoldm.core.random import normal
-from videoldm.training.gradients import fill_missing, gradient_norms, limit
+from videoldm.training.step import fill_missing, gradient_norms, limit
 
 
 @pytest.mark.parametrize("greatest", [0.5, 100.0])

@@ -14,7 +14,7 @@ import torch
 from videoldm.core.errors import InputError
 from videoldm.dataset.config import Bucket
 from videoldm.dataset.source import Window
-from videoldm.training.data.store import EncodedWindow, LatentStore, window_key
+from videoldm.training.data.latents import EncodedWindow, LatentStore, window_key
 
 BUCKET = Bucket(height=16, width=24, num_frames=3, fps=Fraction(6), batch_size=2)
 WINDOW = Window(BUCKET, Fraction(1, 3))

@@ -10,12 +10,11 @@ import torch
 from toy_objective import Stop, ToyContest, ToyObjective, assert_close, toy_training
 
 from videoldm.training import log
-from videoldm.training.checkpoint import Checkpoints
 from videoldm.training.config import OptimizerConfig, TrainingConfig
 from videoldm.training.log import Clock
 from videoldm.training.loop import train
 from videoldm.training.objective import Objective
-from videoldm.training.state import build_state
+from videoldm.training.state import Checkpoints, build_state
 
 
 def run(folder: Path, config: TrainingConfig | None = None, **objective: int) -> ToyObjective:

@@ -24,13 +24,13 @@ from videoldm.models.adapters.merge import merge
 from videoldm.models.unet.surgery import is_temporal
 from videoldm.tasks.model import load_model
 from videoldm.training.config import ExecutionConfig, OptimizerConfig, TrainingConfig
+from videoldm.training.data.config import WorldData
 from videoldm.training.recipe import Recipe
 from videoldm.training.run import run
-from videoldm.training.stages.config import DiffusionStage, FromModel
-from videoldm.training.stages.data_config import WorldData
-from videoldm.training.stages.diffusion import DiffusionObjective
-from videoldm.training.stages.lora import LoraObjective
-from videoldm.training.stages.lora_config import LoraStage
+from videoldm.training.stages.diffusion.config import DiffusionStage, FromModel
+from videoldm.training.stages.diffusion.objective import DiffusionObjective
+from videoldm.training.stages.lora.config import LoraStage
+from videoldm.training.stages.lora.objective import LoraObjective
 
 DATA = WorldData(num_clips=64, num_frames=NUM_FRAMES, height=SIZE, width=SIZE)
 VALIDATION = DATA.model_copy(update={"split": "validation"})

@@ -9,10 +9,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from toy_objective import ToyObjective, assert_close, toy_training
 
 from videoldm.training import optimizer
-from videoldm.training.checkpoint import Checkpoints
 from videoldm.training.config import OptimizerConfig
 from videoldm.training.loop import train
-from videoldm.training.state import RunState, build_state
+from videoldm.training.state import Checkpoints, RunState, build_state
 
 TRAINING = toy_training(num_samples=48, optimizer=OptimizerConfig(learning_rate=1e-2))
 

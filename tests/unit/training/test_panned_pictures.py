@@ -10,8 +10,8 @@ from PIL import Image
 
 from videoldm.core.errors import InputError
 from videoldm.dataset.clips import ClipShards
-from videoldm.training.data.panned_pictures import LARGEST_ZOOM, MAX_SPEED, prepare_panned_pictures
-from videoldm.training.stages.data_config import PannedPictures, WorldData
+from videoldm.training.data.config import PannedPictures, WorldData
+from videoldm.training.data.pictures import LARGEST_ZOOM, MAX_SPEED, prepare_panned_pictures
 
 FRAME_PX, PICTURE_PX, NUM_FRAMES, FPS = 16, 32, 5, Fraction(2)
 LIKE = WorldData(num_clips=64, num_frames=NUM_FRAMES, height=FRAME_PX, width=FRAME_PX, rates=(FPS,))

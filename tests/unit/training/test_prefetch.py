@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from videoldm.training.data.prefetch import Prefetcher
+from videoldm.training.data.reader import Prefetcher
 
 
 class Load:

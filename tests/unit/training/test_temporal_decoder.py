@@ -13,7 +13,7 @@ from videoldm.core.errors import InputError
 from videoldm.inference.decode import decode
 from videoldm.models.autoencoder.surgery import insert_temporal_layers, is_temporal
 from videoldm.training.loop import train
-from videoldm.training.stages.temporal_decoder import TemporalDecoderObjective, start_autoencoder
+from videoldm.training.stages.temporal_decoder.objective import TemporalDecoderObjective, start_autoencoder
 
 EARLY, LATE = range(START_SAMPLES - 2, START_SAMPLES), range(START_SAMPLES, START_SAMPLES + 2)
 

@@ -16,12 +16,11 @@ from videoldm.synthetic.captions import image_caption
 from videoldm.synthetic.config import WorldOptions
 from videoldm.synthetic.render import render
 from videoldm.synthetic.scene import sample_scene
-from videoldm.training.data.config import Fixed, Measured, Signals
+from videoldm.training.data.config import Fixed, Measured, Signals, WorldData
 from videoldm.training.data.latents import LatentCache
 from videoldm.training.data.pictures import PictureCrops
 from videoldm.training.data.samples import RenderedData
 from videoldm.training.data.world import chosen_clips, prepare_world
-from videoldm.training.stages.config import WorldData
 
 DATA = WorldData(num_clips=64, num_frames=2, height=16, width=16)
 

@@ -11,8 +11,8 @@ from torch import nn
 from toy_objective import toy_training
 
 from videoldm.dataset.order import sample_index
+from videoldm.training.averages import Averages
 from videoldm.training.config import ClassicAverage, ConstantRate, OptimizerConfig, TrainingConfig
-from videoldm.training.ema import Averages
 from videoldm.training.log import Meter
 from videoldm.training.optimizer import learning_rate
 

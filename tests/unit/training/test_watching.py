@@ -14,10 +14,9 @@ import yaml
 from videoldm.core.errors import InputError
 from videoldm.core.files import write_json
 from videoldm.recipes.registry import RECIPES
-from videoldm.training.watching.curves import Curve, families, figure
 from videoldm.training.watching.model_card import write_model_card
-from videoldm.training.watching.page import write_page
-from videoldm.training.watching.trackers import Tracker, check_trackers
+from videoldm.training.watching.page import Curve, families, figure, write_page
+from videoldm.training.watching.watchers import Tracker, check_trackers
 
 RECIPE = RECIPES["mini-image-to-video"]()
 RECORDS = [

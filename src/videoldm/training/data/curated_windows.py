@@ -16,8 +16,8 @@ from videoldm.dataset.order import BatchPlan, sample_index
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.training.data.choose import Chosen, choose_for_training
 from videoldm.training.data.config import CachedLatents, CuratedData, EncodedAnew
-from videoldm.training.data.prefetch import Prefetcher
-from videoldm.training.data.store import EncodedWindow
+from videoldm.training.data.latents import EncodedWindow
+from videoldm.training.data.reader import Prefetcher
 from videoldm.training.data.windows import FreshWindows, Pixels, StoredWindows, Unreadable, Wanted, Windows
 
 MOST_SUBSTITUTES = 16

@@ -1,15 +1,26 @@
-"""A folder of real pictures at several scales, held in memory, and random crops of them."""
+"""Real pictures in training: random crops of them, and clips of a camera that pans and zooms over them."""
 
+from __future__ import annotations
+
+import functools
 import math
 import random
+from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from videoldm.core.errors import InputError
-from videoldm.dataset.clips import to_pixels
+from videoldm.core.hashing import files_hash
+from videoldm.core.random import python_random
+from videoldm.dataset.clips import ClipRecord, ClipShards, to_pixels, to_stored, write_shard
+from videoldm.measures.motion import mean_motion
+from videoldm.training.data.config import CLIPS_PER_SHARD, PannedPictures, WorldData
+from videoldm.training.data.world import made_once
 from videoldm.video.picture import load_picture
 from videoldm.video.picture_files import pictures_in
 from videoldm.video.resize import resize
@@ -63,3 +74,119 @@ def _shrunken(picture: Float[Tensor, "c h w"], smallest: int) -> list[Float[Tens
         scales.append(resize(picture, *size))
         short_side = int(short_side / 2**0.5)
     return scales
+
+
+LARGEST_ZOOM = 1.5
+"""How much larger than a frame, in pixels of the picture, the camera's window can be; it is never smaller."""
+PATHS_VERSION = 1
+"""To be raised when the camera's paths change, so that clips made before are not used."""
+MAX_SPEED = 0.35
+"""Of the window's centre, in short sides of the frame per second."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of a picture that a frame shows: centre and size in pixels of the picture."""
+
+    y: float
+    x: float
+    zoom: float
+    """Pixels of the picture in a pixel of the frame."""
+
+
+def prepare_panned_pictures(pictures: PannedPictures, like: WorldData, cache: Path) -> ClipShards:
+    """Make the clips that `cache` lacks, with the size, length and rates of `like`, and open them.
+
+    Raises InputError if the folder holds no pictures or one that is too small.
+    """
+    smallest = math.ceil(LARGEST_ZOOM * max(like.height, like.width))
+
+    @functools.cache
+    def scales() -> PictureScales:
+        return picture_scales(Path(pictures.folder), smallest)
+
+    return made_once(
+        cache / f"pictures-{_key(pictures, like)}",
+        pictures.num_clips,
+        "Panning over pictures",
+        lambda start, path: _write_clips(scales(), like, start, path),
+    )
+
+
+def _key(pictures: PannedPictures, like: WorldData) -> str:
+    content = files_hash(Path(pictures.folder), pictures_in(Path(pictures.folder)))
+    shape = like.model_dump_json(include={"seed", "split", "num_frames", "height", "width", "rates"})
+    return blake2b(f"{PATHS_VERSION} {content} {shape}".encode(), digest_size=8).hexdigest()
+
+
+def _write_clips(scales: PictureScales, like: WorldData, start: int, path: Path) -> None:
+    fps = like.rates[start // CLIPS_PER_SHARD % len(like.rates)]
+    size = (like.height, like.width)
+    frames, records = [], []
+    for index in range(start, start + CLIPS_PER_SHARD):
+        choice = python_random(like.seed, f"{like.split} panned picture", index)
+        picture = choice.choice(choice.choice(scales))
+        windows = _path(choice, picture, size, seconds=float((like.num_frames - 1) / fps), steps=like.num_frames)
+        positions = torch.stack([_positions(window, size) for window in windows])
+        frames.append(to_stored(_look_up(picture, positions)))
+        motion = float(mean_motion(_flow(windows, positions), fps))
+        records.append(ClipRecord(caption="", image_caption="", fps=fps, motion=motion))
+    write_shard(path, torch.stack(frames), records)
+
+
+def _path(choice: random.Random, picture: Tensor, size: tuple[int, int], *, seconds: float, steps: int) -> list[Window]:
+    """Windows from one place to another; those between lie within the picture because both ends do."""
+    distance = choice.random() * MAX_SPEED * seconds * min(size)
+    direction = choice.uniform(0, 2 * math.pi)
+    start_zoom, end_zoom = (choice.uniform(1, LARGEST_ZOOM) for _ in range(2))
+    if choice.random() < 0.5:
+        end_zoom = start_zoom
+    start = _within(picture, size, choice.random() * picture.shape[1], choice.random() * picture.shape[2], start_zoom)
+    end_y = start.y + distance * start_zoom * math.sin(direction)
+    end_x = start.x + distance * start_zoom * math.cos(direction)
+    end = _within(picture, size, end_y, end_x, end_zoom)
+    return [_between(start, end, step / (steps - 1)) for step in range(steps)]
+
+
+def _within(picture: Tensor, size: tuple[int, int], y: float, x: float, zoom: float) -> Window:
+    """The window of this zoom nearest to (y, x) that does not leave the picture."""
+    half_height, half_width = zoom * size[0] / 2, zoom * size[1] / 2
+    return Window(
+        y=min(max(y, half_height), picture.shape[1] - half_height),
+        x=min(max(x, half_width), picture.shape[2] - half_width),
+        zoom=zoom,
+    )
+
+
+def _between(start: Window, end: Window, share: float) -> Window:
+    return Window(
+        y=start.y + share * (end.y - start.y),
+        x=start.x + share * (end.x - start.x),
+        zoom=start.zoom ** (1 - share) * end.zoom**share,
+    )
+
+
+def _positions(window: Window, size: tuple[int, int]) -> Float[Tensor, "h w 2"]:
+    """Where each pixel of the frame lies in the picture, (x, y) in its pixels."""
+    ys = window.y + window.zoom * (torch.arange(size[0]) + 0.5 - size[0] / 2)
+    xs = window.x + window.zoom * (torch.arange(size[1]) + 0.5 - size[1] / 2)
+    return torch.stack(torch.meshgrid(xs, ys, indexing="xy"), dim=-1)
+
+
+def _look_up(picture: Float[Tensor, "c height width"], positions: Float[Tensor, "t h w 2"]) -> Float[Tensor, "t c h w"]:
+    extent = torch.tensor([picture.shape[2], picture.shape[1]])
+    grid = (2 * positions / extent - 1).flatten(0, 1)
+    frames = functional.grid_sample(
+        picture[None], grid[None], mode="bicubic", padding_mode="border", align_corners=False
+    )
+    return frames[0].unflatten(1, positions.shape[:2]).movedim(1, 0)
+
+
+def _flow(windows: list[Window], positions: Float[Tensor, "t h w 2"]) -> Float[Tensor, "s 2 h w"]:
+    """Where what a pixel shows lies in the next frame, relative to it, in pixels of the frame."""
+    flows = []
+    for now, then, places in zip(windows[:-1], windows[1:], positions[:-1], strict=True):
+        seen_now = (places - torch.tensor([now.x, now.y])) / now.zoom
+        seen_then = (places - torch.tensor([then.x, then.y])) / then.zoom
+        flows.append((seen_then - seen_now).permute(2, 0, 1))
+    return torch.stack(flows)

@@ -21,8 +21,7 @@ from videoldm.dataset.clips import to_pixels, to_stored
 from videoldm.dataset.config import Bucket
 from videoldm.dataset.source import ClipSource, Window, read_window, window_of
 from videoldm.models.autoencoder.network import Autoencoder
-from videoldm.training.data.latents import weights_hash
-from videoldm.training.data.store import EncodedWindow, LatentStore, window_key
+from videoldm.training.data.latents import EncodedWindow, LatentStore, weights_hash, window_key
 
 WINDOWS_PER_SHARD = 64
 FRAMES_AT_ONCE = 8

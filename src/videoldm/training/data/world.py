@@ -1,6 +1,6 @@
 """Rendered training data: clips of the synthetic world, made once and kept on disk."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from fractions import Fraction
 from functools import partial
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from videoldm.core.errors import InputError
+from videoldm.core.progress import progress
 from videoldm.core.random import python_random
 from videoldm.dataset.clips import ClipRecord, ClipShards, to_stored, write_shard
 from videoldm.measures.motion import mean_motion
@@ -20,8 +21,7 @@ from videoldm.synthetic.labels import labels
 from videoldm.synthetic.render import render
 from videoldm.synthetic.scene import sample_scene
 from videoldm.synthetic.vocabulary import CAMERA_MOTIONS
-from videoldm.training.data.shards import made_once, missing_shards
-from videoldm.training.stages.data_config import CLIPS_PER_SHARD, WorldData
+from videoldm.training.data.config import CLIPS_PER_SHARD, WorldData
 
 RENDER_BATCH = 8
 WORLD_VERSION = 1
@@ -83,3 +83,28 @@ def _record(data: WorldData, scene: Scene, index: int, fps: Fraction, motion: Te
         motion=float(mean_motion(motion, fps)),
         labels=asdict(labels(scene)),
     )
+
+
+WriteShard = Callable[[int, Path], None]
+"""Makes the clips of one shard, from the number of its first clip on, and writes them to the path."""
+
+
+def missing_shards(folder: Path, num_clips: int) -> list[tuple[int, Path]]:
+    """The shards of `num_clips` clips that `folder` lacks, each with the number of its first clip."""
+    return [(start, path) for start, path in _shards(folder, num_clips) if not path.exists()]
+
+
+def made_once(folder: Path, num_clips: int, label: str, write: WriteShard) -> ClipShards:
+    """Make the shards that `folder` lacks and open `num_clips` clips; a larger set begins with the smaller."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if missing := missing_shards(folder, num_clips):
+        with progress(label, total=len(missing)) as advance:
+            for start, path in missing:
+                write(start, path)
+                advance(1)
+    return ClipShards([path for _, path in _shards(folder, num_clips)])
+
+
+def _shards(folder: Path, num_clips: int) -> list[tuple[int, Path]]:
+    starts = range(0, num_clips, CLIPS_PER_SHARD)
+    return [(start, folder / f"{start:08d}.safetensors") for start in starts]

@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
-from videoldm.training.stages.config import AutoencoderStage, DiffusionStage, EncodersStage, JudgeStage, Stage
-from videoldm.training.stages.dreambooth_config import DreamBoothStage
-from videoldm.training.stages.lora_config import LoraStage
-from videoldm.training.stages.temporal_decoder_config import TemporalDecoderStage
+from videoldm.training.stages.autoencoder.config import AutoencoderStage
+from videoldm.training.stages.diffusion.config import DiffusionStage
+from videoldm.training.stages.dreambooth.config import DreamBoothStage
+from videoldm.training.stages.encoders.config import EncodersStage
+from videoldm.training.stages.judge.config import JudgeStage
+from videoldm.training.stages.lora.config import LoraStage
+from videoldm.training.stages.stage import Stage
+from videoldm.training.stages.temporal_decoder.config import TemporalDecoderStage
 
 if TYPE_CHECKING:
     from videoldm.training.objective import Objective
@@ -18,31 +22,31 @@ def build_objective(stage: Stage, seed: int, cache: Path, device: str = "cpu") -
     """The objective that a stage describes; renders and encodes its data if `cache` lacks them."""
     match stage:
         case AutoencoderStage():
-            from videoldm.training.stages.autoencoder import AutoencoderObjective
+            from videoldm.training.stages.autoencoder.objective import AutoencoderObjective
 
             return AutoencoderObjective(stage, seed=seed, cache=cache, device=device)
         case EncodersStage():
-            from videoldm.training.stages.encoders import EncodersObjective
+            from videoldm.training.stages.encoders.objective import EncodersObjective
 
             return EncodersObjective(stage, seed=seed, cache=cache, device=device)
         case JudgeStage():
-            from videoldm.training.stages.judge import JudgeObjective
+            from videoldm.training.stages.judge.objective import JudgeObjective
 
             return JudgeObjective(stage, seed=seed, cache=cache, device=device)
         case DiffusionStage():
-            from videoldm.training.stages.diffusion import DiffusionObjective
+            from videoldm.training.stages.diffusion.objective import DiffusionObjective
 
             return DiffusionObjective(stage, seed=seed, cache=cache, device=device)
         case LoraStage():
-            from videoldm.training.stages.lora import LoraObjective
+            from videoldm.training.stages.lora.objective import LoraObjective
 
             return LoraObjective(stage, seed=seed, cache=cache, device=device)
         case DreamBoothStage():
-            from videoldm.training.stages.dreambooth import DreamBoothObjective
+            from videoldm.training.stages.dreambooth.objective import DreamBoothObjective
 
             return DreamBoothObjective(stage, seed=seed, device=device)
         case TemporalDecoderStage():
-            from videoldm.training.stages.temporal_decoder import TemporalDecoderObjective
+            from videoldm.training.stages.temporal_decoder.objective import TemporalDecoderObjective
 
             return TemporalDecoderObjective(stage, seed=seed, cache=cache, device=device)
         case _:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from videoldm.core.config import to_yaml
 from videoldm.core.files import read_mapping, write_text
-from videoldm.training.layout import CARD_FILE, INPUTS_FILE
+from videoldm.training.folder import CARD_FILE, INPUTS_FILE
 from videoldm.training.recipe import Recipe
-from videoldm.training.stages.config import DiffusionStage, Stage
+from videoldm.training.stages.diffusion.config import DiffusionStage
+from videoldm.training.stages.stage import Stage
 from videoldm.training.watching.page import Records, read_log
 
 

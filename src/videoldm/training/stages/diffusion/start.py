@@ -1,0 +1,147 @@
+"""What a diffusion stage starts from: its UNet with what is trained of it, and the networks it works with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, assert_never
+
+import torch
+
+from videoldm.checkpoints.native import load_autoencoder
+from videoldm.conditioners.image import ImageConditioner
+from videoldm.conditioners.text import TextConditioner
+from videoldm.core.errors import InputError
+from videoldm.models.autoencoder.network import Autoencoder
+from videoldm.models.unet.config import UNetConfig
+from videoldm.models.unet.groups import idle_with_one_token
+from videoldm.models.unet.network import VideoUNet
+from videoldm.models.unet.surgery import grow_unet, is_temporal
+from videoldm.tasks.config import FROM_PICTURE, TaskName
+from videoldm.tasks.folder import encoder_of
+from videoldm.tasks.model import VideoModel, load_conditioners, text_conditioner
+from videoldm.tasks.open import open_model
+from videoldm.tasks.parts import ModelParts
+from videoldm.training.stages.diffusion.config import (
+    AllParameters,
+    DiffusionStage,
+    FromModel,
+    FromScratch,
+    TemporalParameters,
+    TimeEmbedding,
+    Trained,
+)
+from videoldm.training.stages.places import is_component, is_export_of_encoders
+
+
+def start_model(stage: DiffusionStage, device: str) -> VideoModel:
+    """All networks of a stage; of the UNet the parameters that are not trained are frozen.
+
+    Weights that are new are drawn from torch's global generator, as in every constructor of a module.
+    Raises InputError if the parts do not fit together.
+    """
+    text, image = _conditioners(stage.encoders, stage.model.task, device)
+    autoencoder = autoencoder_at(stage.autoencoder)
+    _check_widths(
+        stage, autoencoder.config.latent_channels, [part.context_dim for part in (text, image) if part is not None]
+    )
+    unet = _checked(start_unet(stage), stage).to(device)
+    set_trained(unet, stage.trained, task=stage.model.task)
+    return VideoModel(
+        config=stage.model,
+        unet=unet,
+        autoencoder=autoencoder.requires_grad_(False).to(device),
+        text=text,
+        image=image,
+        place=torch.device(device),  # shards of the UNet may wait elsewhere
+    )
+
+
+def start_unet(stage: DiffusionStage) -> VideoUNet:
+    """The UNet with the weights that the stage starts from, in float32 on the CPU."""
+    match stage.start:
+        case FromScratch():
+            return VideoUNet(stage.unet)
+        case FromModel(model=model):
+            return grow_unet(_parts(model, stage.model.task).unet.load(dtype=torch.float32), stage.unet)
+        case _:
+            assert_never(stage.start)
+
+
+def set_trained(unet: VideoUNet, trained: Trained, *, task: TaskName) -> None:
+    """Freeze every parameter that is not trained, and those that a task's context of one token teaches nothing."""
+    for name, parameter in unet.named_parameters():
+        parameter.requires_grad_(_is_trained(name, trained))
+    if task in FROM_PICTURE:
+        for parameter in idle_with_one_token(unet):
+            parameter.requires_grad_(False)
+
+
+def _is_trained(name: str, trained: Trained) -> bool:
+    match trained:
+        case AllParameters():
+            return True
+        case TemporalParameters():
+            return is_temporal(name)
+        case TimeEmbedding():
+            return name.startswith("time_embedding.")
+        case _:
+            assert_never(trained)
+
+
+def autoencoder_at(place: str) -> Autoencoder:
+    """The autoencoder of a model, or of the run that exported it alone, in float32 on the CPU."""
+    if is_component(place):
+        return load_autoencoder(Path(place))
+    return _parts(place, "image-to-video").autoencoder.load(dtype=torch.float32)
+
+
+def _conditioners(place: str, task: TaskName, device: str) -> tuple[TextConditioner | None, ImageConditioner | None]:
+    """Of the encoders at a place, the one that the task uses; the other is None."""
+    if is_export_of_encoders(place):
+        return load_conditioners(Path(place), task, device)
+    parts = _parts(place, task)
+    if task in FROM_PICTURE and parts.image_encoder is not None:
+        return None, ImageConditioner(parts.image_encoder.load(device=device))
+    if task not in FROM_PICTURE and parts.text_encoder is not None:
+        return text_conditioner(parts.text_encoder.load(device=device), parts.tokenizer), None
+    raise InputError(f"model {place} can do {', '.join(open_model(place).tasks)}, so it has no {encoder_of(task)}")
+
+
+def _parts(model: str, task: TaskName) -> ModelParts:
+    """The networks of a model in its own task that is nearest to `task`: that one, else one with the same encoder."""
+    files = open_model(model)
+    if not files.tasks:
+        raise InputError(f"model {model} can do nothing that is known here, a stage needs one that does")
+    return files.parts(min(files.tasks, key=lambda other: (other != task, encoder_of(other) != encoder_of(task))))
+
+
+def _check_widths(stage: DiffusionStage, latent_channels: int, context_dims: Sequence[int]) -> None:
+    """Refuse a UNet that takes other latents or another context than the parts that it works with give."""
+    wanted = [("in_channels", latent_channels), ("out_channels", latent_channels)]
+    if stage.unet.concat_channels:
+        wanted.append(("concat_channels", latent_channels))
+    wanted += [("context_dim", dim) for dim in context_dims]
+    for key, value in wanted:
+        if getattr(stage.unet, key) != value:
+            raise InputError(
+                f"stage.unet.{key} is {getattr(stage.unet, key)}, stage.autoencoder and stage.encoders need {value}"
+            )
+
+
+def _checked(unet: VideoUNet, stage: DiffusionStage) -> VideoUNet:
+    """Refuse a start from weights that are not those of the UNet that the stage describes."""
+    there, wanted = _sizes(unet.config), _sizes(stage.unet)
+    differing = [key for key in wanted if there[key] != wanted[key]]
+    if differing:
+        raise InputError(
+            f"stage.unet has {', '.join(f'{key}={wanted[key]}' for key in differing)}, but the weights of "
+            f"stage.start have {', '.join(f'{key}={there[key]}' for key in differing)}"
+        )
+    return unet
+
+
+def _sizes(config: UNetConfig) -> dict[str, Any]:
+    """A configuration in which what means the same reads the same."""
+    levels = range(len(config.channels))
+    return config.model_dump() | {"head_channels": tuple(config.head_channels_at(level) for level in levels)}

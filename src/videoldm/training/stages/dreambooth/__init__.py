@@ -1,0 +1,1 @@
+"""The stage of DreamBooth: a subject from a few pictures."""

@@ -1,0 +1,135 @@
+"""Training the text and the image encoder to agree on which caption belongs to which frame or clip."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from videoldm.conditioners.image import ImageConditioner
+from videoldm.core.files import write_json
+from videoldm.core.progress import no_bars_of_transformers
+from videoldm.core.random import python_random, seeded_initialisation
+from videoldm.dataset.clips import ClipShards
+from videoldm.dataset.order import sample_index
+from videoldm.models.clip.build import build_image_encoder, build_projected_text_encoder
+from videoldm.models.clip.contrastive import INITIAL_LOGIT_SCALE, MAX_LOGIT_SCALE, contrastive_loss
+from videoldm.models.clip.tokenizer import train_tokenizer
+from videoldm.training.data.world import prepare_world
+from videoldm.training.objective import Losses, Objective, Player
+from videoldm.training.stages.encoders.config import EncodersStage
+
+NUM_VALIDATION_PAIRS = 128
+
+
+class _Pair(nn.Module):
+    """Both encoders, the logarithm of the factor on their cosines, and what makes a clip of three frames.
+
+    A clip is its middle frame plus a linear map of what changes from its first frame to its last: that, and not one
+    frame, is what words about motion can be compared with. The map is thrown away after training.
+    """
+
+    def __init__(self, stage: EncodersStage, *, seed: int) -> None:
+        super().__init__()
+        self.text = build_projected_text_encoder(stage.text, seed=seed)
+        self.image = build_image_encoder(stage.image, seed=seed)
+        self.change = nn.Linear(stage.image.projection_dim, stage.image.projection_dim, bias=False)
+        self.logit_scale = nn.Parameter(torch.tensor(INITIAL_LOGIT_SCALE))
+        self._look = ImageConditioner(self.image)
+
+    def look(self, frames: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
+        """Embeddings of frames."""
+        return self._look(frames)[:, 0]
+
+    def watch(self, clips: Float[Tensor, "b 3 c h w"]) -> Float[Tensor, "b d"]:
+        """Embeddings of clips."""
+        first, middle, last = self.look(clips.flatten(0, 1)).unflatten(0, clips.shape[:2]).unbind(1)
+        return middle + self.change(last - first)
+
+
+class EncodersObjective(Objective):
+    """See `EncodersStage`. The loss is one number for the batch, so batches are never accumulated."""
+
+    def __init__(self, stage: EncodersStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
+        self._seed, self._device = seed, device
+        self._clips = prepare_world(stage.data, cache)
+        self._validation_clips = prepare_world(stage.validation, cache)
+        self._tokenizer = train_tokenizer(
+            [text for record in self._clips.records for text in (record.caption, record.image_caption)],
+            vocab_size=stage.text.vocab_size,
+            max_tokens=stage.text.max_tokens,
+        )
+        with seeded_initialisation(seed, "encoder weights"):
+            self._pair = _Pair(stage, seed=seed).to(device)
+
+    @property
+    def players(self) -> list[Player]:
+        """Both encoders."""
+        return [Player("encoders", self._pair, self.losses)]
+
+    def losses(self, positions: Sequence[int]) -> Losses:
+        """The contrastive loss of the batch, the same number for each of its samples.
+
+        Half of the batch are frames with captions of what is seen, half clips with captions that also tell the motion.
+        """
+        half = len(positions) // 2
+        frames = [self._drawn(position) for position in positions[:half]]
+        clips = [self._drawn(position) for position in positions[half:]]
+        seen = [self._frame(self._clips, index, place) for index, place in frames]
+        watched = [torch.stack([self._frame(self._clips, i, place) for place in (0, 0.5, 1)]) for i, _ in clips]
+        records = self._clips.records
+        texts = [records[i].image_caption for i, _ in frames] + [records[i].caption for i, _ in clips]
+        parts = [self._pair.look(torch.stack(seen))] if seen else []
+        images = torch.cat([*parts, self._pair.watch(torch.stack(watched))]).float()
+        words = self._words(texts)
+        with torch.autocast(images.device.type, enabled=False):  # cosines in 16 bits are too coarse to be told apart
+            scale = self._pair.logit_scale.clamp(max=MAX_LOGIT_SCALE)
+            loss = contrastive_loss(images, words, scale, ignored=_equal(texts).to(images.device))
+        return Losses(per_sample=loss.expand(len(positions)))
+
+    def validate(self, folder: Path) -> dict[str, float]:
+        """How often, of `NUM_VALIDATION_PAIRS` held-out captions, one's own is nearest to a frame or clip."""
+        clips = self._validation_clips
+        indices = range(min(NUM_VALIDATION_PAIRS, len(clips)))
+        frames = torch.stack([torch.stack([self._frame(clips, i, place) for place in (0, 0.5, 1)]) for i in indices])
+        records = [clips.records[i] for i in indices]
+        result = {
+            "frame_retrieval": self._retrieval(self._pair.look(frames[:, 1]), [one.image_caption for one in records]),
+            "clip_retrieval": self._retrieval(self._pair.watch(frames), [one.caption for one in records]),
+        }
+        write_json(folder / "retrieval.json", result | {"num_pairs": len(indices)})
+        return result
+
+    def export(self, folder: Path) -> None:
+        """Write both encoders and the tokenizer in transformers' layout."""
+        with no_bars_of_transformers():
+            self._pair.text.save_pretrained(folder / "text_encoder")
+            self._tokenizer.save_pretrained(folder / "text_encoder")
+            self._pair.image.save_pretrained(folder / "image_encoder")
+
+    def _frame(self, clips: ClipShards, index: int, place: float) -> Float[Tensor, "c h w"]:
+        """The frame at `place` of the clip, 0 (first) to 1 (last)."""
+        num_frames = clips.num_frames
+        return clips.frame(index, min(int(place * num_frames), num_frames - 1))
+
+    def _drawn(self, position: int) -> tuple[int, float]:
+        """Which clip a sample is of, and which moment of it if one frame is wanted."""
+        clip = sample_index(self._seed, position, len(self._clips))
+        return clip, python_random(self._seed, "moment", position).random()
+
+    def _words(self, texts: list[str]) -> Float[Tensor, "b d"]:
+        max_tokens = self._pair.text.config.max_position_embeddings
+        rows = self._tokenizer(texts, padding="max_length", truncation=True, max_length=max_tokens)
+        return self._pair.text(input_ids=torch.tensor(rows["input_ids"], device=self._device)).text_embeds.float()
+
+    def _retrieval(self, images: Float[Tensor, "b d"], texts: list[str]) -> float:
+        """The share of pictures whose nearest text is theirs or reads the same."""
+        cosines = nn.functional.normalize(images, dim=-1) @ nn.functional.normalize(self._words(texts), dim=-1).T
+        hits = [texts[i] == texts[j] for i, j in enumerate(cosines.argmax(1).tolist())]
+        return sum(hits) / len(hits)
+
+
+def _equal(texts: Sequence[str]) -> Bool[Tensor, "b b"]:
+    """Which other samples have the same text, so that it is no mistake to take theirs."""
+    return torch.tensor([[i != j and left == right for j, right in enumerate(texts)] for i, left in enumerate(texts)])

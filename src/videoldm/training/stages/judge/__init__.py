@@ -1,0 +1,1 @@
+"""The stage of the feature network that judges generated clips."""

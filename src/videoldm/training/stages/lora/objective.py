@@ -1,0 +1,98 @@
+"""Training a LoRA: the diffusion loss of the model's task, of which the low-rank updates alone learn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import assert_never
+
+from torch import nn
+
+from videoldm.checkpoints.lora import DIFFUSERS_WEIGHTS
+from videoldm.checkpoints.save_lora import save_diffusers, save_peft
+from videoldm.core.errors import InputError
+from videoldm.inference.precision import DTYPES
+from videoldm.models.adapters.fresh import fresh_lora
+from videoldm.models.adapters.injection import inject
+from videoldm.models.adapters.low_rank import Adapter, LoRA
+from videoldm.tasks.model import VideoModel, load_opened
+from videoldm.tasks.open import open_for_task
+from videoldm.training.data.config import CuratedData, Data, WorldData
+from videoldm.training.objective import Player
+from videoldm.training.stages.diffusion.objective import DenoisingObjective, open_data
+from videoldm.training.stages.lora.config import LoraStage
+
+PEFT_FOLDER, DIFFUSERS_FOLDER = "peft", "diffusers"
+
+
+class LoraObjective(DenoisingObjective):
+    """See `LoraStage`."""
+
+    def __init__(self, stage: LoraStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
+        model = base_model(stage, device)
+        lora = fresh_lora(model.unet, stage.preset, has_one_token=model.image is not None, seed=seed)
+        if not lora:
+            raise InputError(f"stage.preset is {stage.preset.kind}, but the model has no such layers")
+        self._injection = inject(model.unet, [Adapter(lora)])
+        self._injection.train(0)
+        self._updates = updates_module(self._injection.lora(0))
+        super().__init__(model, stage, seed=seed, **open_data(stage, model, cache, seed=seed))
+
+    @property
+    def players(self) -> list[Player]:
+        """The low-rank updates, and nothing else of the UNet, under the UNet's own names."""
+        return [Player("lora", self._updates, self.losses, blocks=self._model.unet.blocks)]
+
+    def export(self, folder: Path) -> None:
+        """Write the LoRA twice: a folder of PEFT, and one of a diffusers pipeline."""
+        lora, config = self._injection.lora(0), self._model.unet.config
+        save_peft(folder / PEFT_FOLDER, lora, config)
+        save_diffusers(folder / DIFFUSERS_FOLDER / DIFFUSERS_WEIGHTS, lora, config)
+
+
+def updates_module(lora: LoRA) -> nn.Module:
+    """A module that does nothing but hold the matrices of a LoRA, as parameters named `PATH.down` and `PATH.up`."""
+    root = nn.Module()
+    for path, update in lora.items():
+        holder = root
+        for name in path.split("."):
+            if not hasattr(holder, name):
+                holder.add_module(name, nn.Module())
+            holder = holder.get_submodule(name)
+        for name, matrix in (("down", update.down), ("up", update.up)):
+            assert isinstance(matrix, nn.Parameter), "an injected LoRA holds parameters"
+            holder.register_parameter(name, matrix)
+    return root
+
+
+def base_model(stage: LoraStage, device: str) -> VideoModel:
+    """The frozen model that gets the LoRA, at the size of the stage's clips; raises InputError if it cannot do that."""
+    model = load_opened(
+        open_for_task(stage.base, stage.task), stage.task, device=device, dtype=DTYPES[stage.frozen_precision]
+    )
+    match stage.data:
+        case WorldData(height=height, width=width):
+            num_frames = model.config.num_frames
+        case CuratedData(buckets=buckets):
+            height, width, num_frames = buckets[0].height, buckets[0].width, buckets[0].num_frames
+        case _:
+            assert_never(stage.data)
+    factor, size = model.autoencoder.config.factor, {"height": height, "width": width}
+    for name, value in size.items():
+        if value % factor:
+            raise InputError(f"stage.data has a {name} of {value}, it should be a multiple of {factor}")
+    for data in (stage.data, stage.validation):
+        if not _has_clips(data, **size, num_frames=num_frames):
+            which = "data" if data is stage.data else "validation"
+            raise InputError(f"stage.{which} has no clips of {height}x{width} with {num_frames} frames, it should")
+    return replace(model, config=model.config.model_copy(update={**size, "num_frames": num_frames}))
+
+
+def _has_clips(data: Data, *, height: int, width: int, num_frames: int) -> bool:
+    match data:
+        case WorldData():
+            return (data.height, data.width) == (height, width) and data.num_frames >= num_frames
+        case CuratedData():
+            return data.bucket_of(height=height, width=width, num_frames=num_frames) is not None
+        case _:
+            assert_never(data)

@@ -1,0 +1,179 @@
+"""Configuration of the temporal decoder's training; torch-free."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from videoldm.core.config import Config
+from videoldm.core.numbers import Positive, Share
+from videoldm.diffusion.config import Absolute
+from videoldm.measures.config import FarnebackConfig
+from videoldm.models.autoencoder.config import TemporalDecoder
+from videoldm.models.discriminator.config import DiscriminatorConfig
+from videoldm.training.config import OptimizerConfig
+from videoldm.training.data.config import CuratedData, Data, WorldData, check_held_out
+
+
+class LogSquared(Config):
+    """The logarithm of a clip's mean squared error, PSNR but for the unit: easy clips count as much as hard ones."""
+
+    kind: Literal["log-l2"] = "log-l2"
+
+
+Reconstruction = Annotated[Absolute | LogSquared, Field(discriminator="kind")]
+
+
+class NoPerceptualLoss(Config):
+    """Pixels alone are compared."""
+
+    kind: Literal["none"] = "none"
+
+
+class FeatureLoss(Config):
+    """Distance in the activations of a feature network, in the place of LPIPS.
+
+    The weights of LPIPS are trained on human votes and rest on a network for photographs; this network is the judge of
+    generated clips, trained on the rendered world, and it sees motion too.
+    """
+
+    kind: Literal["features"] = "features"
+    judge: str
+    """The network: the export of a run, or one of our models that has a judge."""
+    weight: Positive = 1.0
+
+
+class NoConsistencyLoss(Config):
+    """Each frame is compared with its original alone, as in latent diffusion."""
+
+    kind: Literal["none"] = "none"
+
+
+class WarpedDifference(Config):
+    """Each frame is also to agree with its successor warped back along the motion of the true clip.
+
+    The motion is estimated from the true frames by optical flow and used where forward and backward flow agree. This is
+    ours: the papers leave consistency to the discriminator.
+    """
+
+    kind: Literal["warped-difference"] = "warped-difference"
+    weight: Positive = 1.0
+    flow: FarnebackConfig = FarnebackConfig(num_iterations=5)
+    """Fewer iterations than for measuring: a step must not wait for its flow."""
+
+
+class NoLatentNoise(Config):
+    """Latents are those of the encoder."""
+
+    kind: Literal["none"] = "none"
+
+
+class LatentNoise(Config):
+    """A share of the clips has noise on its model latents, as sampled latents are not encoded ones.
+
+    Its deviation is uniform up to `deviation`. The decoder can tell from a clip how much there is, and the clean share
+    keeps it sharp where there is none. This is ours.
+    """
+
+    kind: Literal["normal"] = "normal"
+    share: Share = 0.5
+    deviation: Positive
+
+
+class FixedWeight(Config):
+    """The adversarial loss counts `value` times."""
+
+    kind: Literal["fixed"] = "fixed"
+    value: Positive = 0.1
+
+
+class AdaptiveWeight(Config):
+    """The adversarial loss pulls `share` times as hard as the others do, measured by the gradients at the pixels.
+
+    Latent diffusion measures them at the last layer's weights, over the whole batch; at the pixels each clip has its
+    own, which does not depend on how a batch is cut into micro-batches and ranks.
+    """
+
+    kind: Literal["adaptive"] = "adaptive"
+    share: Positive = 0.5
+    most: Positive = 1e4
+    """The factor is not above this, where the discriminator hardly pulls."""
+
+
+class NoAdversary(Config):
+    """Nothing is trained against the decoder."""
+
+    kind: Literal["none"] = "none"
+
+
+class VideoAdversary(Config):
+    """A discriminator of clips, with hinge loss; both sides of the game begin at `starts_at_samples`."""
+
+    kind: Literal["video"] = "video"
+    model: DiscriminatorConfig = DiscriminatorConfig()
+    weight: Annotated[FixedWeight | AdaptiveWeight, Field(discriminator="kind")] = AdaptiveWeight()
+    starts_at_samples: NonNegativeInt = 0
+    optimizer: OptimizerConfig
+
+
+class TemporalDecoderStage(Config):
+    """Temporal layers in the decoder of a per-frame autoencoder, trained on clips; the encoder never changes.
+
+    (Video LDM, section 3.1.1)
+    """
+
+    kind: Literal["temporal-decoder"] = "temporal-decoder"
+    autoencoder: str
+    """The per-frame one: the export of a run, or a model by any name that `videoldm generate` knows."""
+    decoder: TemporalDecoder = TemporalDecoder()
+    projection: Literal["kept", "folded"] = "kept"
+    """What becomes of the 1 x 1 convolution before the decoder; SVD's layout has no room for it."""
+    trained: Literal["temporal", "decoder"] = "temporal"
+    """The temporal layers alone, or the whole decoder."""
+    data: Data
+    validation: Data
+    num_frames: PositiveInt = 14
+    """Length of the windows that are cut out of the clips, and of all buckets of curated ones."""
+    latent_noise: Annotated[NoLatentNoise | LatentNoise, Field(discriminator="kind")] = NoLatentNoise()
+    reconstruction: Reconstruction = Absolute()
+    perceptual: Annotated[NoPerceptualLoss | FeatureLoss, Field(discriminator="kind")]
+    consistency: Annotated[NoConsistencyLoss | WarpedDifference, Field(discriminator="kind")] = NoConsistencyLoss()
+    adversary: Annotated[NoAdversary | VideoAdversary, Field(discriminator="kind")]
+    num_validation_clips: PositiveInt = 16
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        for name, choice in (("perceptual", self.perceptual), ("consistency", self.consistency)):
+            if self.num_frames < 2 and choice.kind != "none":
+                raise ValueError(f"num_frames is 1, {name} {choice.kind} compares frames: take {name} none")
+        check_held_out(self.data, self.validation)
+        for data in (self.data, self.validation):
+            self._check_clips(data)
+        validation = self.validation
+        if isinstance(validation, WorldData) and self.num_validation_clips > validation.num_clips:
+            raise ValueError(
+                f"num_validation_clips is {self.num_validation_clips}, validation has {validation.num_clips} clips"
+            )
+        return self
+
+    def _check_clips(self, data: Data) -> None:
+        """Raise ValueError for clips that are too short or too small."""
+        match data:
+            case WorldData(split=split, num_frames=num_frames):
+                if num_frames < self.num_frames:
+                    raise ValueError(
+                        f"{split} clips have {num_frames} frames, num_frames is {self.num_frames}: at most that"
+                    )
+                self._check_sides(data.height, data.width)
+            case CuratedData(folder=folder):
+                if data.latents.kind != "anew":
+                    raise ValueError(f"{folder}: latents.kind is {data.latents.kind}, a decoder sees pixels: take anew")
+                for bucket in data.buckets:
+                    if bucket.num_frames != self.num_frames:
+                        raise ValueError(f"{folder}: the bucket {bucket.name} should have {self.num_frames} frames")
+                    self._check_sides(bucket.height, bucket.width)
+
+    def _check_sides(self, height: int, width: int) -> None:
+        if isinstance(self.adversary, VideoAdversary):
+            smallest = self.adversary.model.smallest_side_px
+            if min(height, width) < smallest:
+                raise ValueError(f"clips are {height}x{width}, adversary.model needs at least {smallest} a side")

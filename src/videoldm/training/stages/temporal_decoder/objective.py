@@ -1,0 +1,276 @@
+"""Training the temporal layers of a decoder on clips, against a discriminator of clips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol, assert_never
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from videoldm.checkpoints.native import save_component
+from videoldm.core import ranks
+from videoldm.core.errors import InputError
+from videoldm.core.random import normal, python_random, seeded_initialisation
+from videoldm.dataset.clips import ClipShards, to_pixels
+from videoldm.measures.features.store import load_feature_network
+from videoldm.measures.psnr import psnr
+from videoldm.measures.warping import estimated_warping_error
+from videoldm.models.autoencoder.config import PlainDecoder
+from videoldm.models.autoencoder.network import Autoencoder
+from videoldm.models.autoencoder.surgery import fold_projection, insert_temporal_layers, is_temporal
+from videoldm.models.discriminator.network import Discriminator, hinge_of_decoder, hinge_of_judge
+from videoldm.models.layers.resnet import SpatioTemporalResBlock
+from videoldm.training.data.config import CuratedData, Data, WorldData
+from videoldm.training.data.curated_windows import CuratedWindows, curated_windows
+from videoldm.training.data.latents import LatentCache
+from videoldm.training.data.reader import RenderedReader, SampleReader
+from videoldm.training.data.world import prepare_world
+from videoldm.training.objective import Losses, Objective, Player
+from videoldm.training.stages.diffusion.start import autoencoder_at
+from videoldm.training.stages.places import judge_folder
+from videoldm.training.stages.temporal_decoder.config import (
+    FeatureLoss,
+    LatentNoise,
+    TemporalDecoderStage,
+    VideoAdversary,
+)
+from videoldm.training.stages.temporal_decoder.losses import DecoderLoss, adversarial_factor, frozen
+from videoldm.video.contact_sheet import contact_sheet
+from videoldm.video.write import write_video
+
+SHOWN, SHOWN_FPS = 4, Fraction(7)
+"""How many held-out clips are shown beside what is made of them, and how fast."""
+
+
+class TemporalDecoderObjective(Objective):
+    """See `TemporalDecoderStage`."""
+
+    def __init__(self, stage: TemporalDecoderStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
+        self._stage, self._seed, self._device = stage, seed, device
+        start = autoencoder_at(stage.autoencoder)
+        self.autoencoder = start_autoencoder(start, stage, seed).to(device)
+        self.discriminator = _discriminator(stage, seed, device)
+        perceptual = stage.perceptual
+        judge = (
+            load_feature_network(judge_folder(perceptual.judge)).to(device)
+            if isinstance(perceptual, FeatureLoss)
+            else None
+        )
+        self._loss = DecoderLoss(stage, judge)
+        self._for_discriminator: dict[tuple[int, ...], Encoded] = {}
+        """What the decoder has learned from in this step, so that it is not read again."""
+        self._data, self._validation = (
+            _open(data, self.autoencoder, cache, num_frames=stage.num_frames, seed=seed)
+            for data in (stage.data, stage.validation)
+        )
+        self.readers = self._data.reader, self._validation.reader
+
+    @property
+    def players(self) -> list[Player]:
+        """The decoder, and the discriminator if there is one."""
+        decoder = self.autoencoder.decoder
+        blocks = [module for module in decoder.modules() if isinstance(module, SpatioTemporalResBlock)]
+        players = [Player("decoder", decoder, self.decoder_losses, blocks=blocks)]
+        if isinstance(self._stage.adversary, VideoAdversary):
+            assert self.discriminator is not None
+            optimizer = self._stage.adversary.optimizer
+            players.append(Player("discriminator", self.discriminator, self.discriminator_losses, optimizer))
+        return players
+
+    def decoder_losses(self, positions: Sequence[int]) -> Losses:
+        """Reconstruction and what the stage adds to it, in the end also that the discriminator is to be convinced."""
+        self._data.reader.announce(positions)
+        clips = self._data.encoded(positions)
+        if self.discriminator is not None:
+            self._for_discriminator[tuple(positions)] = clips
+        pixels, decoded = self._decoded(clips, positions)
+        loss, parts = self._loss(pixels, decoded)
+        is_late = self._is_late(positions)
+        if self.discriminator is None or not any(is_late):
+            return Losses(per_sample=loss, parts=parts, waiting_s=clips.waiting_s)
+        assert isinstance(self._stage.adversary, VideoAdversary)
+        with frozen(self.discriminator):
+            hinge = hinge_of_decoder(self.discriminator(decoded).float())
+        factor = adversarial_factor(self._stage.adversary.weight, loss, hinge, decoded) * torch.tensor(is_late).to(loss)
+        parts |= {"adversarial": hinge.detach(), "adversarial_factor": factor}
+        return Losses(per_sample=loss + factor * hinge, parts=parts, waiting_s=clips.waiting_s)
+
+    def discriminator_losses(self, positions: Sequence[int]) -> Losses:
+        """Hinge loss on true and decoded clips; samples before the adversary begins teach it nothing."""
+        assert self.discriminator is not None
+        clips = self._for_discriminator.pop(tuple(positions), None) or self._data.encoded(positions)
+        is_late = torch.tensor(self._is_late(positions), device=self._device)
+        if not is_late.any():
+            nothing = sum(parameter.sum() for parameter in self.discriminator.parameters())
+            return Losses(per_sample=0.0 * nothing * is_late)
+        with torch.no_grad():
+            both = self._decoded(clips, positions)
+        real, decoded = (self.discriminator(pixels).float() for pixels in both)
+        parts = {"real": real.flatten(1).mean(1).detach(), "decoded": decoded.flatten(1).mean(1).detach()}
+        return Losses(per_sample=hinge_of_judge(real, decoded) * is_late, parts=parts)
+
+    def group_of(self, parameter: str) -> str:
+        """See `Objective`."""
+        return "temporal" if is_temporal(parameter) else "spatial"
+
+    def validate(self, folder: Path) -> dict[str, float]:
+        """PSNR and warping error along estimated motion on held-out clips, and how much of the error was true."""
+        clips = self._validation.held_out(self._stage.num_validation_clips)
+        decoded = ranks.shared(clips, lambda some: [self._reconstructed(clip) for clip in some])
+        pixels, decoded = torch.stack(clips), torch.stack(decoded)
+        if ranks.is_first():
+            contact_sheet([pixels[0], decoded[0]], ["input", "decoded"]).save(folder / "clip.png")
+            for index, both in enumerate(zip(pixels[:SHOWN], decoded[:SHOWN], strict=True)):
+                write_video(folder / f"{index:03d}.mp4", torch.cat(both, dim=-1), fps=SHOWN_FPS, metadata=None)
+        skipped = {"skipped_clips": float(self._data.reader.num_skipped)} if self._data.reader.num_skipped else {}
+        return {
+            "psnr": float(psnr(decoded, pixels).mean()),
+            "warping_error": float(estimated_warping_error(decoded).nanmean()),
+            "true_warping_error": float(estimated_warping_error(pixels).nanmean()),
+            **skipped,
+        }
+
+    def _reconstructed(self, clip: Float[Tensor, "t c h w"]) -> Float[Tensor, "t c h w"]:
+        return self.autoencoder(clip[None].to(self._device))[0].float().clamp(-1, 1).cpu()
+
+    def export(self, folder: Path) -> None:
+        """Write the whole autoencoder: the encoder as it was, the decoder as it is."""
+        save_component(folder, self.autoencoder, self.autoencoder.config)
+
+    def _is_late(self, positions: Sequence[int]) -> list[bool]:
+        """Of which samples the adversary sees anything."""
+        adversary = self._stage.adversary
+        return [
+            isinstance(adversary, VideoAdversary) and position >= adversary.starts_at_samples for position in positions
+        ]
+
+    def _decoded(
+        self, clips: Encoded, positions: Sequence[int]
+    ) -> tuple[Float[Tensor, "b t c h w"], Float[Tensor, "b t c h w"]]:
+        """True clips, and what the decoder makes of their latents and of noise as the stage says."""
+        noise = torch.stack([self._noise(tuple(clips.latents.shape[1:]), position) for position in positions])
+        latents = (clips.latents + noise).to(self._device)
+        return clips.pixels.to(self._device), self.autoencoder.decode(latents).float()
+
+    def _noise(self, shape: tuple[int, ...], position: int) -> Float[Tensor, "t z h2 w2"]:
+        """Noise on raw latents."""
+        choice = python_random(self._seed, "latent noise", position)
+        match self._stage.latent_noise:
+            case LatentNoise(share=share, deviation=most) if choice.random() < share:
+                deviation = choice.uniform(0, most) / self.autoencoder.config.scaling_factor
+                return deviation * normal(shape, self._seed, "latent noise", position)
+            case _:
+                return torch.zeros(shape)
+
+
+def start_autoencoder(autoencoder: Autoencoder, stage: TemporalDecoderStage, seed: int) -> Autoencoder:
+    """The per-frame autoencoder with silent temporal layers, all of it frozen but for what the stage trains.
+
+    Raises InputError if its decoder is temporal already.
+    """
+    if not isinstance(autoencoder.config.decoder, PlainDecoder):
+        raise InputError(f"stage.autoencoder is {stage.autoencoder!r}, its decoder should be a per-frame one")
+    with seeded_initialisation(seed, "temporal decoder weights"):
+        grown = insert_temporal_layers(
+            fold_projection(autoencoder) if stage.projection == "folded" else autoencoder, stage.decoder
+        )
+    grown.requires_grad_(False)
+    for name, parameter in grown.decoder.named_parameters():
+        parameter.requires_grad_(stage.trained == "decoder" or is_temporal(name))
+    return grown
+
+
+def _open(data: Data, autoencoder: Autoencoder, cache: Path, *, num_frames: int, seed: int) -> DecoderData:
+    """The clips of a stage with their latents; what is not rendered or encoded yet is made."""
+    match data:
+        case WorldData():
+            clips = prepare_world(data, cache)
+            return RenderedDecoderData(clips, LatentCache(clips, autoencoder, cache), num_frames=num_frames, seed=seed)
+        case CuratedData():
+            return CuratedDecoderData(curated_windows(data, autoencoder, cache, seed=seed, main_bucket=0), seed=seed)
+        case _:
+            assert_never(data)
+
+
+def _discriminator(stage: TemporalDecoderStage, seed: int, device: str) -> Discriminator | None:
+    if not isinstance(stage.adversary, VideoAdversary):
+        return None
+    with seeded_initialisation(seed, "discriminator weights"):
+        return Discriminator(stage.adversary.model).to(device)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Clips of one size and length with raw latents drawn from their posteriors."""
+
+    pixels: Float[Tensor, "b t c h w"]
+    latents: Float[Tensor, "b t z h2 w2"]
+    waiting_s: float = 0.0
+    """How long the step had to wait for them."""
+
+
+class DecoderData(Protocol):
+    """What comes follows from the arguments alone."""
+
+    @property
+    def reader(self) -> SampleReader:
+        """In which order they come."""
+        ...
+
+    def encoded(self, positions: Sequence[int]) -> Encoded:
+        """Samples of one batch by their running numbers."""
+        ...
+
+    def held_out(self, count: int) -> list[Float[Tensor, "t c h w"]]:
+        """That many clips, or as many as there are."""
+        ...
+
+
+class RenderedDecoderData:
+    """See `DecoderData`: windows of clips that are longer."""
+
+    def __init__(self, clips: ClipShards, latents: LatentCache, *, num_frames: int, seed: int) -> None:
+        self._clips, self._latents, self._num_frames, self._seed = clips, latents, num_frames, seed
+        self.reader = RenderedReader(range(len(clips)), seed=seed)
+
+    def encoded(self, positions: Sequence[int]) -> Encoded:
+        """See `DecoderData`."""
+        pixels, latents = zip(*(self._window(position) for position in positions), strict=True)
+        return Encoded(torch.stack(pixels), torch.stack(latents))
+
+    def held_out(self, count: int) -> list[Float[Tensor, "t c h w"]]:
+        """Whole clips."""
+        return [self._clips.pixels(index) for index in range(min(count, len(self._clips)))]
+
+    def _window(self, position: int) -> tuple[Float[Tensor, "t c h w"], Float[Tensor, "t z h2 w2"]]:
+        index = self.reader.clip(position)
+        choice = python_random(self._seed, "window", position)
+        start = choice.randint(0, self._clips.num_frames - self._num_frames)
+        window = slice(start, start + self._num_frames)
+        return self._clips.pixels(index)[window], self._latents.draw(index, self._seed, position)[window]
+
+
+class CuratedDecoderData:
+    """See `DecoderData`: windows that are decoded and encoded anew."""
+
+    def __init__(self, reader: CuratedWindows, *, seed: int) -> None:
+        self.reader, self._seed = reader, seed
+
+    def encoded(self, positions: Sequence[int]) -> Encoded:
+        """See `DecoderData`."""
+        read, waiting_s = self.reader(positions)
+        latents = [
+            self.reader.encoded(one).draw((self._seed, position)) for one, position in zip(read, positions, strict=True)
+        ]
+        pixels = [to_pixels(one.frames) for one in read]
+        return Encoded(torch.stack(pixels), torch.stack(latents), waiting_s)
+
+    def held_out(self, count: int) -> list[Float[Tensor, "t c h w"]]:
+        """Windows of clips of the first bucket."""
+        slots = range(min(count, self.reader.num_clips))
+        return [to_pixels(self.reader.of_main_bucket(slot).frames) for slot in slots]
