@@ -22,7 +22,7 @@ from torch import Tensor
 
 from videoldm.core.progress import progress
 from videoldm.measures.camera import CameraClass, CameraFit, classify_camera, video_camera
-from videoldm.measures.motion import video_motion
+from videoldm.measures.temporal import video_motion
 from videoldm.recipes.camera_lora import CAMERAS, EXPORT, WORLD, Camera
 from videoldm.synthetic.render import render_pixels
 from videoldm.synthetic.scene import sample_scene

@@ -26,11 +26,11 @@ from rich.table import Table
 
 from videoldm.synthetic.long import LongVideo
 from videoldm.synthetic.timeline import LongVideoOptions
+from videoldm.video.clip_file import copy_clip
 from videoldm.video.clip_proof import prove_clip
 from videoldm.video.copy_span import CopySpan, NothingToCopy, copy_span
 from videoldm.video.packets import PacketIndex, read_packet_index
 from videoldm.video.read import stored_frames
-from videoldm.video.stream_copy import copy_clip
 from videoldm.video.time import Timestamp
 
 HEIGHT, WIDTH, FPS, SECONDS = 720, 1280, 25, 12

@@ -15,14 +15,13 @@ from mixed_videos import MOVING
 from torch import Tensor
 
 from videoldm.conditioners.config import DropoutConfig
-from videoldm.conditioners.motion import bucket_of_motion
+from videoldm.conditioners.micro import bucket_of_motion
 from videoldm.core.progress import progress
 from videoldm.dataset.clips import ClipShards
 from videoldm.dataset.config import Bucket
-from videoldm.measures.features.store import load_feature_network
-from videoldm.measures.motion import video_motion
-from videoldm.measures.perceptual import perceptual_distance
-from videoldm.measures.warping import estimated_warping_error
+from videoldm.measures.feature_distances import perceptual_distance
+from videoldm.measures.feature_network import load_feature_network
+from videoldm.measures.temporal import estimated_warping_error, video_motion
 from videoldm.recipes.mini import mini_image_to_video
 from videoldm.tasks.model import VideoModel
 from videoldm.tasks.sampling import sample_clips

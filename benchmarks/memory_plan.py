@@ -24,7 +24,7 @@ from pipeline_parity import write_pipeline
 from rich.console import Console
 from rich.table import Table
 
-from videoldm.core.numbers import GIB
+from videoldm.core.config import GIB
 from videoldm.inference.config import ALL_IN_MEMORY, MemoryPlan, RunStage
 from videoldm.inference.memory.forecast import ClipSize, Forecaster, measures_on
 from videoldm.inference.memory.meter import PeakMeter

@@ -21,16 +21,13 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from videoldm.conditioners.motion import bucket_of_motion
+from videoldm.conditioners.micro import bucket_of_motion
 from videoldm.core.progress import progress
 from videoldm.core.random import python_random
-from videoldm.measures.features.network import FeatureNetwork, VideoFeatures
-from videoldm.measures.features.store import load_feature_network
-from videoldm.measures.frechet import frechet_distance
-from videoldm.measures.motion import mean_motion, video_motion
-from videoldm.measures.perceptual import perceptual_distance
-from videoldm.measures.psnr import psnr
-from videoldm.measures.warping import estimated_warping_error
+from videoldm.measures.feature_distances import frechet_distance, perceptual_distance
+from videoldm.measures.feature_network import FeatureNetwork, VideoFeatures, load_feature_network
+from videoldm.measures.fidelity import psnr
+from videoldm.measures.temporal import estimated_warping_error, mean_motion, video_motion
 from videoldm.synthetic.captions import caption
 from videoldm.synthetic.config import WorldOptions
 from videoldm.synthetic.elements import Scene

@@ -33,21 +33,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from videoldm.core.progress import progress
 from videoldm.diffusion.conditioning import Conditioning
+from videoldm.diffusion.denoiser import Preconditioned
 from videoldm.diffusion.guidance import Guided
 from videoldm.diffusion.noise import SeededNoise
-from videoldm.diffusion.preconditioning import Preconditioned
 from videoldm.diffusion.samplers.sample import sample
 from videoldm.diffusion.schedules import schedule_sigmas
 from videoldm.evaluation.speed.contenders import random_unet
 from videoldm.inference.config import Speed
 from videoldm.inference.precision import DTYPES, default_precision
 from videoldm.inference.reuse import Reusing
-from videoldm.measures.features.network import FeatureNetwork
-from videoldm.measures.features.store import load_feature_network
-from videoldm.measures.frechet import frechet_distance
-from videoldm.measures.perceptual import perceptual_distance
-from videoldm.measures.psnr import psnr
-from videoldm.measures.ssim import ssim
+from videoldm.measures.feature_distances import frechet_distance, perceptual_distance
+from videoldm.measures.feature_network import FeatureNetwork, load_feature_network
+from videoldm.measures.fidelity import psnr, ssim
 from videoldm.models.presets import SVD as SVD_NETWORKS
 from videoldm.models.unet.config import UNetConfig
 from videoldm.models.unet.network import VideoUNet

@@ -34,9 +34,9 @@ from videoldm.checkpoints.autoencoder_files import open_autoencoder
 from videoldm.core.progress import progress
 from videoldm.core.random import python_random
 from videoldm.inference.decode import decode
+from videoldm.measures.fidelity import psnr
 from videoldm.measures.flow import visible_backward_flow, visible_flow
-from videoldm.measures.psnr import psnr
-from videoldm.measures.warping import estimated_warping_error, forward_backward_valid, warping_error
+from videoldm.measures.temporal import estimated_warping_error, forward_backward_valid, warping_error
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.synthetic.captions import caption
 from videoldm.synthetic.config import WorldOptions

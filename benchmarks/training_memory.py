@@ -21,7 +21,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from videoldm.core.numbers import GIB
+from videoldm.core.config import GIB
 from videoldm.inference.memory.meter import PeakMeter
 from videoldm.models.adapters.config import TemporalAttention
 from videoldm.models.adapters.stand_in import put_stand_ins

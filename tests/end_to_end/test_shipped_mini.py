@@ -9,9 +9,9 @@ from command_line import CommandLine
 
 from videoldm.assets.models import shipped_models
 from videoldm.core.config import from_yaml
-from videoldm.measures.features.store import load_feature_network
+from videoldm.measures.feature_network import load_feature_network
 from videoldm.recipes.ship import PARTS
-from videoldm.synthetic.labels import labels
+from videoldm.synthetic.captions import labels
 from videoldm.synthetic.render import render
 from videoldm.synthetic.scene import sample_scene
 from videoldm.synthetic.vocabulary import LABELS

@@ -19,8 +19,8 @@ from videoldm.conditioners.config import DropoutConfig
 from videoldm.core.config import from_yaml, to_yaml
 from videoldm.core.errors import InputError
 from videoldm.diffusion.config import LogNormal
-from videoldm.measures.features.config import FeatureNetworkConfig
-from videoldm.measures.features.store import load_feature_network
+from videoldm.measures.config import FeatureNetworkConfig
+from videoldm.measures.feature_network import load_feature_network
 from videoldm.models.unet.config import NoTemporalLayers
 from videoldm.recipes.ship import PARTS, ship
 from videoldm.synthetic.vocabulary import LABELS

@@ -7,9 +7,9 @@ from tiny_networks import official_unet_config, read_reference
 from videoldm.checkpoints import sgm
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.diffusion.config import Euler, Guidance, Karras, LinearOverFrames, VPrediction
+from videoldm.diffusion.denoiser import Preconditioned
 from videoldm.diffusion.guidance import Guided
 from videoldm.diffusion.noise import SeededNoise
-from videoldm.diffusion.preconditioning import Preconditioned
 from videoldm.diffusion.samplers.sample import sample
 from videoldm.diffusion.schedules import schedule_sigmas
 from videoldm.models.unet.network import VideoUNet

@@ -28,10 +28,9 @@ from videoldm.diffusion.config import (
     SDDiscrete,
     VPrediction,
 )
-from videoldm.diffusion.discrete import discrete_sigmas
-from videoldm.diffusion.preconditioning import Preconditioned, scalings
+from videoldm.diffusion.denoiser import Preconditioned, scalings
 from videoldm.diffusion.samplers.sample import sample
-from videoldm.diffusion.schedules import schedule_sigmas
+from videoldm.diffusion.schedules import discrete_sigmas, schedule_sigmas
 
 # diffusers turns tensors into arrays in a way that numpy 2 warns about.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

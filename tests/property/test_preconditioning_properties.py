@@ -13,8 +13,8 @@ from videoldm.diffusion.config import (
     VPrediction,
     VWeighting,
 )
+from videoldm.diffusion.denoiser import Preconditioned, network_target, scalings
 from videoldm.diffusion.loss import denoising_loss, loss_weight
-from videoldm.diffusion.preconditioning import Preconditioned, network_target, scalings
 
 sigmas = st.lists(st.floats(0.002, 700.0), min_size=2, max_size=2).map(lambda s: torch.tensor(s, dtype=torch.float64))
 sigma_datas = st.floats(0.1, 2.0)

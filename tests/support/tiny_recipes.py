@@ -8,7 +8,7 @@ from PIL import Image
 from tiny_model_folder import AUTOENCODER, IMAGE, TEXT, UNET
 from torch import nn
 
-from videoldm.measures.features.config import FeatureNetworkConfig
+from videoldm.measures.config import FeatureNetworkConfig
 from videoldm.models.discriminator.config import DiscriminatorConfig
 from videoldm.synthetic.vocabulary import LABELS
 from videoldm.training.data.config import WorldData

@@ -6,9 +6,8 @@ from tiny_networks import randomise
 
 from videoldm.checkpoints.native import save_component
 from videoldm.core.random import seeded_initialisation
-from videoldm.measures.features.config import FeatureNetworkConfig
-from videoldm.measures.features.network import FeatureNetwork
-from videoldm.measures.features.store import save_feature_network
+from videoldm.measures.config import FeatureNetworkConfig
+from videoldm.measures.feature_network import FeatureNetwork, save_feature_network
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.discriminator.config import DiscriminatorConfig

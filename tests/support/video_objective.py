@@ -9,9 +9,9 @@ from tiny_networks import UNET, randomise
 from videoldm.core.random import generator, normal
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.diffusion.config import LogNormal, VPrediction, VWeighting
+from videoldm.diffusion.denoiser import Preconditioned
 from videoldm.diffusion.loss import denoising_loss
-from videoldm.diffusion.noise_levels import draw_sigmas
-from videoldm.diffusion.preconditioning import Preconditioned
+from videoldm.diffusion.noise import draw_sigmas
 from videoldm.models.unet.network import VideoUNet
 from videoldm.models.unet.surgery import is_temporal
 from videoldm.training.objective import Losses, Objective, Player

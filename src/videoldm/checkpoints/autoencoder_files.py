@@ -15,7 +15,8 @@ from videoldm.checkpoints.native import autoencoder_part
 from videoldm.checkpoints.part import AutoencoderPart
 from videoldm.checkpoints.single_file import FIRST_STAGE, SVD_CONDITION
 from videoldm.core.errors import InputError
-from videoldm.core.files import atomic_file, read_mapping, write_json
+from videoldm.core.files import atomic_file, write_json
+from videoldm.core.reading import read_mapping
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from videoldm.core.errors import InputError
-from videoldm.core.files import read_mapping
+from videoldm.core.reading import read_mapping
 from videoldm.models.autoencoder.config import AutoencoderConfig, TemporalDecoder
 from videoldm.models.unet.config import PlacedNormEps, UNetConfig
 

@@ -30,8 +30,8 @@ from videoldm.checkpoints.tokenizer import Tokenizer
 from videoldm.checkpoints.weights_file import tensors_in, weights_file
 from videoldm.core.config import Config, input_error
 from videoldm.core.errors import InputError
-from videoldm.core.files import read_mapping
 from videoldm.core.progress import notice
+from videoldm.core.reading import read_mapping
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.presets import preset_of

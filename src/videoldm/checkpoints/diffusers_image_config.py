@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, Posit
 from videoldm.checkpoints.diffusers_config import DiffusersConfig
 from videoldm.core.errors import InputError
 from videoldm.diffusion.config import LastLevel, Spacing
-from videoldm.diffusion.discrete import BETA_END, BETA_START
+from videoldm.diffusion.schedules import BETA_END, BETA_START
 from videoldm.models.autoencoder.config import AutoencoderConfig, PlainDecoder
 from videoldm.models.unet.config import NoTemporalLayers, UNetConfig, UniformNormEps
 

@@ -15,7 +15,7 @@ from videoldm.checkpoints.part import Part
 from videoldm.checkpoints.weights_file import tensors_in, weights_file
 from videoldm.core.config import validate
 from videoldm.core.errors import InputError
-from videoldm.core.files import read_mapping
+from videoldm.core.reading import read_mapping
 from videoldm.models.clip.build import build_image_encoder, build_text_encoder, number_positions
 from videoldm.models.clip.config import MLP_RATIO, ImageEncoderConfig, TextEncoderConfig
 

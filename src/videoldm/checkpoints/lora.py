@@ -27,9 +27,7 @@ from videoldm.checkpoints.lora_keys import (
 from videoldm.checkpoints.pickles import is_pickle
 from videoldm.core.config import Config, validate
 from videoldm.core.errors import InputError
-from videoldm.core.files import read_mapping
-from videoldm.core.input_file import existing_file
-from videoldm.core.tensors import reading_tensors
+from videoldm.core.reading import existing_file, read_mapping, reading_tensors
 from videoldm.models.adapters.low_rank import LoRA, LowRank, adapted_layers, layers, without_effect_on_one_token
 from videoldm.models.unet.network import VideoUNet
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from videoldm.checkpoints.file_names import PICKLE_ENDINGS
 from videoldm.checkpoints.loading import Held
 from videoldm.core.errors import InputError
-from videoldm.core.input_file import existing_file
+from videoldm.core.reading import existing_file
 
 WRAPPER = "state_dict"
 """Under which training programs put the weights beside what else they save."""

@@ -17,9 +17,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from videoldm.core.errors import InputError
-from videoldm.core.files import read_mapping
-from videoldm.core.input_file import existing_file
-from videoldm.core.tensors import reading_tensors
+from videoldm.core.reading import existing_file, read_mapping, reading_tensors
 
 INDEX_ENDING = ".index.json"
 DTYPES = {

@@ -6,8 +6,7 @@ import importlib
 import importlib.util
 from collections.abc import Sequence
 
-from videoldm.core.errors import InputError
-from videoldm.core.names import hint
+from videoldm.core.errors import InputError, hint
 
 # Each is the VERB of the module of its name in videoldm.cli.curation.
 SUMMARIES = {

@@ -14,8 +14,7 @@ from videoldm.cli.inputs import is_folder
 from videoldm.cli.options import OPTIONS, Verb
 from videoldm.cli.train import find_recipe
 from videoldm.core.config import Config, apply_overrides
-from videoldm.core.errors import InputError
-from videoldm.core.names import hint
+from videoldm.core.errors import InputError, hint
 from videoldm.dataset.config import Bucket
 from videoldm.training.data.config import CuratedData
 from videoldm.training.inputs import curated_inputs

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from videoldm.core.errors import InputError
-from videoldm.core.input_file import existing_file
+from videoldm.core.reading import existing_file
 from videoldm.video.picture_files import PICTURE_ENDINGS
 
 WITH_SETTINGS = (".gif", ".webp", ".png", ".json")

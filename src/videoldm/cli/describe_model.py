@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from videoldm.core.config import read_config
 from videoldm.core.errors import InputError
-from videoldm.core.files import read_mapping
+from videoldm.core.reading import read_mapping
 from videoldm.tasks.config import TaskModelConfig
 from videoldm.tasks.folder import COMPONENT_FILE, SHARED_COMPONENTS, TASK_FILE, NativeFolder
 from videoldm.tasks.open import open_model

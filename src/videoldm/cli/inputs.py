@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from videoldm.core.input_file import existing_file
+from videoldm.core.reading import existing_file
 from videoldm.video.picture_files import pictures_in
 
 

@@ -80,7 +80,7 @@ def _run(words: Sequence[str]) -> None:
 
 
 def _verbs_like(word: str) -> str:
-    from videoldm.core.names import hint
+    from videoldm.core.errors import hint
 
     return hint(word, SUMMARIES, f"the verbs are {', '.join(SUMMARIES)}")
 

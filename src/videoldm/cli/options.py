@@ -15,8 +15,7 @@ from typing import Generic, TypeVar
 from pydantic import ConfigDict
 
 from videoldm.core.config import Config, validate
-from videoldm.core.errors import InputError
-from videoldm.core.names import hint
+from videoldm.core.errors import InputError, hint
 
 O = TypeVar("O", bound=Config)  # noqa: E741 - O for options
 

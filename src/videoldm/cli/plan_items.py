@@ -22,7 +22,7 @@ from videoldm.cli.plan import (
 )
 from videoldm.core.config import validate
 from videoldm.core.errors import InputError
-from videoldm.core.input_file import existing_file
+from videoldm.core.reading import existing_file
 from videoldm.tasks.cameras import elevations_of
 from videoldm.tasks.config import TaskModelConfig
 from videoldm.tasks.request import Choices

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from videoldm.cli.generate_options import GenerateOptions
-from videoldm.core.numbers import GIB
+from videoldm.core.config import GIB
 from videoldm.core.progress import notice
 from videoldm.inference.config import Decoding, MemoryPlan, Precision, RunStage
 from videoldm.tasks.config import FROM_PICTURE, SamplingConfig, TaskModelConfig, TaskName

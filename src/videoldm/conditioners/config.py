@@ -7,8 +7,7 @@ from typing import Literal, Self
 import pydantic
 from pydantic import Field
 
-from videoldm.core.config import Config
-from videoldm.core.numbers import NonNegative, Share
+from videoldm.core.config import Config, NonNegative, Share
 
 MicroSignal = Literal["fps", "motion_bucket", "noise_level"]
 MotionLevel = Literal["low", "medium", "high"]

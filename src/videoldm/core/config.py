@@ -1,4 +1,4 @@
-"""The base of all configuration, its YAML form, and overrides such as `optimizer.lr=1e-4`."""
+"""The base of all configuration, ranges that settings share, YAML, and overrides such as `optimizer.lr=1e-4`."""
 
 from __future__ import annotations
 
@@ -7,18 +7,36 @@ import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import pydantic
 import yaml
+from pydantic import AfterValidator, Field
 from pydantic.fields import FieldInfo
 
 from videoldm.core import yaml_text
-from videoldm.core.errors import InputError
-from videoldm.core.files import read_mapping
-from videoldm.core.names import hint
+from videoldm.core.errors import InputError, hint
+from videoldm.core.reading import read_mapping
 
 C = TypeVar("C", bound="Config")
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("should be odd")
+    return value
+
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+OddInt = Annotated[int, Field(ge=1), AfterValidator(_odd)]
+"""Sizes of kernels that keep the length of what they are moved over."""
+Share = Annotated[float, Field(ge=0, le=1)]
+"""From none (0) to all (1)."""
+
+GIB = 2**30
+"""Bytes in a gibibyte, in which memory is sold."""
 
 
 class Config(pydantic.BaseModel):

@@ -1,8 +1,9 @@
-"""Errors that a user is meant to see, and the exit code each of them leads to."""
+"""Errors that a user is meant to see, the exit code each of them leads to, and hints at the name that was meant."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
 
@@ -59,3 +60,21 @@ def exit_code(error: BaseException | None) -> ExitCode:
             return ExitCode.INTERRUPTED
         case _:
             return ExitCode.CRASHED
+
+
+_MOST = 3
+
+
+def closest(name: str, known: Iterable[str]) -> list[str]:
+    """Of the `known` names up to three that `name` could be meant for, best first; case and hyphens before it aside."""
+    cores = {other.strip("-").lower(): other for other in known}
+    core = name.strip("-").lower()
+    similar = difflib.get_close_matches(core, cores, n=_MOST, cutoff=0.7)
+    containing = [other for other in cores if len(core) > 2 and core in other]
+    return [cores[other] for other in dict.fromkeys([*similar, *containing])][:_MOST]
+
+
+def hint(name: str, known: Iterable[str], otherwise: str) -> str:
+    """The end of a message about a wrong name: which one could be meant, or what to say where none is near."""
+    close = closest(name, known)
+    return f"did you mean {' or '.join(close)}?" if close else otherwise

@@ -13,10 +13,11 @@ import socket
 import stat
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from videoldm.core.errors import InputError, OutputError
 
+LOCK_FILE = "lock"
 _PARTIAL = re.compile(r"^\..*\.partial-(?P<host>[^.]*)-(?P<process>\d+)-[0-9a-f]{8}(\.[^.]*)?$", re.DOTALL)
 _FULL_DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
 _UNUSABLE_PATH = {
@@ -109,6 +110,26 @@ def remove_partials(folder: str | Path) -> list[Path]:
     return removed
 
 
+@contextlib.contextmanager
+def alone_in(folder: Path, refusal: str) -> Generator[None]:
+    """Keep others that ask out of `folder`, which is made if it is missing; a process that was killed leaves no lock.
+
+    Raises InputError with the folder and the `refusal` if another is in there.
+    """
+    from filelock import FileLock, Timeout  # loads asyncio, which most commands do not need
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK_FILE, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InputError(f"{folder}: {refusal}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Atomically make `text` (UTF-8) the content of `path`."""
     with atomic_file(path) as partial:
@@ -118,24 +139,6 @@ def write_text(path: str | Path, text: str) -> None:
 def write_json(path: str | Path, value: Any) -> None:
     """Atomically make `value` the content of `path`, as indented JSON; NaN and infinity are refused with ValueError."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def read_json(path: str | Path) -> Any:
-    """The JSON value in `path`; raises InputError if there is none."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except ValueError as error:
-        raise InputError(f"{path}: holds no valid JSON: {error}") from None
-
-
-def read_mapping(path: str | Path) -> dict[str, Any]:
-    """The object in a JSON file; raises InputError if there is none."""
-    value = read_json(path)
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: holds a {type(value).__name__}, it should hold an object with named values")
-    return cast("dict[str, Any]", value)
 
 
 def _resolve(path: str | Path) -> Path:

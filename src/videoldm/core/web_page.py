@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
-
-from videoldm.core.figures import Figures
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2024; --soft: #667079; --paper: #ffffff; --line: #d9dee3; --bar: #3b76b3; }
@@ -59,3 +58,17 @@ def table(figures: Figures) -> str:
 
 def _cells(tag: str, classes: Sequence[str], texts: Sequence[str]) -> str:
     return "".join(f"<{tag}{kind}>{escape(text)}</{tag}>" for kind, text in zip(classes, texts, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A table; a text may have several lines."""
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    @property
+    def are_numbers(self) -> list[bool]:
+        """For each column whether it holds numbers, and nothing else."""
+        columns = [[row[index] for row in self.rows if row[index]] for index in range(len(self.headings))]
+        return [bool(column) and all(text[0].isdigit() or text == "-" for text in column) for column in columns]

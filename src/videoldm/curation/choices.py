@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from videoldm.core.errors import InputError
-from videoldm.core.hashing import file_hash
+from videoldm.core.reading import file_hash
 from videoldm.curation.annotators.config import (
     AestheticsConfig,
     AnnotationConfig,

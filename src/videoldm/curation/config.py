@@ -6,8 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from videoldm.core.config import Config
-from videoldm.core.numbers import GIB, NonNegative, Positive
+from videoldm.core.config import GIB, Config, NonNegative, Positive
 from videoldm.curation.annotators.config import AnnotationConfig
 from videoldm.curation.annotators.profiles import default_annotations
 from videoldm.curation.cuts.config import CutConfig

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from videoldm.core.errors import InputError
-from videoldm.core.input_file import existing_file
+from videoldm.core.reading import existing_file
 
 LISTS = (".csv", ".parquet")
 PATH_COLUMN = "path"

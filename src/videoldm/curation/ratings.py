@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from videoldm.core.errors import InputError
-from videoldm.core.input_file import existing_file
+from videoldm.core.reading import existing_file
 from videoldm.curation.annotators.embeddings import unit_vectors
 from videoldm.curation.store.dataset import Dataset
 from videoldm.curation.store.parts import read_part

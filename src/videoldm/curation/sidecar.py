@@ -11,8 +11,7 @@ from av import VideoFrame
 from jaxtyping import UInt8
 
 from videoldm.curation.config import SidecarConfig
-from videoldm.video.orientation import display_matrix, orientation
-from videoldm.video.planes import small_bgr
+from videoldm.video.display import display_matrix, orientation, small_bgr
 
 _REDUCED = ((4, cv2.IMREAD_REDUCED_GRAYSCALE_4), (2, cv2.IMREAD_REDUCED_GRAYSCALE_2))
 _START_OF_FRAME = (0xC0, 0xC1, 0xC2)

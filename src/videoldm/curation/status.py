@@ -13,8 +13,9 @@ from pydantic import PositiveInt
 
 from videoldm.core.config import Config, validate
 from videoldm.core.errors import InputError
-from videoldm.core.files import read_mapping, write_json
+from videoldm.core.files import write_json
 from videoldm.core.progress import notice
+from videoldm.core.reading import read_mapping
 from videoldm.curation.config import CurationConfig
 from videoldm.curation.stages.collect import is_owner, is_scanned
 from videoldm.curation.store.batches import Batch, owners, read_batches

@@ -17,7 +17,7 @@ from torch import Tensor
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file
-from videoldm.core.tensors import reading_tensors
+from videoldm.core.reading import reading_tensors
 from videoldm.video.pixels import from_uint8, to_uint8
 
 

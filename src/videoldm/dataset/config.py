@@ -5,8 +5,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, PositiveInt
 
-from videoldm.core.config import Config
-from videoldm.core.numbers import Positive
+from videoldm.core.config import Config, Positive
 
 Rate = Annotated[Fraction, Field(gt=0)]
 """Frames a second, exact."""

@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from videoldm.core.errors import InputError
-from videoldm.core.files import read_mapping
+from videoldm.core.reading import read_mapping
 from videoldm.dataset.config import DATASET_FILE, FORMATS, GIVEN_CAPTION, INDEX_FILE, INFO_FILE, ExportFormat
 from videoldm.dataset.source import CaptionKind, SourceClip
 from videoldm.video.read import frames_at, start_time

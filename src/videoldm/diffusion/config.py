@@ -12,8 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from videoldm.core.config import Config
-from videoldm.core.numbers import Finite, NonNegative, Positive, Share
+from videoldm.core.config import Config, Finite, NonNegative, Positive, Share
 
 # Preconditioning: how a denoiser is made from a network.
 

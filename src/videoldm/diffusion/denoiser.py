@@ -1,13 +1,16 @@
-"""The contract that networks, wrappers and samplers share."""
+"""The contract that networks, wrappers and samplers share; preconditioning, which makes a denoiser of a network."""
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Protocol, assert_never, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
 from videoldm.diffusion.conditioning import Conditioning
+from videoldm.diffusion.config import EDM, DiscreteEps, DiscreteV, Preconditioning, VPrediction
+from videoldm.diffusion.schedules import nearest_index
 
 
 @runtime_checkable
@@ -38,3 +41,77 @@ class Network(Protocol):
 def over_clip(values: Float[Tensor, " b"]) -> Float[Tensor, "b 1 1 1 1"]:
     """View one value a clip so that it multiplies `b t c h w`."""
     return values.view(-1, 1, 1, 1, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scalings:
+    """The four functions of sigma that make up a preconditioning, one value a clip."""
+
+    c_skip: Float[Tensor, " b"]
+    c_out: Float[Tensor, " b"]
+    c_in: Float[Tensor, " b"]
+    c_noise: Float[Tensor, " b"]
+
+
+def scalings(preconditioning: Preconditioning, sigma: Float[Tensor, " b"]) -> Scalings:
+    """Evaluate the four functions at `sigma` (SVD, D.1; EDM, table 1)."""
+    match preconditioning:
+        case VPrediction():
+            return _v_scalings(sigma, c_noise=sigma.log() / 4)
+        case DiscreteV():
+            return _v_scalings(sigma, c_noise=nearest_index(sigma).to(sigma.dtype))
+        case DiscreteEps():
+            return Scalings(
+                c_skip=sigma.new_ones(sigma.shape),
+                c_out=-sigma,
+                c_in=(sigma**2 + 1).rsqrt(),
+                c_noise=nearest_index(sigma).to(sigma.dtype),
+            )
+        case EDM(sigma_data=sigma_data):
+            variance = sigma**2 + sigma_data**2
+            return Scalings(
+                c_skip=sigma_data**2 / variance,
+                c_out=sigma * sigma_data * variance.rsqrt(),
+                c_in=variance.rsqrt(),
+                c_noise=sigma.log() / 4,
+            )
+        case _:
+            assert_never(preconditioning)
+
+
+def _v_scalings(sigma: Float[Tensor, " b"], *, c_noise: Float[Tensor, " b"]) -> Scalings:
+    c_in = (sigma**2 + 1).rsqrt()
+    return Scalings(c_skip=c_in**2, c_out=-sigma * c_in, c_in=c_in, c_noise=c_noise)
+
+
+@dataclass(frozen=True)
+class Preconditioned:
+    """The denoiser that a network and its preconditioning make.
+
+    The result has the precision of `x` or better: a network that computes in 16 bits should cast its input itself.
+    """
+
+    network: Network
+    preconditioning: Preconditioning
+
+    def __call__(
+        self, x: Float[Tensor, "b t c h w"], sigma: Float[Tensor, " b"], conditioning: Conditioning
+    ) -> Float[Tensor, "b t c h w"]:
+        """Denoise `x`."""
+        c = scalings(self.preconditioning, sigma)
+        output = self.network(over_clip(c.c_in) * x, c.c_noise, conditioning)
+        return over_clip(c.c_skip) * x + over_clip(c.c_out) * output
+
+
+def network_target(
+    preconditioning: Preconditioning,
+    x: Float[Tensor, "b t c h w"],
+    x0: Float[Tensor, "b t c h w"],
+    sigma: Float[Tensor, " b"],
+) -> Float[Tensor, "b t c h w"]:
+    """What the network should say about `x` for the denoiser to answer `x0`.
+
+    With x = x0 + sigma n this is n for eps and (n - sigma x0) / sqrt(1 + sigma^2) for v.
+    """
+    c = scalings(preconditioning, sigma)
+    return (x0 - over_clip(c.c_skip) * x) / over_clip(c.c_out)

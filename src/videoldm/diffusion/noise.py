@@ -1,4 +1,4 @@
-"""Gaussian noise whose every sample comes from that sample's own stream, so that batches and devices do not matter."""
+"""Random numbers of training and sampling: noise and noise levels, each sample's from its own stream."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from videoldm.core.random import SampleKey, generator, normal
-from videoldm.diffusion.config import IndependentNoise, OffsetNoise, TrainingNoise
+from videoldm.diffusion.config import (
+    DiscreteUniform,
+    IndependentNoise,
+    LogNormal,
+    NoiseLevels,
+    OffsetNoise,
+    TrainingNoise,
+)
+from videoldm.diffusion.schedules import discrete_sigmas
 
 
 def start_noise(
@@ -65,3 +73,22 @@ class SeededNoise:
 def gaussian(generators: Sequence[Generator], shape: tuple[int, ...]) -> Float[Tensor, "b ..."]:
     """Standard normal noise, one draw of `shape` from each generator (float32, on the CPU)."""
     return torch.stack([torch.randn(shape, generator=generator) for generator in generators])
+
+
+def draw_sigmas(noise_levels: NoiseLevels, generators: Sequence[Generator]) -> Float[Tensor, " b"]:
+    """Draw one sigma a clip, each from the clip's own generator (float32, on the CPU).
+
+    All frames of a clip share their level; a draw for each frame would let the clean frames give the noisy ones away.
+    """
+    return torch.stack([_draw(noise_levels, generator) for generator in generators])
+
+
+def _draw(noise_levels: NoiseLevels, generator: Generator) -> Float[Tensor, ""]:
+    match noise_levels:
+        case LogNormal(p_mean=p_mean, p_std=p_std):
+            return (p_mean + p_std * torch.randn((), generator=generator)).exp()
+        case DiscreteUniform():
+            levels = discrete_sigmas().float()
+            return levels[torch.randint(len(levels), (), generator=generator)]
+        case _:
+            assert_never(noise_levels)

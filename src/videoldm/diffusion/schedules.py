@@ -6,13 +6,15 @@ import math
 from typing import assert_never
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from videoldm.core.errors import InputError
 from videoldm.diffusion.config import AlignYourSteps, Exponential, Karras, Schedule, SDDiscrete, Spacing
-from videoldm.diffusion.discrete import NUM_LEVELS, discrete_sigmas
 
+NUM_LEVELS = 1000
+BETA_START = 0.00085
+BETA_END = 0.012
 AYS_SIGMAS = (700.0, 54.5, 15.886, 7.977, 4.248, 1.789, 0.981, 0.403, 0.173, 0.034)
 """Sabour et al. 2024 ("Align Your Steps"), the levels published for SVD."""
 
@@ -38,6 +40,23 @@ def schedule_sigmas(schedule: Schedule, num_steps: int) -> Float[Tensor, " level
             assert_never(schedule)
     last = _last_level(schedule)
     return torch.cat([levels[levels > last], levels.new_tensor([last])]).float()
+
+
+def discrete_sigmas() -> Float[Tensor, " levels"]:
+    """All levels, rising from 0.0292 to 14.6146 (float64, on the CPU).
+
+    sqrt(beta) rises linearly ("scaled linear"), alpha-bar is the running product of 1 - beta, and
+    sigma^2 = (1 - alpha-bar) / alpha-bar.
+    """
+    betas = torch.linspace(BETA_START**0.5, BETA_END**0.5, NUM_LEVELS, dtype=torch.float64) ** 2
+    alphas_bar = torch.cumprod(1 - betas, dim=0)
+    return ((1 - alphas_bar) / alphas_bar).sqrt()
+
+
+def nearest_index(sigma: Float[Tensor, " b"]) -> Int[Tensor, " b"]:
+    """Index of the level nearest to each sigma."""
+    levels = discrete_sigmas().to(device=sigma.device, dtype=sigma.dtype)
+    return (sigma[:, None] - levels).abs().argmin(dim=1)
 
 
 def _last_level(schedule: Schedule) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from videoldm.core.errors import InputError
 from videoldm.measures.arguments import check_fps
-from videoldm.measures.camera_fit import CameraStep, camera_steps_flow, fit_camera_steps
+from videoldm.measures.array_motion import CameraStep, camera_steps_flow, fit_camera_steps
 from videoldm.measures.config import CameraFitConfig, CameraThresholds, FarnebackConfig
 from videoldm.measures.flow import visible_flow
 

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from videoldm.conditioners.config import DropoutConfig, MicroConfig, MotionLevels
 from videoldm.diffusion.config import Constant, Euler, Guidance, Karras, LinearOverFrames, LogNormal
-from videoldm.measures.features.config import FeatureNetworkConfig
+from videoldm.measures.config import FeatureNetworkConfig
 from videoldm.models.clip.config import MINI_IMAGE_ENCODER, MINI_TEXT_ENCODER
 from videoldm.models.presets import MINI
 from videoldm.models.unet.config import NoTemporalLayers, UNetConfig

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from videoldm.synthetic.elements import CameraPath, Vec3
-from videoldm.synthetic.vector import Rotation, Vector
+from videoldm.synthetic.geometry import Rotation, Vector
 
 
 class Size(NamedTuple):

@@ -1,9 +1,10 @@
-"""Exact sentences about a scene, in a small closed vocabulary."""
+"""Exact sentences about a scene, in a small closed vocabulary, and its class labels."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from videoldm.synthetic.elements import Scene, SceneObject
-from videoldm.synthetic.vocabulary import COLOURS, SHAPES, CameraMotion, Ground, ObjectMotion
+from videoldm.synthetic.vocabulary import COLOURS, LABELS, SHAPES, CameraMotion, Ground, ObjectMotion
 
 VERBS: Mapping[ObjectMotion, tuple[str, str]] = {
     "still": ("stands still", "stays in place"),
@@ -101,3 +102,24 @@ def _article(name: str) -> str:
 def _place(scene: Scene) -> str:
     preposition = "over" if scene.objects[0].motion == "up" else "on"
     return f"{preposition} {GROUND_PHRASES[scene.backdrop.ground]}"
+
+
+@dataclass(frozen=True)
+class SceneLabels:
+    """Indices into the classes of LABELS, for the scene's first object."""
+
+    shape: int
+    colour: int
+    motion: int
+    camera: int
+
+
+def labels(scene: Scene) -> SceneLabels:
+    """The class indices of `scene`."""
+    body = scene.objects[0]
+    return SceneLabels(
+        shape=LABELS["shape"].index(body.shape),
+        colour=LABELS["colour"].index(body.colour),
+        motion=LABELS["motion"].index(body.motion),
+        camera=LABELS["camera"].index(scene.camera.motion),
+    )

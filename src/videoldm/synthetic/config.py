@@ -2,8 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from videoldm.core.config import Config
-from videoldm.core.numbers import NonNegative, Share
+from videoldm.core.config import Config, NonNegative, Share
 from videoldm.synthetic.vocabulary import CAMERA_MOTIONS, GROUNDS, CameraMotion, Ground
 
 

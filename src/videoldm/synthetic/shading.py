@@ -1,18 +1,18 @@
 """The colour that each ray sees: sky and hills, the ground behind haze, lit and textured objects."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from videoldm.synthetic.elements import Scene
-from videoldm.synthetic.ground import ground, per_frame
-from videoldm.synthetic.shapes import normal
-from videoldm.synthetic.stage import Stage
-from videoldm.synthetic.textures import line_noise, smooth_noise, square_wave
-from videoldm.synthetic.trace import Hits, Patch
-from videoldm.synthetic.vector import Vector
-from videoldm.synthetic.vocabulary import COLOURS, TEXTURES
+from videoldm.core.errors import InputError
+from videoldm.synthetic.elements import UNIT_REST, Backdrop, Scene
+from videoldm.synthetic.geometry import Vector, normal
+from videoldm.synthetic.textures import line_noise, smooth_noise, square_wave, tiled
+from videoldm.synthetic.trace import Bodies, Hits, Patch, Stage
+from videoldm.synthetic.vocabulary import COLOURS, GROUNDS, TEXTURES
 
 HAZE_DISTANCE = 24.0
 
@@ -80,3 +80,120 @@ def _texture(point: Vector, kind: Tensor, contrast: Tensor, frequency: Tensor, p
     speckle = (0.5 + 0.9 * smooth_noise(u, v)).clamp(0, 1)
     is_striped, is_speckled = kind == TEXTURES.index("stripes"), kind == TEXTURES.index("speckle")
     return contrast * torch.where(is_striped, stripes, torch.where(is_speckled, speckle, 0.0))
+
+
+HORIZON = 200.0
+"""Beyond this depth the ground's pattern has faded anyway; cutting it off keeps coordinates small."""
+
+
+@dataclass(frozen=True)
+class _Floor:
+    """Where rays meet the ground: pattern coordinates in periods and the size of a sample there, `f h w`."""
+
+    u: Tensor
+    v: Tensor
+    footprint: Tensor
+
+    def at(self, frames: Tensor) -> "_Floor":
+        return _Floor(self.u[frames], self.v[frames], self.footprint[frames])
+
+
+def ground(stage: Stage, rays: Vector, hits: Hits, pictures: Tensor | None) -> list[Tensor]:
+    """Red, green and blue `f h w` of the ground; they mean nothing where a ray does not meet it."""
+    floor = _floor(stage, rays, hits)
+    colour = [torch.zeros_like(rays.x) for _ in range(3)]
+    for kind in GROUNDS:
+        members = [number for number, scene in enumerate(stage.scenes) if scene.backdrop.ground == kind]
+        if not members:
+            continue
+        drops = [stage.scenes[number].backdrop for number in members]
+        first = per_frame([drop.tones[0] for drop in drops], stage)
+        second = per_frame([drop.tones[1] for drop in drops], stage)
+        numbers = [number * stage.num_frames + frame for number in members for frame in range(stage.num_frames)]
+        frames = torch.tensor(numbers, device=stage.device)
+        part = floor.at(frames)
+        match kind:
+            case "plain":
+                values = [tone.expand_as(part.u) for tone in first]
+            case "checker":
+                values = _mix(first, second, square_wave(part.u, part.footprint) * square_wave(part.v, part.footprint))
+            case "stripes":
+                values = _mix(first, second, square_wave(part.u, part.footprint))
+            case "speckle":
+                values = _mix(first, second, _speckle(part))
+            case "photo":
+                values = _photo(stage, drops, part, first, pictures)
+        for channel, value in zip(colour, values, strict=True):
+            channel[frames] = value
+    for patch in hits.patches:
+        _add_shadow(colour, stage, rays, hits, patch.bodies)
+    return colour
+
+
+def per_frame(rows: Sequence[Sequence[float]], stage: Stage) -> list[Tensor]:
+    """The columns of a table with one row a scene, as tensors `f 1 1`."""
+    table = torch.tensor(rows, dtype=torch.float32, device=stage.device).repeat_interleave(stage.num_frames, dim=0)
+    return [table[:, i].reshape(-1, 1, 1) for i in range(table.shape[1])]
+
+
+def _floor(stage: Stage, rays: Vector, hits: Hits) -> _Floor:
+    drops = [scene.backdrop for scene in stage.scenes]
+    cos, sin, shift_u, shift_v, period = per_frame(
+        [(math.cos(d.angle) / d.period, math.sin(d.angle) / d.period, *d.offset, d.period) for d in drops], stage
+    )
+    position, depth = stage.view.position.spread(), hits.depth.clamp(max=HORIZON)
+    x, z = position.x + rays.x * depth, position.z + rays.z * depth
+    _, rows, _ = rays.x.shape
+    footprint = depth * depth / (stage.view.focal.reshape(-1, 1, 1) * rows * position.y * period)
+    return _Floor(cos * x + sin * z + shift_u * 8, cos * z - sin * x + shift_v * 8, footprint)
+
+
+def _mix(first: Sequence[Tensor], second: Sequence[Tensor], pattern: Tensor) -> list[Tensor]:
+    """The first colour where `pattern` is -1, the second where it is 1."""
+    blend = 0.5 + 0.5 * pattern
+    return [a + (b - a) * blend for a, b in zip(first, second, strict=True)]
+
+
+def _speckle(floor: _Floor) -> Tensor:
+    """Two layers of noise that fade where samples become wider than their grain."""
+    coarse = smooth_noise(floor.u * 5, floor.v * 5) * (1.2 - 5 * floor.footprint).clamp(0, 1)
+    fine = smooth_noise(floor.u * 11, floor.v * 11) * (1.2 - 11 * floor.footprint).clamp(0, 1)
+    return ((coarse + 0.7 * fine) * 1.2).clamp(-1, 1)
+
+
+def _photo(
+    stage: Stage, drops: Sequence[Backdrop], floor: _Floor, tone: Sequence[Tensor], pictures: Tensor | None
+) -> list[Tensor]:
+    """Pictures spread on the ground, greyed so that objects stand out, fading to `tone` in the distance."""
+    if pictures is None or not len(pictures):
+        raise InputError("pictures is empty, but a scene has a ground of kind 'photo': pass pictures as n 3 h w")
+    bank = pictures.to(stage.device, torch.float32) * 0.5 + 0.5
+    num_pictures, cells = len(bank), bank.shape[-1] / 2
+    # Beside each picture lies its mirror image, so that the tiling has no seams.
+    bank = torch.cat([bank, bank.flip(-1)], dim=-1)
+    bank = torch.cat([bank, bank.flip(-2)], dim=-2)
+    chosen = per_frame([(drop.picture % num_pictures,) for drop in drops], stage)[0].int()
+    colours = tiled(bank, chosen, floor.u * cells, floor.v * cells)
+    grey = (colours[0] + colours[1] + colours[2]) / 3
+    fade = (1.2 - floor.footprint * 4).clamp(0, 1)
+    return [t + (0.2 + 0.3 * grey + 0.25 * c - t) * fade for t, c in zip(tone, colours, strict=True)]
+
+
+def _add_shadow(colour: Sequence[Tensor], stage: Stage, rays: Vector, hits: Hits, bodies: Bodies) -> None:
+    """Darken the ground below each body by a soft round spot, in place; the higher the body, the fainter and wider."""
+    drops = [scene.backdrop for scene in stage.scenes]
+    rows = [(d.shadow, d.light[0] / d.light[1], d.light[2] / d.light[1]) for d in drops]
+    strength, slope_x, slope_z = torch.tensor(rows, device=stage.device)[bodies.scene].unbind(dim=1)
+    lift = (bodies.centre.y - bodies.size * UNIT_REST[bodies.shape]).clamp(min=0)
+    origin = stage.view.position.at(bodies.frame)
+    centre_x = bodies.centre.x - slope_x * (lift + 0.25 * bodies.size) - origin.x
+    centre_z = bodies.centre.z - slope_z * (lift + 0.25 * bodies.size) - origin.z
+    radius = bodies.size * 0.62 + lift * 0.3
+    strength = strength * (1 - lift * 0.3).clamp(0.35, 1)
+    depth = hits.depth[bodies.frame]
+    dx = rays.x[bodies.frame] * depth - centre_x.reshape(-1, 1, 1)
+    dz = rays.z[bodies.frame] * depth - centre_z.reshape(-1, 1, 1)
+    inner = (1 - (dx * dx + dz * dz) / (radius * radius).reshape(-1, 1, 1)).clamp(min=0)
+    light = 1 - strength.reshape(-1, 1, 1) * inner * inner * (3 - 2 * inner)
+    for channel in colour:
+        channel[bodies.frame] = channel[bodies.frame] * light

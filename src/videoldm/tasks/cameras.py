@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
+from videoldm.core.config import Finite
 from videoldm.core.errors import InputError
-from videoldm.core.numbers import Finite
 from videoldm.tasks.config import Elevation, TaskModelConfig
 
 

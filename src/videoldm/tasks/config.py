@@ -5,8 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from videoldm.conditioners.config import SVD_MICRO, CameraConfig, MicroConfig, MicroSignal
-from videoldm.core.config import Config
-from videoldm.core.numbers import NonNegative
+from videoldm.core.config import Config, NonNegative
 from videoldm.diffusion.config import Euler, Guidance, Preconditioning, Sampler, Schedule, VPrediction
 from videoldm.inference.config import Reuse, Speed
 from videoldm.inference.ladder import LADDER

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
 from videoldm.core.config import read_config
-from videoldm.core.hashing import files_hash
+from videoldm.core.reading import files_hash
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.tasks.config import FROM_PICTURE, TaskModelConfig, TaskName
 from videoldm.tasks.files import require_task

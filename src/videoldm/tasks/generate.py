@@ -12,8 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from videoldm.conditioners.camera import orbit_azimuths
-from videoldm.conditioners.micro import Signals, constant, warn_if_untrained
+from videoldm.conditioners.micro import Signals, constant, orbit_azimuths, warn_if_untrained
 from videoldm.core.config import validate
 from videoldm.core.errors import InputError
 from videoldm.diffusion.samplers.steps import OnStep, ignore
@@ -23,8 +22,7 @@ from videoldm.tasks.model import VideoModel
 from videoldm.tasks.request import Choices, Request, Settings, check_picture, check_size
 from videoldm.tasks.sampling import Watch, sample_clips, unwatched
 from videoldm.tasks.task import Inputs
-from videoldm.video.object_picture import load_object
-from videoldm.video.picture import fit_picture, load_picture
+from videoldm.video.picture import fit_picture, load_object, load_picture
 from videoldm.video.time import parse_rate
 from videoldm.video.write import write_video
 

@@ -7,11 +7,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from videoldm.conditioners.frames import condition_latent, repeat_over_frames
-from videoldm.conditioners.motion import bucket_of_motion
+from videoldm.conditioners.micro import bucket_of_motion
 from videoldm.core.random import generator
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.diffusion.config import CONDITION_AUGMENTATION
-from videoldm.diffusion.noise_levels import draw_sigmas
+from videoldm.diffusion.noise import draw_sigmas
 from videoldm.tasks.model import VideoModel
 from videoldm.tasks.task import Inputs, TrainingClips, signal_vector
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videoldm.core.config import Config
+from videoldm.core.config import Config, Finite
 from videoldm.core.errors import InputError
-from videoldm.core.hashing import file_hash
-from videoldm.core.numbers import Finite
 from videoldm.core.progress import notice
+from videoldm.core.reading import file_hash
 
 if TYPE_CHECKING:
     from videoldm.models.adapters.low_rank import Adapter

@@ -8,8 +8,8 @@ from functools import partial
 
 import torch
 
+from videoldm.core.config import GIB
 from videoldm.core.errors import InputError
-from videoldm.core.numbers import GIB
 from videoldm.diffusion.guidance import frame_scales
 from videoldm.inference.config import Measure, MemoryPlan
 from videoldm.inference.memory.forecast import ClipSize, Forecaster, first_fit

@@ -18,8 +18,7 @@ from videoldm.checkpoints.tokenizer import Tokenizer
 from videoldm.conditioners.config import TextConditionerConfig
 from videoldm.conditioners.image import ImageConditioner
 from videoldm.conditioners.text import TextConditioner
-from videoldm.diffusion.denoiser import Denoiser, Network
-from videoldm.diffusion.preconditioning import Preconditioned
+from videoldm.diffusion.denoiser import Denoiser, Network, Preconditioned
 from videoldm.inference.config import ALL_IN_MEMORY, MemoryPlan, Reuse
 from videoldm.inference.memory.block_stream import stream_blocks
 from videoldm.inference.memory.residence import ALL_STAY, Residence

@@ -17,7 +17,7 @@ from videoldm.checkpoints.open_file import open_file
 from videoldm.checkpoints.tokenizer import Tokenizer, openclip_tokenizer
 from videoldm.conditioners.config import MICRO_ORDER, MicroConfig
 from videoldm.core.errors import InputError
-from videoldm.core.hashing import combined_hash
+from videoldm.core.reading import combined_hash
 from videoldm.diffusion.config import Guidance, Karras, LinearOverFrames
 from videoldm.tasks.config import SamplingConfig, TaskModelConfig, TaskName
 from videoldm.tasks.files import require_task

@@ -9,7 +9,7 @@ from videoldm.checkpoints.checkpoint import Checkpoint
 from videoldm.checkpoints.diffusers_image_config import ImageScheduler
 from videoldm.core.errors import InputError
 from videoldm.diffusion.config import DDIM, Constant, DiscreteEps, DiscreteV, Guidance, Preconditioning, SDDiscrete
-from videoldm.diffusion.discrete import BETA_END, BETA_START, NUM_LEVELS
+from videoldm.diffusion.schedules import BETA_END, BETA_START, NUM_LEVELS
 from videoldm.tasks.config import SamplingConfig, SignalDefaults, TaskModelConfig
 
 SD_SAMPLING = SamplingConfig(

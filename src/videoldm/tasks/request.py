@@ -8,10 +8,9 @@ from typing import Annotated, Any, Self, get_args
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from videoldm.conditioners.config import MotionLevel
-from videoldm.core.config import Config, validate
+from videoldm.core.config import Config, Finite, NonNegative, validate
 from videoldm.core.errors import InputError
-from videoldm.core.hashing import file_hash
-from videoldm.core.numbers import Finite, NonNegative
+from videoldm.core.reading import file_hash
 from videoldm.diffusion.config import (
     SAMPLERS,
     Constant,
@@ -26,7 +25,7 @@ from videoldm.tasks.cameras import Azimuths, Elevations, elevations_of
 from videoldm.tasks.config import FROM_PICTURE, SamplingConfig, TaskModelConfig, TaskName
 from videoldm.tasks.files import ModelFiles
 from videoldm.tasks.lora import LoraChoice
-from videoldm.video.config import FitMode
+from videoldm.video.picture_files import FitMode
 
 
 def _level_or_number(value: object) -> object:

@@ -10,10 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from videoldm.conditioners.camera import camera_vector
 from videoldm.conditioners.config import DropoutConfig
 from videoldm.conditioners.dropout import apply_drops, draw_drops
-from videoldm.conditioners.micro import constant, micro_vector
+from videoldm.conditioners.micro import camera_vector, constant, micro_vector
 from videoldm.core.random import SampleKey
 from videoldm.dataset.clips import ClipRecord
 from videoldm.diffusion.conditioning import Conditioning

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from videoldm.conditioners.motion import bucket_of_motion
+from videoldm.conditioners.micro import bucket_of_motion
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.tasks.model import VideoModel
 from videoldm.tasks.task import Inputs, TrainingClips, signal_vector

@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from videoldm.core.config import Config
-from videoldm.core.numbers import NonNegative, Positive, Share
+from videoldm.core.config import Config, NonNegative, Positive, Share
 
 
 class ConstantRate(Config):

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import assert_never
 
 from videoldm.core.errors import InputError
-from videoldm.core.files import read_mapping
-from videoldm.core.hashing import file_hash, files_hash
+from videoldm.core.reading import file_hash, files_hash, read_mapping
 from videoldm.training.data.config import CuratedData
 from videoldm.training.folder import EXPORT, INPUTS_FILE
 from videoldm.training.stages.autoencoder.config import AutoencoderStage

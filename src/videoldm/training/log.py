@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from videoldm.core import ranks
+from videoldm.core.config import GIB
 from videoldm.core.files import write_text
-from videoldm.core.numbers import GIB
 from videoldm.training.folder import LOG_FILE
 
 SIGMA_BIN_EDGES = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0)

@@ -11,10 +11,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from videoldm.core.config import read_config
-from videoldm.core.numbers import GIB
+from videoldm.core.config import GIB, read_config
 from videoldm.dataset.order import BatchPlan
-from videoldm.measures.features.network import FeatureNetwork
+from videoldm.measures.feature_network import FeatureNetwork
 from videoldm.models.adapters.fresh import num_lora_parameters
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder

@@ -12,8 +12,7 @@ from typing import Any
 from videoldm.core import ranks
 from videoldm.core.config import from_yaml, to_yaml
 from videoldm.core.errors import InputError
-from videoldm.core.files import atomic_folder, check_writable, write_json, write_text
-from videoldm.core.locks import alone_in
+from videoldm.core.files import alone_in, atomic_folder, check_writable, write_json, write_text
 from videoldm.core.progress import notice, silent
 from videoldm.training.config import Sharded, TrainingConfig
 from videoldm.training.folder import (

@@ -1,31 +1,209 @@
-"""Files that hold one clip, at exact times from zero on.
+"""Cutting a clip out of a video without re-encoding: its packets are copied into a file of their own.
 
-mp4 and mov get no edit list, which many readers ignore: durations of samples are those of the frames in the order
-shown, and signed composition offsets (version 1 of `ctts`) put them into that order. Matroska and WebM count
-milliseconds, to which times are rounded there.
+mp4 takes H.264, HEVC, AV1, VP9, MPEG-4 part 2, MPEG-1/2 and Motion JPEG; ProRes and DNxHD need mov, VP8 webm, and other
+formats Matroska, which takes all but rounds times to milliseconds. Sound, subtitles and tags with text are dropped;
+rotation, colour tags and the shape of pixels are kept.
+
+AVI and raw streams do not say when frames are shown. Without B pictures that does no harm; with them, raw streams have
+nothing to copy, and the proof of a clip out of an AVI file refuses it if its frames came out of order.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+import math
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
+from av import VideoFrame
 from av.container import OutputContainer
+from av.error import FFmpegError
 from av.packet import Packet
+from av.video.frame import PictureType
 from av.video.stream import VideoStream
 from jaxtyping import Int64
 
+from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file
+from videoldm.video.bitstream.nal_units import with_encoder_note
+from videoldm.video.bitstream.roles import PacketRole
+from videoldm.video.copy_span import CopySpan, span_packets
+from videoldm.video.display import display_matrix, from_rgb, to_layout, to_rgb
+from videoldm.video.encode import H264_OPTIONS, NUM_THREADS
+from videoldm.video.opening import frame_rate_of, open_video, pick_stream, time_base_of
+from videoldm.video.packet_reading import IndexedVideo, VideoPacket, open_indexed
+from videoldm.video.packets import PacketIndex
+from videoldm.video.read import stored_frames
+from videoldm.video.time import ExactTime, exact_seconds
+
+_IN_MP4_AND_MOV = ("h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video", "mjpeg")
+_COPY_SUFFIXES = {
+    **dict.fromkeys(_IN_MP4_AND_MOV, (".mp4", ".mov", ".mkv")),
+    **dict.fromkeys(("av1", "vp9"), (".mp4", ".mkv", ".webm")),
+    "prores": (".mov", ".mkv"),
+    "dnxhd": (".mov",),
+    "vp8": (".webm", ".mkv"),
+}
+
+
+def clip_suffixes(codec: str) -> tuple[str, ...]:
+    """The endings that a copy of this format can have, the best one first."""
+    return _COPY_SUFFIXES.get(codec, (".mkv",))
+
+
+def copy_clip(path: str | Path, index: PacketIndex, span: CopySpan, destination: str | Path) -> None:
+    """Write `span` of the video that `index` was read from into `destination`, atomically.
+
+    Raises InputError if the ending does not suit the format, the video has changed since or cannot be read, its packets
+    cannot be put into such a file, or the place is not writable.
+    """
+    suffix = Path(destination).suffix.lower()
+    suffixes = clip_suffixes(index.codec)
+    if suffix not in suffixes:
+        raise InputError(f"{destination}: a copy of {index.codec} should end in {' or '.join(suffixes)}")
+    numbers = span_packets(index, span)
+    times = clip_times(index.pts[numbers] - span.start_pts, span.end_pts - span.start_pts, index.time_base, suffix)
+    try:
+        with open_indexed(path, index) as video, new_clip_file(destination) as target:
+            stream = _like(video.stream, target)
+            for place, packet in enumerate(_copied_packets(video, numbers)):
+                times.stamp(packet, place)
+                packet.stream = stream
+                # As the bitstream says, so that players seek to no false place.
+                packet.is_keyframe = index.role[numbers[place]] in (PacketRole.ACCESS, PacketRole.SPLICE)
+                target.mux_one(packet)
+    except FFmpegError as error:
+        raise InputError(f"{destination}: cannot hold these packets of {path} ({error.strerror})") from error
+
+
+def _like(source: VideoStream, target: OutputContainer) -> VideoStream:
+    """A stream of `target` with the header and the tags of `source`."""
+    stream = target.add_stream_from_template(source, opaque=True)
+    if source.average_rate:
+        stream.codec_context.framerate = source.average_rate
+    return stream
+
+
+def _copied_packets(video: IndexedVideo, numbers: Int64[np.ndarray, " n"]) -> Iterator[VideoPacket]:
+    """The packets to copy; the first one of H.264 with the name of its encoder, as decoders go by it."""
+    packets = video.packets(numbers)
+    if video.index.codec == "h264":
+        head = next((bytes(packet) for packet in video.container.demux(video.stream) if packet.size), b"")
+        header = video.stream.codec_context.extradata or b""
+        yield cast("VideoPacket", Packet(with_encoder_note(bytes(next(packets)), head, header)))
+    yield from packets
+
+
+# What H.264 stores as it is; other formats become 4:4:4.
+_KEPT_FORMATS = {
+    "yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray",
+    "yuv420p10le", "yuv422p10le", "yuv444p10le",
+}  # fmt: skip
+_USUAL_RATE = Fraction(25)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What the header of the stream says."""
+
+    time_base: Fraction
+    rate: Fraction
+    pixel_aspect: Fraction | None
+
+
+def encode_clip(path: str | Path, start: ExactTime, end: ExactTime, destination: str | Path, *, stream: int = 0) -> int:
+    """Write the frames with `start` <= time < `end` as H.264, hardly lossy to the eye; returns how many there are.
+
+    Times are exact, from zero on; rotation, colour tags, the shape of pixels and, where H.264 has it, the format of
+    pixels are kept (else they become 4:4:4). Atomic. Raises InputError if no frame is in the span, the video is broken
+    there, or `destination` is no mp4, mov or mkv.
+    """
+    suffix = Path(destination).suffix.lower()
+    if suffix not in (*MOV_SUFFIXES, ".mkv"):
+        raise InputError(f"{destination}: an encoded clip should end in .mp4, .mov or .mkv")
+    source = _source(path, stream)
+    stop = math.ceil(exact_seconds(end, name="end") / source.time_base)
+    encoded: VideoStream | None = None
+    packets: list[Packet[VideoStream]] = []
+    times: list[int] = []
+    end_pts = stop
+    with new_clip_file(destination) as target:
+        for frame in stored_frames(path, start=start, stream=stream):
+            pts = frame.pts or 0
+            if pts >= stop:
+                end_pts = stop
+                break
+            encoded = encoded or _new_stream(target, frame, source)
+            times.append(pts)
+            packets += encoded.encode(_prepared(frame, pts - times[0], source.time_base))
+            end_pts = min(stop, pts + (frame.duration or round(1 / (source.rate * source.time_base))))
+        if encoded is None:
+            raise InputError(f"{path}: has no frame from {exact_seconds(start)} to {exact_seconds(end)} s")
+        packets += encoded.encode(None)
+        _write(target, packets, end_pts - times[0], source.time_base, suffix)
+    return len(times)
+
+
+def _source(path: str | Path, index: int) -> _Source:
+    with open_video(path) as (_, streams):
+        stream = pick_stream(path, streams, index)
+        rate = frame_rate_of(stream) or _USUAL_RATE
+        return _Source(time_base_of(path, stream), rate, stream.sample_aspect_ratio)
+
+
+def _new_stream(target: OutputContainer, frame: VideoFrame, source: _Source) -> VideoStream:
+    stream = target.add_stream("libx264", rate=source.rate, options=H264_OPTIONS)
+    assert isinstance(stream, VideoStream)
+    stored = _stored(frame)
+    stream.width, stream.height, stream.pix_fmt = stored.width, stored.height, stored.format.name
+    context = stream.codec_context
+    context.thread_count = NUM_THREADS
+    context.time_base = source.time_base
+    context.sample_aspect_ratio = source.pixel_aspect or Fraction(1)
+    context.colorspace, context.color_range = stored.colorspace, stored.color_range
+    context.color_primaries, context.color_trc = stored.color_primaries, stored.color_trc
+    stream.set_display_matrix(display_matrix(frame))
+    return stream
+
+
+def _prepared(frame: VideoFrame, pts: int, time_base: Fraction) -> VideoFrame:
+    stored = _stored(frame)
+    stored.pts, stored.time_base = pts, time_base
+    stored.pict_type = PictureType.NONE  # for the encoder to choose
+    return stored
+
+
+def _stored(frame: VideoFrame) -> VideoFrame:
+    """The frame in a format of pixels that H.264 can store; 4:2:0 and 4:2:2 need even sizes."""
+    name = frame.format.name
+    is_even = frame.width % 2 == frame.height % 2 == 0
+    if name in _KEPT_FORMATS and (is_even or "444" in name):
+        return frame
+    if frame.format.is_rgb or frame.format.has_palette:
+        return from_rgb(to_rgb(frame), "yuv444p")
+    has_more_bits = any(component.bits > 8 for component in frame.format.components)
+    return to_layout(frame, "yuv444p10le" if has_more_bits else "yuv444p")
+
+
+def _write(
+    target: OutputContainer, packets: list[Packet[VideoStream]], end: int, time_base: Fraction, suffix: str
+) -> None:
+    pts = np.array([round((packet.pts or 0) * packet.time_base / time_base) for packet in packets], np.int64)
+    times = clip_times(pts, end, time_base, suffix)
+    for place, packet in enumerate(packets):
+        times.stamp(packet, place)
+        target.mux_one(packet)
+
 
 MOV_SUFFIXES = (".mp4", ".mov")
 _MUXERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 # No date, no version of the muxer.
-_OPTIONS = {"fflags": "+bitexact"}
+_MUXER_OPTIONS = {"fflags": "+bitexact"}
 _MOV_OPTIONS = {"movflags": "+negative_cts_offsets+faststart", "use_editlist": "0"}
 
 
@@ -60,7 +238,7 @@ def clip_times(pts: Int64[np.ndarray, " n"], end: int, time_base: Fraction, suff
 def new_clip_file(destination: str | Path) -> Generator[OutputContainer]:
     """A container that becomes `destination`, whose ending names its format, if the block ends without an error."""
     suffix = Path(destination).suffix.lower()
-    options = {**_OPTIONS, **(_MOV_OPTIONS if suffix in MOV_SUFFIXES else {})}
+    options = {**_MUXER_OPTIONS, **(_MOV_OPTIONS if suffix in MOV_SUFFIXES else {})}
     with (
         atomic_file(destination) as partial,
         av.open(str(partial), "w", format=_MUXERS[suffix], container_options=options) as container,

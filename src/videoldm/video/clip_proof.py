@@ -12,12 +12,10 @@ from av import VideoFrame
 from jaxtyping import Int64
 
 from videoldm.core.errors import InputError
-from videoldm.video.bitstream.content import content_reader
-from videoldm.video.colour import colour_tags
+from videoldm.video.bitstream.codecs import content_reader
 from videoldm.video.copy_span import CopySpan, access_points, shown_packets, span_packets
-from videoldm.video.orientation import display_matrix
-from videoldm.video.packet_decoding import decode, open_decoder, samples
-from videoldm.video.packet_reading import IndexedVideo
+from videoldm.video.display import colour_tags, display_matrix
+from videoldm.video.packet_reading import IndexedVideo, decode, open_decoder, samples
 from videoldm.video.packets import PacketIndex, read_packet_index
 
 _Numbers = Int64[np.ndarray, " n"]

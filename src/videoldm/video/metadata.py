@@ -10,8 +10,8 @@ from typing import Any, cast
 from PIL import Image
 
 from videoldm.core.errors import InputError
-from videoldm.core.files import read_json, write_text
-from videoldm.core.input_file import existing_file
+from videoldm.core.files import write_text
+from videoldm.core.reading import existing_file, read_json
 from videoldm.video.opening import open_video
 
 KEY = "videoldm"

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
+from av import Packet, VideoFrame
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from videoldm.core.errors import InputError
-from videoldm.core.input_file import existing_file
+from videoldm.core.reading import existing_file
 
 _KIND = "a video file"
 # Real video files only: other demuxers of FFmpeg take texts and pictures for videos, or fetch what a playlist names.
@@ -144,3 +146,61 @@ def _ebml_number(data: bytes, position: int) -> tuple[int, int] | None:
     num_bits = 7 * length
     value = int.from_bytes(data[position : position + length], "big") & ((1 << num_bits) - 1)
     return None if value == (1 << num_bits) - 1 else (value, position + length)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Something here could not be decoded; what follows begins with a key frame again."""
+
+    reason: str
+
+
+def decode_what_is_whole(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame | Gap]:
+    """The undamaged frames in the order in which they are shown, and a gap for each damage after the first of them.
+
+    After damage frames refer to what is missing until the next key frame: they are left out with it. Frames without a
+    time are damage as well.
+    """
+    is_broken, reason = True, ""  # frames before the first key frame may refer to what was cut off before them
+    has_begun = False
+    for outcome in _decode_outcomes(container, stream):
+        if isinstance(outcome, str):
+            is_broken, reason = True, outcome
+            continue
+        if outcome.is_corrupt or outcome.pts is None:
+            is_broken, reason = True, "a frame is damaged" if outcome.is_corrupt else "a frame has no time"
+            continue
+        if is_broken:
+            if not outcome.key_frame and has_begun:
+                continue
+            if has_begun:
+                yield Gap(reason)
+            is_broken, has_begun = False, True
+        yield outcome
+    if is_broken and has_begun:
+        yield Gap(reason)
+
+
+def _decode_outcomes(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame | str]:
+    """Frames, and in words what could not be decoded."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except FFmpegError as error:
+            yield f"the file is broken ({error.strerror})"
+            return
+        if packet is None:
+            return
+        yield from _packet_outcomes(packet, stream)
+
+
+def _packet_outcomes(packet: Packet[VideoStream], stream: VideoStream) -> Iterator[VideoFrame | str]:
+    try:
+        yield from stream.decode(packet)
+    except EOFError:
+        return  # the decoder was flushed before
+    except FFmpegError as error:
+        yield f"a packet cannot be decoded ({error.strerror})"
+    if packet.is_corrupt:
+        yield "a packet is damaged"

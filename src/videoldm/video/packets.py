@@ -13,7 +13,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from jaxtyping import Bool, Int64, UInt8
 
-from videoldm.video.access_points import role_reader
+from videoldm.video.bitstream.codecs import role_reader
 from videoldm.video.bitstream.roles import PacketRole, RoleReader
 from videoldm.video.opening import open_video, pick_stream, time_base_of
 

@@ -1,10 +1,15 @@
-"""Which files of a folder are pictures; torch-free."""
+"""Names that belong to pictures: their file endings and the ways to fit them into a frame; torch-free."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from videoldm.core.errors import InputError
+
+FitMode = Literal["crop", "pad", "stretch"]
+"""How a picture of another aspect fills a frame."""
+
 
 # A .heic cannot be read, which its user should be told.
 PICTURE_ENDINGS = frozenset({

@@ -12,9 +12,8 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from videoldm.core.errors import InputError
-from videoldm.video.colour import ColourTags, colour_tags
+from videoldm.video.display import ColourTags, Orientation, colour_tags, display_matrix, orientation
 from videoldm.video.opening import frame_rate_of, open_video, pick_stream, time_base_of
-from videoldm.video.orientation import Orientation, display_matrix, orientation
 
 
 @dataclass(frozen=True, slots=True)

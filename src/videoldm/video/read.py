@@ -20,9 +20,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from videoldm.core.errors import InputError
-from videoldm.video.colour import to_rgb
+from videoldm.video.display import display_matrix, orientation, to_rgb
 from videoldm.video.opening import frame_rate_of, open_video, pick_stream, time_base_of
-from videoldm.video.orientation import display_matrix, orientation
 from videoldm.video.pixels import from_uint8
 from videoldm.video.time import ExactTime, Timestamp, exact_seconds, frame_times, parse_rate
 

@@ -14,8 +14,15 @@ from torch import Tensor
 
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file
-from videoldm.video.animation import check_gif_rate, encode_gif, encode_png, encode_webp, write_png_folder
-from videoldm.video.encode import encode_mkv, encode_mp4
+from videoldm.video.encode import (
+    check_gif_rate,
+    encode_gif,
+    encode_mkv,
+    encode_mp4,
+    encode_png,
+    encode_webp,
+    write_png_folder,
+)
 from videoldm.video.metadata import pack, write_sidecar
 from videoldm.video.pixels import to_uint8
 from videoldm.video.time import parse_rate

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from videoldm.conditioners.camera import camera_angles, camera_vector, orbit_azimuths
 from videoldm.conditioners.config import SV3D_P_CAMERA, SV3D_U_MICRO, CameraConfig
-from videoldm.conditioners.micro import constant, micro_vector
+from videoldm.conditioners.micro import camera_angles, camera_vector, constant, micro_vector, orbit_azimuths
 from videoldm.core.errors import InputError
 
 NUM_FRAMES = 21

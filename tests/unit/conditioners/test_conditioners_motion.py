@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videoldm.conditioners.motion import FASTEST, KNEE, MAX_BUCKET, bucket_of_motion, motion_of_bucket
+from videoldm.conditioners.micro import FASTEST, KNEE, MAX_BUCKET, bucket_of_motion, motion_of_bucket
 from videoldm.core.errors import InputError
 
 

@@ -15,15 +15,8 @@ import pytest
 
 from videoldm.core import files
 from videoldm.core.errors import InputError, OutputError
-from videoldm.core.files import (
-    atomic_file,
-    atomic_folder,
-    check_writable,
-    read_json,
-    remove_partials,
-    write_json,
-    write_text,
-)
+from videoldm.core.files import atomic_file, atomic_folder, check_writable, remove_partials, write_json, write_text
+from videoldm.core.reading import read_json
 
 
 def _everything(folder: Path) -> dict[str, str | None]:

@@ -3,7 +3,7 @@ import hashlib
 import pytest
 
 from videoldm.core.errors import InputError
-from videoldm.core.hashing import file_hash
+from videoldm.core.reading import file_hash
 
 
 def test_hash_is_of_the_bytes_alone(tmp_path):

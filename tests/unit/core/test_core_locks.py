@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from videoldm.core.errors import InputError
-from videoldm.core.locks import alone_in
+from videoldm.core.files import alone_in
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from videoldm.core.locks import alone_in
+from videoldm.core.files import alone_in
 with alone_in(Path(sys.argv[1]), "is taken"):
     print("inside", flush=True)
     time.sleep(60)

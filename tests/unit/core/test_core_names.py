@@ -1,6 +1,6 @@
 """Names near to one that is not known."""
 
-from videoldm.core.names import closest, hint
+from videoldm.core.errors import closest, hint
 
 
 def test_closest_names() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from videoldm.core.errors import InputError
-from videoldm.core.hashing import file_hash
+from videoldm.core.reading import file_hash
 from videoldm.curation.choices import as_in_paper, captioned_by, only, scored_by
 from videoldm.curation.config import CurationConfig
 from videoldm.curation.store.dataset import Hashes

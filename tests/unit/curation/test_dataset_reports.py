@@ -14,7 +14,7 @@ import pytest
 from made_tables import clip_row, made_view, typed, valued
 from PIL import Image
 
-from videoldm.core.files import read_json
+from videoldm.core.reading import read_json
 from videoldm.curation.report.drawing import sheet
 from videoldm.curation.report.pages import (
     NEAREST,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from made_tables import clip_row, made_view, typed, valued
 
 from videoldm.core.errors import InputError
-from videoldm.core.files import read_json
+from videoldm.core.reading import read_json
 from videoldm.curation.selection.config import AtMost, DropHighest, DropLowest, Filter, Selection, Where
 from videoldm.curation.selection.evaluate import JUDGED, Judgement, judge, kept
 from videoldm.curation.selection.manifest import SavedSelection, find_selection, read_selection, save_selection

@@ -11,8 +11,8 @@ from videoldm.diffusion.config import (
     VPrediction,
     VWeighting,
 )
+from videoldm.diffusion.denoiser import Preconditioned, network_target
 from videoldm.diffusion.loss import denoising_loss, loss_weight
-from videoldm.diffusion.preconditioning import Preconditioned, network_target
 
 SIGMA = torch.tensor([0.05, 1.0, 30.0], dtype=torch.float64)
 

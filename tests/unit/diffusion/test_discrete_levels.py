@@ -1,6 +1,6 @@
 import torch
 
-from videoldm.diffusion.discrete import discrete_sigmas, nearest_index
+from videoldm.diffusion.schedules import discrete_sigmas, nearest_index
 
 
 def test_the_range_is_that_of_stable_diffusion_2_1():

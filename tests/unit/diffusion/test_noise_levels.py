@@ -5,8 +5,8 @@ import torch
 
 from videoldm.core.random import generator
 from videoldm.diffusion.config import CONDITION_AUGMENTATION, SVD_NOISE_LEVELS, DiscreteUniform, LogNormal
-from videoldm.diffusion.discrete import discrete_sigmas
-from videoldm.diffusion.noise_levels import draw_sigmas
+from videoldm.diffusion.noise import draw_sigmas
+from videoldm.diffusion.schedules import discrete_sigmas
 
 
 def draw(noise_levels, num_clips):

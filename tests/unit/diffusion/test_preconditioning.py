@@ -3,8 +3,8 @@ import torch
 
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.diffusion.config import DiscreteEps, DiscreteV, VPrediction
-from videoldm.diffusion.discrete import discrete_sigmas
-from videoldm.diffusion.preconditioning import Preconditioned, network_target, scalings
+from videoldm.diffusion.denoiser import Preconditioned, network_target, scalings
+from videoldm.diffusion.schedules import discrete_sigmas
 
 
 def test_svd_tells_the_network_a_quarter_of_the_log():

@@ -3,8 +3,7 @@ import torch
 
 from videoldm.core.errors import InputError
 from videoldm.diffusion.config import AlignYourSteps, Exponential, Karras, SDDiscrete
-from videoldm.diffusion.discrete import discrete_sigmas
-from videoldm.diffusion.schedules import AYS_SIGMAS, schedule_sigmas
+from videoldm.diffusion.schedules import AYS_SIGMAS, discrete_sigmas, schedule_sigmas
 
 SVD_25_STEPS = [
     *(

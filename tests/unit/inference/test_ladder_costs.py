@@ -8,9 +8,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from videoldm.diffusion.config import Constant, Guidance, Interval, Karras, VPrediction
+from videoldm.diffusion.denoiser import Preconditioned
 from videoldm.diffusion.guidance import Guided
 from videoldm.diffusion.noise import SeededNoise
-from videoldm.diffusion.preconditioning import Preconditioned
 from videoldm.diffusion.samplers.sample import sample
 from videoldm.diffusion.schedules import schedule_sigmas
 from videoldm.inference.config import Reuse, Speed

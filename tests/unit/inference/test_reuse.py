@@ -8,9 +8,9 @@ from tiny_networks import UNET, numbers, randomise, relative_error, unet_inputs
 
 from videoldm.core.errors import InputError
 from videoldm.diffusion.config import Constant, Euler, Guidance, Interval, VPrediction
+from videoldm.diffusion.denoiser import Preconditioned
 from videoldm.diffusion.guidance import Guided, drop_image
 from videoldm.diffusion.noise import SeededNoise
-from videoldm.diffusion.preconditioning import Preconditioned
 from videoldm.diffusion.samplers.sample import sample
 from videoldm.inference.config import Reuse
 from videoldm.inference.reuse import Reusing

@@ -12,7 +12,7 @@ from videoldm.core.errors import InputError
 from videoldm.inference.config import Tiles
 from videoldm.inference.decode import decode
 from videoldm.inference.tiling import spans
-from videoldm.measures.psnr import psnr
+from videoldm.measures.fidelity import psnr
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.synthetic.config import WorldOptions
 from videoldm.synthetic.render import render

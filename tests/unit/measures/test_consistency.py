@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from videoldm.core.errors import InputError
-from videoldm.measures.consistency import consecutive_feature_distance, temporal_consistency
-from videoldm.measures.warping import estimated_warping_error
+from videoldm.measures.temporal import consecutive_feature_distance, estimated_warping_error, temporal_consistency
 
 
 def test_feature_distance_is_the_mean_of_cosine_distances() -> None:

@@ -7,8 +7,12 @@ import torch
 from torch import Tensor
 
 from videoldm.core.errors import InputError
-from videoldm.measures.frechet import feature_statistics, frechet_distance, frechet_distance_between
-from videoldm.measures.perceptual import perceptual_distance
+from videoldm.measures.feature_distances import (
+    feature_statistics,
+    frechet_distance,
+    frechet_distance_between,
+    perceptual_distance,
+)
 
 
 def _features(num: int, width: int, *, seed: int, shift: float = 0.0) -> Tensor:

@@ -10,11 +10,10 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from videoldm.core.errors import InputError
-from videoldm.measures.consistency import consecutive_feature_distance
-from videoldm.measures.features.config import FeatureNetworkConfig, HeadAccuracy
-from videoldm.measures.features.network import FeatureNetwork
-from videoldm.measures.features.store import load_feature_network, save_feature_network
-from videoldm.measures.perceptual import perceptual_distance
+from videoldm.measures.config import FeatureNetworkConfig, HeadAccuracy
+from videoldm.measures.feature_distances import perceptual_distance
+from videoldm.measures.feature_network import FeatureNetwork, load_feature_network, save_feature_network
+from videoldm.measures.temporal import consecutive_feature_distance
 
 HEADS = {"colour": ("red", "blue"), "direction": ("left", "still", "right")}
 

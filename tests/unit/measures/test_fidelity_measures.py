@@ -6,8 +6,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
 from videoldm.core.errors import InputError
-from videoldm.measures.psnr import psnr
-from videoldm.measures.ssim import ssim
+from videoldm.measures.fidelity import psnr, ssim
 
 
 def _pair(noise: float, *, height: int = 40, width: int = 53) -> tuple[Tensor, Tensor]:

@@ -12,11 +12,12 @@ from torch import Tensor
 from videoldm.core.errors import InputError
 from videoldm.measures.config import FarnebackConfig
 from videoldm.measures.flow import estimate_backward_flow, estimate_flow
-from videoldm.measures.motion import mean_motion, video_motion
-from videoldm.measures.warping import (
+from videoldm.measures.temporal import (
     estimated_warping_error,
     forward_backward_valid,
     inside_frame,
+    mean_motion,
+    video_motion,
     warp,
     warping_error,
 )

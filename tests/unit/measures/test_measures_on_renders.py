@@ -9,8 +9,7 @@ from torch import Tensor
 
 from videoldm.measures.camera import classify_camera, fit_camera, video_camera
 from videoldm.measures.flow import visible_flow
-from videoldm.measures.motion import mean_motion, video_motion
-from videoldm.measures.warping import estimated_warping_error, warping_error
+from videoldm.measures.temporal import estimated_warping_error, mean_motion, video_motion, warping_error
 from videoldm.synthetic.render import RenderedClips, render
 from videoldm.synthetic.scene import scene_from
 from videoldm.synthetic.vocabulary import CameraMotion, Colour, Ground, ObjectMotion, Shape

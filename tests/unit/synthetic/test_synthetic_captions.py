@@ -5,8 +5,7 @@ import re
 
 import pytest
 
-from videoldm.synthetic.captions import NUM_VARIANTS, caption, image_caption, words
-from videoldm.synthetic.labels import labels
+from videoldm.synthetic.captions import NUM_VARIANTS, caption, image_caption, labels, words
 from videoldm.synthetic.scene import sample_scene, scene_from
 from videoldm.synthetic.vocabulary import CAMERA_MOTIONS, COLOURS, OBJECT_MOTIONS, SHAPES
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from videoldm.core.errors import InputError
-from videoldm.synthetic import stage
+from videoldm.synthetic import trace
 from videoldm.synthetic.render import render, render_pixels
 from videoldm.synthetic.scene import WorldOptions, sample_scene, scene_from
 from videoldm.synthetic.trace import FAR
@@ -52,7 +52,7 @@ def test_a_clip_does_not_depend_on_its_batch(clips, monkeypatch):
         assert torch.equal(alone.pixels[0], clips.pixels[b])
         assert torch.equal(alone.motion[0], clips.motion[b])
         assert torch.equal(alone.motion_valid[0], clips.motion_valid[b])
-    monkeypatch.setattr(stage, "SAMPLES_AT_ONCE_CPU", 1)
+    monkeypatch.setattr(trace, "SAMPLES_AT_ONCE_CPU", 1)
     assert torch.equal(render_pixels(SCENES, **SMALL), clips.pixels)
     assert torch.equal(render_pixels(SCENES[::-1], **SMALL), clips.pixels.flip(0))
 

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from videoldm.synthetic.elements import UNIT_RADIUS, UNIT_REST
-from videoldm.synthetic.shapes import DISTANCES, normal
-from videoldm.synthetic.vector import Vector
+from videoldm.synthetic.geometry import DISTANCES, Vector, normal
 from videoldm.synthetic.vocabulary import SHAPES
 
 NUM = 160

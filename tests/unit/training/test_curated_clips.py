@@ -15,7 +15,7 @@ from curated_exports import change_index
 from tiny_model_folder import AUTOENCODER
 from tiny_networks import randomise
 
-from videoldm.conditioners.motion import bucket_of_motion
+from videoldm.conditioners.micro import bucket_of_motion
 from videoldm.core import ranks
 from videoldm.core.errors import InputError
 from videoldm.dataset.config import Bucket

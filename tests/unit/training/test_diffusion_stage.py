@@ -14,8 +14,8 @@ from videoldm.conditioners.config import DropoutConfig
 from videoldm.core.random import generator
 from videoldm.diffusion.conditioning import FIELDS, Conditioning
 from videoldm.diffusion.config import DiscreteUniform, DiscreteV, LogNormal, OffsetNoise
-from videoldm.diffusion.discrete import discrete_sigmas
 from videoldm.diffusion.noise import training_noise
+from videoldm.diffusion.schedules import discrete_sigmas
 from videoldm.models.unet.network import VideoUNet
 from videoldm.models.unet.surgery import is_temporal
 from videoldm.tasks.registry import TASKS

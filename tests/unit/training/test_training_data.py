@@ -8,7 +8,7 @@ import torch
 from tiny_model_folder import AUTOENCODER
 from tiny_networks import randomise
 
-from videoldm.conditioners.motion import bucket_of_motion
+from videoldm.conditioners.micro import bucket_of_motion
 from videoldm.core.errors import InputError
 from videoldm.dataset.clips import to_stored
 from videoldm.models.autoencoder.network import Autoencoder

@@ -5,7 +5,7 @@ import pytest
 from copied_clips import MADE, RATE
 from numbered_video import draw_number, encode
 
-from videoldm.video.access_points import role_reader
+from videoldm.video.bitstream.codecs import role_reader
 from videoldm.video.bitstream.nal_units import nal_units, with_encoder_note
 from videoldm.video.bitstream.roles import PacketRole
 from videoldm.video.copy_span import NothingToCopy, access_points, copy_span

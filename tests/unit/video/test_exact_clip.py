@@ -9,7 +9,7 @@ from copied_clips import X264
 from numbered_video import VARIABLE_PTS, draw_number, encode, read_number
 
 from videoldm.core.errors import InputError
-from videoldm.video.exact_clip import encode_clip
+from videoldm.video.clip_file import encode_clip
 from videoldm.video.packets import read_packet_index
 from videoldm.video.probe import probe
 from videoldm.video.read import read_frames

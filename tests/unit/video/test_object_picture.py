@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from videoldm.core.errors import InputError
-from videoldm.video.object_picture import load_object
+from videoldm.video.picture import load_object
 
 
 def made(path: Path, size: tuple[int, int], box: tuple[int, int, int, int]) -> Path:

@@ -12,8 +12,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from videoldm.core.errors import InputError
 from videoldm.video.picture import fit_picture, load_picture
-from videoldm.video.pixels import from_uint8
-from videoldm.video.resize import resize
+from videoldm.video.pixels import from_uint8, resize
 
 
 def _picture(height=24, width=36):

@@ -8,8 +8,7 @@ import pytest
 from av.video.reformatter import ColorRange, Colorspace
 from PIL import Image
 
-from videoldm.video.colour import to_rgb
-from videoldm.video.planes import small_bgr
+from videoldm.video.display import small_bgr, to_rgb
 
 HEIGHT, WIDTH = 96, 160
 

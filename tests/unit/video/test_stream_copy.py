@@ -11,12 +11,12 @@ from copied_clips import MADE, NUM_FRAMES, RATE, X264, decode_all
 from numbered_video import VARIABLE_PTS, draw_number, encode, read_number
 
 from videoldm.core.errors import InputError
+from videoldm.video.clip_file import clip_suffixes, copy_clip
 from videoldm.video.clip_proof import prove_clip
 from videoldm.video.copy_span import CopySpan, NothingToCopy, access_points, copy_span
 from videoldm.video.packets import read_packet_index
 from videoldm.video.probe import probe
 from videoldm.video.read import read_frames
-from videoldm.video.stream_copy import clip_suffixes, copy_clip
 
 MILLISECOND = Fraction(1, 1000)
 

@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from videoldm.core.errors import InputError
-from videoldm.video.resize import resize
+from videoldm.video.pixels import resize
 
 
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])

@@ -10,9 +10,8 @@ import tyro
 from pydantic import PositiveInt
 
 from videoldm.cli.options import OPTIONS, Verb, option_name
-from videoldm.core.config import Config
+from videoldm.core.config import Config, NonNegative
 from videoldm.core.errors import InputError, Interrupted, SomeItemsFailed
-from videoldm.core.numbers import NonNegative
 
 DESCRIPTION = """Write the clips of a selection: as files, cut out of their sources without encoding them again and each
 proven against its source, or as an index that points into the sources.

@@ -11,11 +11,10 @@ import tyro
 from pydantic import PositiveInt
 
 from videoldm.cli.options import OPTIONS, Verb
-from videoldm.core.config import Config, from_yaml, to_yaml
+from videoldm.core.config import Config, Positive, from_yaml, to_yaml
 from videoldm.core.errors import InputError, Interrupted, SomeItemsFailed
-from videoldm.core.input_file import existing_file
-from videoldm.core.numbers import Positive
 from videoldm.core.progress import silent
+from videoldm.core.reading import existing_file
 from videoldm.curation import choices
 from videoldm.curation.config import CurationConfig
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from videoldm.core.errors import InputError
-from videoldm.core.hashing import file_hash
+from videoldm.core.reading import file_hash
 from videoldm.curation.annotators.annotator import ClipFrames, Missing, Values
 from videoldm.curation.annotators.config import AestheticsConfig
 from videoldm.curation.annotators.embeddings import PLACES, unit_vectors

@@ -10,9 +10,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 
-from videoldm.core.config import Config, validate
+from videoldm.core.config import Config, Positive, Share, validate
 from videoldm.core.errors import InputError
-from videoldm.core.numbers import Positive, Share
 from videoldm.dataset.config import GIVEN_CAPTION
 from videoldm.inference.config import Precision
 from videoldm.measures.config import CameraFitConfig, DisConfig, FarnebackConfig

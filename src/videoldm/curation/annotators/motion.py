@@ -19,7 +19,7 @@ from videoldm.curation.annotators.annotator import ClipFrames, KeptFrame, Missin
 from videoldm.curation.annotators.config import LetterboxConfig, MotionConfig
 from videoldm.curation.annotators.models.flow import Flow, Grey, Picture, make_flow
 from videoldm.curation.annotators.models.local_model import unless_missing
-from videoldm.measures.camera_fit import camera_steps_flow, fit_camera_steps
+from videoldm.measures.array_motion import camera_steps_flow, fit_camera_steps
 
 _SMALLEST_PX = 16
 _LONGEST_SIDES = 8

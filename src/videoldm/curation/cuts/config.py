@@ -2,8 +2,7 @@
 
 from pydantic import Field
 
-from videoldm.core.config import Config
-from videoldm.core.numbers import NonNegative, Positive, Share
+from videoldm.core.config import Config, NonNegative, Positive, Share
 
 
 class CandidateConfig(Config):

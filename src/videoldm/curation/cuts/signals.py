@@ -14,8 +14,7 @@ from jaxtyping import Bool, Float, Float32, Int64, Num, UInt8
 
 from videoldm.core.errors import InputError
 from videoldm.curation.cuts.config import CutConfig
-from videoldm.video.colour import is_full_range
-from videoldm.video.planes import plane_samples
+from videoldm.video.display import is_full_range, plane_samples
 
 CHUNK_FRAMES = 128
 """Few enough that what is computed of them fits into a processor's cache."""

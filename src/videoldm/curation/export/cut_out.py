@@ -14,11 +14,10 @@ from videoldm.core.files import write_json
 from videoldm.curation.config import Limits
 from videoldm.curation.inputs import local_path
 from videoldm.curation.store.batches import stamp
+from videoldm.video.clip_file import clip_suffixes, copy_clip, encode_clip
 from videoldm.video.clip_proof import prove_clip
 from videoldm.video.copy_span import CopySpan, NothingToCopy, copy_span
-from videoldm.video.exact_clip import encode_clip
 from videoldm.video.packets import PacketIndex, read_packet_index
-from videoldm.video.stream_copy import clip_suffixes, copy_clip
 from videoldm.video.time import Timestamp
 
 SPAN_COLUMNS = ("clip_id", "source_id", "path", "time_base_num", "time_base_den")

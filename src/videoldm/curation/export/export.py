@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from videoldm.core.errors import InputError
-from videoldm.core.files import read_mapping, remove_partials, write_json
-from videoldm.core.locks import alone_in
+from videoldm.core.files import alone_in, remove_partials, write_json
 from videoldm.core.progress import notice, progress
+from videoldm.core.reading import read_mapping
 from videoldm.curation.executors.executor import Executor, Stopped, check_goes_on
 from videoldm.curation.export.cut_out import CutOutTask, Cutting, by_source, cut_out, remove_other_clips, row_file
 from videoldm.curation.export.shards import ShardTask, read_rows, remove_other_shards, shards_of, write_shard

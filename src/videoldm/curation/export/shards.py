@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from videoldm.core.files import atomic_file, read_mapping, write_json
+from videoldm.core.files import atomic_file, write_json
+from videoldm.core.reading import read_mapping
 from videoldm.curation.export.cut_out import CutOutTask, Cutting, by_source, cut_out
 
 

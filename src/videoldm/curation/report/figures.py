@@ -8,7 +8,7 @@ from fractions import Fraction
 from rich.markup import escape
 from rich.table import Table
 
-from videoldm.core.figures import Figures
+from videoldm.core.web_page import Figures
 from videoldm.curation.report.stats import YEAR_S, Distribution, SourceState, Stats, TableOne
 from videoldm.curation.selection.evaluate import Judgement
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import duckdb
 
-from videoldm.core.errors import InputError
-from videoldm.core.names import hint
+from videoldm.core.errors import InputError, hint
 from videoldm.curation.store.view import OpenDataset, explained, first_line, text
 
 # What a wrong query can cause, and a machine at its limits or a damaged file cannot.

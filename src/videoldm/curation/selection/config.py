@@ -9,9 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from videoldm.core.config import Config
+from videoldm.core.config import Config, Finite
 from videoldm.core.errors import InputError
-from videoldm.core.numbers import Finite
 
 ProperShare = Annotated[Fraction, Field(gt=0, lt=1)]
 

@@ -11,8 +11,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from videoldm.core.errors import InputError
-from videoldm.core.names import hint
+from videoldm.core.errors import InputError, hint
 from videoldm.curation.selection.condition import check_condition, condition_explained
 from videoldm.curation.selection.config import AtMost, DropHighest, DropLowest, Filter, Selection, Where
 from videoldm.curation.selection.ranks import Rank, Ranked, as_number, is_number, nth_tied, scan_numbers, values_at

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from videoldm.core.files import atomic_file, read_mapping
+from videoldm.core.files import atomic_file
+from videoldm.core.reading import read_mapping
 from videoldm.curation.store.batches import Batch, Entry
 from videoldm.curation.store.parts import DIGEST, is_made_from, read_if_whole, read_part, read_rows, write_part
 from videoldm.dataset.tables import SOURCES

@@ -26,10 +26,17 @@ from videoldm.curation.stages.collect import FRAMES_FILE, SIGNALS_FILE, SOURCE_F
 from videoldm.curation.store.batches import Entry
 from videoldm.curation.store.parts import write_part
 from videoldm.dataset.tables import SIDECARS
-from videoldm.video.opening import check_whole, frame_rate_of, open_damaged, pick_stream, time_base_of
-from videoldm.video.orientation import display_matrix, orientation
+from videoldm.video.display import display_matrix, orientation
+from videoldm.video.opening import (
+    Gap,
+    check_whole,
+    decode_what_is_whole,
+    frame_rate_of,
+    open_damaged,
+    pick_stream,
+    time_base_of,
+)
 from videoldm.video.probe import shown_size
-from videoldm.video.tolerant import Gap, decode_what_is_whole
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError
 from videoldm.core.files import write_text
-from videoldm.core.hashing import file_hash
+from videoldm.core.reading import file_hash
 from videoldm.curation.inputs import Input, is_url, local_path, remote_size
 
 

@@ -24,8 +24,8 @@ from typing import Any
 
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError
-from videoldm.core.files import read_mapping, remove_partials, write_json
-from videoldm.core.locks import alone_in
+from videoldm.core.files import alone_in, remove_partials, write_json
+from videoldm.core.reading import read_mapping
 from videoldm.curation.config import CurationConfig
 from videoldm.curation.store.view import DatasetView
 from videoldm.dataset.config import DATASET_FILE

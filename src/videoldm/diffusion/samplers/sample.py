@@ -11,14 +11,9 @@ from videoldm.diffusion.conditioning import Conditioning
 from videoldm.diffusion.config import DDIM, DPMPP2M, DPMPPSDE, Churn, Euler, EulerAncestral, Heun, Sampler
 from videoldm.diffusion.denoiser import Denoiser
 from videoldm.diffusion.noise import NoiseSource
-from videoldm.diffusion.samplers.churn import Perturb, churning, keep
-from videoldm.diffusion.samplers.ddim import sample_ddim
-from videoldm.diffusion.samplers.dpmpp_2m import sample_dpmpp_2m
-from videoldm.diffusion.samplers.dpmpp_sde import sample_dpmpp_sde
-from videoldm.diffusion.samplers.euler import sample_euler
-from videoldm.diffusion.samplers.euler_ancestral import sample_euler_ancestral
-from videoldm.diffusion.samplers.heun import sample_heun
-from videoldm.diffusion.samplers.steps import OnStep, ignore
+from videoldm.diffusion.samplers.deterministic import sample_ddim, sample_dpmpp_2m, sample_euler, sample_heun
+from videoldm.diffusion.samplers.steps import OnStep, Perturb, ignore, keep
+from videoldm.diffusion.samplers.stochastic import churning, sample_dpmpp_sde, sample_euler_ancestral
 
 
 def sample(

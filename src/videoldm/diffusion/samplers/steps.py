@@ -24,12 +24,20 @@ class Step:
     denoised: Float[Tensor, "b t c h w"]
 
 
+Perturb = Callable[[Float[Tensor, "b t c h w"], float], tuple[Float[Tensor, "b t c h w"], float]]
+"""Takes (x, sigma) to (x_hat, sigma_hat), from where the step starts."""
+
 OnStep = Callable[[Step], None]
 """Called once a step, right after the step's first network call; it stops the sampler by raising."""
 
 
 def ignore(step: Step) -> None:
     """The `on_step` that does nothing."""
+
+
+def keep(x: Float[Tensor, "b t c h w"], sigma: float) -> tuple[Float[Tensor, "b t c h w"], float]:
+    """No churn."""
+    return x, sigma
 
 
 def intervals(sigmas: Float[Tensor, " levels"]) -> Iterator[tuple[int, float, float]]:

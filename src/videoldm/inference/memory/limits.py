@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
+from videoldm.core.config import GIB
 from videoldm.core.errors import InputError
-from videoldm.core.numbers import GIB
 
 MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 SHARE = 0.95

@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from videoldm.core.config import Config
-from videoldm.core.numbers import Positive
+from videoldm.core.config import Config, Positive
 
 
 class TemporalAttention(Config):

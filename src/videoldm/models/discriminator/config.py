@@ -4,8 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from videoldm.core.config import Config
-from videoldm.core.numbers import OddInt
+from videoldm.core.config import Config, OddInt
 
 
 class DiscriminatorConfig(Config):

@@ -5,8 +5,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from pydantic.types import NonNegativeInt
 
-from videoldm.core.config import Config
-from videoldm.core.numbers import OddInt
+from videoldm.core.config import Config, OddInt
 
 Place = Literal["down_with_attention", "down", "middle", "up", "out"]
 T = TypeVar("T", bound=int)

@@ -5,8 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
-from videoldm.core.config import Config
-from videoldm.core.numbers import Positive, Share
+from videoldm.core.config import Config, Positive, Share
 from videoldm.dataset.config import Bucket
 from videoldm.synthetic.config import WorldOptions
 from videoldm.synthetic.vocabulary import CameraMotion

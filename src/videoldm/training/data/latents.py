@@ -19,7 +19,7 @@ from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file, remove_partials, write_json
 from videoldm.core.progress import progress
 from videoldm.core.random import SampleKey, normal
-from videoldm.core.tensors import read_tensors, reading_tensors
+from videoldm.core.reading import read_tensors, reading_tensors
 from videoldm.dataset.clips import ClipShards
 from videoldm.dataset.source import Window
 from videoldm.models.autoencoder.network import Autoencoder

@@ -15,15 +15,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from videoldm.core.errors import InputError
-from videoldm.core.hashing import files_hash
 from videoldm.core.random import python_random
+from videoldm.core.reading import files_hash
 from videoldm.dataset.clips import ClipRecord, ClipShards, to_pixels, to_stored, write_shard
-from videoldm.measures.motion import mean_motion
+from videoldm.measures.temporal import mean_motion
 from videoldm.training.data.config import CLIPS_PER_SHARD, PannedPictures, WorldData
 from videoldm.training.data.world import made_once
 from videoldm.video.picture import load_picture
 from videoldm.video.picture_files import pictures_in
-from videoldm.video.resize import resize
+from videoldm.video.pixels import resize
 
 MARGIN = 1.125
 """How much larger than a crop the short side of a shrunken picture stays at least."""

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from videoldm.conditioners.motion import motion_of_bucket
+from videoldm.conditioners.micro import motion_of_bucket
 from videoldm.core.random import SampleKey, generator, python_random
 from videoldm.dataset.clips import ClipRecord, ClipShards, to_pixels
 from videoldm.tasks.task import TrainingClips

@@ -14,10 +14,9 @@ from videoldm.core.errors import InputError
 from videoldm.core.progress import progress
 from videoldm.core.random import python_random
 from videoldm.dataset.clips import ClipRecord, ClipShards, to_stored, write_shard
-from videoldm.measures.motion import mean_motion
-from videoldm.synthetic.captions import NUM_VARIANTS, caption, image_caption
+from videoldm.measures.temporal import mean_motion
+from videoldm.synthetic.captions import NUM_VARIANTS, caption, image_caption, labels
 from videoldm.synthetic.elements import Scene
-from videoldm.synthetic.labels import labels
 from videoldm.synthetic.render import render
 from videoldm.synthetic.scene import sample_scene
 from videoldm.synthetic.vocabulary import CAMERA_MOTIONS

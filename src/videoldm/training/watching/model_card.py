@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from videoldm.core.config import to_yaml
-from videoldm.core.files import read_mapping, write_text
+from videoldm.core.files import write_text
+from videoldm.core.reading import read_mapping
 from videoldm.training.folder import CARD_FILE, INPUTS_FILE
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.diffusion.config import DiffusionStage

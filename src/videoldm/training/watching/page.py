@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from videoldm.core.figures import Figures
 from videoldm.core.files import write_text
-from videoldm.core.web_page import page, section, table
+from videoldm.core.web_page import Figures, page, section, table
 from videoldm.training.folder import CONFIG_FILE, LOG_FILE, PAGE_FILE, VALIDATION
 from videoldm.training.recipe import Recipe
 

@@ -15,9 +15,8 @@ from safetensors.numpy import save_file
 from videoldm.checkpoints.weights_file import tensors_in
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file
-from videoldm.core.input_file import existing_file
 from videoldm.core.random import python_random
-from videoldm.core.tensors import reading_tensors
+from videoldm.core.reading import existing_file, reading_tensors
 
 NUM_FOLDS, MIN_RATINGS = 5, 20
 PENALTIES = tuple(10.0**power for power in range(-4, 5))

@@ -15,8 +15,8 @@ from videoldm.core.errors import InputError
 from videoldm.curation.annotators.annotator import KeptFrame
 from videoldm.curation.annotators.config import FlowConfig, RaftConfig
 from videoldm.curation.annotators.models.local_model import MissingModelError, open_session
+from videoldm.measures.array_motion import DisFlow, farneback_flow
 from videoldm.measures.config import DisConfig, FarnebackConfig
-from videoldm.measures.grey_flow import DisFlow, farneback_flow
 
 Grey = UInt8[np.ndarray, "_ _"]
 Picture = UInt8[np.ndarray, "_ _ *c"]

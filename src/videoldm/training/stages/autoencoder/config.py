@@ -4,8 +4,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from videoldm.core.config import Config
-from videoldm.core.numbers import NonNegative, Share
+from videoldm.core.config import Config, NonNegative, Share
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.training.data.config import WorldData
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from videoldm.checkpoints.native import save_component
 from videoldm.core.random import normal, python_random, seeded_initialisation
 from videoldm.dataset.order import sample_index
-from videoldm.measures.psnr import psnr
+from videoldm.measures.fidelity import psnr
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.autoencoder.posterior import Posterior
 from videoldm.training.data.pictures import PictureCrops

@@ -5,8 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PositiveInt, model_validator
 
 from videoldm.conditioners.config import DropoutConfig
-from videoldm.core.config import Config
-from videoldm.core.numbers import Share
+from videoldm.core.config import Config, Share
 from videoldm.diffusion.config import (
     SQUARED,
     Distance,

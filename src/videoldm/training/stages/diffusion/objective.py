@@ -16,9 +16,8 @@ from videoldm.core.random import SampleKey, generator, python_random, seeded_ini
 from videoldm.dataset.clips import ClipShards, to_pixels, to_stored
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.diffusion.loss import denoising_loss
-from videoldm.diffusion.noise import training_noise
-from videoldm.diffusion.noise_levels import draw_sigmas
-from videoldm.measures.motion import video_motion
+from videoldm.diffusion.noise import draw_sigmas, training_noise
+from videoldm.measures.temporal import video_motion
 from videoldm.models.unet.groups import group_of
 from videoldm.tasks.model import VideoModel
 from videoldm.tasks.registry import TASKS

@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from videoldm.core.config import Config
-from videoldm.core.numbers import NonNegative
+from videoldm.core.config import Config, NonNegative
 from videoldm.training.stages.diffusion.config import DenoisingStage
 
 

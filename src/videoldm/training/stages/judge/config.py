@@ -4,9 +4,8 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from videoldm.core.config import Config
-from videoldm.core.numbers import Share
-from videoldm.measures.features.config import FeatureNetworkConfig
+from videoldm.core.config import Config, Share
+from videoldm.measures.config import FeatureNetworkConfig
 from videoldm.synthetic.vocabulary import LABELS
 from videoldm.training.data.config import WorldData
 

@@ -13,9 +13,8 @@ from videoldm.core.files import write_json
 from videoldm.core.random import generator, python_random, seeded_initialisation
 from videoldm.dataset.clips import ClipShards
 from videoldm.dataset.order import sample_index
-from videoldm.measures.features.config import HeadAccuracy
-from videoldm.measures.features.network import FeatureNetwork
-from videoldm.measures.features.store import save_feature_network
+from videoldm.measures.config import HeadAccuracy
+from videoldm.measures.feature_network import FeatureNetwork, save_feature_network
 from videoldm.synthetic.vocabulary import mirrored
 from videoldm.training.data.world import prepare_world
 from videoldm.training.objective import Losses, Objective, Player

@@ -4,8 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from videoldm.core.config import Config
-from videoldm.core.numbers import Positive, Share
+from videoldm.core.config import Config, Positive, Share
 from videoldm.diffusion.config import Absolute
 from videoldm.measures.config import FarnebackConfig
 from videoldm.models.autoencoder.config import TemporalDecoder

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from videoldm.diffusion.config import Absolute
 from videoldm.measures.config import FarnebackConfig
-from videoldm.measures.features.network import FeatureNetwork
-from videoldm.measures.flow import visible_backward_flow, visible_flow
-from videoldm.measures.perceptual import perceptual_distance
-from videoldm.measures.warp import warp
-from videoldm.measures.warping import forward_backward_valid
+from videoldm.measures.feature_distances import perceptual_distance
+from videoldm.measures.feature_network import FeatureNetwork
+from videoldm.measures.flow import visible_backward_flow, visible_flow, warp
+from videoldm.measures.temporal import forward_backward_valid
 from videoldm.training.stages.temporal_decoder.config import (
     AdaptiveWeight,
     FeatureLoss,

@@ -17,9 +17,9 @@ from videoldm.core import ranks
 from videoldm.core.errors import InputError
 from videoldm.core.random import normal, python_random, seeded_initialisation
 from videoldm.dataset.clips import ClipShards, to_pixels
-from videoldm.measures.features.store import load_feature_network
-from videoldm.measures.psnr import psnr
-from videoldm.measures.warping import estimated_warping_error
+from videoldm.measures.feature_network import load_feature_network
+from videoldm.measures.fidelity import psnr
+from videoldm.measures.temporal import estimated_warping_error
 from videoldm.models.autoencoder.config import PlainDecoder
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.autoencoder.surgery import fold_projection, insert_temporal_layers, is_temporal

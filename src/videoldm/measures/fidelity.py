@@ -1,7 +1,4 @@
-"""Structural similarity.
-
-Wang et al. 2004, "Image Quality Assessment: From Error Visibility to Structural Similarity".
-"""
+"""Fidelity to a reference: peak signal-to-noise ratio and structural similarity."""
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +7,23 @@ from torch import Tensor
 
 from videoldm.core.errors import InputError
 from videoldm.measures.arguments import check_same_shape, check_video
-from videoldm.measures.psnr import DATA_RANGE
+
+DATA_RANGE = 2.0
+"""Peak-to-peak range of pixels in [-1, 1]."""
+
+
+def psnr(
+    video: Float[Tensor, "*batch t c h w"], reference: Float[Tensor, "*batch t c h w"]
+) -> Float[Tensor, "*batch t"]:
+    """PSNR of every frame in dB; higher is closer, identical frames give infinity.
+
+    Pixels in [-1, 1], so the peak is 2. The PSNR of a clip is the mean over its frames.
+    """
+    check_video("psnr", video)
+    check_same_shape("psnr", video, reference)
+    squared_error = (video.double() - reference.double()).square().mean(dim=(-3, -2, -1))
+    return (10 * torch.log10(DATA_RANGE**2 / squared_error)).float()
+
 
 WINDOW_SIGMA = 1.5
 WINDOW_SIZE = 11

@@ -1,10 +1,19 @@
-"""At which packets decoding can begin: from the bitstream itself, as the key frame flags of containers often lie."""
+"""Readers of packets by format: where decoding can begin, and what a packet says however its container frames it."""
 
 from __future__ import annotations
 
-from videoldm.video.bitstream.frame_headers import av1_role_reader, ffv1_role, vp8_role, vp9_role
-from videoldm.video.bitstream.mpeg import mpeg4_role, mpeg12_role
-from videoldm.video.bitstream.nal_units import h264_role_reader, hevc_role_reader
+from collections.abc import Callable, Hashable
+
+from videoldm.video.bitstream.frame_headers import (
+    av1_content,
+    av1_role_reader,
+    ffv1_role,
+    mpeg4_role,
+    mpeg12_role,
+    vp8_role,
+    vp9_role,
+)
+from videoldm.video.bitstream.nal_units import h264_content, h264_role_reader, hevc_content, hevc_role_reader
 from videoldm.video.bitstream.roles import PacketRole, RoleReader
 
 # Formats without any reference between packets, of those that a clip can be stored in. FFV1 is none of them.
@@ -41,3 +50,20 @@ def role_reader(codec: str, header: bytes) -> RoleReader | None:
 
 def _intra_only_role(data: bytes) -> PacketRole:
     return PacketRole.ACCESS if data else PacketRole.UNUSABLE
+
+
+Content = Callable[[bytes], Hashable]
+"""From the bytes of a packet to something equal for packets that say the same."""
+
+
+def content_reader(codec: str, header: bytes) -> Content:
+    """The content of packets of a stream with this extradata."""
+    match codec:
+        case "h264":
+            return lambda data: h264_content(data, header)
+        case "hevc":
+            return lambda data: hevc_content(data, header)
+        case "av1":
+            return av1_content
+        case _:
+            return lambda data: data

@@ -1,5 +1,6 @@
-"""Frechet distance between two sets of features (Heusel et al. 2017 for FID; Unterthiner et al. 2018 for FVD)."""
+"""Distances between features: Frechet distance of sets, perceptual distance of pairs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -7,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from videoldm.core.errors import InputError
+from videoldm.measures.arguments import check_same_shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,3 +60,26 @@ def frechet_distance(first: Float[Tensor, "n d"], second: Float[Tensor, "m d"]) 
 def _factor(covariance: Tensor) -> Tensor:
     eigenvalues, eigenvectors = torch.linalg.eigh(covariance)
     return eigenvectors * eigenvalues.clamp_min(0).sqrt()
+
+
+def perceptual_distance(first: Sequence[Tensor], second: Sequence[Tensor]) -> Float[Tensor, " b"]:
+    """Distance of two batches of videos from their activation maps, a list of `b t c h w` each; lower is closer.
+
+    Channel vectors are scaled to unit length; the squared difference is averaged over positions and then over the
+    layers, so it lies in [0, 4]. As LPIPS without learned weights (Zhang et al. 2018, "The Unreasonable Effectiveness
+    of Deep Features as a Perceptual Metric").
+    """
+    if not first or len(first) != len(second):
+        raise InputError(
+            f"perceptual_distance: needs equally many maps, at least 1, got {len(first)} and {len(second)}"
+        )
+    layers: list[Tensor] = []
+    for layer, (a, b) in enumerate(zip(first, second, strict=True)):
+        check_same_shape(f"perceptual_distance, layer {layer}", a, b)
+        layers.append((_unit(a) - _unit(b)).square().sum(dim=2).mean(dim=(1, 2, 3)))
+    return torch.stack(layers).mean(dim=0)
+
+
+def _unit(maps: Tensor) -> Tensor:
+    values = maps.float()
+    return values / values.norm(dim=2, keepdim=True).clamp_min(1e-8)

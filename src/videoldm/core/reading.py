@@ -1,0 +1,106 @@
+"""Reading files that a user names: checks before anything opens them, JSON, content hashes, safetensors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from safetensors import SafetensorError
+
+from videoldm.core.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def existing_file(path: str | Path, *, kind: str) -> Path:
+    """`path` as a Path to a readable file with content; `kind` says in errors what it should be ("a picture")."""
+    found = Path(path)
+    try:
+        if not found.exists():
+            raise InputError(f"{path}: does not exist, it should be {kind}")
+        if found.is_dir():
+            raise InputError(f"{path}: is a folder, it should be {kind}")
+        if not found.is_file():
+            raise InputError(f"{path}: is a device or pipe, it should be {kind}")
+        with found.open("rb") as file:
+            if not file.read(1):
+                raise InputError(f"{path}: is empty (0 bytes), it should be {kind}")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    return found
+
+
+def read_json(path: str | Path) -> Any:
+    """The JSON value in `path`; raises InputError if there is none."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise InputError(f"{path}: holds no valid JSON: {error}") from None
+
+
+def read_mapping(path: str | Path) -> dict[str, Any]:
+    """The object in a JSON file; raises InputError if there is none."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: holds a {type(value).__name__}, it should hold an object with named values")
+    return cast("dict[str, Any]", value)
+
+
+def file_hash(path: str | Path) -> str:
+    """The BLAKE2b-160 hash of the file's bytes, 40 hexadecimal digits; raises InputError if it cannot be read."""
+    with existing_file(path, kind="a file").open("rb") as file:
+        return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=20)).hexdigest()
+
+
+def files_hash(folder: Path, paths: Iterable[Path]) -> str:
+    """The hash over names within `folder` and bytes of those `paths` that are files, 40 hexadecimal digits."""
+    files = sorted(path for path in paths if path.is_file())
+    lines = "".join(f"{path.relative_to(folder).as_posix()} {file_hash(path)}\n" for path in files)
+    return hashlib.blake2b(lines.encode(), digest_size=20).hexdigest()
+
+
+def combined_hash(paths: Iterable[Path]) -> str:
+    """The hash over the content of files in this order, wherever they lie, 40 hexadecimal digits."""
+    lines = "".join(f"{file_hash(path)}\n" for path in paths)
+    return hashlib.blake2b(lines.encode(), digest_size=20).hexdigest()
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a file, on the CPU; raises InputError if it is missing, cut off or something else."""
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise InputError(f"{path}: does not exist, it should hold weights as safetensors")
+    with reading_tensors(path):
+        return load_file(path)
+
+
+@contextmanager
+def reading_tensors(path: Path) -> Generator[None]:
+    """Tell of a file that is cut off or something else as InputError, whoever reads it within the context."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: {_mistaken(path) or f'cannot be read as safetensors: {error}'}") from None
+
+
+def _mistaken(path: Path) -> str:
+    """What a file is that often lies where weights should be; empty if that cannot be told."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(64).lstrip().lower()
+    except OSError:
+        return ""
+    if start.startswith(b"version https://git-lfs"):
+        return "is a pointer of git-lfs and no weights, `git lfs pull` fetches them"
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "is a web page and no weights, download the file itself"
+    return ""
