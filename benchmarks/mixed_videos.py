@@ -17,7 +17,7 @@ import torch
 
 from videoldm.synthetic.config import WorldOptions
 from videoldm.synthetic.long import LongVideo
-from videoldm.synthetic.timeline import LongVideoOptions, LongVideoRecord, Transition, plan_long_video
+from videoldm.synthetic.timeline import LongVideoOptions, LongVideoRecord, ShotTransition, plan_long_video
 from videoldm.video.write import write_video
 
 Fault = Literal["cut", "still", "text"]
@@ -83,7 +83,7 @@ def faults(record: LongVideoRecord, first_frame: int, last_frame: int) -> set[Fa
     return found
 
 
-def _is_within(transition: Transition, first_frame: int, last_frame: int) -> bool:
+def _is_within(transition: ShotTransition, first_frame: int, last_frame: int) -> bool:
     if transition.kind == "cut":
         return first_frame < transition.new_shot_frame <= last_frame
     return transition.span.first_frame <= last_frame and transition.span.last_frame >= first_frame

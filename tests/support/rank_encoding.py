@@ -56,7 +56,7 @@ def work(rank: int, port: int, folder: Path, cache: Path, out: Path) -> None:
     """What one of the processes does."""
     addresses = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(NUM_PROCESSES), **addresses}
-    with ranks.joined("cpu"):
+    with ranks.process_group("cpu"):
         torch.save(outcome(folder, cache), out / f"{rank}.pt")
 
 

@@ -110,7 +110,7 @@ def work(rank: int, size: int, port: int, out: Path, words: list[str]) -> None:
     torch.set_num_threads(1)
     faulthandler.dump_traceback_later(PATIENCE_S, exit=True)
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
-    with ranks.joined("cpu"):
+    with ranks.process_group("cpu"):
         for word in words:
             run(out, word)
         (out / f"failure-{rank}.txt").write_text(failure_of_first())

@@ -27,7 +27,7 @@ from videoldm.checkpoints.lora_keys import (
 from videoldm.checkpoints.pickles import is_pickle
 from videoldm.core.config import Config, validate
 from videoldm.core.errors import InputError
-from videoldm.core.reading import existing_file, read_mapping, reading_tensors
+from videoldm.core.reading import existing_file, read_mapping, safetensors_errors
 from videoldm.models.adapters.low_rank import LoRA, LowRank, adapted_layers, layers, without_effect_on_one_token
 from videoldm.models.unet.network import VideoUNet
 
@@ -68,7 +68,7 @@ def read_lora(path: str | Path, unet: VideoUNet, *, has_one_token: bool) -> Lora
     Raises InputError if the file is broken, is no LoRA, or holds nothing for this UNet.
     """
     file = lora_file(Path(path))
-    with reading_tensors(file), safe_open(file, "pt") as opened:
+    with safetensors_errors(file), safe_open(file, "pt") as opened:
         keys, header = list[str](opened.keys()), opened.metadata() or {}
         _check_kind(file, keys)
         parts = _parts(file, keys, layer_names(unet))

@@ -17,7 +17,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from videoldm.core.errors import InputError
-from videoldm.core.reading import existing_file, read_mapping, reading_tensors
+from videoldm.core.reading import existing_file, read_mapping, safetensors_errors
 
 INDEX_ENDING = ".index.json"
 DTYPES = {
@@ -101,7 +101,7 @@ def _in_files(index: Path, names: set[str]) -> dict[str, StoredTensor]:
 
 def _in_one_file(path: Path) -> dict[str, StoredTensor]:
     existing_file(path, kind="weights as safetensors")
-    with reading_tensors(path), safe_open(path, framework="pt"):
+    with safetensors_errors(path), safe_open(path, framework="pt"):
         pass  # opening checks the header and that all of its tensors lie within the file
     with path.open("rb") as file:
         (header_bytes,) = struct.unpack("<Q", file.read(8))

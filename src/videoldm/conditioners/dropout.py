@@ -17,23 +17,23 @@ DROPOUT = "condition dropout"
 
 
 @dataclass(frozen=True)
-class Drops:
+class DroppedConditions:
     """Which clips of a batch go without their context, and which without their given frames."""
 
     context: Bool[Tensor, " b"]
     concat: Bool[Tensor, " b"]
 
 
-def draw_drops(config: DropoutConfig, samples: Sequence[SampleKey]) -> Drops:
+def draw_dropout(config: DropoutConfig, samples: Sequence[SampleKey]) -> DroppedConditions:
     """Draw from each sample's own stream; always three numbers, so that no rate changes what another one drops."""
     draws = torch.stack([torch.rand(3, generator=generator(seed, DROPOUT, *position)) for seed, *position in samples])
     joint, context, concat = (draws < torch.tensor([config.joint, config.context, config.concat])).unbind(dim=1)
-    return Drops(context=joint | context, concat=joint | concat)
+    return DroppedConditions(context=joint | context, concat=joint | concat)
 
 
-def apply_drops(
+def apply_dropout(
     conditioning: Conditioning,
-    drops: Drops,
+    drops: DroppedConditions,
     *,
     null_context: Float[Tensor, "1 n d"] | None,
     null_temporal_context: Float[Tensor, "1 m d"] | None = None,

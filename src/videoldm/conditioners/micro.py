@@ -32,7 +32,7 @@ def micro_vector(signals: Signals, config: MicroConfig, *, num_frames: int) -> F
     return torch.cat(embedded, dim=-1).expand(-1, num_frames, -1)
 
 
-def constant(values: Sequence[float]) -> Float[Tensor, "b 1"]:
+def per_clip(values: Sequence[float]) -> Float[Tensor, "b 1"]:
     """One value a clip, as `micro_vector` takes it."""
     return torch.tensor([float(value) for value in values])[:, None]
 

@@ -111,7 +111,7 @@ def remove_partials(folder: str | Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def alone_in(folder: Path, refusal: str) -> Generator[None]:
+def folder_lock(folder: Path, refusal: str) -> Generator[None]:
     """Keep others that ask out of `folder`, which is made if it is missing; a process that was killed leaves no lock.
 
     Raises InputError with the folder and the `refusal` if another is in there.

@@ -55,7 +55,7 @@ def notice(line: str) -> None:
 
 
 @contextlib.contextmanager
-def no_bars_of_transformers() -> Generator[None]:
+def hide_transformers_bars() -> Generator[None]:
     """Keep transformers from drawing a bar of its own for each model that it reads or writes."""
     from transformers.utils import logging
 

@@ -58,7 +58,7 @@ def device_of_rank(device: str) -> str:
 
 
 @contextmanager
-def joined(device: str, *, even_alone: bool = False) -> Generator[None]:
+def process_group(device: str, *, even_alone: bool = False) -> Generator[None]:
     """Within the context the processes can exchange tensors: over gloo on CPUs, over NCCL between GPUs.
 
     One process joins nobody, unless it uses a library that asks for a group `even_alone`.
@@ -84,24 +84,24 @@ def joined(device: str, *, even_alone: bool = False) -> Generator[None]:
     dist.destroy_process_group()
 
 
-def my_share(items: Sequence[T]) -> Sequence[T]:
+def local_share(items: Sequence[T]) -> Sequence[T]:
     """The contiguous part of `items` that is this process's; their number must be a multiple of the processes'."""
     size, left = divmod(len(items), world_size())
     assert left == 0, f"{len(items)} items cannot be shared by {world_size()} processes"
     return items[rank() * size : (rank() + 1) * size]
 
 
-def shared(items: Sequence[T], function: Callable[[Sequence[T]], Sequence[R]]) -> list[R]:
+def map_over_ranks(items: Sequence[T], function: Callable[[Sequence[T]], Sequence[R]]) -> list[R]:
     """What `function` gives for all items, in every process; each works on an equal part, or on all if that is uneven.
 
     Equal parts take equally many calls of a network, which processes that share its weights must not differ in.
     """
     if len(items) % world_size():
         return list(function(items))
-    return [value for part in gathered(list(function(my_share(items)))) for value in part]
+    return [value for part in all_gather(list(function(local_share(items)))) for value in part]
 
 
-def gathered(value: T) -> list[T]:
+def all_gather(value: T) -> list[T]:
     """The `value` of every process, in their order."""
     if world_size() == 1:
         return [value]
@@ -112,7 +112,7 @@ def gathered(value: T) -> list[T]:
     return cast("list[T]", values)
 
 
-def summed(values: Tensor) -> Tensor:
+def all_sum(values: Tensor) -> Tensor:
     """The sum of the processes' tensors, in each of them."""
     if world_size() == 1:
         return values
@@ -125,7 +125,7 @@ def summed(values: Tensor) -> Tensor:
 
 def barrier() -> None:
     """Wait until every process is here."""
-    gathered(None)
+    all_gather(None)
 
 
 def on_first(function: Callable[[], T], group: ProcessGroup | None = None) -> T:

@@ -79,12 +79,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
     if not path.is_file():
         raise InputError(f"{path}: does not exist, it should hold weights as safetensors")
-    with reading_tensors(path):
+    with safetensors_errors(path):
         return load_file(path)
 
 
 @contextmanager
-def reading_tensors(path: Path) -> Generator[None]:
+def safetensors_errors(path: Path) -> Generator[None]:
     """Tell of a file that is cut off or something else as InputError, whoever reads it within the context."""
     try:
         yield

@@ -49,10 +49,10 @@ def section(heading: str, body: str) -> str:
     return f"<h2>{escape(heading)}</h2>\n{body}"
 
 
-def table(figures: Figures) -> str:
+def table(content: TextTable) -> str:
     """A table of texts; columns of numbers are aligned to the right."""
-    classes = [' class="number"' if is_number else "" for is_number in figures.are_numbers]
-    lines = [_cells("th", classes, figures.headings), *(_cells("td", classes, row) for row in figures.rows)]
+    classes = [' class="number"' if is_number else "" for is_number in content.numeric_columns]
+    lines = [_cells("th", classes, content.headings), *(_cells("td", classes, row) for row in content.rows)]
     return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
 
 
@@ -61,14 +61,14 @@ def _cells(tag: str, classes: Sequence[str], texts: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class TextTable:
     """A table; a text may have several lines."""
 
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
 
     @property
-    def are_numbers(self) -> list[bool]:
+    def numeric_columns(self) -> list[bool]:
         """For each column whether it holds numbers, and nothing else."""
         columns = [[row[index] for row in self.rows if row[index]] for index in range(len(self.headings))]
         return [bool(column) and all(text[0].isdigit() or text == "-" for text in column) for column in columns]

@@ -17,7 +17,7 @@ from torch import Tensor
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file
-from videoldm.core.reading import reading_tensors
+from videoldm.core.reading import safetensors_errors
 from videoldm.video.pixels import from_uint8, to_uint8
 
 
@@ -110,5 +110,5 @@ def _read_records(path: Path) -> list[ClipRecord]:
 @lru_cache(maxsize=1024)
 def _slice(path: Path) -> Any:
     """The shard's pixels, mapped; one open file a shard."""
-    with reading_tensors(path):
+    with safetensors_errors(path):
         return safe_open(path, framework="pt").__enter__().get_slice("pixels")

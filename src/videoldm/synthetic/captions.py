@@ -48,7 +48,7 @@ NUM_VARIANTS = 24
 """`caption` has this many wordings; larger variants start over."""
 
 
-def words() -> tuple[str, ...]:
+def caption_words() -> tuple[str, ...]:
     """Every word, sorted, that a caption can hold; beside words there are only commas."""
     phrases = [*GROUND_PHRASES.values(), *AROUND.values(), *SHAPES, *COLOURS, "on over while an spinning in front of"]
     phrases += [wording for pair in (*VERBS.values(), *CAMERAS.values()) for wording in pair]
@@ -57,11 +57,11 @@ def words() -> tuple[str, ...]:
 
 def caption(scene: Scene, variant: int = 0) -> str:
     """A sentence that says exactly what moves and how; `variant` chooses among wordings of the same facts."""
-    template, words = variant % 6, variant // 6 % 4
+    template, wording = variant % 6, variant // 6 % 4
     body, path = scene.objects[0], scene.camera.motion
     subject = _subject(scene)
-    verb = VERBS[body.motion][words % 2]
-    camera = CAMERAS[path][words // 2]
+    verb = VERBS[body.motion][wording % 2]
+    camera = CAMERAS[path][wording // 2]
     place = _place(scene)
     aside = "" if path == "static" else f", {camera}"
     match template:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from videoldm.synthetic.overlay import Frame, draw_text
 from videoldm.synthetic.render import render_pixels
-from videoldm.synthetic.timeline import LongVideoOptions, LongVideoRecord, Shot, Span, plan_long_video
+from videoldm.synthetic.timeline import FrameSpan, LongVideoOptions, LongVideoRecord, Shot, plan_long_video
 
 FRAMES_AT_ONCE = 16
 
@@ -82,12 +82,12 @@ class LongVideo:
         return frame
 
 
-def _share(number: int, span: Span) -> float:
+def _share(number: int, span: FrameSpan) -> float:
     """How much of the new shot there is in a dissolve; above 0 and below 1 on all of its frames."""
     return (number - span.first_frame + 1) / (span.last_frame - span.first_frame + 2)
 
 
-def _strength(number: int, span: Span) -> float:
+def _strength(number: int, span: FrameSpan) -> float:
     """0 just outside `span`, 1 on its middle frame."""
     middle, half = (span.first_frame + span.last_frame) / 2, (span.last_frame - span.first_frame) / 2 + 1
     return 1 - abs(number - middle) / half

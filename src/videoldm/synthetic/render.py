@@ -17,7 +17,7 @@ from videoldm.synthetic.camera import Pose, Size, directions, pixel_grid, projec
 from videoldm.synthetic.elements import Scene
 from videoldm.synthetic.geometry import Vector
 from videoldm.synthetic.shading import shade
-from videoldm.synthetic.trace import Hits, Stage, stages, trace
+from videoldm.synthetic.trace import Hits, SceneBatch, scene_batches, trace
 
 USUAL_FPS = Fraction(7)
 
@@ -62,7 +62,7 @@ def render(
     """
     size = Size(height, width)
     num_objects = max((len(scene.objects) for scene in scenes), default=0)
-    ready = stages(
+    ready = scene_batches(
         scenes,
         first_frame=first_frame,
         num_frames=num_frames,
@@ -71,7 +71,7 @@ def render(
         supersampling=supersampling,
         device=torch.device(device),
     )
-    parts = [_with_truth(stage, _pixels(stage, size, supersampling, pictures), size, num_objects) for stage in ready]
+    parts = [_with_truth(batch, _pixels(batch, size, supersampling, pictures), size, num_objects) for batch in ready]
     return RenderedClips(*(torch.cat(fields) for fields in zip(*(vars(part).values() for part in parts), strict=True)))
 
 
@@ -89,7 +89,7 @@ def render_pixels(
 ) -> Float[Tensor, "b t 3 h w"]:
     """Only the pixels of `render`, which takes less time."""
     size = Size(height, width)
-    ready = stages(
+    ready = scene_batches(
         scenes,
         first_frame=first_frame,
         num_frames=num_frames,
@@ -98,17 +98,17 @@ def render_pixels(
         supersampling=supersampling,
         device=torch.device(device),
     )
-    return torch.cat([_pixels(stage, size, supersampling, pictures) for stage in ready])
+    return torch.cat([_pixels(batch, size, supersampling, pictures) for batch in ready])
 
 
-def _pixels(stage: Stage, size: Size, supersampling: int, pictures: Tensor | None) -> Tensor:
-    x, y = pixel_grid(size, supersampling, stage.device)
-    rays = directions(stage.view, x, y, size)
-    hits = trace(stage.view, rays, stage.bodies)
-    colours = shade(stage, rays, hits, pictures)
+def _pixels(batch: SceneBatch, size: Size, supersampling: int, pictures: Tensor | None) -> Tensor:
+    x, y = pixel_grid(size, supersampling, batch.device)
+    rays = directions(batch.view, x, y, size)
+    hits = trace(batch.view, rays, batch.bodies)
+    colours = shade(batch, rays, hits, pictures)
     channels = torch.stack([_box_average(channel, supersampling) for channel in colours], dim=1)
     pixels = channels.clamp(0, 1) * 2 - 1
-    return pixels.reshape(len(stage.scenes), stage.num_frames, 3, *size)
+    return pixels.reshape(len(batch.scenes), batch.num_frames, 3, *size)
 
 
 def _box_average(values: Tensor, factor: int) -> Tensor:
@@ -119,48 +119,48 @@ def _box_average(values: Tensor, factor: int) -> Tensor:
     return total / factor**2
 
 
-def _with_truth(stage: Stage, pixels: Tensor, size: Size, num_objects: int) -> RenderedClips:
-    b, t = len(stage.scenes), stage.num_frames
-    x, y = pixel_grid(size, 1, stage.device)
-    rays = directions(stage.view, x, y, size)
-    hits = trace(stage.view, rays, stage.bodies)
-    motion, is_valid = motion_to_next(stage, rays, hits, size)
+def _with_truth(batch: SceneBatch, pixels: Tensor, size: Size, num_objects: int) -> RenderedClips:
+    b, t = len(batch.scenes), batch.num_frames
+    x, y = pixel_grid(size, 1, batch.device)
+    rays = directions(batch.view, x, y, size)
+    hits = trace(batch.view, rays, batch.bodies)
+    motion, is_valid = motion_to_next(batch, rays, hits, size)
     return RenderedClips(
         pixels=pixels,
         motion=motion.reshape(b, t, 2, *size)[:, 1:],
         motion_valid=is_valid.reshape(b, t, *size)[:, 1:],
         object_index=hits.object_index.reshape(b, t, *size),
         depth=hits.depth.reshape(b, t, *size),
-        tracks=tracks(stage, num_objects, size).reshape(b, t, num_objects, 2),
-        poses=pose_matrices(stage.poses, stage.device).reshape(b, t, 4, 4),
-        focal_px=stage.view.focal.reshape(b, t) * size.height,
+        tracks=tracks(batch, num_objects, size).reshape(b, t, num_objects, 2),
+        poses=pose_matrices(batch.poses, batch.device).reshape(b, t, 4, 4),
+        focal_px=batch.view.focal.reshape(b, t) * size.height,
     )
 
 
-def motion_to_next(stage: Stage, rays: Vector, hits: Hits, size: Size) -> tuple[Tensor, Tensor]:
+def motion_to_next(batch: SceneBatch, rays: Vector, hits: Hits, size: Size) -> tuple[Tensor, Tensor]:
     """Displacement `f 2 h w` from the frame before frame `f` to frame `f`, and its validity `f h w`.
 
     Both are given on the pixels of the frame before; the values of a clip's first frame mean nothing. A point is valid
     if a ray from the next camera to where it went meets it, and nothing else, inside the frame.
     """
     frames = torch.arange(rays.x.shape[0], device=rays.x.device)
-    before = torch.where(frames % stage.num_frames == 0, frames, frames - 1)
-    offset = _offsets_in_next_frame(stage, rays, hits, size).at(before)
-    x, y, depth = project(stage.view, offset, size)
+    before = torch.where(frames % batch.num_frames == 0, frames, frames - 1)
+    offset = _offsets_in_next_frame(batch, rays, hits, size).at(before)
+    x, y, depth = project(batch.view, offset, size)
     is_inside = (depth > 0) & (x >= 0) & (x <= size.width) & (y >= 0) & (y <= size.height)
-    again = trace(stage.view, directions(stage.view, x, y, size), stage.bodies)
+    again = trace(batch.view, directions(batch.view, x, y, size), batch.bodies)
     index = hits.object_index[before]
     is_same = (again.object_index == index) & ((index < 0) | ((again.depth - depth).abs() < 0.02 * depth))
     at_x, at_y = pixel_grid(size, 1, x.device)
     return torch.stack([x - at_x, y - at_y], dim=1), is_inside & is_same
 
 
-def _offsets_in_next_frame(stage: Stage, rays: Vector, hits: Hits, size: Size) -> Vector:
+def _offsets_in_next_frame(batch: SceneBatch, rays: Vector, hits: Hits, size: Size) -> Vector:
     """Where each visible point is in the next frame, relative to that frame's camera; for sky, its direction."""
     frames = torch.arange(rays.x.shape[0], device=rays.x.device)
-    following = torch.where(frames % stage.num_frames == stage.num_frames - 1, frames, frames + 1)
-    next_position = stage.view.position.at(following)
-    static = rays.times(hits.depth).plus(stage.view.position.minus(next_position).spread())
+    following = torch.where(frames % batch.num_frames == batch.num_frames - 1, frames, frames + 1)
+    next_position = batch.view.position.at(following)
+    static = rays.times(hits.depth).plus(batch.view.position.minus(next_position).spread())
     is_sky = hits.object_index < 0
     offset = Vector(*(torch.where(is_sky, sky, point) for sky, point in zip(rays, static, strict=True)))
     for patch in hits.patches:
@@ -173,11 +173,11 @@ def _offsets_in_next_frame(stage: Stage, rays: Vector, hits: Hits, size: Size) -
     return offset
 
 
-def tracks(stage: Stage, num_objects: int, size: Size) -> Tensor:
+def tracks(batch: SceneBatch, num_objects: int, size: Size) -> Tensor:
     """Image points `f n 2` of the objects' centres, NaN where there is no such object."""
-    result = torch.full((len(stage.poses), num_objects, 2), float("nan"), device=stage.device)
-    for bodies in stage.bodies:
-        view = stage.view.at(bodies.frame)
+    result = torch.full((len(batch.poses), num_objects, 2), float("nan"), device=batch.device)
+    for bodies in batch.bodies:
+        view = batch.view.at(bodies.frame)
         x, y, _ = project(view, bodies.centre.minus(view.position).spread(), size)
         result[bodies.frame, bodies.slot] = torch.stack([x, y], dim=-1).reshape(-1, 2)
     return result

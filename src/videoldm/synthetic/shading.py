@@ -11,32 +11,32 @@ from videoldm.core.errors import InputError
 from videoldm.synthetic.elements import UNIT_REST, Backdrop, Scene
 from videoldm.synthetic.geometry import Vector, normal
 from videoldm.synthetic.textures import line_noise, smooth_noise, square_wave, tiled
-from videoldm.synthetic.trace import Bodies, Hits, Patch, Stage
+from videoldm.synthetic.trace import Bodies, Hits, Patch, SceneBatch
 from videoldm.synthetic.vocabulary import COLOURS, GROUNDS, TEXTURES
 
 HAZE_DISTANCE = 24.0
 
 
-def shade(stage: Stage, rays: Vector, hits: Hits, pictures: Tensor | None) -> list[Tensor]:
+def shade(batch: SceneBatch, rays: Vector, hits: Hits, pictures: Tensor | None) -> list[Tensor]:
     """Red, green and blue `f h w` of each ray, about 0 to 1."""
     is_sky = hits.object_index < 0
     haze = hits.depth / (hits.depth + HAZE_DISTANCE)
-    horizon = per_frame([scene.backdrop.sky[0] for scene in stage.scenes], stage)
+    horizon = per_frame([scene.backdrop.sky[0] for scene in batch.scenes], batch)
     colour = [
         torch.where(is_sky, above, below + (far - below) * haze)
-        for above, below, far in zip(_sky(stage, rays), ground(stage, rays, hits, pictures), horizon, strict=True)
+        for above, below, far in zip(_sky(batch, rays), ground(batch, rays, hits, pictures), horizon, strict=True)
     ]
     for patch in hits.patches:
         seen = patch.visible(hits)
-        for channel, value in zip(colour, _surface(stage.scenes, seen), strict=True):
+        for channel, value in zip(colour, _surface(batch.scenes, seen), strict=True):
             channel.view(-1)[seen.pixel] = value
     return colour
 
 
-def _sky(stage: Stage, rays: Vector) -> list[Tensor]:
+def _sky(batch: SceneBatch, rays: Vector) -> list[Tensor]:
     """A gradient above a line of hills, which are infinitely far away: they show how the camera turns."""
-    drops = [scene.backdrop for scene in stage.scenes]
-    columns = per_frame([(*d.sky[0], *d.sky[1], d.hill_height, d.hill_phase) for d in drops], stage)
+    drops = [scene.backdrop for scene in batch.scenes]
+    columns = per_frame([(*d.sky[0], *d.sky[1], d.hill_height, d.hill_phase) for d in drops], batch)
     low, high, hill_height, hill_phase = columns[:3], columns[3:6], columns[6], columns[7]
     level = torch.sqrt(rays.x * rays.x + rays.z * rays.z)
     elevation = rays.y / level
@@ -98,19 +98,19 @@ class _Floor:
         return _Floor(self.u[frames], self.v[frames], self.footprint[frames])
 
 
-def ground(stage: Stage, rays: Vector, hits: Hits, pictures: Tensor | None) -> list[Tensor]:
+def ground(batch: SceneBatch, rays: Vector, hits: Hits, pictures: Tensor | None) -> list[Tensor]:
     """Red, green and blue `f h w` of the ground; they mean nothing where a ray does not meet it."""
-    floor = _floor(stage, rays, hits)
+    floor = _floor(batch, rays, hits)
     colour = [torch.zeros_like(rays.x) for _ in range(3)]
     for kind in GROUNDS:
-        members = [number for number, scene in enumerate(stage.scenes) if scene.backdrop.ground == kind]
+        members = [number for number, scene in enumerate(batch.scenes) if scene.backdrop.ground == kind]
         if not members:
             continue
-        drops = [stage.scenes[number].backdrop for number in members]
-        first = per_frame([drop.tones[0] for drop in drops], stage)
-        second = per_frame([drop.tones[1] for drop in drops], stage)
-        numbers = [number * stage.num_frames + frame for number in members for frame in range(stage.num_frames)]
-        frames = torch.tensor(numbers, device=stage.device)
+        drops = [batch.scenes[number].backdrop for number in members]
+        first = per_frame([drop.tones[0] for drop in drops], batch)
+        second = per_frame([drop.tones[1] for drop in drops], batch)
+        numbers = [number * batch.num_frames + frame for number in members for frame in range(batch.num_frames)]
+        frames = torch.tensor(numbers, device=batch.device)
         part = floor.at(frames)
         match kind:
             case "plain":
@@ -122,29 +122,29 @@ def ground(stage: Stage, rays: Vector, hits: Hits, pictures: Tensor | None) -> l
             case "speckle":
                 values = _mix(first, second, _speckle(part))
             case "photo":
-                values = _photo(stage, drops, part, first, pictures)
+                values = _photo(batch, drops, part, first, pictures)
         for channel, value in zip(colour, values, strict=True):
             channel[frames] = value
     for patch in hits.patches:
-        _add_shadow(colour, stage, rays, hits, patch.bodies)
+        _add_shadow(colour, batch, rays, hits, patch.bodies)
     return colour
 
 
-def per_frame(rows: Sequence[Sequence[float]], stage: Stage) -> list[Tensor]:
+def per_frame(rows: Sequence[Sequence[float]], batch: SceneBatch) -> list[Tensor]:
     """The columns of a table with one row a scene, as tensors `f 1 1`."""
-    table = torch.tensor(rows, dtype=torch.float32, device=stage.device).repeat_interleave(stage.num_frames, dim=0)
+    table = torch.tensor(rows, dtype=torch.float32, device=batch.device).repeat_interleave(batch.num_frames, dim=0)
     return [table[:, i].reshape(-1, 1, 1) for i in range(table.shape[1])]
 
 
-def _floor(stage: Stage, rays: Vector, hits: Hits) -> _Floor:
-    drops = [scene.backdrop for scene in stage.scenes]
+def _floor(batch: SceneBatch, rays: Vector, hits: Hits) -> _Floor:
+    drops = [scene.backdrop for scene in batch.scenes]
     cos, sin, shift_u, shift_v, period = per_frame(
-        [(math.cos(d.angle) / d.period, math.sin(d.angle) / d.period, *d.offset, d.period) for d in drops], stage
+        [(math.cos(d.angle) / d.period, math.sin(d.angle) / d.period, *d.offset, d.period) for d in drops], batch
     )
-    position, depth = stage.view.position.spread(), hits.depth.clamp(max=HORIZON)
+    position, depth = batch.view.position.spread(), hits.depth.clamp(max=HORIZON)
     x, z = position.x + rays.x * depth, position.z + rays.z * depth
     _, rows, _ = rays.x.shape
-    footprint = depth * depth / (stage.view.focal.reshape(-1, 1, 1) * rows * position.y * period)
+    footprint = depth * depth / (batch.view.focal.reshape(-1, 1, 1) * rows * position.y * period)
     return _Floor(cos * x + sin * z + shift_u * 8, cos * z - sin * x + shift_v * 8, footprint)
 
 
@@ -162,30 +162,30 @@ def _speckle(floor: _Floor) -> Tensor:
 
 
 def _photo(
-    stage: Stage, drops: Sequence[Backdrop], floor: _Floor, tone: Sequence[Tensor], pictures: Tensor | None
+    batch: SceneBatch, drops: Sequence[Backdrop], floor: _Floor, tone: Sequence[Tensor], pictures: Tensor | None
 ) -> list[Tensor]:
     """Pictures spread on the ground, greyed so that objects stand out, fading to `tone` in the distance."""
     if pictures is None or not len(pictures):
         raise InputError("pictures is empty, but a scene has a ground of kind 'photo': pass pictures as n 3 h w")
-    bank = pictures.to(stage.device, torch.float32) * 0.5 + 0.5
+    bank = pictures.to(batch.device, torch.float32) * 0.5 + 0.5
     num_pictures, cells = len(bank), bank.shape[-1] / 2
     # Beside each picture lies its mirror image, so that the tiling has no seams.
     bank = torch.cat([bank, bank.flip(-1)], dim=-1)
     bank = torch.cat([bank, bank.flip(-2)], dim=-2)
-    chosen = per_frame([(drop.picture % num_pictures,) for drop in drops], stage)[0].int()
+    chosen = per_frame([(drop.picture % num_pictures,) for drop in drops], batch)[0].int()
     colours = tiled(bank, chosen, floor.u * cells, floor.v * cells)
     grey = (colours[0] + colours[1] + colours[2]) / 3
     fade = (1.2 - floor.footprint * 4).clamp(0, 1)
     return [t + (0.2 + 0.3 * grey + 0.25 * c - t) * fade for t, c in zip(tone, colours, strict=True)]
 
 
-def _add_shadow(colour: Sequence[Tensor], stage: Stage, rays: Vector, hits: Hits, bodies: Bodies) -> None:
+def _add_shadow(colour: Sequence[Tensor], batch: SceneBatch, rays: Vector, hits: Hits, bodies: Bodies) -> None:
     """Darken the ground below each body by a soft round spot, in place; the higher the body, the fainter and wider."""
-    drops = [scene.backdrop for scene in stage.scenes]
+    drops = [scene.backdrop for scene in batch.scenes]
     rows = [(d.shadow, d.light[0] / d.light[1], d.light[2] / d.light[1]) for d in drops]
-    strength, slope_x, slope_z = torch.tensor(rows, device=stage.device)[bodies.scene].unbind(dim=1)
+    strength, slope_x, slope_z = torch.tensor(rows, device=batch.device)[bodies.scene].unbind(dim=1)
     lift = (bodies.centre.y - bodies.size * UNIT_REST[bodies.shape]).clamp(min=0)
-    origin = stage.view.position.at(bodies.frame)
+    origin = batch.view.position.at(bodies.frame)
     centre_x = bodies.centre.x - slope_x * (lift + 0.25 * bodies.size) - origin.x
     centre_z = bodies.centre.z - slope_z * (lift + 0.25 * bodies.size) - origin.z
     radius = bodies.size * 0.62 + lift * 0.3

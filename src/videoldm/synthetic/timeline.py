@@ -69,7 +69,7 @@ class LongVideoOptions(Config):
 
 
 @dataclass(frozen=True)
-class Span:
+class FrameSpan:
     """Frames from `first_frame` to `last_frame`, both included."""
 
     first_frame: int
@@ -83,13 +83,13 @@ class Span:
 class Shot:
     """One scene, seen in the frames of `span` (also where it is mixed with another or darkened)."""
 
-    span: Span
+    span: FrameSpan
     scene: Scene
     is_static: bool
 
 
 @dataclass(frozen=True)
-class Transition:
+class ShotTransition:
     """What lies between two shots; `span` are the frames that it changes.
 
     cut: the new shot's first frame. fade: darkened frames, the middle one is black. dissolve: frames that mix both
@@ -98,7 +98,7 @@ class Transition:
     """
 
     kind: TransitionKind
-    span: Span
+    span: FrameSpan
     new_shot_frame: int
 
 
@@ -114,10 +114,10 @@ class LongVideoRecord:
     height: int
     width: int
     shots: tuple[Shot, ...]
-    transitions: tuple[Transition, ...]
-    inner_flashes: tuple[Span, ...]
+    transitions: tuple[ShotTransition, ...]
+    inner_flashes: tuple[FrameSpan, ...]
     texts: tuple[TextBox, ...]
-    static_spans: tuple[Span, ...]
+    static_spans: tuple[FrameSpan, ...]
 
 
 def plan_long_video(seed: int, index: int = 0, options: LongVideoOptions | None = None) -> LongVideoRecord:
@@ -125,7 +125,7 @@ def plan_long_video(seed: int, index: int = 0, options: LongVideoOptions | None 
     options = options or LongVideoOptions()
     draw = python_random(seed, f"synthetic/long/{options.split}", index)
     shots: list[Shot] = []
-    transitions: list[Transition] = []
+    transitions: list[ShotTransition] = []
     start = 0
     for number in range(options.num_shots):
         length_s = draw.uniform(options.shortest_shot_s, options.longest_shot_s)
@@ -136,7 +136,9 @@ def plan_long_video(seed: int, index: int = 0, options: LongVideoOptions | None 
             earliest = transitions[-1].span.last_frame + 2 if transitions else 1
             transition, start = _transition(draw, last, options, earliest=earliest)
             transitions.append(transition)
-            shots[-1] = dataclasses.replace(shots[-1], span=Span(shots[-1].span.first_frame, _last_seen(transition)))
+            shots[-1] = dataclasses.replace(
+                shots[-1], span=FrameSpan(shots[-1].span.first_frame, _last_seen(transition))
+            )
     clear = _clear_spans(shots, transitions)
     flashes = tuple(_inner_flash(draw, span, options) for span in clear if draw.random() < options.flash_inside_shot)
     texts = tuple(_text(draw, shot.span, options) for shot in shots if draw.random() < options.text_on_shot)
@@ -158,10 +160,12 @@ def _shot(draw: random.Random, scene: Scene, first: int, last: int, options: Lon
     # A motion lasts as long as its shot, so that nothing runs out of the frame.
     scene = scene.with_speed(0.0 if is_static else NOMINAL_S * float(options.fps) / (last + 1 - first))
     is_static = is_static or not scene.is_moving
-    return Shot(Span(first, last), scene, is_static)
+    return Shot(FrameSpan(first, last), scene, is_static)
 
 
-def _transition(draw: random.Random, last: int, options: LongVideoOptions, *, earliest: int) -> tuple[Transition, int]:
+def _transition(
+    draw: random.Random, last: int, options: LongVideoOptions, *, earliest: int
+) -> tuple[ShotTransition, int]:
     """The transition at the end of a shot that would last to frame `last`, and the next shot's first frame.
 
     It begins at frame `earliest` at the earliest, so that it cannot meet the transition before it.
@@ -171,43 +175,43 @@ def _transition(draw: random.Random, last: int, options: LongVideoOptions, *, ea
     length = max(1, round(length_s * options.fps))
     match kind:
         case "cut":
-            return Transition(kind, Span(last + 1, last + 1), last + 1), last + 1
+            return ShotTransition(kind, FrameSpan(last + 1, last + 1), last + 1), last + 1
         case "dissolve":
             first = max(last + 1 - length, earliest)
-            return Transition(kind, Span(first, last), first + math.ceil((last - first) / 2)), first
+            return ShotTransition(kind, FrameSpan(first, last), first + math.ceil((last - first) / 2)), first
         case "fade" | "flash":
             half = min(max(1, length // 2), last + 1 - earliest)
-            return Transition(kind, Span(last + 1 - half, last + 1 + half), last + 1), last + 1
+            return ShotTransition(kind, FrameSpan(last + 1 - half, last + 1 + half), last + 1), last + 1
 
 
-def _last_seen(transition: Transition) -> int:
+def _last_seen(transition: ShotTransition) -> int:
     return transition.span.last_frame if transition.kind == "dissolve" else transition.new_shot_frame - 1
 
 
-def _clear_spans(shots: list[Shot], transitions: list[Transition]) -> list[Span]:
+def _clear_spans(shots: list[Shot], transitions: list[ShotTransition]) -> list[FrameSpan]:
     """For each shot the frames that no transition changes (a cut changes none)."""
-    spans: list[Span] = []
+    spans: list[FrameSpan] = []
     for number, shot in enumerate(shots):
         first, last = shot.span.first_frame, shot.span.last_frame
         if number > 0 and transitions[number - 1].kind != "cut":
             first = transitions[number - 1].span.last_frame + 1
         if number < len(transitions) and transitions[number].kind != "cut":
             last = transitions[number].span.first_frame - 1
-        spans.append(Span(first, last))
+        spans.append(FrameSpan(first, last))
     return spans
 
 
-def _inner_flash(draw: random.Random, clear: Span, options: LongVideoOptions) -> Span:
+def _inner_flash(draw: random.Random, clear: FrameSpan, options: LongVideoOptions) -> FrameSpan:
     """A flash well inside `clear`; empty (last before first) where there is no room."""
     half = max(1, round(draw.uniform(*options.flash_s) * options.fps) // 2)
     low, high = clear.first_frame + half + 2, clear.last_frame - half - 2
     if low > high:
-        return Span(0, -1)
+        return FrameSpan(0, -1)
     middle = draw.randint(low, high)
-    return Span(middle - half, middle + half)
+    return FrameSpan(middle - half, middle + half)
 
 
-def _text(draw: random.Random, shot: Span, options: LongVideoOptions) -> TextBox:
+def _text(draw: random.Random, shot: FrameSpan, options: LongVideoOptions) -> TextBox:
     """A line of text somewhere inside the frame during most of a shot."""
     text = draw.choice(PHRASES)
     angle = draw.choice((-1, 1)) * draw.uniform(5, 15) if draw.random() < options.turned_text else 0.0
@@ -242,10 +246,10 @@ def _bottom(polygon: tuple[tuple[float, float], ...]) -> float:
 
 
 def _static_spans(
-    shots: list[Shot], clear: list[Span], flashes: tuple[Span, ...], texts: tuple[TextBox, ...]
-) -> tuple[Span, ...]:
+    shots: list[Shot], clear: list[FrameSpan], flashes: tuple[FrameSpan, ...], texts: tuple[TextBox, ...]
+) -> tuple[FrameSpan, ...]:
     """Runs of at least two equal frames: static shots, split where a flash or a text comes or goes."""
-    spans: list[Span] = []
+    spans: list[FrameSpan] = []
     for shot, span in zip(shots, clear, strict=True):
         if not shot.is_static:
             continue
@@ -255,5 +259,5 @@ def _static_spans(
         for text in texts:
             starts.update((text.first_frame, text.last_frame + 1))
         inside = sorted(frame for frame in starts if span.first_frame <= frame <= span.last_frame + 1)
-        spans += [Span(first, after - 1) for first, after in itertools.pairwise(inside) if after - first > 1]
+        spans += [FrameSpan(first, after - 1) for first, after in itertools.pairwise(inside) if after - first > 1]
     return tuple(spans)

@@ -178,7 +178,7 @@ SAMPLES_AT_ONCE_GPU = 2**25
 
 
 @dataclass(frozen=True)
-class Stage:
+class SceneBatch:
     """Some scenes at some times; frames are numbered scene by scene."""
 
     scenes: Sequence[Scene]
@@ -193,7 +193,7 @@ class Stage:
         return self.view.focal.device
 
 
-def stages(
+def scene_batches(
     scenes: Sequence[Scene],
     *,
     first_frame: int,
@@ -202,7 +202,7 @@ def stages(
     size: Size,
     supersampling: int,
     device: torch.device,
-) -> Iterator[Stage]:
+) -> Iterator[SceneBatch]:
     """Batches of scenes that are small enough to render at once; raises InputError on sizes below 1."""
     numbers = {"num_frames": num_frames, "height": size.height, "width": size.width, "supersampling": supersampling}
     for name, value in (*numbers.items(), ("fps", fps), ("number of scenes", len(scenes))):
@@ -214,4 +214,4 @@ def stages(
     for first in range(0, len(scenes), at_once):
         part = scenes[first : first + at_once]
         poses = [pose(scene.camera, time_s) for scene, time_s in itertools.product(part, times)]
-        yield Stage(part, num_frames, poses, cameras(poses, device), bodies_of(part, times, device))
+        yield SceneBatch(part, num_frames, poses, cameras(poses, device), bodies_of(part, times, device))

@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from videoldm.conditioners.micro import Signals, constant, orbit_azimuths, warn_if_untrained
+from videoldm.conditioners.micro import Signals, orbit_azimuths, per_clip, warn_if_untrained
 from videoldm.core.config import validate
 from videoldm.core.errors import InputError
-from videoldm.diffusion.samplers.steps import OnStep, ignore
+from videoldm.diffusion.samplers.steps import OnStep, ignore_step
 from videoldm.inference.compiled import is_compiled
 from videoldm.inference.precision import precision_of
 from videoldm.tasks.model import VideoModel
@@ -33,7 +33,7 @@ BATCHED = ("num_frames", "height", "width", "sampling")
 
 
 def generate(
-    model: VideoModel, requests: Sequence[Request], *, on_step: OnStep = ignore, watch: Watch = unwatched
+    model: VideoModel, requests: Sequence[Request], *, on_step: OnStep = ignore_step, watch: Watch = unwatched
 ) -> Float[Tensor, "b t 3 h w"]:
     """One clip a request, pixels in [-1, 1]; a clip does not depend on the others of its batch.
 
@@ -56,7 +56,7 @@ def generate(
         azimuth_deg=[request.azimuths_deg or orbit_azimuths(request.num_frames).tolist() for request in requests],
     )
     if model.unet.config.vector_dim is not None:
-        signals: Signals = {"fps": constant(inputs.fps), "motion_bucket": constant(inputs.motion_bucket)}
+        signals: Signals = {"fps": per_clip(inputs.fps), "motion_bucket": per_clip(inputs.motion_bucket)}
         told: Signals = {name: values for name, values in signals.items() if name in model.config.told}
         warn_if_untrained(told, model.config.micro)
     return sample_clips(
@@ -96,7 +96,7 @@ def make_clip(model: VideoModel, *, image: str | Path | None = None, prompt: str
 
 
 def make_clips(
-    model: VideoModel, requests: Sequence[Request], *, on_step: OnStep = ignore, watch: Watch = unwatched
+    model: VideoModel, requests: Sequence[Request], *, on_step: OnStep = ignore_step, watch: Watch = unwatched
 ) -> list[Clip]:
     """A clip for each request; see `generate`."""
     pixels = generate(model, requests, on_step=on_step, watch=watch)

@@ -12,7 +12,7 @@ from torch import Tensor
 from videoldm.diffusion.guidance import Guided
 from videoldm.diffusion.noise import SeededNoise, start_noise
 from videoldm.diffusion.samplers.sample import sample
-from videoldm.diffusion.samplers.steps import OnStep, ignore
+from videoldm.diffusion.samplers.steps import OnStep, ignore_step
 from videoldm.diffusion.schedules import schedule_sigmas
 from videoldm.inference.config import RunStage
 from videoldm.inference.decode import decode
@@ -45,7 +45,7 @@ def sample_clips(
     num_frames: int | None = None,
     height: int | None = None,
     width: int | None = None,
-    on_step: OnStep = ignore,
+    on_step: OnStep = ignore_step,
     watch: Watch = unwatched,
 ) -> Float[Tensor, "b t 3 h w"]:
     """Pixels in [-1, 1] of a batch of clips, one for each sample of `inputs`; None means the model's default.
@@ -82,7 +82,7 @@ def sample_latents(
     num_frames: int,
     height: int,
     width: int,
-    on_step: OnStep = ignore,
+    on_step: OnStep = ignore_step,
     watch: Watch = unwatched,
 ) -> Float[Tensor, "b t c h_latent w_latent"]:
     """Model latents of a batch of clips."""

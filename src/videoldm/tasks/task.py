@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from videoldm.conditioners.config import DropoutConfig
-from videoldm.conditioners.dropout import apply_drops, draw_drops
-from videoldm.conditioners.micro import camera_vector, constant, micro_vector
+from videoldm.conditioners.dropout import apply_dropout, draw_dropout
+from videoldm.conditioners.micro import camera_vector, micro_vector, per_clip
 from videoldm.core.random import SampleKey
 from videoldm.dataset.clips import ClipRecord
 from videoldm.diffusion.conditioning import Conditioning
@@ -78,8 +78,8 @@ def training_conditioning(
     """The conditioning of training clips, some of it dropped for guidance; in full precision, as in sampling."""
     with torch.no_grad(), torch.autocast(model.device.type, enabled=False):
         conditioning = task.conditioning(model, task.training_inputs(clips), num_frames=num_frames)
-        drops = draw_drops(dropout, clips.samples)
-        return apply_drops(
+        drops = draw_dropout(dropout, clips.samples)
+        return apply_dropout(
             conditioning,
             drops,
             null_context=task.null_context(model),
@@ -101,9 +101,9 @@ def signal_vector(model: VideoModel, inputs: Inputs, *, num_frames: int) -> Floa
         level, elevation, azimuth = map(torch.tensor, (inputs.noise_level, inputs.elevation_deg, inputs.azimuth_deg))
         return camera_vector(level, elevation, azimuth, model.config.camera).to(model.device)
     signals = {
-        "fps": constant(inputs.fps),
-        "motion_bucket": constant(inputs.motion_bucket),
-        "noise_level": constant(inputs.noise_level),
+        "fps": per_clip(inputs.fps),
+        "motion_bucket": per_clip(inputs.motion_bucket),
+        "noise_level": per_clip(inputs.noise_level),
     }
     micro = model.config.micro
     return micro_vector({name: signals[name] for name in micro.signals}, micro, num_frames=num_frames).to(model.device)

@@ -7,7 +7,7 @@ from pathlib import Path
 from videoldm.checkpoints.native import save_component
 from videoldm.conditioners.text import TextConditioner
 from videoldm.core.files import write_json
-from videoldm.core.progress import no_bars_of_transformers
+from videoldm.core.progress import hide_transformers_bars
 from videoldm.tasks.folder import TASK_FILE, TEMPORAL_TEXT_ENCODER
 from videoldm.tasks.model import VideoModel
 
@@ -15,7 +15,7 @@ from videoldm.tasks.model import VideoModel
 def write_model(folder: Path, model: VideoModel) -> None:
     """Write all networks of a model and the configuration of its task; weights keep their dtype."""
     save_component(folder / "autoencoder", model.autoencoder, model.autoencoder.config)
-    with no_bars_of_transformers():
+    with hide_transformers_bars():
         for name, text in {"text_encoder": model.text, TEMPORAL_TEXT_ENCODER: model.temporal_text}.items():
             if text is not None:
                 _write_text_encoder(folder / name, text)

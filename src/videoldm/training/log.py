@@ -92,7 +92,7 @@ class Meter:
     def read(self) -> dict[str, float]:
         """The means so far; starts a new period."""
         sums: dict[str, tuple[float, int]] = {}
-        for one in ranks.gathered(self._sums()):
+        for one in ranks.all_gather(self._sums()):
             for name, (total, count) in one.items():
                 before = sums.get(name, (0.0, 0))
                 sums[name] = (before[0] + total, before[1] + count)
@@ -135,7 +135,7 @@ class Clock:
     def read(self) -> dict[str, float]:
         """The figures so far; starts a new period. Waiting is a mean over processes, memory that of the greediest."""
         seconds = time.monotonic() - self._began
-        waited, memory = zip(*ranks.gathered((self._waited_s, _peak_memory(self._device))), strict=True)
+        waited, memory = zip(*ranks.all_gather((self._waited_s, _peak_memory(self._device))), strict=True)
         figures = {
             "seconds": seconds,
             "samples_per_second": self._samples / seconds,

@@ -32,8 +32,8 @@ def train(
 ) -> None:
     """Train `objective` to `config.num_samples`; the same call after an interruption resumes exactly.
 
-    Every process calls it, within `ranks.joined`. Writes checkpoints, log, validation pictures and, at the end, the
-    averaged weights (`folder/export`). Raises FloatingPointError before the optimizer moves when a gradient is not
+    Every process calls it, within `ranks.process_group`. Writes checkpoints, log, validation pictures and, at the end,
+    the averaged weights (`folder/export`). Raises FloatingPointError before the optimizer moves when a gradient is not
     finite, as after a loss that is not.
     """
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from typing import Any
 from videoldm.core import ranks
 from videoldm.core.config import from_yaml, to_yaml
 from videoldm.core.errors import InputError
-from videoldm.core.files import alone_in, atomic_folder, check_writable, write_json, write_text
+from videoldm.core.files import atomic_folder, check_writable, folder_lock, write_json, write_text
 from videoldm.core.progress import notice, silent
 from videoldm.training.config import Sharded, TrainingConfig
 from videoldm.training.folder import (
@@ -48,7 +48,7 @@ def run(recipe: Recipe, folder: Path, cache: Path, *, device: str = "cpu") -> Pa
     with ExitStack() as stack:
         # Shards are made by a library that wants a group even for one process.
         is_sharded = isinstance(recipe.training.execution.distributed, Sharded)
-        stack.enter_context(ranks.joined(device, even_alone=is_sharded))
+        stack.enter_context(ranks.process_group(device, even_alone=is_sharded))
         if not ranks.is_first():
             stack.enter_context(silent())
         if ranks.on_first(lambda: is_finished(recipe, folder)):
@@ -69,7 +69,7 @@ def _begin(recipe: Recipe, folder: Path, cache: Path, stack: ExitStack) -> None:
     """Check the run and keep others out of its folder, which is told what it is for."""
     check(recipe, folder, cache)
     # Two runs would overwrite each other's checkpoints.
-    stack.enter_context(alone_in(folder, _BUSY))
+    stack.enter_context(folder_lock(folder, _BUSY))
     check_folder(recipe, folder)  # another process may have begun meanwhile
     if not has_begun(folder):
         _clear(folder)
@@ -87,7 +87,7 @@ def export_average(recipe: Recipe, folder: Path, cache: Path, length: float, *, 
     check_folder(recipe, folder)
     check_unchanged(recipe.stage, folder)
     weights, target = averaged_over(folder, length), folder / f"{EXPORT}-{length:g}"
-    with alone_in(folder, _BUSY):
+    with folder_lock(folder, _BUSY):
         objective = build_objective(recipe.stage, recipe.training.seed, cache, device)
         # What is not trained is as it was when the run began.
         unexpected = objective.players[0].module.load_state_dict(weights, strict=False).unexpected_keys

@@ -60,7 +60,7 @@ class Steps:
         size = micro_batch_size(len(positions), self.config)
         seen: list[Seen] = []
         for start in range(0, len(positions), size):
-            part = ranks.my_share(positions[start : start + size])
+            part = ranks.local_share(positions[start : start + size])
             with synchronised(trainee.called, when=start + size == len(positions)):
                 with torch.autocast(
                     self.state.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"
@@ -139,7 +139,7 @@ def gradient_norms(parameters: dict[str, Tensor], group_of: Callable[[str], str]
         groups.setdefault(group_of(name), []).append(local(parameter.grad))
     squares = torch.stack([get_total_norm(groups[name]).double().square() for name in sorted(groups)])
     if is_sharded(parameters.values()):
-        squares = ranks.summed(squares)
+        squares = ranks.all_sum(squares)
     squares = squares.cpu()
     return {"": float(squares.sum().sqrt())} | dict(zip(sorted(groups), squares.sqrt().tolist(), strict=True))
 
@@ -171,7 +171,7 @@ def diverged(
     describe: Callable[[int], str],
 ) -> FloatingPointError:
     """The error to raise; writes the samples of all processes to a file that it names."""
-    samples = [sample for rows in ranks.gathered(_rows(seen, describe)) for sample in rows]
+    samples = [sample for rows in ranks.all_gather(_rows(seen, describe)) for sample in rows]
     path = folder / DIVERGED.format(f"{samples_seen:012d}")
     content = {
         "player": player,

@@ -33,7 +33,7 @@ from videoldm.core.files import atomic_file
 from videoldm.video.bitstream.nal_units import with_encoder_note
 from videoldm.video.bitstream.roles import PacketRole
 from videoldm.video.copy_span import CopySpan, span_packets
-from videoldm.video.display import display_matrix, from_rgb, to_layout, to_rgb
+from videoldm.video.display import display_matrix, from_rgb, to_pixel_format, to_rgb
 from videoldm.video.encode import H264_OPTIONS, NUM_THREADS
 from videoldm.video.opening import frame_rate_of, open_video, pick_stream, time_base_of
 from videoldm.video.packet_reading import IndexedVideo, VideoPacket, open_indexed
@@ -187,7 +187,7 @@ def _stored(frame: VideoFrame) -> VideoFrame:
     if frame.format.is_rgb or frame.format.has_palette:
         return from_rgb(to_rgb(frame), "yuv444p")
     has_more_bits = any(component.bits > 8 for component in frame.format.components)
-    return to_layout(frame, "yuv444p10le" if has_more_bits else "yuv444p")
+    return to_pixel_format(frame, "yuv444p10le" if has_more_bits else "yuv444p")
 
 
 def _write(

@@ -24,7 +24,7 @@ from jaxtyping import Int64
 
 from videoldm.core.errors import InputError
 from videoldm.video.bitstream.roles import PacketRole
-from videoldm.video.packets import NOTHING, PacketIndex
+from videoldm.video.packets import NO_VALUE, PacketIndex
 
 _FAR = int(np.iinfo(np.int64).max)
 
@@ -103,7 +103,7 @@ def access_points(index: PacketIndex) -> Int64[np.ndarray, " points"]:
     """Numbers of the packets at which a copy can begin, in decode order."""
     role, pts = index.role, index.pts
     counts = role != PacketRole.UNUSABLE
-    before = np.maximum.accumulate(np.where(counts, pts, NOTHING))
+    before = np.maximum.accumulate(np.where(counts, pts, NO_VALUE))
     bound = np.where(counts & (role != PacketRole.LEADING), pts, _FAR)
     after = np.minimum.accumulate(bound[::-1])[::-1]
     is_access = (role == PacketRole.ACCESS) | (role == PacketRole.SPLICE)
@@ -113,7 +113,7 @@ def access_points(index: PacketIndex) -> Int64[np.ndarray, " points"]:
 
 def _shown_times(index: PacketIndex) -> Int64[np.ndarray, " n"]:
     """When the stream's frames are shown, in order."""
-    return np.unique(index.pts[(index.role != PacketRole.HIDDEN) & (index.pts != NOTHING)])
+    return np.unique(index.pts[(index.role != PacketRole.HIDDEN) & (index.pts != NO_VALUE)])
 
 
 def _longest_run(index: PacketIndex, shown: Int64[np.ndarray, " n"], first: int, end_pts: int) -> tuple[int, int, int]:

@@ -106,7 +106,7 @@ def colour_tags(frame: VideoFrame) -> ColourTags:
     )
 
 
-def usual_matrix(width: int, height: int) -> int:
+def default_matrix(width: int, height: int) -> int:
     """The YCbCr matrix that players assume for an untagged video: BT.709 from 720p on, BT.601 below."""
     return int(Colorspace.ITU709 if width >= 1280 or height > 576 else Colorspace.ITU601)
 
@@ -114,7 +114,7 @@ def usual_matrix(width: int, height: int) -> int:
 def source_matrix(frame: VideoFrame) -> int:
     """The YCbCr matrix of a decoded frame, by its tag or by its size."""
     is_tagged = int(frame.colorspace) != _UNSPECIFIED
-    return int(frame.colorspace) if is_tagged else usual_matrix(frame.width, frame.height)
+    return int(frame.colorspace) if is_tagged else default_matrix(frame.width, frame.height)
 
 
 def is_full_range(frame: VideoFrame) -> bool:
@@ -140,7 +140,7 @@ def from_rgb(picture: UInt8[np.ndarray, "h w 3"], pixel_format: str) -> VideoFra
     frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
     return frame.reformat(
         format=pixel_format,
-        dst_colorspace=usual_matrix(width, height),
+        dst_colorspace=default_matrix(width, height),
         src_color_range=ColorRange.JPEG,
         dst_color_range=ColorRange.MPEG,
         dst_color_primaries=ColorPrimaries.BT709,
@@ -150,7 +150,7 @@ def from_rgb(picture: UInt8[np.ndarray, "h w 3"], pixel_format: str) -> VideoFra
     )
 
 
-def to_layout(frame: VideoFrame, pixel_format: str) -> VideoFrame:
+def to_pixel_format(frame: VideoFrame, pixel_format: str) -> VideoFrame:
     """The frame in another `pixel_format` of the same kind (YCbCr or RGB), its colours and tags as they are."""
     return frame.reformat(
         format=pixel_format,

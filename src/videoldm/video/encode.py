@@ -19,7 +19,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_folder
-from videoldm.video.display import from_rgb, usual_matrix
+from videoldm.video.display import default_matrix, from_rgb
 from videoldm.video.metadata import EXIF_DESCRIPTION, KEY
 
 # x264's output depends on the number of threads and on the processor; without cpu-independent even two processes on one
@@ -92,7 +92,7 @@ def _encode(
 
 def _tag_colour(stream: VideoStream, width: int, height: int) -> None:
     context = stream.codec_context
-    context.colorspace = usual_matrix(width, height)
+    context.colorspace = default_matrix(width, height)
     context.color_range = ColorRange.MPEG
     context.color_primaries = ColorPrimaries.BT709
     context.color_trc = ColorTrc.BT709

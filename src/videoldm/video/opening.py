@@ -37,7 +37,7 @@ def open_video(path: str | Path) -> Generator[tuple[InputContainer, tuple[VideoS
 
     Raises InputError if the file is missing, empty, cut off, without video or not a video at all.
     """
-    check_whole(path)
+    check_complete(path)
     with open_damaged(path) as opened:
         yield opened
 
@@ -94,7 +94,7 @@ def _why_not_opened(path: Path, error: Exception) -> str:
     return f"is not {_KIND}, or is broken at its start"
 
 
-def check_whole(path: str | Path) -> None:
+def check_complete(path: str | Path) -> None:
     """Raise InputError for a file that ends before the place where its own headers say that it does."""
     found = existing_file(path, kind=_KIND)
     actual = found.stat().st_size
@@ -155,7 +155,7 @@ class Gap:
     reason: str
 
 
-def decode_what_is_whole(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame | Gap]:
+def decode_undamaged(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame | Gap]:
     """The undamaged frames in the order in which they are shown, and a gap for each damage after the first of them.
 
     After damage frames refer to what is missing until the next key frame: they are left out with it. Frames without a

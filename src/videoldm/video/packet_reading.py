@@ -20,7 +20,7 @@ from jaxtyping import Int64
 
 from videoldm.core.errors import InputError
 from videoldm.video.opening import open_video, pick_stream
-from videoldm.video.packets import NOTHING, PacketIndex
+from videoldm.video.packets import NO_VALUE, PacketIndex
 
 # How many packets to aim before the wanted one, if the container's own index leads beyond it.
 _STEPS_BACK = (0, 50, 500)
@@ -68,7 +68,7 @@ class IndexedVideo:
         """Packets from a place on that should lie at or before `number`; none if there is no way to seek there."""
         dts, pts = int(self.index.dts[number]), int(self.index.pts[number])
         try:
-            self.container.seek(next((time for time in (dts, pts) if time != NOTHING), 0), stream=self.stream)
+            self.container.seek(next((time for time in (dts, pts) if time != NO_VALUE), 0), stream=self.stream)
         except FFmpegError:
             return
         try:
@@ -82,14 +82,14 @@ class IndexedVideo:
         for num_skipped, packet in enumerate(packets):
             if packet.pts == self.index.pts[number] and self._is_same(packet, number):
                 return packet
-            is_later = packet.dts is not None and dts != NOTHING and packet.dts > dts
+            is_later = packet.dts is not None and dts != NO_VALUE and packet.dts > dts
             if is_later or num_skipped >= number:
                 return None
         return None
 
     def _is_same(self, packet: VideoPacket, number: int) -> bool:
         # Not its times: after a seek, demuxers may guess them differently.
-        position = NOTHING if packet.pos is None else packet.pos
+        position = NO_VALUE if packet.pos is None else packet.pos
         return number < len(self.index) and (packet.size, position) == (
             self.index.size[number],
             self.index.position[number],
@@ -133,7 +133,7 @@ def decode(
         raise InputError(f"{video.path}: cannot be decoded ({error.strerror})") from error
 
 
-def samples(frame: VideoFrame) -> bytes:
+def stored_samples(frame: VideoFrame) -> bytes:
     """All samples of a frame as stored, without the padding of its rows."""
     packer = CodecContext.create("rawvideo", "w")
     assert isinstance(packer, VideoCodecContext)

@@ -17,13 +17,13 @@ from videoldm.video.bitstream.codecs import role_reader
 from videoldm.video.bitstream.roles import PacketRole, RoleReader
 from videoldm.video.opening import open_video, pick_stream, time_base_of
 
-NOTHING = int(np.iinfo(np.int64).min)
+NO_VALUE = int(np.iinfo(np.int64).min)
 """Stands where a packet has no pts, dts or position."""
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class PacketIndex:
-    """Every packet of a video stream in decode order, times in ticks of `time_base`; `NOTHING` where one has none."""
+    """Every packet of a video stream in decode order, times in ticks of `time_base`; `NO_VALUE` where one has none."""
 
     stream: int
     """Number of the video stream in its file."""
@@ -87,7 +87,7 @@ class _Rows:
             problem = "damaged" if role == PacketRole.UNUSABLE else None
         if problem is not None:
             self.num_unusable[problem] += 1
-        pts, dts, position = (NOTHING if value is None else value for value in (packet.pts, packet.dts, packet.pos))
+        pts, dts, position = (NO_VALUE if value is None else value for value in (packet.pts, packet.dts, packet.pos))
         self.rows.append((pts, dts, packet.duration or 0, packet.size, position, packet.is_keyframe, int(role)))
 
     def _problem(self, packet: Packet[VideoStream]) -> str | None:

@@ -56,7 +56,7 @@ def load_picture(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
     return _load(path, _rgb)
 
 
-def load_layer(path: str | Path) -> UInt8[np.ndarray, "h w 4"]:
+def load_rgba(path: str | Path) -> UInt8[np.ndarray, "h w 4"]:
     """The same with the share of each pixel that is not transparent, 0..255, as fourth channel."""
     return _load(path, _rgba)
 
@@ -199,7 +199,7 @@ def load_object(path: str | Path, height: int, width: int, mode: FitMode = "crop
     fitted as any other, by `mode`, with a warning: what is background nobody says. Raises InputError if all is
     transparent, or as `load_picture` does.
     """
-    layer = load_layer(path)
+    layer = load_rgba(path)
     if layer[..., 3].min() == 255:
         warnings.warn(
             f"{path}: has no transparent background, the model knows objects on white: cut the object out (.png)",

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from videoldm.conditioners.config import SV3D_P_CAMERA, SV3D_U_MICRO, CameraConfig
-from videoldm.conditioners.micro import camera_angles, camera_vector, constant, micro_vector, orbit_azimuths
+from videoldm.conditioners.micro import camera_angles, camera_vector, micro_vector, orbit_azimuths, per_clip
 from videoldm.core.errors import InputError
 
 NUM_FRAMES = 21
@@ -78,7 +78,7 @@ def test_clips_of_a_batch_have_their_own_cameras() -> None:
 
 
 def test_without_cameras_there_is_the_noise_level_alone() -> None:
-    vector = micro_vector({"noise_level": constant([1e-5])}, SV3D_U_MICRO, num_frames=NUM_FRAMES)
+    vector = micro_vector({"noise_level": per_clip([1e-5])}, SV3D_U_MICRO, num_frames=NUM_FRAMES)
     assert vector.shape == (1, NUM_FRAMES, 256)
     torch.testing.assert_close(vector[0, 3], torch.tensor(sinusoids(1e-5, 256)), rtol=0, atol=1e-6)
 

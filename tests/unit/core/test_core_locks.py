@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from videoldm.core.errors import InputError
-from videoldm.core.files import alone_in
+from videoldm.core.files import folder_lock
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from videoldm.core.files import alone_in
-with alone_in(Path(sys.argv[1]), "is taken"):
+from videoldm.core.files import folder_lock
+with folder_lock(Path(sys.argv[1]), "is taken"):
     print("inside", flush=True)
     time.sleep(60)
 """
@@ -25,11 +25,11 @@ def test_another_process_is_refused_until_the_first_is_gone(tmp_path: Path) -> N
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "inside\n"
-        with pytest.raises(InputError, match=rf"^{folder}: is taken$"), alone_in(folder, "is taken"):
+        with pytest.raises(InputError, match=rf"^{folder}: is taken$"), folder_lock(folder, "is taken"):
             pass
     finally:
         process.kill()
         process.wait()
     for _ in range(2):
-        with alone_in(folder, "is taken"):
+        with folder_lock(folder, "is taken"):
             pass

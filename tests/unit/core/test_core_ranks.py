@@ -9,10 +9,10 @@ from videoldm.core.errors import InputError
 def test_one_process_is_the_first_and_waits_for_nobody() -> None:
     assert (ranks.rank(), ranks.world_size(), ranks.is_first()) == (0, 1, True)
     assert ranks.device_of_rank("cuda:3") == "cuda:3"
-    assert ranks.my_share(range(5)) == range(5)
-    assert ranks.gathered("here") == ["here"]
+    assert ranks.local_share(range(5)) == range(5)
+    assert ranks.all_gather("here") == ["here"]
     assert ranks.on_first(lambda: 3) == ranks.first_then_others(lambda: 3) == 3
-    with ranks.joined("cpu"):
+    with ranks.process_group("cpu"):
         ranks.barrier()
 
 
@@ -21,11 +21,11 @@ def test_shares_are_contiguous(monkeypatch: pytest.MonkeyPatch) -> None:
     shares = []
     for rank in range(3):
         monkeypatch.setenv("RANK", str(rank))
-        shares.append(list(ranks.my_share(range(10, 16))))
+        shares.append(list(ranks.local_share(range(10, 16))))
     assert shares == [[10, 11], [12, 13], [14, 15]]
     assert not ranks.is_first()
     with pytest.raises(AssertionError, match="7 items cannot be shared by 3 processes"):
-        ranks.my_share(range(7))
+        ranks.local_share(range(7))
 
 
 def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

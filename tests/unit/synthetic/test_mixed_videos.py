@@ -7,7 +7,7 @@ from mixed_videos import MOVING, faults
 
 from videoldm.synthetic.overlay import TextBox
 from videoldm.synthetic.scene import sample_scene
-from videoldm.synthetic.timeline import LongVideoRecord, Shot, Span, Transition
+from videoldm.synthetic.timeline import FrameSpan, LongVideoRecord, Shot, ShotTransition
 
 SCENE = sample_scene(0, "train", 0, MOVING)
 TEXT = TextBox("a", ((0.0, 0.0),) * 4, 4, 6, size_px=8, colour=(1.0, 1.0, 1.0), has_plate=False, angle_deg=0.0)
@@ -17,11 +17,15 @@ RECORD = LongVideoRecord(
     fps=Fraction(14),
     height=64,
     width=64,
-    shots=(Shot(Span(0, 9), SCENE, False), Shot(Span(10, 20), SCENE, True), Shot(Span(18, 29), SCENE, False)),
-    transitions=(Transition("cut", Span(10, 10), 10), Transition("dissolve", Span(18, 20), 19)),
+    shots=(
+        Shot(FrameSpan(0, 9), SCENE, False),
+        Shot(FrameSpan(10, 20), SCENE, True),
+        Shot(FrameSpan(18, 29), SCENE, False),
+    ),
+    transitions=(ShotTransition("cut", FrameSpan(10, 10), 10), ShotTransition("dissolve", FrameSpan(18, 20), 19)),
     inner_flashes=(),
     texts=(TEXT,),
-    static_spans=(Span(10, 17),),
+    static_spans=(FrameSpan(10, 17),),
 )
 
 

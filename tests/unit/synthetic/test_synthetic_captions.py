@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from videoldm.synthetic.captions import NUM_VARIANTS, caption, image_caption, labels, words
+from videoldm.synthetic.captions import NUM_VARIANTS, caption, caption_words, image_caption, labels
 from videoldm.synthetic.scene import sample_scene, scene_from
 from videoldm.synthetic.vocabulary import CAMERA_MOTIONS, COLOURS, OBJECT_MOTIONS, SHAPES
 
@@ -59,8 +59,8 @@ def test_every_wording_of_every_motion_can_be_read_back(camera):
 
 
 def test_captions_of_drawn_scenes_can_be_read_back_and_stay_in_the_vocabulary():
-    vocabulary, used = set(words()), set()
-    assert len(vocabulary) <= 80
+    words, used = set(caption_words()), set()
+    assert len(words) <= 80
     for index in range(800):
         scene = sample_scene(5, "train", index)
         text = caption(scene, index)
@@ -69,7 +69,7 @@ def test_captions_of_drawn_scenes_can_be_read_back_and_stay_in_the_vocabulary():
         assert text == text.lower()
         used |= set(re.findall(r"[a-z]+", text))
         assert re.fullmatch(r"[a-z ,]+", text)
-    assert used | {"printed"} == vocabulary  # nothing is listed that is never said
+    assert used | {"printed"} == words  # nothing is listed that is never said
 
 
 def test_both_objects_are_named_in_order():

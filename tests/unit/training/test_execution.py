@@ -81,7 +81,7 @@ def test_compiled_blocks_give_the_same_losses(tmp_path: Path, plain: dict[str, o
 
 @pytest.mark.parametrize("offload", ["none", "cpu"])
 def test_shards_of_one_process_give_the_same_losses(tmp_path: Path, plain: dict[str, object], offload: str) -> None:
-    with ranks.joined("cpu", even_alone=True):
+    with ranks.process_group("cpu", even_alone=True):
         sharded = trained(tmp_path, ToyObjective(), execution=ExecutionConfig(distributed=Sharded(offload=offload)))
     assert_close(sharded, plain, tolerance=1e-12)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from videoldm.core.errors import InputError
 from videoldm.video.bitstream.roles import PacketRole
 from videoldm.video.copy_span import NothingToCopy, access_points, copy_span, span_packets
-from videoldm.video.packets import NOTHING, PacketIndex
+from videoldm.video.packets import NO_VALUE, PacketIndex
 
 A, F, L, H, U, S = (PacketRole[name] for name in ("ACCESS", "FRAME", "LEADING", "HIDDEN", "UNUSABLE", "SPLICE"))
 
@@ -56,7 +56,7 @@ def test_start_moves_on_to_an_access_point_and_leaves_its_leading_pictures_out()
         ([(A, 0), (A, 20), (F, 10)], [0]),  # shown before it, but no leading picture
         ([(A, 0), (A, 20), (L, 10)], [0, 1]),
         ([(A, 0), (A, 20), (U, 10)], [0, 1]),
-        ([(A, 0), (A, 20), (U, NOTHING)], [0, 1]),
+        ([(A, 0), (A, 20), (U, NO_VALUE)], [0, 1]),
         ([(A, 0), (S, 10)], [0, 1]),
     ],
 )

@@ -5,7 +5,7 @@ import numpy as np
 
 from videoldm.video.bitstream.roles import PacketRole
 from videoldm.video.copy_span import NothingToCopy, access_points, copy_span
-from videoldm.video.packets import NOTHING, read_packet_index
+from videoldm.video.packets import NO_VALUE, read_packet_index
 
 
 def test_index_is_what_the_demuxer_says(made_videos):
@@ -17,7 +17,7 @@ def test_index_is_what_the_demuxer_says(made_videos):
             assert index.time_base == container.streams.video[0].time_base
         assert len(index) == len(packets) == 64
         assert index.pts.tolist() == [packet.pts for packet in packets]
-        assert index.dts.tolist() == [NOTHING if packet.dts is None else packet.dts for packet in packets]
+        assert index.dts.tolist() == [NO_VALUE if packet.dts is None else packet.dts for packet in packets]
         assert index.size.tolist() == [packet.size for packet in packets]
         assert index.position.tolist() == [packet.pos for packet in packets]
         assert index.is_keyframe.tolist() == [packet.is_keyframe for packet in packets]

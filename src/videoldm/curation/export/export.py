@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from videoldm.core.errors import InputError
-from videoldm.core.files import alone_in, remove_partials, write_json
+from videoldm.core.files import folder_lock, remove_partials, write_json
 from videoldm.core.progress import notice, progress
 from videoldm.core.reading import read_mapping
 from videoldm.curation.executors.executor import Executor, Stopped, check_goes_on
@@ -123,7 +123,7 @@ def export_folder(folder: Path, export_format: str) -> Generator[Path]:
         raise InputError(f"{folder}: holds something else than an export, give an empty or a new folder")
     else:
         write_json(info, {"format": export_format})
-    with alone_in(folder, "another export is writing to this folder, wait for it to end"):
+    with folder_lock(folder, "another export is writing to this folder, wait for it to end"):
         _clean(folder)
         yield folder
 

@@ -8,24 +8,24 @@ from fractions import Fraction
 from rich.markup import escape
 from rich.table import Table
 
-from videoldm.core.web_page import Figures
+from videoldm.core.web_page import TextTable
 from videoldm.curation.report.stats import YEAR_S, Distribution, SourceState, Stats, TableOne
 from videoldm.curation.selection.evaluate import Judgement
 
 
-def clip_figures(datasets: Mapping[str, TableOne]) -> Figures:
+def clip_figures(datasets: Mapping[str, TableOne]) -> TextTable:
     """Table 1 of the SVD paper of several datasets side by side, such as a whole one and what is selected of it."""
     columns = [_table_one(each) for each in datasets.values()]
-    return Figures(["", *datasets], [[name, *(column[name] for column in columns)] for name in columns[0]])
+    return TextTable(["", *datasets], [[name, *(column[name] for column in columns)] for name in columns[0]])
 
 
-def source_figures(states: Sequence[SourceState]) -> Figures:
+def source_figures(states: Sequence[SourceState]) -> TextTable:
     """Sources by state."""
     rows = [[state.state, f"{state.num_sources:,}", counted(state.reasons)] for state in states]
-    return Figures(["sources", "number", "reasons"], rows)
+    return TextTable(["sources", "number", "reasons"], rows)
 
 
-def coverage_figures(stats: Stats) -> Figures:
+def coverage_figures(stats: Stats) -> TextTable:
     """Annotations by how many clips have them."""
     rows = [
         [
@@ -37,10 +37,10 @@ def coverage_figures(stats: Stats) -> Figures:
         ]
         for each in stats.coverage
     ]
-    return Figures(["annotation", "made", "of all", "missing", "why missing"], rows)
+    return TextTable(["annotation", "made", "of all", "missing", "why missing"], rows)
 
 
-def judgement_figures(judgement: Judgement) -> Figures:
+def judgement_figures(judgement: Judgement) -> TextTable:
     """What each filter drops, alone and together with those before it."""
     whole = f"{judgement.num_clips:,}"
     rows = [["all clips", "", "", whole, whole, share(judgement.num_clips, judgement.num_clips)]]
@@ -48,7 +48,7 @@ def judgement_figures(judgement: Judgement) -> Figures:
         numbers = (counts.num_dropped, counts.num_missing, counts.num_left, counts.num_left_so_far)
         of_all = share(counts.num_left_so_far, judgement.num_clips)
         rows.append([counts.label, *(f"{number:,}" for number in numbers), of_all])
-    return Figures(["filter", "drops", "missing", "left alone", "left so far", "of all"], rows)
+    return TextTable(["filter", "drops", "missing", "left alone", "left so far", "of all"], rows)
 
 
 def _table_one(table: TableOne) -> dict[str, str]:
@@ -72,10 +72,10 @@ def stats_tables(stats: Stats) -> list[Table]:
     return [table for table in tables if table.row_count]
 
 
-def figures_table(figures: Figures) -> Table:
+def figures_table(figures: TextTable) -> Table:
     """Numbers to the right; nothing is cut off, however long it is."""
     table = Table()
-    for heading, is_number in zip(figures.headings, figures.are_numbers, strict=True):
+    for heading, is_number in zip(figures.headings, figures.numeric_columns, strict=True):
         table.add_column(escape(heading), justify="right" if is_number else "left", overflow="fold")
     for row in figures.rows:
         table.add_row(*map(escape, row))

@@ -29,8 +29,8 @@ from videoldm.dataset.tables import SIDECARS
 from videoldm.video.display import display_matrix, orientation
 from videoldm.video.opening import (
     Gap,
-    check_whole,
-    decode_what_is_whole,
+    check_complete,
+    decode_undamaged,
     frame_rate_of,
     open_damaged,
     pick_stream,
@@ -114,7 +114,7 @@ class _Scan:
             keeper = _Keeper(self.frames, self._source_id, self._config, stream, time_base)
             first = last = None
             gap: Gap | None = None
-            for outcome in decode_what_is_whole(container, stream):
+            for outcome in decode_undamaged(container, stream):
                 if isinstance(outcome, Gap):
                     gap = outcome
                     continue
@@ -229,7 +229,7 @@ def _opened(path: str) -> Generator[tuple[InputContainer, VideoStream, str | Non
     """The first video stream, and why the file is not whole if it is cut off."""
     cut_off = None
     try:
-        check_whole(path)
+        check_complete(path)
     except InputError as error:
         cut_off = str(error).removeprefix(f"{path}: ")
     with open_damaged(path) as (container, streams):

@@ -24,7 +24,7 @@ from typing import Any
 
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError
-from videoldm.core.files import alone_in, remove_partials, write_json
+from videoldm.core.files import folder_lock, remove_partials, write_json
 from videoldm.core.reading import read_mapping
 from videoldm.curation.config import CurationConfig
 from videoldm.curation.store.view import DatasetView
@@ -81,7 +81,7 @@ class Dataset:
     @contextlib.contextmanager
     def locked(self) -> Generator[None]:
         """Alone in this folder; raises InputError if another run is at work."""
-        with alone_in(self.folder, "another run is writing to this dataset, wait for it to end"):
+        with folder_lock(self.folder, "another run is writing to this dataset, wait for it to end"):
             for folder, _, _ in os.walk(self.folder):
                 remove_partials(folder)  # of a run that was killed
             yield

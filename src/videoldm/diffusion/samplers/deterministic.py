@@ -9,7 +9,7 @@ from torch import Tensor
 
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.diffusion.denoiser import Denoiser
-from videoldm.diffusion.samplers.steps import OnStep, Perturb, Step, denoise_at, ignore, intervals, keep
+from videoldm.diffusion.samplers.steps import OnStep, Perturb, Step, denoise_at, ignore_step, intervals, no_churn
 
 
 def sample_euler(
@@ -18,8 +18,8 @@ def sample_euler(
     sigmas: Float[Tensor, " levels"],
     conditioning: Conditioning,
     *,
-    perturb: Perturb = keep,
-    on_step: OnStep = ignore,
+    perturb: Perturb = no_churn,
+    on_step: OnStep = ignore_step,
 ) -> Float[Tensor, "b t c h w"]:
     """Follow the probability-flow ODE dx/dsigma = (x - D(x; sigma)) / sigma in straight steps (EDM, sec. 3)."""
     for index, sigma, sigma_next in intervals(sigmas):
@@ -37,8 +37,8 @@ def sample_heun(
     sigmas: Float[Tensor, " levels"],
     conditioning: Conditioning,
     *,
-    perturb: Perturb = keep,
-    on_step: OnStep = ignore,
+    perturb: Perturb = no_churn,
+    on_step: OnStep = ignore_step,
 ) -> Float[Tensor, "b t c h w"]:
     """Follow the probability-flow ODE with the mean of the slopes at both ends of a step (EDM, algorithms 1 and 2).
 
@@ -62,7 +62,7 @@ def sample_dpmpp_2m(
     sigmas: Float[Tensor, " levels"],
     conditioning: Conditioning,
     *,
-    on_step: OnStep = ignore,
+    on_step: OnStep = ignore_step,
 ) -> Float[Tensor, "b t c h w"]:
     """Solve the ODE's linear part exactly and extrapolate D from the step before.
 
@@ -91,7 +91,7 @@ def sample_ddim(
     sigmas: Float[Tensor, " levels"],
     conditioning: Conditioning,
     *,
-    on_step: OnStep = ignore,
+    on_step: OnStep = ignore_step,
 ) -> Float[Tensor, "b t c h w"]:
     """Split x into x0 and noise, then put them together again at the next level (Song et al. 2021, eq. 12, eta 0).
 

@@ -12,8 +12,8 @@ from videoldm.diffusion.config import DDIM, DPMPP2M, DPMPPSDE, Churn, Euler, Eul
 from videoldm.diffusion.denoiser import Denoiser
 from videoldm.diffusion.noise import NoiseSource
 from videoldm.diffusion.samplers.deterministic import sample_ddim, sample_dpmpp_2m, sample_euler, sample_heun
-from videoldm.diffusion.samplers.steps import OnStep, Perturb, ignore, keep
-from videoldm.diffusion.samplers.stochastic import churning, sample_dpmpp_sde, sample_euler_ancestral
+from videoldm.diffusion.samplers.steps import OnStep, Perturb, ignore_step, no_churn
+from videoldm.diffusion.samplers.stochastic import churn_perturbation, sample_dpmpp_sde, sample_euler_ancestral
 
 
 def sample(
@@ -24,7 +24,7 @@ def sample(
     conditioning: Conditioning,
     *,
     noise: NoiseSource,
-    on_step: OnStep = ignore,
+    on_step: OnStep = ignore_step,
 ) -> Float[Tensor, "b t c h w"]:
     """Take `x` from the level sigmas[0] down to the last one, which is 0 for clean model latents.
 
@@ -50,4 +50,4 @@ def sample(
 
 
 def _perturb(churn: Churn | None, noise: NoiseSource, sigmas: Float[Tensor, " levels"]) -> Perturb:
-    return keep if churn is None else churning(churn, noise, num_steps=len(sigmas) - 1)
+    return no_churn if churn is None else churn_perturbation(churn, noise, num_steps=len(sigmas) - 1)

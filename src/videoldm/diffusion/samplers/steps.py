@@ -31,11 +31,11 @@ OnStep = Callable[[Step], None]
 """Called once a step, right after the step's first network call; it stops the sampler by raising."""
 
 
-def ignore(step: Step) -> None:
+def ignore_step(step: Step) -> None:
     """The `on_step` that does nothing."""
 
 
-def keep(x: Float[Tensor, "b t c h w"], sigma: float) -> tuple[Float[Tensor, "b t c h w"], float]:
+def no_churn(x: Float[Tensor, "b t c h w"], sigma: float) -> tuple[Float[Tensor, "b t c h w"], float]:
     """No churn."""
     return x, sigma
 

@@ -9,7 +9,7 @@ from videoldm.diffusion.conditioning import Conditioning
 from videoldm.diffusion.config import Churn
 from videoldm.diffusion.denoiser import Denoiser
 from videoldm.diffusion.noise import NoiseSource
-from videoldm.diffusion.samplers.steps import OnStep, Perturb, Step, denoise_at, ignore, intervals
+from videoldm.diffusion.samplers.steps import OnStep, Perturb, Step, denoise_at, ignore_step, intervals
 
 
 def sample_euler_ancestral(
@@ -20,7 +20,7 @@ def sample_euler_ancestral(
     *,
     noise: NoiseSource,
     eta: float = 1.0,
-    on_step: OnStep = ignore,
+    on_step: OnStep = ignore_step,
 ) -> Float[Tensor, "b t c h w"]:
     """Step below the next level by Euler's method, then add fresh noise up to it: DDIM with `eta`, 1 being DDPM.
 
@@ -46,7 +46,7 @@ def sample_dpmpp_sde(
     conditioning: Conditioning,
     *,
     noise: NoiseSource,
-    on_step: OnStep = ignore,
+    on_step: OnStep = ignore_step,
 ) -> Float[Tensor, "b t c h w"]:
     """Solve the reverse SDE's linear part exactly and take D from the middle of the step.
 
@@ -69,7 +69,7 @@ def sample_dpmpp_sde(
     return x
 
 
-def churning(churn: Churn, noise: NoiseSource, *, num_steps: int) -> Perturb:
+def churn_perturbation(churn: Churn, noise: NoiseSource, *, num_steps: int) -> Perturb:
     """Make the perturbation of EDM's algorithm 2, lines 4 to 6."""
     gamma = min(churn.s_churn / num_steps, 2**0.5 - 1)
 

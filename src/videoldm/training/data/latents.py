@@ -19,7 +19,7 @@ from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file, remove_partials, write_json
 from videoldm.core.progress import progress
 from videoldm.core.random import SampleKey, normal
-from videoldm.core.reading import read_tensors, reading_tensors
+from videoldm.core.reading import read_tensors, safetensors_errors
 from videoldm.dataset.clips import ClipShards
 from videoldm.dataset.source import Window
 from videoldm.models.autoencoder.network import Autoencoder
@@ -121,7 +121,7 @@ class LatentStore:
     def __getitem__(self, key: str) -> EncodedWindow:
         path, row = self._places[key]
         parts: dict[str, Tensor] = {}
-        with reading_tensors(path):
+        with safetensors_errors(path):
             for name, rows in self._shards[path].items():
                 parts[name] = rows[row]
         return EncodedWindow(parts["mean"].float(), parts["deviation"].float(), parts["first_frame"])
@@ -169,7 +169,7 @@ def _delete(path: Path) -> str:
 def _slices(path: Path) -> dict[str, Any]:
     """A shard's tensors, mapped; raises InputError if it is missing or cut off."""
     try:
-        with reading_tensors(path):
+        with safetensors_errors(path):
             file = safe_open(path, framework="pt").__enter__()
             return {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - the file itself is no dict
     except InputError as error:

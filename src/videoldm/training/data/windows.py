@@ -113,7 +113,7 @@ class StoredWindows:
         ):
             for bucket, shard in mine:
                 self._encode(bucket, shard, pool, advance)
-        for unreadable in ranks.gathered(self._unreadable):
+        for unreadable in ranks.all_gather(self._unreadable):
             self._unreadable |= unreadable
         self._open()
         if not all(self._key(one) in self._stores[one.bucket] or self._key(one) in self._unreadable for one in missing):

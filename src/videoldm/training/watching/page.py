@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 
 from videoldm.core.files import write_text
-from videoldm.core.web_page import Figures, page, section, table
+from videoldm.core.web_page import TextTable, page, section, table
 from videoldm.training.folder import CONFIG_FILE, LOG_FILE, PAGE_FILE, VALIDATION
 from videoldm.training.recipe import Recipe
 
@@ -43,7 +43,7 @@ def read_log(folder: Path) -> Records:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def _figures(records: Records, recipe: Recipe, curves: Mapping[str, Sequence[Curve]]) -> Figures:
+def _figures(records: Records, recipe: Recipe, curves: Mapping[str, Sequence[Curve]]) -> TextTable:
     seen = int(records[-1]["samples"] or 0) if records else 0
     total = recipe.training.num_samples
     rows = [["samples", f"{seen:,} of {total:,} ({seen / total:.0%})", "", ""]]
@@ -51,7 +51,7 @@ def _figures(records: Records, recipe: Recipe, curves: Mapping[str, Sequence[Cur
         if family.startswith("validation/") or family == "loss":
             values = members[0].values
             rows.append([family, f"{values[0]:.4g}", f"{min(values):.4g}", f"{values[-1]:.4g}"])
-    return Figures(["", "first", "lowest", "last"], rows)
+    return TextTable(["", "first", "lowest", "last"], rows)
 
 
 def _shown(folder: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from videoldm.checkpoints.weights_file import tensors_in
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file
 from videoldm.core.random import python_random
-from videoldm.core.reading import existing_file, reading_tensors
+from videoldm.core.reading import existing_file, safetensors_errors
 
 NUM_FOLDS, MIN_RATINGS = 5, 20
 PENALTIES = tuple(10.0**power for power in range(-4, 5))
@@ -130,7 +130,7 @@ def _folded(layers: list[tuple[torch.Tensor, torch.Tensor]], path: Path) -> tupl
 def _clip_model(path: Path) -> str:
     if path.suffix != ".safetensors":
         return ""
-    with reading_tensors(path), safe_open(path, framework="numpy") as file:
+    with safetensors_errors(path), safe_open(path, framework="numpy") as file:
         return (file.metadata() or {}).get("clip_model", "")
 
 

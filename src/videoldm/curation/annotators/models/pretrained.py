@@ -15,7 +15,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from transformers import PreTrainedModel
 
 from videoldm.core.errors import InputError
-from videoldm.core.progress import no_bars_of_transformers
+from videoldm.core.progress import hide_transformers_bars
 from videoldm.curation.annotators.config import LocalModel
 from videoldm.curation.annotators.models.local_model import MissingModelError
 from videoldm.inference.config import Precision
@@ -67,7 +67,7 @@ def load_pretrained(auto_class: Any, config: LocalModel) -> Any:
 def _loaded(auto_class: Any, name: str, device: str, precision: Precision) -> PreTrainedModel:
     folder = model_folder(name)
     try:
-        with no_bars_of_transformers():
+        with hide_transformers_bars():
             model, report = auto_class.from_pretrained(
                 folder,
                 dtype=DTYPES[precision],

@@ -75,7 +75,7 @@ class DenoisingObjective(Objective):
     def validate(self, folder: Path) -> dict[str, float]:
         """The loss of held-out clips at fixed noise, and some sampled clips."""
         count = min(NUM_VALIDATION_LOSSES, self._validation.num_clips)
-        losses = ranks.shared(range(count), lambda numbers: [self._held_out_loss(i, count) for i in numbers])
+        losses = ranks.map_over_ranks(range(count), lambda numbers: [self._held_out_loss(i, count) for i in numbers])
         skipped = {"skipped_clips": float(self._data.reader.num_skipped)} if self._data.reader.num_skipped else {}
         return {"loss": math.fsum(losses) / count, **self._sample(folder), **skipped}
 
@@ -111,7 +111,7 @@ class DenoisingObjective(Objective):
         """Write clips made like some held-out ones; returns how much moves in them, and in those that they follow."""
         count = min(self._stage.num_validation_clips, self._validation.num_clips)
         clips = self._validation.shown([(self._seed + i,) for i in range(count)])
-        frames = ranks.shared(
+        frames = ranks.map_over_ranks(
             range(count), lambda rows: list(to_stored(sample_clips(self._model, self._inputs(clips[rows]))).cpu())
         )
         pixels, records = [to_pixels(clip) for clip in frames], clips.records

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from videoldm.conditioners.image import ImageConditioner
 from videoldm.core.files import write_json
-from videoldm.core.progress import no_bars_of_transformers
+from videoldm.core.progress import hide_transformers_bars
 from videoldm.core.random import python_random, seeded_initialisation
 from videoldm.dataset.clips import ClipShards
 from videoldm.dataset.order import sample_index
@@ -103,7 +103,7 @@ class EncodersObjective(Objective):
 
     def export(self, folder: Path) -> None:
         """Write both encoders and the tokenizer in transformers' layout."""
-        with no_bars_of_transformers():
+        with hide_transformers_bars():
             self._pair.text.save_pretrained(folder / "text_encoder")
             self._tokenizer.save_pretrained(folder / "text_encoder")
             self._pair.image.save_pretrained(folder / "image_encoder")

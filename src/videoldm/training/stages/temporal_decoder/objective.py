@@ -121,7 +121,7 @@ class TemporalDecoderObjective(Objective):
     def validate(self, folder: Path) -> dict[str, float]:
         """PSNR and warping error along estimated motion on held-out clips, and how much of the error was true."""
         clips = self._validation.held_out(self._stage.num_validation_clips)
-        decoded = ranks.shared(clips, lambda some: [self._reconstructed(clip) for clip in some])
+        decoded = ranks.map_over_ranks(clips, lambda some: [self._reconstructed(clip) for clip in some])
         pixels, decoded = torch.stack(clips), torch.stack(decoded)
         if ranks.is_first():
             contact_sheet([pixels[0], decoded[0]], ["input", "decoded"]).save(folder / "clip.png")
