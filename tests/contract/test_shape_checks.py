@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol, Self
 
 import pytest
 import torch
 from jaxtyping import Float, TypeCheckError, jaxtyped
 from shape_checks import check_shapes
+from source_rules import unresolved_shapes
 from torch import Tensor
 
 import videoldm.core.random
@@ -49,3 +51,43 @@ def test_functions_without_shapes_are_left_alone() -> None:
 
 def test_the_package_is_hooked() -> None:
     assert hasattr(videoldm.core.random.generator, "__wrapped__")
+
+
+def test_every_annotated_shape_is_checked() -> None:
+    assert unresolved_shapes(Path(__file__).parents[2] / "src" / "videoldm") == []
+
+
+MODULE = """
+from __future__ import annotations
+from typing import TYPE_CHECKING
+from jaxtyping import Float
+from torch import Tensor
+if TYPE_CHECKING:
+    from videoldm.video.read import Frame
+
+Early = Float[Tensor, "b c"]
+
+class _Sampler:
+    state: Late
+    early: Early
+
+    def step(self, x: Float[Tensor, "b c"], y: tuple[Early, Late], name: str) -> Float[Tensor, "b c"] | Frame:
+        inner: Late = x
+        return inner
+
+    def itself(self) -> _Sampler:
+        def later(x: Late) -> Late:
+            return x
+        return self
+
+Late = Float[Tensor, "b"]
+"""
+
+
+def test_shapes_that_cannot_be_resolved_where_they_stand_are_found(tmp_path: Path) -> None:
+    (tmp_path / "module.py").write_text(MODULE)
+    assert [problem.rpartition(", as ")[2] for problem in unresolved_shapes(tmp_path)] == [
+        "Late cannot be resolved there",
+        "Late cannot be resolved there",
+        "Frame cannot be resolved there",
+    ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import builtins
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -149,6 +151,68 @@ def torch_configs(source: Path) -> list[str]:
         for found in imports_in(path)
         if found.module.partition(".")[0] == "torch"
     ]
+
+
+def unresolved_shapes(source: Path) -> list[str]:
+    """Annotated shapes that are not checked while tests run.
+
+    jaxtyping evaluates an annotation when it decorates the function: a name that the module binds further down, or for
+    type checkers only, turns the whole annotation into `Any` without a word.
+    """
+    return [
+        f"{path.relative_to(source).as_posix()}:{annotation.lineno}: {ast.unparse(annotation)} is not checked, as "
+        f"{', '.join(names)} cannot be resolved there"
+        for path in _files(source)
+        for annotation, names in _unresolved(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+
+
+def _unresolved(tree: ast.Module) -> Iterator[tuple[ast.expr, list[str]]]:
+    bound: dict[str, int] = {}
+    shapes: set[str] = set()
+    for statement in tree.body:
+        names = _names_bound_by(statement)
+        bound = {**dict.fromkeys(names, statement.lineno), **bound}
+        is_jaxtyping = isinstance(statement, ast.ImportFrom) and statement.module == "jaxtyping"
+        if is_jaxtyping or (isinstance(statement, ast.Assign) and _names_in(statement.value) & shapes):
+            shapes.update(names)
+    known = set(bound) | set(dir(builtins))
+    for statement in tree.body:
+        for annotation in _annotations(statement):
+            names = _names_in(annotation)
+            late = sorted(name for name in names if name not in known or bound.get(name, 0) >= statement.lineno)
+            if names & shapes and late:
+                yield annotation, late
+
+
+def _names_bound_by(statement: ast.stmt) -> list[str]:
+    if isinstance(statement, (ast.Import, ast.ImportFrom)):
+        return [(alias.asname or alias.name).partition(".")[0] for alias in statement.names]
+    if isinstance(statement, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+        return [statement.name]
+    if isinstance(statement, (ast.Assign, ast.AnnAssign)):
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        return [name for target in targets for name in _names_in(target)]
+    return []
+
+
+def _annotations(statement: ast.stmt) -> Iterator[ast.expr]:
+    """Annotations of arguments, results and fields that are evaluated with the `statement` at the top of a module."""
+    match statement:
+        case ast.ClassDef(body=body):
+            for inner in body:
+                yield from _annotations(inner)
+        case ast.FunctionDef(args=arguments, returns=result) | ast.AsyncFunctionDef(args=arguments, returns=result):
+            parts = (node.annotation for node in ast.walk(arguments) if isinstance(node, ast.arg))
+            yield from (part for part in (*parts, result) if part is not None)
+        case ast.AnnAssign(annotation=annotation):
+            yield annotation
+        case _:
+            pass
+
+
+def _names_in(expression: ast.expr) -> set[str]:
+    return {node.id for node in ast.walk(expression) if isinstance(node, ast.Name)}
 
 
 def third_party(source: Path) -> dict[str, set[str]]:

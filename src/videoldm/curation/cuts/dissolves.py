@@ -12,6 +12,8 @@ from videoldm.curation.cuts.config import DissolveConfig, DissolveRate
 from videoldm.curation.cuts.signals import NUM_LUMA, PICTURE, PICTURE_CHROMA, Column, SignalTable, histograms
 from videoldm.curation.cuts.transition import Found, fitted_line, frame_times, score_of
 
+Vectors = Float32[np.ndarray, "t n"]
+
 # Where inside a window mixtures are looked for.
 _INSIDE = (0.25, 0.5, 0.75)
 # Windows are judged closely from this part of the wanted strength on, before their ends are exact.
@@ -136,8 +138,6 @@ NUM_BINS = 16
 _CHROMA_WEIGHT = 2.5
 # How much steps between neighbouring cells count beside contrast.
 _STEP_WEIGHT = 3 / 16
-
-Vectors = Float32[np.ndarray, "t n"]
 
 
 def as_vectors(pictures: UInt8[np.ndarray, "t n"] | Float[np.ndarray, "t n"]) -> Vectors:
