@@ -114,7 +114,7 @@ def test_model_that_cannot_do_the_task(cli: CommandLine, tiny_model: Path, cat: 
     assert line == "model half cannot do image-to-video, it can do text-to-video"
     (half / "image-to-video").mkdir()
     (half / "image-to-video" / "model.json").write_text('{"task": "image-to-video", "num_frame": 3}')
-    assert "half/image-to-video/model.json: num_frame is no known key, did you mean num_frames?" in cli(
+    assert "half/image-to-video/model.json: num_frame is not a known key, did you mean num_frames?" in cli(
         "generate", cat, "--model", "half"
     ).err  # fmt: skip
 

@@ -47,7 +47,7 @@ def test_json_lines_and_common_options(cli: CommandLine, tiny_model: Path) -> No
     ("text", "line"),
     [
         ("image,seed\ncat.png,one\n", "clips.csv, clip 1: seed is 'one', should be a valid integer"),
-        ("image,sed\ncat.png,1\n", "clips.csv, clip 1: sed is no known key, did you mean seed or speed?"),
+        ("image,sed\ncat.png,1\n", "clips.csv, clip 1: sed is not a known key, did you mean seed or speed?"),
         ("image,prompt\ncat.png,a cube\n", "clips.csv, clip 1: should have a picture (image) or a sentence (prompt)"),
         ("image,prompt\ncat.png,\n,a cube\n", "clips.csv: has pictures and prompts, which are for different models"),
         ("image\nnone.png\n", "none.png: does not exist"),

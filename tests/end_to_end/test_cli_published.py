@@ -123,8 +123,8 @@ def test_bad_checkpoints_take_one_clear_line(cli: CommandLine, cat: Path, pipeli
 @pytest.mark.parametrize(
     ("start", "line"),
     [
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "is a pointer of git-lfs and no weights"),
-        (b"<!DOCTYPE html>\n<html><body>Not found</body></html>", "is a web page and no weights"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "is a git-lfs pointer, not weights"),
+        (b"<!DOCTYPE html>\n<html><body>Not found</body></html>", "is a web page, not weights"),
     ],
 )
 def test_what_often_lies_where_weights_should_be_is_called_by_its_name(

@@ -110,7 +110,10 @@ def test_printed_configuration_is_a_recipe(cli: CommandLine) -> None:
         (("folder.yaml",), "folder.yaml: is a folder, it should be a YAML file"),
         (("list.yaml",), "list.yaml: holds [1, 2], it should hold `key: value` lines"),
         (("binary.yaml",), "binary.yaml: is no text, it should be a YAML file"),
-        (("mini-video", "training.batchsize=3"), "mini-video: training.batchsize is no known key, did you mean batch_"),
+        (
+            ("mini-video", "training.batchsize=3"),
+            "mini-video: training.batchsize is not a known key, did you mean batch_",
+        ),
         (("mini-video", "training.batch_size=x"), "mini-video: training.batch_size is 'x', should be a valid integer"),
         (("mini-video", "training.batch_size=0"), "mini-video: training.batch_size is 0, should be greater than 0"),
         (("mini-video", "training.optimizer.learning_rate=.nan"), "mini-video: training.optimizer.learning_rate"),

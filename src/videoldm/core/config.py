@@ -1,4 +1,4 @@
-"""The base of all configuration, ranges that settings share, YAML, and overrides such as `optimizer.lr=1e-4`."""
+"""The base class of all configuration, types of settings, YAML, and overrides such as `optimizer.lr=1e-4`."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 OddInt = Annotated[int, Field(ge=1), AfterValidator(_odd)]
-"""Sizes of kernels that keep the length of what they are moved over."""
+"""Size of a kernel that keeps the length of its input."""
 Share = Annotated[float, Field(ge=0, le=1)]
-"""From none (0) to all (1)."""
+"""Fraction or probability, 0 to 1."""
 
 GIB = 2**30
-"""Bytes in a gibibyte, in which memory is sold."""
+"""Bytes in a gibibyte."""
 
 
 class Config(pydantic.BaseModel):
-    """A frozen set of named values; unknown names and NaN are errors."""
+    """A frozen pydantic model; unknown keys and NaN are errors."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
@@ -55,12 +55,12 @@ class Config(pydantic.BaseModel):
 
 
 def to_yaml(config: Config) -> str:
-    """The complete YAML text of `config`; `from_yaml` turns it back into an equal one."""
+    """Return `config` as complete YAML text; `from_yaml` reads an equal config back."""
     return yaml_text.dump(config.model_dump(mode="json"))
 
 
 def from_yaml(config_type: type[C], text: str, *, source: str = "config") -> C:
-    """The config that `text` describes; `source` names the text in error messages."""
+    """Parse a config from YAML text; raises InputError, in which `source` names the text."""
     try:
         data = yaml_text.load(text)
     except yaml.YAMLError as error:
@@ -73,12 +73,12 @@ def from_yaml(config_type: type[C], text: str, *, source: str = "config") -> C:
 
 
 def read_config(path: Path, config_type: type[C]) -> C:
-    """The config in a JSON file; unknown keys and wrong values are InputErrors that name the file."""
+    """Read a config from a JSON file; raises InputError for unknown keys and invalid values."""
     return validate(config_type, read_mapping(path), source=str(path))
 
 
 def validate(config_type: type[C], data: Mapping[str, Any], *, source: str = "config") -> C:
-    """`data` as a config; each problem becomes one line of an InputError."""
+    """Validate `data` as a config; raises InputError with one line for each problem."""
     try:
         return config_type.model_validate(data)
     except pydantic.ValidationError as error:
@@ -86,10 +86,11 @@ def validate(config_type: type[C], data: Mapping[str, Any], *, source: str = "co
 
 
 def apply_overrides(config: C, overrides: Sequence[str], *, source: str = "override") -> C:
-    """`config` with each `dotted.key=value` of `overrides` put in its place.
+    """Return a copy of `config` with each `dotted.key=value` of `overrides` applied.
 
-    Values are YAML, but what is text stays the text that was typed. Giving the tag of a union another value
-    (`schedule.kind=linear`) starts that variant from its own defaults, as the old variant's fields mean nothing to it.
+    Values are YAML, except that text fields take the text as typed. Changing the tag of a union
+    (`schedule.kind=linear`) starts from the defaults of that variant, as the old variant's fields do not apply to it.
+    Raises InputError for unknown keys and invalid values.
     """
     parsed = [_parse_override(text, source) for text in overrides]
     data: dict[str, Any] = config.model_dump(mode="json")
@@ -102,7 +103,7 @@ def apply_overrides(config: C, overrides: Sequence[str], *, source: str = "overr
 def input_error(
     error: pydantic.ValidationError, config_type: type[Config], data: object, *, source: str = "config"
 ) -> InputError:
-    """One line for each thing that is wrong: its dotted key, its value, what would be right."""
+    """Turn pydantic's error into one line for each problem: dotted key, value, what would be right."""
     values: dict[str, str] = {}
     reasons: dict[str, dict[str, None]] = {}
     for problem in error.errors(include_url=False):
@@ -116,14 +117,14 @@ def input_error(
 
 
 def _explain(problem: Any, config_type: type[Config]) -> tuple[str, str]:
-    """What was found (may be empty) and what would be right."""
+    """Return the invalid value in words (may be empty) and what would be right."""
     kind: str = problem["type"]
     if kind == "missing":
         return "is missing,", _example(config_type, problem["loc"]) or "it has no default"
     if kind == "extra_forbidden":
         *parents, name = problem["loc"]
         known = sorted({name for model in _models_at(config_type, parents) for name in model.model_fields})
-        return "is no known key,", hint(str(name), known, f"known are {', '.join(known)}")
+        return "is not a known key,", hint(str(name), known, f"known keys are {', '.join(known)}")
     if kind == "union_tag_invalid":
         context = problem["ctx"]
         tag = context["discriminator"].strip("'")
@@ -136,7 +137,7 @@ def _explain(problem: Any, config_type: type[Config]) -> tuple[str, str]:
 
 
 def _data_path(loc: Sequence[str | int], data: object, *, is_missing: bool) -> tuple[str | int, ...]:
-    """Leave out of `loc` what pydantic adds (union tags, type names), keep what the user wrote."""
+    """Return the keys of `loc` that the user wrote, without the union tags and type names that pydantic adds."""
     path: list[str | int] = []
     for index, part in enumerate(loc):
         if isinstance(data, Mapping) and part in data:
@@ -150,7 +151,7 @@ def _data_path(loc: Sequence[str | int], data: object, *, is_missing: bool) -> t
 
 
 def _example(config_type: type[Config], loc: Sequence[str | int]) -> str:
-    """How the field at pydantic's location `loc` may look, if it tells; else nothing."""
+    """Return an example value of the field at pydantic's location `loc`, empty if it declares none."""
     *parents, name = loc
     for model in _models_at(config_type, parents):
         if name in model.model_fields and (examples := model.model_fields[str(name)].examples):
@@ -159,7 +160,7 @@ def _example(config_type: type[Config], loc: Sequence[str | int]) -> str:
 
 
 def _models_at(config_type: type[Config], loc: Iterable[str | int]) -> list[type[pydantic.BaseModel]]:
-    """The configs at pydantic's location `loc`; several where a union is not decided."""
+    """Return the config types at pydantic's location `loc`; several where a union is not resolved."""
     found: list[type[pydantic.BaseModel]] = [config_type]
     for part in loc:
         if not isinstance(part, str):
@@ -170,7 +171,7 @@ def _models_at(config_type: type[Config], loc: Iterable[str | int]) -> list[type
             if part in outer.model_fields
             for model in _models_in(outer.model_fields[part].annotation)
         ]
-        # What is no field is the tag or the name of a union's variant, or a key of a plain dict.
+        # A part that is not a field is the tag or the name of a union's variant, or a key of a plain dict.
         found = inner or [model for model in found if part in _labels(model)] or found
     return found
 
@@ -214,11 +215,11 @@ def _put(data: dict[str, Any], path: tuple[str, ...], text: str, *, field: Field
 
 
 def _slot(node: dict[str, Any] | list[Any], part: str, where: str, source: str) -> Any:
-    """`part` as what indexes `node`: a key of a dict, a checked position in a list."""
+    """Return `part` as an index of `node`: a key of a dict or a checked position in a list."""
     if isinstance(node, dict):
         return part
     if not part.isdecimal() or int(part) >= len(node):
-        raise InputError(f"{source}: {where} is no item of a list of {len(node)}, give 0 to {len(node) - 1}")
+        raise InputError(f"{source}: {where} is not an item of a list of {len(node)}, give 0 to {len(node) - 1}")
     return int(part)
 
 
@@ -230,7 +231,7 @@ def _parse_value(text: str, key: str, source: str) -> Any:
 
 
 def _parse_text(text: str) -> str | None:
-    """`text` itself, unless it is null or quoted: a prompt may contain what YAML takes for structure or comments."""
+    """Return `text` as typed unless it is null or quoted: characters of a prompt may mean something in YAML."""
     if text.strip() in ("null", "~"):
         return None
     if text.strip()[:1] in ("'", '"'):
@@ -243,7 +244,7 @@ def _parse_text(text: str) -> str | None:
 
 
 def _field_at(config: object, path: Sequence[str]) -> FieldInfo | None:
-    """The declaration of the field at `path`, None if no field of a config is there."""
+    """Return the declaration of the field at `path`, None if no config field is there."""
     for part in path[:-1]:
         if isinstance(config, (list, tuple)):
             items = typing.cast("Sequence[object]", config)
@@ -256,14 +257,14 @@ def _field_at(config: object, path: Sequence[str]) -> FieldInfo | None:
 
 
 def _is_tag(field: FieldInfo | None) -> bool:
-    """Whether the field can have one value only, which is how the variants of a union are told apart."""
+    """Whether the field has one possible value only, as the tags that distinguish the variants of a union have."""
     if field is None:
         return False
     return typing.get_origin(field.annotation) is typing.Literal and len(typing.get_args(field.annotation)) == 1
 
 
 def _yaml_problem(error: yaml.YAMLError) -> str:
-    """One line of the several that PyYAML gives, with the position."""
+    """Shorten PyYAML's message to one line with the position."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return " ".join(str(error).split())
     mark = error.problem_mark

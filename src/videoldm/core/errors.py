@@ -1,4 +1,4 @@
-"""Errors that a user is meant to see, the exit code each of them leads to, and hints at the name that was meant."""
+"""Errors meant for the user, the exit code of each, and "did you mean" hints."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import difflib
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
+_MAX_SUGGESTIONS = 3
+
 
 class ExitCode(IntEnum):
-    """What the process tells the shell."""
+    """Exit codes of the process."""
 
     DONE = 0
     SOME_FAILED = 1
@@ -18,17 +20,18 @@ class ExitCode(IntEnum):
 
 
 class InputError(ValueError):
-    """Something the user gave is wrong: one clear line that names the input, the value and what would be right."""
+    """Invalid input from the user: one clear line that names the input, the value and what would be right."""
 
 
 class OutputError(InputError):
-    """The place that the user gave cannot be written to; whatever comes next there would fail as well."""
+    """The output path cannot be written to; later writes there would fail as well."""
 
 
 class SomeItemsFailed(Exception):  # noqa: N818 - the run itself did not fail
     """The run finished, but some of its items failed.
 
-    `failures` holds one `(item, reason)` pair for each failed item, `num_items` how many items there were.
+    failures: one `(item, reason)` pair for each failed item.
+    num_items: number of items in the run.
     """
 
     def __init__(self, failures: Sequence[tuple[str, str]], *, num_items: int) -> None:
@@ -40,11 +43,11 @@ class SomeItemsFailed(Exception):  # noqa: N818 - the run itself did not fail
 
 
 class Interrupted(KeyboardInterrupt):
-    """The run was asked to stop and did so at a clean point; the message says how to go on."""
+    """The run was asked to stop and did so at a clean point; the message says how to resume."""
 
 
 def exit_code(error: BaseException | None) -> ExitCode:
-    """The exit code of a process that ended with `error`, where None means that it ended well.
+    """Return the exit code of a process that ended with `error`, or without one if it is None.
 
     A bug of ours gets a code of its own (70, "internal software error" in sysexits.h), so that scripts never mistake
     it for "finished, but some items failed".
@@ -62,19 +65,16 @@ def exit_code(error: BaseException | None) -> ExitCode:
             return ExitCode.CRASHED
 
 
-_MOST = 3
-
-
 def closest(name: str, known: Iterable[str]) -> list[str]:
-    """Of the `known` names up to three that `name` could be meant for, best first; case and hyphens before it aside."""
+    """Return up to three of the `known` names that resemble `name`, best first, ignoring case and hyphens around it."""
     cores = {other.strip("-").lower(): other for other in known}
     core = name.strip("-").lower()
-    similar = difflib.get_close_matches(core, cores, n=_MOST, cutoff=0.7)
+    similar = difflib.get_close_matches(core, cores, n=_MAX_SUGGESTIONS, cutoff=0.7)
     containing = [other for other in cores if len(core) > 2 and core in other]
-    return [cores[other] for other in dict.fromkeys([*similar, *containing])][:_MOST]
+    return [cores[other] for other in dict.fromkeys([*similar, *containing])][:_MAX_SUGGESTIONS]
 
 
 def hint(name: str, known: Iterable[str], otherwise: str) -> str:
-    """The end of a message about a wrong name: which one could be meant, or what to say where none is near."""
+    """Return the end of a message about an unknown name: "did you mean ...?", or `otherwise` if none resembles it."""
     close = closest(name, known)
     return f"did you mean {' or '.join(close)}?" if close else otherwise

@@ -1,4 +1,4 @@
-"""Writing that either finishes or leaves everything as it was."""
+"""Atomic writes: they either finish or leave everything as it was. Locks on folders."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _UNUSABLE_PATH = {
     errno.EACCES: "no permission to write there",
     errno.EPERM: "no permission to write there",
     errno.EROFS: "the file system is read-only",
-    errno.ENOENT: "no file can be made there",
+    errno.ENOENT: "no file can be created there",
     errno.ENOTDIR: "a parent of it is a file, it should be a folder",
     errno.EEXIST: "a parent of it is a file, it should be a folder",
     errno.ENAMETOOLONG: "the name is too long",
-    errno.ELOOP: "its links go round in a circle",
+    errno.ELOOP: "its symbolic links form a loop",
     errno.EFBIG: "the file is larger than allowed there",
 }
 
 
 @contextlib.contextmanager
 def atomic_file(path: str | Path) -> Generator[Path]:
-    """A temporary sibling of `path` to write to; it takes the place of `path` when the block ends without an error.
+    """Yield a temporary sibling of `path` to write to; it replaces `path` when the block ends without an error.
 
-    The sibling has the same ending, missing parent folders are made, a link is followed. On any error, and on an
-    interrupt, nothing changes. Raises InputError if the place is not writable or the disk is full.
+    The sibling has the same file extension; missing parent folders are created; a link is followed. On any error or
+    interrupt nothing changes. Raises InputError if the path is not writable or the disk is full.
     """
     target = _resolve(path)
     _check_regular(target)
@@ -60,10 +60,10 @@ def atomic_file(path: str | Path) -> Generator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: str | Path, *, replace: bool = False) -> Generator[Path]:
-    """A temporary folder beside `path` to fill; it becomes `path` when the block ends without an error.
+    """Yield a temporary folder beside `path` to fill; it becomes `path` when the block ends without an error.
 
-    A folder that is already there and not empty is an InputError, unless `replace` is set. Replacing takes two
-    renames: a power cut just between them leaves the old folder beside, under a hidden name.
+    Raises InputError if `path` is a non-empty folder, unless `replace` is set. Replacing takes two renames: a power cut
+    between them leaves the old folder beside the path, under a hidden name.
     """
     target = _resolve(path)
     _check_replaceable(target, replace=replace)
@@ -84,7 +84,7 @@ def atomic_folder(path: str | Path, *, replace: bool = False) -> Generator[Path]
 
 
 def check_writable(path: str | Path) -> None:
-    """Find out before the work starts that `path` could be written as a file; raises InputError, leaves no trace."""
+    """Raise InputError if `path` could not be written as a file; leaves no trace. For use before long work."""
     target = _resolve(path)
     _check_regular(target)
     with contextlib.ExitStack() as parents:
@@ -96,7 +96,7 @@ def check_writable(path: str | Path) -> None:
 
 
 def remove_partials(folder: str | Path) -> list[Path]:
-    """Remove from `folder` what killed processes of this machine left half-written; returns the removed paths."""
+    """Remove partial files that killed processes of this machine left in `folder`; returns the removed paths."""
     removed: list[Path] = []
     for path in sorted(Path(folder).iterdir()):
         match = _PARTIAL.match(path.name)
@@ -112,9 +112,9 @@ def remove_partials(folder: str | Path) -> list[Path]:
 
 @contextlib.contextmanager
 def folder_lock(folder: Path, refusal: str) -> Generator[None]:
-    """Keep others that ask out of `folder`, which is made if it is missing; a process that was killed leaves no lock.
+    """Hold the lock of `folder`, which is created if missing; a killed process leaves no lock behind.
 
-    Raises InputError with the folder and the `refusal` if another is in there.
+    Raises InputError with the folder and the `refusal` if another process holds it.
     """
     from filelock import FileLock, Timeout  # loads asyncio, which most commands do not need
 
@@ -131,13 +131,13 @@ def folder_lock(folder: Path, refusal: str) -> Generator[None]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Atomically make `text` (UTF-8) the content of `path`."""
+    """Atomically write `text` to `path` as UTF-8."""
     with atomic_file(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Atomically make `value` the content of `path`, as indented JSON; NaN and infinity are refused with ValueError."""
+    """Atomically write `value` to `path` as indented JSON; raises ValueError for NaN and infinity."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -151,7 +151,7 @@ def _resolve(path: str | Path) -> Path:
 
 
 def _mode(target: Path) -> int | None:
-    """What is at `target`, None if nothing is there."""
+    """Return the file mode of `target`, None if it does not exist."""
     try:
         return target.stat().st_mode
     except FileNotFoundError:
@@ -197,7 +197,7 @@ def _swap(partial: Path, target: Path) -> None:
 
 @contextlib.contextmanager
 def _new_parents(target: Path, *, keep: bool = True) -> Generator[None]:
-    """Make the missing parent folders of `target`, and take them away again on an error or if `keep` is not set."""
+    """Create the missing parent folders of `target`; remove them again on an error or unless `keep` is set."""
     missing = [folder for folder in reversed(target.parents) if _mode(folder) is None]
     is_done = False
     try:
@@ -214,7 +214,7 @@ def _new_parents(target: Path, *, keep: bool = True) -> Generator[None]:
 
 @contextlib.contextmanager
 def _explained(target: Path, partial: Path) -> Generator[None]:
-    """Turn a full disk or an unusable place into an InputError that names `target`; other errors pass unchanged."""
+    """Turn a full disk or an unusable path into an OutputError that names `target`; other errors pass unchanged."""
     try:
         yield
     except InputError:
@@ -239,7 +239,7 @@ def _full_disk_reason(error: Exception) -> str | None:
 
 
 def _concerns(error: OSError, partial: Path) -> bool:
-    """Whether `error` is about what we write, and not about something that the block reads."""
+    """Whether `error` concerns the file being written, not one that the block reads."""
     names = [name for name in (error.filename, error.filename2) if isinstance(name, (str, os.PathLike))]
     return any(partial == place or partial in place.parents or place in partial.parents for place in map(Path, names))
 
@@ -256,7 +256,7 @@ def _partial_path(target: Path) -> Path:
 
 
 def _usual_mode() -> int:
-    """The permissions that a new file gets."""
+    """Return the permissions that a new file gets."""
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask
@@ -277,7 +277,7 @@ def _is_running(process: int) -> bool:
 
 
 def _sync(path: Path) -> None:
-    """Wait until `path`, a file or a folder, is on the disk."""
+    """Flush `path`, a file or a folder, to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

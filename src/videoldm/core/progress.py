@@ -1,4 +1,4 @@
-"""A progress bar with the time left, for work that takes longer than a moment."""
+"""Progress bars with the remaining time, notices beside them, and a way to silence both."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LINE_EVERY_S = 30.0
 
 @runtime_checkable
 class Advance(Protocol):
-    """What `progress` gives to its block."""
+    """The callback that `progress` yields."""
 
     def __call__(self, steps: int = 1) -> None:
         """Report that `steps` more steps are done."""
@@ -29,10 +29,10 @@ class Advance(Protocol):
 
 @contextlib.contextmanager
 def progress(label: str, total: int) -> Generator[Advance]:
-    """Show how far the work called `label`, of `total` steps, has come.
+    """Show the progress of the work called `label`, of `total` steps.
 
-    On a terminal a bar appears after two seconds, and bars inside bars are shown below each other; elsewhere a plain
-    line is written to stderr every half minute. `silent` switches both off.
+    On a terminal a bar appears after two seconds, nested bars below each other; elsewhere a plain line is written to
+    stderr every half minute. `silent` switches both off.
     """
     if _SILENT.get():
         yield _ignore
@@ -44,7 +44,7 @@ def progress(label: str, total: int) -> Generator[Advance]:
 
 
 def notice(line: str) -> None:
-    """Write one line of information to stderr, beside any bars; `silent` switches it off too."""
+    """Write one line of information to stderr, above any bars; `silent` switches it off too."""
     if _SILENT.get():
         return
     bars = _BARS.get()
@@ -56,7 +56,7 @@ def notice(line: str) -> None:
 
 @contextlib.contextmanager
 def hide_transformers_bars() -> Generator[None]:
-    """Keep transformers from drawing a bar of its own for each model that it reads or writes."""
+    """Hide the bars that transformers draws for each model that it reads or writes."""
     from transformers.utils import logging
 
     was_on = logging.is_progress_bar_enabled()
@@ -70,7 +70,7 @@ def hide_transformers_bars() -> Generator[None]:
 
 @contextlib.contextmanager
 def silent() -> Generator[None]:
-    """Show no progress inside the block, as for `--json`."""
+    """Show no progress and no notices inside the block, as for `--json`."""
     token = _SILENT.set(True)
     try:
         yield
@@ -88,7 +88,7 @@ def _ignore(steps: int = 1) -> None:
 
 @contextlib.contextmanager
 def _bar(label: str, total: int) -> Generator[Advance]:
-    """A bar that appears after a moment, below those that are there already."""
+    """Show a bar after a short delay, below those already on display."""
     with _display() as bars:
         task = bars.add_task(label, total=total, visible=False)
         timer = _start_later(lambda: _show(bars, task))
@@ -106,7 +106,7 @@ def _bar(label: str, total: int) -> Generator[Advance]:
 
 @contextlib.contextmanager
 def _display() -> Generator[Progress]:
-    """The bars that there are, or a new display for the first one."""
+    """Yield the current display of bars, or a new one for the first bar."""
     present = _BARS.get()
     if present is not None:
         yield present
@@ -131,7 +131,7 @@ def _display() -> Generator[Progress]:
 
 
 def _show(bars: Progress, last: TaskID) -> None:
-    """Show a bar and those around it, whose own moment may come late on a busy machine."""
+    """Show a bar and those around it, whose own timers may fire late on a busy machine."""
     for task in bars.tasks:
         if task.id <= last:
             bars.update(task.id, visible=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 SampleKey = tuple[int, ...]
-"""A sample's seed, then its position where one seed has many samples, as in training."""
+"""A sample's seed, then its position if one seed covers many samples, as in training."""
 
 _ENGINE_WORDS = 624
 _ENGINE_HEADER_BYTES = 24
@@ -20,11 +20,11 @@ _ENGINE_STATE_BYTES = 5056
 
 
 def generator(seed: int, stream: str, *position: int) -> torch.Generator:
-    """A CPU generator for draw number `position` of the stream named `stream`.
+    """Return a CPU generator for draw number `position` of the stream named `stream`.
 
-    Different seeds, names or positions give unrelated numbers. Torch's own `manual_seed` looks at 32 bits of its
-    argument only, so that among a million samples many would share their noise; here the hash fills the whole state
-    of the Mersenne Twister.
+    Different seeds, names or positions give unrelated numbers. Torch's own `manual_seed` uses only 32 bits of its
+    argument, so that many of a million samples would share their noise; here the hash fills the whole state of the
+    Mersenne Twister.
     """
     import torch
 
@@ -41,9 +41,9 @@ def generator(seed: int, stream: str, *position: int) -> torch.Generator:
 def normal(
     shape: tuple[int, ...], seed: int, stream: str, *position: int, dtype: torch.dtype | None = None
 ) -> torch.Tensor:
-    """Standard normal numbers of `shape` on the CPU; `dtype` None means float32.
+    """Draw standard normal numbers of `shape` on the CPU; `dtype` None means float32.
 
-    They are always drawn in float32 and then cast, so that runs in different precisions start from the same noise.
+    They are drawn in float32 and then cast, so that runs in different precisions start from the same noise.
     """
     import torch
 
@@ -53,7 +53,7 @@ def normal(
 
 @contextmanager
 def seeded_initialisation(seed: int, stream: str) -> Generator[None]:
-    """Within the context new modules take their weights from a stream of ours; torch's own state comes back after it.
+    """Initialise the modules built inside the context from a named stream; restores torch's own state afterwards.
 
     Modules initialise themselves from torch's global generator, which nothing else here touches.
     """
@@ -65,11 +65,11 @@ def seeded_initialisation(seed: int, stream: str) -> Generator[None]:
 
 
 def python_random(seed: int, stream: str, *position: int) -> random.Random:
-    """The same streams without torch: a `random.Random` for choices, shuffles and single numbers."""
+    """Return a torch-free generator of the named stream, for choices, shuffles and single numbers."""
     return random.Random(int.from_bytes(stream_key(seed, stream, *position), "little"))
 
 
 def stream_key(seed: int, stream: str, *position: int) -> bytes:
-    """32 bytes that identify one draw; integers of any size and sign are allowed."""
+    """Return 32 bytes that identify one draw; integers may have any size and sign."""
     text = repr((int(seed), str(stream), *(int(index) for index in position)))
     return hashlib.blake2b(text.encode(), digest_size=32).digest()

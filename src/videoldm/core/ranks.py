@@ -1,4 +1,4 @@
-"""The processes that share one job, as `torchrun` numbers them; without it there is one, and helpers are trivial."""
+"""The processes of a distributed job, as `torchrun` numbers them; without it there is one and all this is trivial."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 PATIENCE = timedelta(hours=2)
-"""How long a process waits for one that is slow, as the first is while it renders; one that died is noticed at once."""
+"""Longest wait for a slow process, as the first is while it renders data; a process that died is noticed at once."""
 
 
 class OtherRankFailed(RuntimeError):  # noqa: N818 - not an error of this process
-    """Another process failed and has said why; this one gives up without a word."""
+    """Another process failed and has reported why; this one ends silently."""
 
 
 def rank() -> int:
-    """The number of this process, from 0."""
+    """Return the rank of this process, from 0."""
     return int(os.environ.get("RANK", "0"))
 
 
 def world_size() -> int:
-    """The number of processes."""
+    """Return the number of processes."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -41,9 +41,9 @@ def is_first() -> bool:
 
 
 def device_of_rank(device: str) -> str:
-    """The device of this process where the job was given `device`: each has a GPU of its own.
+    """Return the device of this process in a job started with `device`: each process has its own GPU.
 
-    Raises InputError if one GPU is named, or the machine has fewer than processes.
+    Raises InputError if a single GPU is named, or the machine has fewer GPUs than processes.
     """
     if world_size() == 1 or device == "cpu":
         return device
@@ -59,9 +59,9 @@ def device_of_rank(device: str) -> str:
 
 @contextmanager
 def process_group(device: str, *, even_alone: bool = False) -> Generator[None]:
-    """Within the context the processes can exchange tensors: over gloo on CPUs, over NCCL between GPUs.
+    """Join the process group for the context, so that processes can exchange tensors: gloo on CPUs, NCCL on GPUs.
 
-    One process joins nobody, unless it uses a library that asks for a group `even_alone`.
+    A single process joins none, unless it uses a library that needs a group `even_alone`.
     """
     import torch
     import torch.distributed as dist
@@ -71,7 +71,7 @@ def process_group(device: str, *, even_alone: bool = False) -> Generator[None]:
         return
     if device.startswith("cuda:"):
         torch.cuda.set_device(device)
-    # Without torchrun nobody has said where the processes meet.
+    # Without torchrun there is no address at which the processes could meet.
     store = dist.HashStore() if "MASTER_ADDR" not in os.environ else None
     backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
     dist.init_process_group(backend, store=store, rank=rank(), world_size=world_size(), timeout=PATIENCE)
@@ -80,21 +80,21 @@ def process_group(device: str, *, even_alone: bool = False) -> Generator[None]:
     except BaseException:
         if world_size() == 1:
             dist.destroy_process_group()
-        raise  # with others, to leave in order could mean to wait for those that are gone
+        raise  # with others, leaving in order could mean to wait for those that are gone
     dist.destroy_process_group()
 
 
 def local_share(items: Sequence[T]) -> Sequence[T]:
-    """The contiguous part of `items` that is this process's; their number must be a multiple of the processes'."""
+    """Return this process's contiguous part of `items`, whose number must be a multiple of the number of processes."""
     size, left = divmod(len(items), world_size())
     assert left == 0, f"{len(items)} items cannot be shared by {world_size()} processes"
     return items[rank() * size : (rank() + 1) * size]
 
 
 def map_over_ranks(items: Sequence[T], function: Callable[[Sequence[T]], Sequence[R]]) -> list[R]:
-    """What `function` gives for all items, in every process; each works on an equal part, or on all if that is uneven.
+    """Return `function` of all items in every process; each works on an equal part, or on all if they do not divide.
 
-    Equal parts take equally many calls of a network, which processes that share its weights must not differ in.
+    Equal parts take equally many calls of a network: processes that share its weights must not differ in that.
     """
     if len(items) % world_size():
         return list(function(items))
@@ -102,7 +102,7 @@ def map_over_ranks(items: Sequence[T], function: Callable[[Sequence[T]], Sequenc
 
 
 def all_gather(value: T) -> list[T]:
-    """The `value` of every process, in their order."""
+    """Return the `value` of every process, in rank order."""
     if world_size() == 1:
         return [value]
     import torch.distributed as dist
@@ -113,7 +113,7 @@ def all_gather(value: T) -> list[T]:
 
 
 def all_sum(values: Tensor) -> Tensor:
-    """The sum of the processes' tensors, in each of them."""
+    """Return the sum of the processes' tensors, in every process."""
     if world_size() == 1:
         return values
     import torch.distributed as dist
@@ -124,12 +124,12 @@ def all_sum(values: Tensor) -> Tensor:
 
 
 def barrier() -> None:
-    """Wait until every process is here."""
+    """Wait until every process has called this."""
     all_gather(None)
 
 
 def on_first(function: Callable[[], T], group: ProcessGroup | None = None) -> T:
-    """What the first process gets from `function`, in all of them; raises OtherRankFailed where it fails there."""
+    """Return the result of `function` in the first process to all; raises OtherRankFailed in the others if it fails."""
     if world_size() == 1:
         return function()
     if not is_first():
@@ -144,7 +144,7 @@ def on_first(function: Callable[[], T], group: ProcessGroup | None = None) -> T:
 
 
 def first_then_others(function: Callable[[], T]) -> T:
-    """`function` of each process, of the first before the others: they find on the disk what it has made there."""
+    """Run `function` in every process, the first before the others, which then find on disk what it has written."""
     if world_size() == 1:
         return function()
     if is_first():
@@ -156,7 +156,7 @@ def first_then_others(function: Callable[[], T]) -> T:
 
 
 class _Failed:
-    """What the first process sends instead of a result."""
+    """Sent by the first process instead of a result."""
 
 
 def _from_first(value: object, group: ProcessGroup | None) -> object:

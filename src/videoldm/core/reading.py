@@ -1,4 +1,4 @@
-"""Reading files that a user names: checks before anything opens them, JSON, content hashes, safetensors."""
+"""Reading input files: checks before anything opens them, JSON, content hashes, safetensors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def existing_file(path: str | Path, *, kind: str) -> Path:
-    """`path` as a Path to a readable file with content; `kind` says in errors what it should be ("a picture")."""
+    """Return `path` as a Path if it is a readable, non-empty file, else raise InputError.
+
+    kind: what the file should be, for error messages ("a picture").
+    """
     found = Path(path)
     try:
         if not found.exists():
@@ -37,17 +40,17 @@ def existing_file(path: str | Path, *, kind: str) -> Path:
 
 
 def read_json(path: str | Path) -> Any:
-    """The JSON value in `path`; raises InputError if there is none."""
+    """Read the JSON value in `path`; raises InputError if the file is unreadable or not JSON."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValueError as error:
-        raise InputError(f"{path}: holds no valid JSON: {error}") from None
+        raise InputError(f"{path}: is not valid JSON: {error}") from None
 
 
 def read_mapping(path: str | Path) -> dict[str, Any]:
-    """The object in a JSON file; raises InputError if there is none."""
+    """Read the object in a JSON file; raises InputError for any other content."""
     value = read_json(path)
     if not isinstance(value, dict):
         raise InputError(f"{path}: holds a {type(value).__name__}, it should hold an object with named values")
@@ -55,26 +58,26 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
 
 
 def file_hash(path: str | Path) -> str:
-    """The BLAKE2b-160 hash of the file's bytes, 40 hexadecimal digits; raises InputError if it cannot be read."""
+    """Return the BLAKE2b-160 hash of a file's bytes, 40 hexadecimal digits; raises InputError if it is unreadable."""
     with existing_file(path, kind="a file").open("rb") as file:
         return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=20)).hexdigest()
 
 
 def files_hash(folder: Path, paths: Iterable[Path]) -> str:
-    """The hash over names within `folder` and bytes of those `paths` that are files, 40 hexadecimal digits."""
+    """Return the hash of the names within `folder` and the bytes of those `paths` that are files, 40 hex digits."""
     files = sorted(path for path in paths if path.is_file())
     lines = "".join(f"{path.relative_to(folder).as_posix()} {file_hash(path)}\n" for path in files)
     return hashlib.blake2b(lines.encode(), digest_size=20).hexdigest()
 
 
 def combined_hash(paths: Iterable[Path]) -> str:
-    """The hash over the content of files in this order, wherever they lie, 40 hexadecimal digits."""
+    """Return the hash of the content of files in the given order, 40 hexadecimal digits; their names do not count."""
     lines = "".join(f"{file_hash(path)}\n" for path in paths)
     return hashlib.blake2b(lines.encode(), digest_size=20).hexdigest()
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a file, on the CPU; raises InputError if it is missing, cut off or something else."""
+    """Read all tensors of a safetensors file to the CPU; raises InputError if it is missing, cut off or invalid."""
     from safetensors.torch import load_file
 
     if not path.is_file():
@@ -85,22 +88,22 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 @contextmanager
 def safetensors_errors(path: Path) -> Generator[None]:
-    """Tell of a file that is cut off or something else as InputError, whoever reads it within the context."""
+    """Turn errors from reading `path` as safetensors, because it is cut off or invalid, into an InputError."""
     try:
         yield
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: {_mistaken(path) or f'cannot be read as safetensors: {error}'}") from None
+        raise InputError(f"{path}: {_common_mistake(path) or f'cannot be read as safetensors: {error}'}") from None
 
 
-def _mistaken(path: Path) -> str:
-    """What a file is that often lies where weights should be; empty if that cannot be told."""
+def _common_mistake(path: Path) -> str:
+    """Describe a file of the kinds often mistaken for weights; empty if it is none of them."""
     try:
         with path.open("rb") as file:
             start = file.read(64).lstrip().lower()
     except OSError:
         return ""
     if start.startswith(b"version https://git-lfs"):
-        return "is a pointer of git-lfs and no weights, `git lfs pull` fetches them"
+        return "is a git-lfs pointer, not weights, `git lfs pull` fetches them"
     if start.startswith((b"<!doctype html", b"<html")):
-        return "is a web page and no weights, download the file itself"
+        return "is a web page, not weights, download the file itself"
     return ""

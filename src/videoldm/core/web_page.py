@@ -1,4 +1,4 @@
-"""HTML pages that need no server and no script: the look that all reports share, sections and tables."""
+"""Static HTML pages without scripts: the style that all reports share, sections and tables."""
 
 from __future__ import annotations
 
@@ -35,8 +35,22 @@ svg text { fill: var(--soft); font-size: 11px; } svg line { stroke: var(--line);
 """
 
 
+@dataclass(frozen=True, slots=True)
+class TextTable:
+    """A table of texts, the same for a terminal and a page; a text may have several lines."""
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    @property
+    def numeric_columns(self) -> list[bool]:
+        """Whether each column holds numbers only."""
+        columns = [[row[index] for row in self.rows if row[index]] for index in range(len(self.headings))]
+        return [bool(column) and all(text[0].isdigit() or text == "-" for text in column) for column in columns]
+
+
 def page(title: str, sections: Iterable[str]) -> str:
-    """A whole document."""
+    """Return a complete HTML document."""
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>\n'
@@ -45,12 +59,12 @@ def page(title: str, sections: Iterable[str]) -> str:
 
 
 def section(heading: str, body: str) -> str:
-    """A part of a page."""
+    """Return one section of a page as HTML."""
     return f"<h2>{escape(heading)}</h2>\n{body}"
 
 
 def table(content: TextTable) -> str:
-    """A table of texts; columns of numbers are aligned to the right."""
+    """Return a table as HTML; columns of numbers are aligned to the right."""
     classes = [' class="number"' if is_number else "" for is_number in content.numeric_columns]
     lines = [_cells("th", classes, content.headings), *(_cells("td", classes, row) for row in content.rows)]
     return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
@@ -58,17 +72,3 @@ def table(content: TextTable) -> str:
 
 def _cells(tag: str, classes: Sequence[str], texts: Sequence[str]) -> str:
     return "".join(f"<{tag}{kind}>{escape(text)}</{tag}>" for kind, text in zip(classes, texts, strict=True))
-
-
-@dataclass(frozen=True, slots=True)
-class TextTable:
-    """A table; a text may have several lines."""
-
-    headings: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-    @property
-    def numeric_columns(self) -> list[bool]:
-        """For each column whether it holds numbers, and nothing else."""
-        columns = [[row[index] for row in self.rows if row[index]] for index in range(len(self.headings))]
-        return [bool(column) and all(text[0].isdigit() or text == "-" for text in column) for column in columns]

@@ -67,7 +67,7 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def load(text: str) -> Any:
-    """The value that `text` describes; raises `yaml.YAMLError`."""
+    """Parse YAML text; raises `yaml.YAMLError`."""
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - it is a SafeLoader
     except RecursionError:
@@ -75,5 +75,5 @@ def load(text: str) -> Any:
 
 
 def dump(value: Any) -> str:
-    """`value` (dicts, lists, text, numbers) as text that `load` reads back unchanged; keys keep their order."""
+    """Return `value` (dicts, lists, text, numbers) as YAML that `load` reads back unchanged; keys keep their order."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)

@@ -177,7 +177,7 @@ def test_other_kinds_in_a_text_encoder_do_not_matter(file, unet):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", ": holds no valid JSON: "),
+        ("{", ": is not valid JSON: "),
         (json.dumps({"peft_type": "LOHA"}), ": peft_type is 'LOHA', should be 'LORA'"),
         (json.dumps({"lora_alpha": "much"}), ": lora_alpha is 'much', should be a valid number"),
         (json.dumps({"lora_alpha": float("nan")}), ": lora_alpha is nan, should be a finite number"),

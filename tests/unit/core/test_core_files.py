@@ -135,7 +135,7 @@ def test_unwritable_places(tmp_path: Path) -> None:
         Path("/dev/null"): "is a device or pipe, the output should be the name of a file",
         tmp_path / "file" / "a.txt": "a parent of it is a file",
         tmp_path / ("x" * 300): "the name is too long",
-        tmp_path / "loop": "its links go round in a circle",
+        tmp_path / "loop": "its symbolic links form a loop",
         "a\0b": "null byte",
     }.items():
         for write in (check_writable, lambda path: write_text(path, "x")):
@@ -312,9 +312,9 @@ def test_json_refuses_nan_and_keeps_the_old_file(tmp_path: Path) -> None:
 def test_bad_json_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{")
     (tmp_path / "y.json").write_bytes(b"\xff\xfe")
-    with pytest.raises(InputError, match=r"x\.json: holds no valid JSON: "):
+    with pytest.raises(InputError, match=r"x\.json: is not valid JSON: "):
         read_json(tmp_path / "x.json")
-    with pytest.raises(InputError, match=r"y\.json: holds no valid JSON: "):
+    with pytest.raises(InputError, match=r"y\.json: is not valid JSON: "):
         read_json(tmp_path / "y.json")
     with pytest.raises(InputError, match=r"z\.json: cannot be read: No such file"):
         read_json(tmp_path / "z.json")
