@@ -27,7 +27,7 @@ from videoldm.core.random import normal
 from videoldm.evaluation.speed.contenders import diffusers_autoencoder, random_autoencoder
 from videoldm.inference.config import Precision
 from videoldm.inference.decode import decode
-from videoldm.inference.memory.decoding import decode_peak_bytes
+from videoldm.inference.decoder_sizes import decode_peak_bytes
 from videoldm.inference.memory.meter import RESTART, resident_bytes
 from videoldm.inference.precision import DTYPES
 from videoldm.models.autoencoder.network import Autoencoder

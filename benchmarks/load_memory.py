@@ -18,17 +18,17 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from videoldm.checkpoints import diffusers as layout
-from videoldm.checkpoints.diffusers_config import VideoUNet
+from videoldm.checkpoints.layouts import diffusers as layout
+from videoldm.checkpoints.layouts.diffusers_config import VideoUNet
 from videoldm.evaluation.speed.contenders import random_unet
 from videoldm.models.presets import SVD
 
 OURS = """
 from pathlib import Path
-from videoldm.checkpoints import diffusers as layout
-from videoldm.checkpoints.diffusers_config import VideoUNet, read_diffusers_config
+from videoldm.checkpoints.layouts import diffusers as layout
+from videoldm.checkpoints.layouts.diffusers_config import VideoUNet, read_diffusers_config
 from videoldm.checkpoints.part import Part
-from videoldm.checkpoints.stored import stored_tensors
+from videoldm.checkpoints.storage.safetensors import stored_tensors
 from videoldm.models.unet.network import VideoUNet as UNet
 
 def load(folder, dtype):

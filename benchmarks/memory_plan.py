@@ -30,7 +30,7 @@ from videoldm.inference.memory.forecast import ClipSize, Forecaster, measures_on
 from videoldm.inference.memory.meter import PeakMeter
 from videoldm.inference.precision import DTYPES, default_precision
 from videoldm.models.autoencoder.network import Autoencoder
-from videoldm.models.clip.build import build_image_encoder
+from videoldm.models.clip.encoders import build_image_encoder
 from videoldm.models.presets import SVD_XT
 from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.memory import clip_size, forecaster

@@ -30,7 +30,8 @@ from torch import Tensor, nn
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from videoldm.core.random import generator
-from videoldm.evaluation.speed.clips import (
+from videoldm.evaluation.speed.contenders import (
+    SVD_SCHEDULER,
     ClipRequest,
     diffusers_frames,
     diffusers_latents,
@@ -38,7 +39,6 @@ from videoldm.evaluation.speed.clips import (
     our_latents,
     random_picture,
 )
-from videoldm.evaluation.speed.contenders import SVD_SCHEDULER
 from videoldm.tasks.model import load_model
 
 SEED = 2026

@@ -24,9 +24,9 @@ from rich.table import Table
 from videoldm.core.config import GIB
 from videoldm.inference.memory.meter import PeakMeter
 from videoldm.models.adapters.config import TemporalAttention
-from videoldm.models.adapters.stand_in import put_stand_ins
+from videoldm.models.adapters.fresh import put_stand_ins
 from videoldm.models.autoencoder.network import Autoencoder
-from videoldm.models.clip.build import build_image_encoder
+from videoldm.models.clip.encoders import build_image_encoder
 from videoldm.models.presets import SD21, SVD_XT
 from videoldm.models.unet.config import UNetConfig
 from videoldm.models.unet.network import VideoUNet

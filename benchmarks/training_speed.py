@@ -30,9 +30,9 @@ from videoldm.conditioners.config import DropoutConfig
 from videoldm.core.random import SampleKey, normal
 from videoldm.dataset.clips import ClipRecord, to_stored
 from videoldm.diffusion.config import SVD_NOISE_LEVELS
+from videoldm.evaluation.speed.bench import interleaved, speed_ratio
 from videoldm.evaluation.speed.contenders import diffusers_autoencoder, diffusers_unet, random_model
 from videoldm.evaluation.speed.presets import SIZES
-from videoldm.evaluation.speed.timing import interleaved, speed_ratio
 from videoldm.tasks.model import VideoModel
 from videoldm.tasks.task import TrainingClips
 from videoldm.training.config import AdamW, ClassicAverage, OptimizerConfig, TrainingConfig

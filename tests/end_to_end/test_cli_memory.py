@@ -8,7 +8,7 @@ import pytest
 from command_line import CommandLine
 from made_clips import frames
 
-from videoldm.inference.memory import limits
+from videoldm.inference.memory import meter
 from videoldm.video.metadata import read_metadata
 
 SMALL = ("--height", 64, "--width", 64, "--num-inference-steps", 2, "--dtype", "float32")
@@ -17,7 +17,7 @@ SMALL = ("--height", 64, "--width", 64, "--num-inference-steps", 2, "--dtype", "
 @pytest.fixture
 def no_overhead(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a limit count the tensors alone, as tiny models have little else."""
-    monkeypatch.setattr(limits, "CPU_OVERHEAD", 0)
+    monkeypatch.setattr(meter, "CPU_OVERHEAD", 0)
 
 
 def forecast_gib(output: str) -> float:

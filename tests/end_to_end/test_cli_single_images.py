@@ -10,7 +10,7 @@ from command_line import CommandLine
 from PIL import Image
 from tiny_preset import image_preset
 
-from videoldm.checkpoints import hub
+from videoldm.checkpoints.storage import hub
 
 FEW = ("--num-inference-steps", 2, "--dtype", "float32", "--height", 64, "--width", 64)
 PROMPT = "a red cube"

@@ -7,7 +7,7 @@ import pytest
 from command_line import CommandLine
 from made_clips import frames
 
-from videoldm.inference.ladder import LADDER
+from videoldm.inference.config import LADDER
 from videoldm.video.metadata import read_metadata
 
 STEPS = ("--num-inference-steps", 6)

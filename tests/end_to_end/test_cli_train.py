@@ -10,7 +10,7 @@ import torch
 from command_line import CommandLine
 from filelock import FileLock
 
-from videoldm.checkpoints.native import load_autoencoder
+from videoldm.checkpoints.layouts.native import load_autoencoder
 from videoldm.core.config import from_yaml, to_yaml
 from videoldm.core.random import generator
 from videoldm.dataset.clips import ClipRecord, ClipShards, write_shard

@@ -118,7 +118,7 @@ def test_every_stage_logs_validates_and_exports(runs: Path) -> None:
 
 
 def test_video_model_starts_with_the_image_models_weights(runs: Path) -> None:
-    from videoldm.checkpoints.native import load_unet
+    from videoldm.checkpoints.layouts.native import load_unet
 
     start = FromModel(model=str(runs / "mini-image/export"))
     fresh = DiffusionObjective(diffusion(runs, "text-to-video", start), seed=0, cache=runs / "cache")

@@ -7,9 +7,9 @@ import torch
 from tiny_networks import UNET, conditioning, numbers, randomise
 
 from videoldm.inference.config import Measure, MemoryPlan
-from videoldm.inference.memory.block_stream import stream_blocks
 from videoldm.inference.memory.forecast import measures_on
 from videoldm.inference.memory.meter import PeakMeter
+from videoldm.inference.memory.residence import stream_blocks
 from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.memory import clip_size, forecaster
 from videoldm.tasks.model import load_opened

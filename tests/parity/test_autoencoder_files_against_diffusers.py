@@ -6,13 +6,9 @@ import torch
 from safetensors.torch import load_file
 from tiny_networks import numbers, randomise, relative_error
 
-from videoldm.checkpoints import single_file
-from videoldm.checkpoints.autoencoder_files import (
-    open_autoencoder,
-    write_diffusers_autoencoder,
-    write_sgm_autoencoder,
-)
-from videoldm.checkpoints.native import save_component
+from videoldm.checkpoints.autoencoder_files import open_autoencoder, write_diffusers_autoencoder, write_sgm_autoencoder
+from videoldm.checkpoints.layouts import single_file
+from videoldm.checkpoints.layouts.native import save_component
 from videoldm.core.errors import InputError
 from videoldm.models.autoencoder.config import AutoencoderConfig, TemporalDecoder
 from videoldm.models.autoencoder.network import Autoencoder

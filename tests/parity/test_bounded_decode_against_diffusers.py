@@ -5,8 +5,9 @@ import pytest
 import torch
 from tiny_networks import numbers, randomise, relative_error
 
-from videoldm.checkpoints import diffusers as layout
-from videoldm.checkpoints.loading import held, load
+from videoldm.checkpoints.layouts import diffusers as layout
+from videoldm.checkpoints.part import load
+from videoldm.checkpoints.storage.safetensors import held
 from videoldm.inference.decode import decode
 from videoldm.models.autoencoder.config import AutoencoderConfig, TemporalDecoder
 from videoldm.models.autoencoder.network import Autoencoder

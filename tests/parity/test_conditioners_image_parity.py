@@ -17,8 +17,8 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
 
 from videoldm.conditioners.image import ImageConditioner, resize_antialiased
-from videoldm.models.clip.build import build_image_encoder
 from videoldm.models.clip.config import ImageEncoderConfig
+from videoldm.models.clip.encoders import build_image_encoder
 
 # Both shrink, one shrinks and one grows, both grow, equal, odd, kernels of even length before rounding, very flat.
 SIZES = [(576, 1024), (100, 640), (300, 200), (50, 60), (224, 224), (333, 517), (225, 449), (700, 230), (2, 1500)]

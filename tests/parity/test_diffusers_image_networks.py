@@ -7,9 +7,10 @@ from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, con
 from safetensors.torch import save_file
 from tiny_networks import numbers, randomise, relative_error
 
-from videoldm.checkpoints import diffusers as layout
-from videoldm.checkpoints import sgm
-from videoldm.checkpoints.loading import held, load
+from videoldm.checkpoints.layouts import diffusers as layout
+from videoldm.checkpoints.layouts import sgm
+from videoldm.checkpoints.part import load
+from videoldm.checkpoints.storage.safetensors import held
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder

@@ -11,14 +11,14 @@ from safetensors.torch import load_file, save_file
 from tiny_lora import random_lora
 from tiny_networks import numbers, randomise, relative_error
 
-from videoldm.checkpoints import diffusers as layout
-from videoldm.checkpoints.loading import held, load
-from videoldm.checkpoints.lora import read_lora
-from videoldm.checkpoints.save_lora import save_diffusers, save_peft
+from videoldm.checkpoints.layouts import diffusers as layout
+from videoldm.checkpoints.lora.read import read_lora
+from videoldm.checkpoints.lora.save import save_diffusers, save_peft
+from videoldm.checkpoints.part import load
+from videoldm.checkpoints.storage.safetensors import held
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.models.adapters.injection import inject
-from videoldm.models.adapters.low_rank import Adapter
-from videoldm.models.adapters.merge import merge
+from videoldm.models.adapters.low_rank import Adapter, merge
 from videoldm.models.unet.config import PlacedNormEps, UNetConfig
 from videoldm.models.unet.network import VideoUNet
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from videoldm.checkpoints import sgm, single_file
 from videoldm.checkpoints.keymap import KeyMap, under
+from videoldm.checkpoints.layouts import sgm, single_file
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.presets import SVD
 from videoldm.models.unet.network import VideoUNet

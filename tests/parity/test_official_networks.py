@@ -4,8 +4,9 @@ import pytest
 import torch
 from tiny_networks import official_unet_config, read_reference, relative_error
 
-from videoldm.checkpoints import sgm
-from videoldm.checkpoints.loading import held, load
+from videoldm.checkpoints.layouts import sgm
+from videoldm.checkpoints.part import load
+from videoldm.checkpoints.storage.safetensors import held
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.models.autoencoder.config import AutoencoderConfig, TemporalDecoder
 from videoldm.models.autoencoder.network import Autoencoder

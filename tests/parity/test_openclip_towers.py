@@ -11,13 +11,14 @@ import torch
 from tiny_networks import numbers, randomise, relative_error
 from torch import nn
 
-from videoldm.checkpoints import openclip, transformers
-from videoldm.checkpoints.loading import held, load
+from videoldm.checkpoints.layouts import openclip, transformers
+from videoldm.checkpoints.part import load
+from videoldm.checkpoints.storage.safetensors import held
 from videoldm.conditioners.config import PenultimateLayer, TextConditionerConfig
 from videoldm.conditioners.text import TextConditioner
 from videoldm.core.errors import InputError
-from videoldm.models.clip.build import build_image_encoder, build_text_encoder
 from videoldm.models.clip.config import ImageEncoderConfig, TextEncoderConfig
+from videoldm.models.clip.encoders import build_image_encoder, build_text_encoder
 
 TOLERANCE = 1e-5
 IMAGE = ImageEncoderConfig(image_size=16, patch_size=4, width=24, num_layers=3, num_heads=3, projection_dim=10)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pipeline_parity import by_diffusers, by_us, relative_error
 
-from videoldm.evaluation.speed.clips import ClipRequest, random_picture
+from videoldm.evaluation.speed.contenders import ClipRequest, random_picture
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,11 @@ from diffusers.loaders.single_file_utils import (
 )
 from torch import nn
 
-from videoldm.checkpoints import diffusers as diffusers_layout
-from videoldm.checkpoints import openclip, single_file
-from videoldm.checkpoints import transformers as transformers_layout
+from videoldm.checkpoints.layouts import diffusers as diffusers_layout
+from videoldm.checkpoints.layouts import openclip, single_file
+from videoldm.checkpoints.layouts import transformers as transformers_layout
 from videoldm.models.autoencoder.network import Autoencoder
-from videoldm.models.clip.build import build_image_encoder, build_text_encoder
+from videoldm.models.clip.encoders import build_image_encoder, build_text_encoder
 from videoldm.models.presets import PRESETS, SD21, SVD, X4_UPSCALER
 from videoldm.models.unet.network import VideoUNet
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_networks import official_unet_config, read_reference
 
-from videoldm.checkpoints import sgm
+from videoldm.checkpoints.layouts import sgm
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.diffusion.config import Euler, Guidance, Karras, LinearOverFrames, VPrediction
 from videoldm.diffusion.denoiser import Preconditioned

@@ -7,7 +7,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from tiny_networks import numbers
 
-from videoldm.checkpoints.diffusers_folder import open_folder
+from videoldm.checkpoints.layouts.diffusers_folder import open_folder
 from videoldm.conditioners.config import DropoutConfig, MicroConfig
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from tiny_networks import randomise
 
-from videoldm.checkpoints.native import save_component
+from videoldm.checkpoints.layouts.native import save_component
 from videoldm.conditioners.config import MicroConfig, MotionLevels
 from videoldm.core.files import write_json
 from videoldm.diffusion.config import Constant, Guidance, Karras, LinearOverFrames
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
-from videoldm.models.clip.build import build_image_encoder, build_text_encoder
 from videoldm.models.clip.config import ImageEncoderConfig, TextEncoderConfig
+from videoldm.models.clip.encoders import build_image_encoder, build_text_encoder
 from videoldm.models.clip.tokenizer import train_tokenizer
 from videoldm.models.unet.config import NoTemporalLayers, UNetConfig
 from videoldm.models.unet.network import VideoUNet

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from videoldm.checkpoints import open_file as open_file_module
-from videoldm.checkpoints import single_file
-from videoldm.checkpoints.diffusers_folder import open_folder
+from videoldm.checkpoints.layouts import single_file
+from videoldm.checkpoints.layouts.diffusers_folder import open_folder
 from videoldm.models.presets import PRESETS, ModelConfig
 from videoldm.models.unet.config import UniformNormEps
 
@@ -26,7 +25,7 @@ def tiny_preset(pipeline_folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         num_frames=checkpoint.num_frames or 1,
     )
     monkeypatch.setitem(PRESETS, TINY, config)
-    monkeypatch.setitem(open_file_module.LAYOUTS, TINY, single_file.svd)
+    monkeypatch.setitem(single_file.LAYOUTS, TINY, single_file.svd)
     return TINY
 
 
@@ -42,5 +41,5 @@ def image_preset(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> st
         num_frames=1,
     )
     monkeypatch.setitem(PRESETS, name, config)
-    monkeypatch.setitem(open_file_module.LAYOUTS, name, single_file.stable_diffusion)
+    monkeypatch.setitem(single_file.LAYOUTS, name, single_file.stable_diffusion)
     return name

@@ -10,12 +10,11 @@ from safetensors.torch import save_file
 from tiny_networks import randomise
 from torch import nn
 
-from videoldm.checkpoints import open_file as open_file_module
-from videoldm.checkpoints import single_file
+from videoldm.checkpoints.layouts import single_file
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
-from videoldm.models.clip.build import build_image_encoder
 from videoldm.models.clip.config import ImageEncoderConfig
+from videoldm.models.clip.encoders import build_image_encoder
 from videoldm.models.presets import PRESETS, ModelConfig
 from videoldm.models.unet.config import UNetConfig
 from videoldm.models.unet.network import VideoUNet
@@ -65,6 +64,6 @@ def tiny_sv3d(folder: Path, name: Name) -> Generator[Path]:
     save_file({key: tensor.contiguous().clone() for key, tensor in tensors.items()}, path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PRESETS, f"tiny-{name}", config)
-        patch.setitem(open_file_module.LAYOUTS, f"tiny-{name}", single_file.sv3d)
+        patch.setitem(single_file.LAYOUTS, f"tiny-{name}", single_file.sv3d)
         patch.setattr(published, "MULTI_VIEW", {**published.MULTI_VIEW, f"tiny-{name}": DEFAULTS[name]})
         yield path

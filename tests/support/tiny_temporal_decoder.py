@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tiny_networks import randomise
 
-from videoldm.checkpoints.native import save_component
+from videoldm.checkpoints.layouts.native import save_component
 from videoldm.core.random import seeded_initialisation
 from videoldm.measures.config import FeatureNetworkConfig
 from videoldm.measures.feature_network import FeatureNetwork, save_feature_network

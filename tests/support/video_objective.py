@@ -12,8 +12,8 @@ from videoldm.diffusion.config import LogNormal, VPrediction, VWeighting
 from videoldm.diffusion.denoiser import Preconditioned
 from videoldm.diffusion.loss import denoising_loss
 from videoldm.diffusion.noise import draw_sigmas
+from videoldm.models.unet.groups import is_temporal
 from videoldm.models.unet.network import VideoUNet
-from videoldm.models.unet.surgery import is_temporal
 from videoldm.training.objective import Losses, Objective, Player
 
 CONFIG = UNET.model_copy(

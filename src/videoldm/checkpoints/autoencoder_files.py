@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from safetensors.torch import save_file
 
-from videoldm.checkpoints import diffusers, sgm
-from videoldm.checkpoints.diffusers_config import VideoAutoencoder
-from videoldm.checkpoints.diffusers_folder import WEIGHTS, vae_part
-from videoldm.checkpoints.encoders import CONFIG_FILE
+from videoldm.checkpoints.checkpoint import Checkpoint
 from videoldm.checkpoints.keymap import KeyMap, under
-from videoldm.checkpoints.native import autoencoder_part
+from videoldm.checkpoints.layouts import diffusers, sgm
+from videoldm.checkpoints.layouts.diffusers_config import VideoAutoencoder
+from videoldm.checkpoints.layouts.diffusers_folder import vae_part
+from videoldm.checkpoints.layouts.native import autoencoder_part
+from videoldm.checkpoints.layouts.single_file import FIRST_STAGE, SVD_CONDITION
 from videoldm.checkpoints.part import AutoencoderPart
-from videoldm.checkpoints.single_file import FIRST_STAGE, SVD_CONDITION
+from videoldm.checkpoints.storage.file_names import CONFIG_FILE, NETWORK_WEIGHTS
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file, write_json
 from videoldm.core.reading import read_mapping
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
+from videoldm.models.presets import preset_of
 
 SAMPLE_SIZE = 768
 """What the published configuration says of the pictures' side; nothing depends on it."""
@@ -49,7 +52,7 @@ def write_diffusers_autoencoder(folder: Path, autoencoder: Autoencoder) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     config = VideoAutoencoder.from_native(autoencoder.config, sample_size=SAMPLE_SIZE)
     write_json(folder / CONFIG_FILE, config.to_json())
-    _write(folder / f"{WEIGHTS}.safetensors", autoencoder, diffusers.autoencoder(autoencoder.config))
+    _write(folder / f"{NETWORK_WEIGHTS}.safetensors", autoencoder, diffusers.autoencoder(autoencoder.config))
 
 
 def write_sgm_autoencoder(path: Path, autoencoder: Autoencoder) -> None:
@@ -69,3 +72,25 @@ def _write(path: Path, autoencoder: Autoencoder, key_map: KeyMap) -> None:
     weights = key_map.to_foreign(autoencoder.state_dict())
     with atomic_file(path) as partial:
         save_file({key: value.contiguous() for key, value in weights.items()}, partial, metadata={"format": "pt"})
+
+
+MAY_DIFFER = {"decoder", "project_latents"}
+"""What tells a temporal decoder from one of single frames; latents are the same."""
+
+
+def with_autoencoder(checkpoint: Checkpoint, folder: Path) -> Checkpoint:
+    """The checkpoint with the autoencoder in a folder with a `config.json`, whose decoder may be another.
+
+    Raises InputError for an autoencoder of other latents or sizes than the one whose place it takes.
+    """
+    old, new = checkpoint.autoencoder, autoencoder_part(folder)
+    if old is None:
+        raise InputError(f"{checkpoint.source}: has no autoencoder whose place {folder} could take")
+    there, wanted = new.config.model_dump(exclude=MAY_DIFFER), old.config.model_dump(exclude=MAY_DIFFER)
+    keys = [key for key in wanted if there[key] != wanted[key]]
+    if keys:
+        ours, theirs = (", ".join(f"{key}={values[key]}" for key in keys) for values in (there, wanted))
+        raise InputError(f"{new.source}: has {ours}, the autoencoder of {old.source} has {theirs}")
+    new.check()
+    preset = preset_of(checkpoint.unet.config, new.config, checkpoint.num_frames or 1)
+    return replace(checkpoint, autoencoder=new, preset=preset)

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from videoldm.checkpoints.diffusers_config import EulerScheduler
-from videoldm.checkpoints.diffusers_image_config import ImageScheduler, LatentSize
-from videoldm.checkpoints.encoders import ImageEncoder, TextEncoder
-from videoldm.checkpoints.part import AutoencoderPart, Part, UNetPart
+from videoldm.checkpoints.layouts.diffusers_config import EulerScheduler
+from videoldm.checkpoints.layouts.diffusers_image_config import ImageScheduler, LatentSize
+from videoldm.checkpoints.part import AutoencoderPart, ImageEncoder, Part, TextEncoder, UNetPart
 from videoldm.checkpoints.tokenizer import Tokenizer
 
 

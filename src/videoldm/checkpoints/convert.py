@@ -12,14 +12,12 @@ import torch
 from torch import Tensor
 
 from videoldm.checkpoints.checkpoint import Checkpoint
-from videoldm.checkpoints.diffusers_image_config import ImageScheduler
 from videoldm.checkpoints.keymap import KeyMap, Shape
-from videoldm.checkpoints.loading import Readable, tell_of_dropped
-from videoldm.checkpoints.open_file import LAYOUTS, predicts_alike
-from videoldm.checkpoints.part import Part
-from videoldm.checkpoints.write_image_pipeline import image_pipeline
-from videoldm.checkpoints.write_video_pipeline import video_pipeline
-from videoldm.checkpoints.writing import Source, write_tensors
+from videoldm.checkpoints.layouts.diffusers_image_config import ImageScheduler
+from videoldm.checkpoints.layouts.diffusers_pipeline import image_pipeline, video_pipeline
+from videoldm.checkpoints.layouts.single_file import LAYOUTS, predicts_alike
+from videoldm.checkpoints.part import Part, tell_of_dropped
+from videoldm.checkpoints.storage.safetensors import Readable, Source, write_tensors
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_folder, write_json
 from videoldm.core.progress import notice, progress

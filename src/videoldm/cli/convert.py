@@ -47,8 +47,8 @@ class ConvertOptions(Config):
 
 def run(options: ConvertOptions) -> None:
     """Open, check and write."""
+    from videoldm.checkpoints.autoencoder_files import with_autoencoder
     from videoldm.checkpoints.convert import convert
-    from videoldm.checkpoints.trained_autoencoder import with_autoencoder
     from videoldm.inference.precision import DTYPES
     from videoldm.tasks.as_checkpoint import as_checkpoint
     from videoldm.tasks.folder import NativeFolder

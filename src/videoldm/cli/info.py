@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from videoldm.checkpoints.file_names import INDEX_FILE, WEIGHTS_ENDINGS
+from videoldm.checkpoints.storage.file_names import INDEX_FILE, WEIGHTS_ENDINGS
 from videoldm.cli.describe_media import describe_file, describe_frames
 from videoldm.cli.describe_model import describe_component, describe_model, describe_task
 from videoldm.cli.inputs import is_folder

@@ -93,7 +93,7 @@ def look_ahead(
     Raises InputError if one of the clips cannot be made, naming what could be.
     """
     from videoldm.inference.memory.forecast import measures_on
-    from videoldm.inference.memory.limits import usable_bytes
+    from videoldm.inference.memory.meter import usable_bytes
     from videoldm.inference.precision import DTYPES
     from videoldm.tasks.memory import clip_size, forecaster, plan_memory
 

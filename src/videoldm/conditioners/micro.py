@@ -12,7 +12,7 @@ from torch import Tensor
 
 from videoldm.conditioners.config import CameraConfig, MicroConfig, MicroSignal
 from videoldm.core.errors import InputError
-from videoldm.models.unet.embeddings import sinusoids
+from videoldm.models.unet.conditions import sinusoids
 
 Signals = Mapping[MicroSignal, Float[Tensor, "b _"]]
 """Each signal's values: one column where they hold for the whole clip, or one column a frame."""

@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from videoldm.inference.decoder_blocks import PerFrame
 from videoldm.inference.decoder_sizes import Cut, MapSize
-from videoldm.inference.decoder_stages import PerFrame
 from videoldm.inference.moments import Moments, fixed_norm, moments_of
-from videoldm.models.layers.resnet import SpatioTemporalResBlock
+from videoldm.models.layers import SpatioTemporalResBlock
 
 
 class StoredMap:

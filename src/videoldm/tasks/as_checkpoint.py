@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from videoldm.checkpoints.checkpoint import Checkpoint
-from videoldm.checkpoints.diffusers_config import EulerScheduler, svd_scheduler
+from videoldm.checkpoints.layouts.diffusers_config import EulerScheduler, svd_scheduler
 from videoldm.conditioners.config import MICRO_ORDER
 from videoldm.core.errors import InputError
 from videoldm.diffusion.config import Karras, VPrediction

@@ -7,8 +7,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from videoldm.conditioners.config import SVD_MICRO, CameraConfig, MicroConfig, MicroSignal
 from videoldm.core.config import Config, NonNegative
 from videoldm.diffusion.config import Euler, Guidance, Preconditioning, Sampler, Schedule, VPrediction
-from videoldm.inference.config import Reuse, Speed
-from videoldm.inference.ladder import LADDER
+from videoldm.inference.config import LADDER, Reuse, Speed
 
 TaskName = Literal["text-to-image", "text-to-video", "image-to-video", "multi-view"]
 FROM_PICTURE: frozenset[TaskName] = frozenset({"image-to-video", "multi-view"})

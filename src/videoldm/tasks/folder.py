@@ -67,8 +67,8 @@ class NativeFolder:
 
     def parts(self, task: TaskName) -> ModelParts:
         """See `ModelFiles`."""
-        from videoldm.checkpoints.encoders import image_encoder, text_encoder
-        from videoldm.checkpoints.native import autoencoder_part, unet_part
+        from videoldm.checkpoints.layouts.native import autoencoder_part, unet_part
+        from videoldm.checkpoints.layouts.transformers import open_image_encoder, open_text_encoder
         from videoldm.checkpoints.tokenizer import Tokenizer
         from videoldm.tasks.parts import ModelParts
 
@@ -78,9 +78,9 @@ class NativeFolder:
         return ModelParts(
             unet=unet_part(self.folder / task / "unet"),
             autoencoder=autoencoder_part(self.folder / "autoencoder"),
-            image_encoder=image_encoder(encoder) if is_image else None,
-            text_encoder=None if is_image else text_encoder(encoder),
-            temporal_text_encoder=text_encoder(temporal) if temporal.is_dir() and not is_image else None,
+            image_encoder=open_image_encoder(encoder) if is_image else None,
+            text_encoder=None if is_image else open_text_encoder(encoder),
+            temporal_text_encoder=open_text_encoder(temporal) if temporal.is_dir() and not is_image else None,
             tokenizer=None if is_image else Tokenizer(encoder),
         )
 

@@ -37,7 +37,7 @@ def check_loras(loras: tuple[LoraChoice, ...]) -> None:
 
 def read_adapters(unet: VideoUNet, loras: tuple[LoraChoice, ...], *, has_one_token: bool) -> list[Adapter]:
     """LoRAs for a UNet, which needs no weights for this; say what of each fits. See `read_lora` for errors."""
-    from videoldm.checkpoints.lora import read_lora
+    from videoldm.checkpoints.lora.read import read_lora
     from videoldm.models.adapters.low_rank import Adapter
 
     files = [read_lora(lora.path, unet, has_one_token=has_one_token) for lora in loras]
@@ -59,6 +59,6 @@ def _parse(part: str) -> LoraChoice:
 
 
 def _content_hash(path: str) -> str:
-    from videoldm.checkpoints.lora import lora_file
+    from videoldm.checkpoints.lora.read import lora_file
 
     return file_hash(lora_file(Path(path)))

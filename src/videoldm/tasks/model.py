@@ -12,19 +12,18 @@ import torch
 from torch import nn
 from transformers import CLIPTextModel
 
-from videoldm.checkpoints.encoders import image_encoder, text_encoder
-from videoldm.checkpoints.loading import tell_of_dropped
+from videoldm.checkpoints.layouts.transformers import open_image_encoder, open_text_encoder
+from videoldm.checkpoints.part import tell_of_dropped
 from videoldm.checkpoints.tokenizer import Tokenizer
 from videoldm.conditioners.config import TextConditionerConfig
 from videoldm.conditioners.image import ImageConditioner
 from videoldm.conditioners.text import TextConditioner
 from videoldm.diffusion.denoiser import Denoiser, Network, Preconditioned
 from videoldm.inference.config import ALL_IN_MEMORY, MemoryPlan, Reuse
-from videoldm.inference.memory.block_stream import stream_blocks
-from videoldm.inference.memory.residence import ALL_STAY, Residence
+from videoldm.inference.memory.residence import ALL_STAY, Residence, stream_blocks
 from videoldm.inference.precision import in_precision_of
 from videoldm.inference.reuse import Reusing
-from videoldm.models.adapters.merge import merge_for_good
+from videoldm.models.adapters.low_rank import merge_for_good
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.config import TaskModelConfig, TaskName
@@ -189,8 +188,8 @@ def load_conditioners(
     """Of the encoders in a folder of ours, the one that the task uses; the other is None."""
     encoder = folder / encoder_of(task)
     if encoder.name == "image_encoder":
-        return None, ImageConditioner(image_encoder(encoder).load(device=device))
-    return text_conditioner(text_encoder(encoder).load(device=device), Tokenizer(encoder)), None
+        return None, ImageConditioner(open_image_encoder(encoder).load(device=device))
+    return text_conditioner(open_text_encoder(encoder).load(device=device), Tokenizer(encoder)), None
 
 
 def text_conditioner(model: CLIPTextModel, tokenizer: Tokenizer | None) -> TextConditioner:

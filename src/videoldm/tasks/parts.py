@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from videoldm.checkpoints.encoders import ImageEncoder, TextEncoder
-from videoldm.checkpoints.part import AutoencoderPart, UNetPart
+from videoldm.checkpoints.part import AutoencoderPart, ImageEncoder, TextEncoder, UNetPart
 from videoldm.checkpoints.tokenizer import Tokenizer
 
 

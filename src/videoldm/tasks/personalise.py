@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 
-from videoldm.checkpoints.encoders import text_encoder
-from videoldm.checkpoints.native import load_unet, save_component
+from videoldm.checkpoints.layouts.native import load_unet, save_component
+from videoldm.checkpoints.layouts.transformers import open_text_encoder
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_folder
-from videoldm.models.unet.personalise import with_image_layers
+from videoldm.models.unet.surgery import with_image_layers
 from videoldm.tasks.config import TaskName
 from videoldm.tasks.folder import TEMPORAL_TEXT_ENCODER, NativeFolder
 from videoldm.tasks.open import open_for_task
@@ -45,5 +45,5 @@ def _folder(name: str, task: TaskName) -> Path:
 
 def _read_alike(left: Path, right: Path) -> bool:
     """Whether two text encoders have the same weights, in whatever precision both are stored."""
-    ours, theirs = (text_encoder(folder).load(dtype=torch.float16).state_dict() for folder in (left, right))
+    ours, theirs = (open_text_encoder(folder).load(dtype=torch.float16).state_dict() for folder in (left, right))
     return ours.keys() == theirs.keys() and all(torch.equal(weight, theirs[key]) for key, weight in ours.items())

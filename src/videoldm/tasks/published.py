@@ -8,12 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
-from videoldm.checkpoints.bare_unet import open_unet
 from videoldm.checkpoints.checkpoint import Checkpoint
-from videoldm.checkpoints.diffusers_config import EulerScheduler
-from videoldm.checkpoints.diffusers_folder import open_folder
-from videoldm.checkpoints.file_names import INDEX_FILE
-from videoldm.checkpoints.open_file import open_file
+from videoldm.checkpoints.layouts.diffusers_config import EulerScheduler
+from videoldm.checkpoints.layouts.diffusers_folder import open_folder
+from videoldm.checkpoints.layouts.single_file import open_file, open_unet
+from videoldm.checkpoints.storage.file_names import INDEX_FILE
 from videoldm.checkpoints.tokenizer import Tokenizer, openclip_tokenizer
 from videoldm.conditioners.config import MICRO_ORDER, MicroConfig
 from videoldm.core.errors import InputError
@@ -71,7 +70,7 @@ def _tokenizer_in(folder: Path, checkpoint: Checkpoint) -> Tokenizer:
 def _checkpoint(name: str, variant: str | None, *, allow_pickle: bool) -> Checkpoint:
     path = Path(name)
     if not path.exists():
-        from videoldm.checkpoints.hub import fetch
+        from videoldm.checkpoints.storage.hub import fetch
 
         path = fetch(name, variant=variant)
     if path.is_file():
@@ -131,7 +130,7 @@ class PublishedModel:
         """The one that goes with the text encoder, from the hub if it lies nowhere here; None if nothing reads text."""
         if self.checkpoint.tokenizer is not None or self.checkpoint.text_encoder is None:
             return self.checkpoint.tokenizer
-        from videoldm.checkpoints.hub import STABLE_DIFFUSION, fetch_tokenizer
+        from videoldm.checkpoints.storage.hub import STABLE_DIFFUSION, fetch_tokenizer
 
         folder = fetch_tokenizer()
         if folder is None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from videoldm.checkpoints.checkpoint import Checkpoint
-from videoldm.checkpoints.diffusers_image_config import ImageScheduler
+from videoldm.checkpoints.layouts.diffusers_image_config import ImageScheduler
 from videoldm.core.errors import InputError
 from videoldm.diffusion.config import DDIM, Constant, DiscreteEps, DiscreteV, Guidance, Preconditioning, SDDiscrete
 from videoldm.diffusion.schedules import BETA_END, BETA_START, NUM_LEVELS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from videoldm.checkpoints.native import save_component
+from videoldm.checkpoints.layouts.native import save_component
 from videoldm.conditioners.text import TextConditioner
 from videoldm.core.files import write_json
 from videoldm.core.progress import hide_transformers_bars

@@ -18,7 +18,7 @@ from videoldm.models.adapters.fresh import num_lora_parameters
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.autoencoder.surgery import is_temporal
-from videoldm.models.clip.build import build_image_encoder, build_text_encoder
+from videoldm.models.clip.encoders import build_image_encoder, build_text_encoder
 from videoldm.models.discriminator.network import Discriminator
 from videoldm.models.presets import SD21
 from videoldm.models.unet.groups import group_of

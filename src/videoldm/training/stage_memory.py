@@ -12,9 +12,9 @@ from transformers import CLIPTextModel
 
 from videoldm.dataset.config import Bucket
 from videoldm.inference.precision import DTYPES
-from videoldm.models.adapters.stand_in import put_stand_ins
+from videoldm.models.adapters.fresh import put_stand_ins
 from videoldm.models.autoencoder.network import Autoencoder
-from videoldm.models.clip.build import build_image_encoder, build_text_encoder, text_config
+from videoldm.models.clip.encoders import build_image_encoder, build_text_encoder, text_config
 from videoldm.models.presets import MINI, SD21, SVD, ModelConfig
 from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.config import FROM_PICTURE

@@ -9,11 +9,11 @@ from safetensors.torch import load_file, save_file
 from tiny_networks import numbers
 from tiny_preset import tiny_preset
 
+from videoldm.checkpoints.autoencoder_files import with_autoencoder
 from videoldm.checkpoints.convert import convert
-from videoldm.checkpoints.diffusers_folder import open_folder
-from videoldm.checkpoints.native import save_component
-from videoldm.checkpoints.open_file import open_file
-from videoldm.checkpoints.trained_autoencoder import with_autoencoder
+from videoldm.checkpoints.layouts.diffusers_folder import open_folder
+from videoldm.checkpoints.layouts.native import save_component
+from videoldm.checkpoints.layouts.single_file import open_file
 from videoldm.core.errors import InputError
 from videoldm.models.autoencoder.config import PlainDecoder
 from videoldm.models.autoencoder.network import Autoencoder
@@ -154,8 +154,8 @@ def test_one_key_removed_renamed_or_reshaped_is_named(file: Path) -> None:
 
 
 def test_names_tell_models_of_equal_tensors_apart() -> None:
-    from videoldm.checkpoints.open_file import layout_of, recognise
-    from videoldm.checkpoints.stored import StoredTensor
+    from videoldm.checkpoints.layouts.single_file import layout_of, recognise
+    from videoldm.checkpoints.storage.safetensors import StoredTensor
 
     for preset in ("svd", "svd-image-decoder", "sv3d-u", "sv3d-p", "sd-2.1", "sd-x4-upscaler"):
         tensors = {

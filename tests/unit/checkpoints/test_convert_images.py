@@ -13,8 +13,8 @@ from tiny_stable_diffusion import write_text_to_image
 from transformers import CLIPTokenizer
 
 from videoldm.checkpoints.convert import convert
-from videoldm.checkpoints.diffusers_folder import open_folder
-from videoldm.checkpoints.open_file import open_file
+from videoldm.checkpoints.layouts.diffusers_folder import open_folder
+from videoldm.checkpoints.layouts.single_file import open_file
 from videoldm.core.errors import InputError
 
 KINDS = {

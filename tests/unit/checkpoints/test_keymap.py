@@ -3,8 +3,8 @@ import torch
 from tiny_networks import AUTOENCODER, IMAGE_UNET, UNET, UPSCALER_UNET, numbers, randomise
 from torch import nn
 
-from videoldm.checkpoints import diffusers, sgm
 from videoldm.checkpoints.keymap import KeyMap, Pointwise, Rows, Transposed, pointwise, under
+from videoldm.checkpoints.layouts import diffusers, sgm
 from videoldm.models.autoencoder.config import TemporalDecoder
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.unet.network import VideoUNet

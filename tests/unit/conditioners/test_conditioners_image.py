@@ -7,8 +7,8 @@ import torch
 from transformers import CLIPVisionModelWithProjection
 
 from videoldm.conditioners.image import CLIP_MEAN, CLIP_STD, ImageConditioner, clip_pixels, resize_antialiased
-from videoldm.models.clip.build import build_image_encoder
 from videoldm.models.clip.config import ImageEncoderConfig
+from videoldm.models.clip.encoders import build_image_encoder
 
 CONFIG = ImageEncoderConfig(image_size=16, patch_size=8, width=12, num_layers=2, num_heads=3, projection_dim=6)
 

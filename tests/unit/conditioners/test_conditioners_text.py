@@ -12,8 +12,8 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from videoldm.conditioners.config import PenultimateLayer, TextConditionerConfig
 from videoldm.conditioners.text import TextConditioner
 from videoldm.core.errors import InputError
-from videoldm.models.clip.build import build_text_encoder
 from videoldm.models.clip.config import TextEncoderConfig
+from videoldm.models.clip.encoders import build_text_encoder
 from videoldm.models.clip.tokenizer import train_tokenizer
 
 CONFIG = TextEncoderConfig(vocab_size=150, max_tokens=10, width=12, num_layers=3, num_heads=3, projection_dim=6)

@@ -5,8 +5,7 @@ from typing import get_args
 import pytest
 
 from videoldm.diffusion.config import DPMPP2M, AlignYourSteps, Constant, Guidance, Interval, Karras
-from videoldm.inference.config import Reuse, Speed
-from videoldm.inference.ladder import LADDER, Rung
+from videoldm.inference.config import LADDER, Reuse, Rung, Speed
 from videoldm.tasks.config import SamplingConfig
 
 GUIDANCE = Guidance(scale=Constant(scale=3.0))

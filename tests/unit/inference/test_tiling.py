@@ -7,11 +7,10 @@ from tiny_decoders import TEMPORAL
 from tiny_networks import AUTOENCODER, numbers, randomise, relative_error
 
 from videoldm.assets.models import shipped_models
-from videoldm.checkpoints.native import load_autoencoder
+from videoldm.checkpoints.layouts.native import load_autoencoder
 from videoldm.core.errors import InputError
 from videoldm.inference.config import Tiles
-from videoldm.inference.decode import decode
-from videoldm.inference.tiling import spans
+from videoldm.inference.decode import decode, spans
 from videoldm.measures.fidelity import psnr
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.synthetic.config import WorldOptions

@@ -5,8 +5,7 @@ from tiny_networks import AUTOENCODER, numbers, randomise, relative_error
 from videoldm.core.errors import InputError
 from videoldm.core.random import generator
 from videoldm.models.autoencoder.config import TemporalDecoder
-from videoldm.models.autoencoder.network import Autoencoder
-from videoldm.models.autoencoder.posterior import Posterior
+from videoldm.models.autoencoder.network import Autoencoder, Posterior
 
 TEMPORAL = AUTOENCODER.model_copy(update={"decoder": TemporalDecoder()})
 

@@ -4,11 +4,8 @@ from tiny_networks import numbers, randomise, relative_error
 from torch import nn
 from torch.nn import functional as F
 
-from videoldm.models.layers import attention
-from videoldm.models.layers.convolution import Downsample, TemporalConv, Upsample
-from videoldm.models.layers.frames import clips_to_frames, frames_to_clips
-from videoldm.models.layers.merge import Merge
-from videoldm.models.layers.resnet import ResBlock
+from videoldm.models import layers
+from videoldm.models.layers import Downsample, Merge, ResBlock, TemporalConv, Upsample, clips_to_frames, frames_to_clips
 
 
 def test_clips_and_frames_are_two_views_of_a_video():
@@ -95,9 +92,9 @@ def softmax_attention(query, key, value):
 def test_attention_is_the_formula(monkeypatch):
     inputs = [numbers(5, 2, n, 8, stream=name) for name, n in (("query", 7), ("key", 4), ("value", 4))]
     expected = softmax_attention(*inputs)
-    assert relative_error(attention.attend(*inputs), expected) < 1e-5
-    monkeypatch.setattr(attention, "MAX_ROWS", 2)
-    assert relative_error(attention.attend(*inputs), expected) < 1e-5
+    assert relative_error(layers.attend(*inputs), expected) < 1e-5
+    monkeypatch.setattr(layers, "MAX_ROWS", 2)
+    assert relative_error(layers.attend(*inputs), expected) < 1e-5
 
 
 @pytest.mark.parametrize("autocast", [False, True])
@@ -107,7 +104,7 @@ def test_attention_in_16_bit_has_values_and_gradients_of_32_bit(autocast):
     exact = [x.detach().float().requires_grad_() for x in inputs]
     expected = softmax_attention(*exact)
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-        actual = attention.attend(*inputs)
+        actual = layers.attend(*inputs)
     assert actual.dtype is torch.bfloat16
     assert relative_error(actual.float(), expected) < 1e-2
     expected.square().sum().backward()

@@ -9,8 +9,7 @@ from tiny_networks import UNET, randomise, relative_error, unet_inputs
 
 from videoldm.core.errors import InputError
 from videoldm.models.adapters.injection import inject
-from videoldm.models.adapters.low_rank import Adapter, LowRank
-from videoldm.models.adapters.merge import merge
+from videoldm.models.adapters.low_rank import Adapter, LowRank, merge
 from videoldm.models.unet.network import VideoUNet
 
 pytestmark = pytest.mark.filterwarnings("error")

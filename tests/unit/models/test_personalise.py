@@ -6,9 +6,9 @@ from tiny_networks import IMAGE_UNET, UNET, numbers, randomise, relative_error, 
 
 from videoldm.core.errors import InputError
 from videoldm.diffusion.conditioning import Conditioning
+from videoldm.models.unet.groups import is_temporal
 from videoldm.models.unet.network import VideoUNet
-from videoldm.models.unet.personalise import with_image_layers
-from videoldm.models.unet.surgery import is_temporal
+from videoldm.models.unet.surgery import with_image_layers
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.presets import MINI, PRESETS, SD21, SV3D_P, SV3D_U, SVD, SVD_XT, X4_UPSCALER
 from videoldm.models.unet.config import UNetConfig
+from videoldm.models.unet.groups import is_temporal
 from videoldm.models.unet.network import VideoUNet
-from videoldm.models.unet.surgery import is_temporal
 
 
 def sizes(network_type, config):

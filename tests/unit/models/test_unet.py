@@ -5,8 +5,8 @@ from tiny_networks import IMAGE_UNET, UNET, UPSCALER_UNET, numbers, randomise, r
 
 from videoldm.diffusion.conditioning import FIELDS, Conditioning
 from videoldm.models.unet.config import UNetConfig
+from videoldm.models.unet.groups import is_temporal
 from videoldm.models.unet.network import VideoUNet
-from videoldm.models.unet.surgery import is_temporal
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import torch
 from tiny_networks import UNET, numbers, randomise, unet_inputs
 
 from videoldm.models.presets import SVD_XT
-from videoldm.models.unet.groups import group_of, idle_with_one_token
+from videoldm.models.unet.groups import group_of, idle_with_one_token, is_temporal
 from videoldm.models.unet.network import VideoUNet
-from videoldm.models.unet.surgery import extend_vector, grow_unet, is_temporal
+from videoldm.models.unet.surgery import extend_vector, grow_unet
 
 SMALLEST_GRADIENT = 1e-8
 

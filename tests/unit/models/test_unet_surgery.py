@@ -3,8 +3,9 @@ import torch
 from tiny_networks import IMAGE_UNET, UNET, numbers, randomise, relative_error, unet_inputs
 
 from videoldm.models.unet.config import TemporalLayers
+from videoldm.models.unet.groups import is_temporal
 from videoldm.models.unet.network import VideoUNet
-from videoldm.models.unet.surgery import extend_concat_channels, insert_temporal_layers, is_temporal
+from videoldm.models.unet.surgery import extend_concat_channels, insert_temporal_layers
 
 
 @pytest.fixture

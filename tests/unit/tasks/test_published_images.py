@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from videoldm.checkpoints.diffusers_folder import open_folder
+from videoldm.checkpoints.layouts.diffusers_folder import open_folder
 from videoldm.core.errors import InputError
 from videoldm.tasks.published import PublishedModel
 

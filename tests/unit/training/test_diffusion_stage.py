@@ -16,8 +16,8 @@ from videoldm.diffusion.conditioning import FIELDS, Conditioning
 from videoldm.diffusion.config import DiscreteUniform, DiscreteV, LogNormal, OffsetNoise
 from videoldm.diffusion.noise import training_noise
 from videoldm.diffusion.schedules import discrete_sigmas
+from videoldm.models.unet.groups import is_temporal
 from videoldm.models.unet.network import VideoUNet
-from videoldm.models.unet.surgery import is_temporal
 from videoldm.tasks.registry import TASKS
 from videoldm.tasks.task import Inputs
 from videoldm.training.data.config import WorldData

@@ -7,12 +7,12 @@ from PIL import Image
 from safetensors.torch import load_file
 from tiny_model_folder import SIZE
 
-from videoldm.checkpoints.native import load_unet
+from videoldm.checkpoints.layouts.native import load_unet
 from videoldm.cli.main import main
 from videoldm.core.config import from_yaml, to_yaml
 from videoldm.core.errors import InputError
 from videoldm.diffusion.config import LogNormal
-from videoldm.models.unet.surgery import is_temporal
+from videoldm.models.unet.groups import is_temporal
 from videoldm.tasks.model import load_model
 from videoldm.tasks.personalise import personalise
 from videoldm.tasks.registry import TASKS

@@ -9,19 +9,18 @@ from tiny_model_folder import NUM_FRAMES, SIZE
 from tiny_networks import UNET as TWO_LEVELS
 from transformers import CLIPTextModel
 
-from videoldm.checkpoints.encoders import image_encoder
-from videoldm.checkpoints.native import load_autoencoder, load_unet
+from videoldm.checkpoints.layouts.native import load_autoencoder, load_unet
+from videoldm.checkpoints.layouts.transformers import open_image_encoder
 from videoldm.conditioners.config import DropoutConfig
 from videoldm.dataset.config import Bucket
 from videoldm.diffusion.config import LogNormal
 from videoldm.inference.memory.live import LiveTensors
 from videoldm.models.adapters.config import LoraPreset, TemporalAttention, TemporalLayers
-from videoldm.models.adapters.fresh import fresh_lora, num_lora_parameters
+from videoldm.models.adapters.fresh import fresh_lora, num_lora_parameters, put_stand_ins
 from videoldm.models.adapters.injection import inject
 from videoldm.models.adapters.low_rank import Adapter
-from videoldm.models.adapters.stand_in import put_stand_ins
-from videoldm.models.clip.build import text_config
 from videoldm.models.clip.config import TextEncoderConfig
+from videoldm.models.clip.encoders import text_config
 from videoldm.models.unet.network import VideoUNet
 from videoldm.recipes.registry import RECIPES
 from videoldm.training.config import AdamW8bit, ExecutionConfig, OptimizerConfig, TrainingConfig
@@ -196,6 +195,6 @@ def test_lora_of_a_model_on_disk_is_forecast_with_frozen_weights_in_16_bits(tiny
     trained = 4 * num_lora_parameters(unet, stage.preset, has_one_token=True)
     assert (memory.gradients, memory.optimizer) == (trained, 2 * trained)
     assert memory.weights == trained + 2 * sum(parameter.numel() for parameter in unet.parameters())
-    networks = load_autoencoder(tiny_model / "autoencoder"), image_encoder(tiny_model / "image_encoder").load()
+    networks = load_autoencoder(tiny_model / "autoencoder"), open_image_encoder(tiny_model / "image_encoder").load()
     assert memory.others == 4 * sum(one.numel() for network in networks for one in network.state_dict().values())
     assert memory.encoding > 0

@@ -10,8 +10,8 @@ from tiny_lora import is_same
 from tiny_model_folder import NUM_FRAMES, SIZE, UNET, task_config
 from tiny_networks import relative_error, unet_inputs
 
-from videoldm.checkpoints.lora import read_lora
-from videoldm.checkpoints.native import load_unet
+from videoldm.checkpoints.layouts.native import load_unet
+from videoldm.checkpoints.lora.read import read_lora
 from videoldm.conditioners.config import DropoutConfig
 from videoldm.core.config import apply_overrides, from_yaml, to_yaml
 from videoldm.core.errors import InputError
@@ -19,9 +19,8 @@ from videoldm.diffusion.config import LogNormal
 from videoldm.models.adapters.config import SpatialAttention, TemporalAttention, TemporalLayers
 from videoldm.models.adapters.fresh import fresh_lora, target_layers
 from videoldm.models.adapters.injection import inject
-from videoldm.models.adapters.low_rank import Adapter
-from videoldm.models.adapters.merge import merge
-from videoldm.models.unet.surgery import is_temporal
+from videoldm.models.adapters.low_rank import Adapter, merge
+from videoldm.models.unet.groups import is_temporal
 from videoldm.tasks.model import load_model
 from videoldm.training.config import ExecutionConfig, OptimizerConfig, TrainingConfig
 from videoldm.training.data.config import WorldData

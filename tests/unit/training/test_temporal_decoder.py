@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from tiny_networks import numbers, relative_error
 from tiny_temporal_decoder import START_SAMPLES, tiny_stage, tiny_training
 
-from videoldm.checkpoints.native import load_autoencoder, save_component
+from videoldm.checkpoints.layouts.native import load_autoencoder, save_component
 from videoldm.core.errors import InputError
 from videoldm.inference.decode import decode
 from videoldm.models.autoencoder.surgery import insert_temporal_layers, is_temporal

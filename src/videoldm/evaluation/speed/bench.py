@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import statistics
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,31 +12,29 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from videoldm.core.progress import progress
 from videoldm.core.random import normal
 from videoldm.diffusion.conditioning import Conditioning
-from videoldm.evaluation.speed.clips import (
+from videoldm.evaluation.speed.contenders import (
     ClipRequest,
+    diffusers_autoencoder,
     diffusers_frames,
     diffusers_latents,
-    our_frames,
-    our_latents,
-    random_picture,
-)
-from videoldm.evaluation.speed.contenders import (
-    diffusers_autoencoder,
     diffusers_pipeline,
     diffusers_unet,
+    our_frames,
+    our_latents,
     random_autoencoder,
     random_model,
+    random_picture,
     random_unet,
 )
-from videoldm.evaluation.speed.timing import Times, interleaved, matrix_multiply_rate, speed_ratio
 from videoldm.inference.compiled import compile_blocks
 from videoldm.inference.decode import decode
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.presets import ModelConfig
+from videoldm.models.unet.conditions import sinusoids
 from videoldm.models.unet.config import UNetConfig
-from videoldm.models.unet.embeddings import sinusoids
 from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.model import VideoModel
 
@@ -195,3 +195,68 @@ def _signals(setting: Setting) -> Tensor:
 
 def _numbers(shape: tuple[int, ...], setting: Setting, stream: str) -> Tensor:
     return normal(shape, 0, stream).to(setting.device, setting.dtype)
+
+
+WARM_UP = 1
+MATRIX_SIDE = 4096
+MATRIX_ROUNDS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """How long one contender took, in seconds, one value a round."""
+
+    name: str
+    first_s: float
+    """The call before the rounds, which compiles and fills caches."""
+    rounds_s: tuple[float, ...]
+
+    @property
+    def median_s(self) -> float:
+        """The middle of all rounds."""
+        return statistics.median(self.rounds_s)
+
+    @property
+    def spread(self) -> float:
+        """Slowest minus fastest round, as a share of the median."""
+        return (max(self.rounds_s) - min(self.rounds_s)) / self.median_s
+
+
+def interleaved(
+    contenders: Mapping[str, Callable[[], object]], *, rounds: int, device: torch.device
+) -> dict[str, Times]:
+    """Time every contender once a round, in turn, after one call of each that does not count."""
+    first = {name: _seconds(call, device) for name, call in contenders.items()}
+    taken: dict[str, list[float]] = {name: [] for name in contenders}
+    with progress("Timing", rounds * len(contenders)) as advance:
+        for _ in range(rounds):
+            for name, call in contenders.items():
+                taken[name].append(_seconds(call, device))
+                advance()
+    return {name: Times(name=name, first_s=first[name], rounds_s=tuple(taken[name])) for name in contenders}
+
+
+def speed_ratio(ours: Times, theirs: Times) -> float:
+    """How many times faster `ours` is: the median over the rounds' pairs."""
+    return statistics.median(b / a for a, b in zip(ours.rounds_s, theirs.rounds_s, strict=True))
+
+
+def matrix_multiply_rate(dtype: torch.dtype, device: torch.device) -> float:
+    """The best rate at which this machine multiplies large square matrices, in FLOP/s."""
+    side = MATRIX_SIDE
+    left, right = (torch.ones(side, side, dtype=dtype, device=device) for _ in range(2))
+    times = [_seconds(lambda: left @ right, device) for _ in range(WARM_UP + MATRIX_ROUNDS)]
+    return 2 * side**3 / min(times[WARM_UP:])
+
+
+def _seconds(call: Callable[[], object], device: torch.device) -> float:
+    _wait(device)
+    start = time.perf_counter()
+    call()
+    _wait(device)
+    return time.perf_counter() - start
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

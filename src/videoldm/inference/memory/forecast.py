@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.inference.config import Measure, MemoryPlan, Precision, Reuse, RunStage
-from videoldm.inference.memory.decoding import decode_peak_bytes
+from videoldm.inference.decoder_sizes import decode_peak_bytes
 from videoldm.inference.memory.live import peak_bytes
 from videoldm.inference.precision import precision_of
 from videoldm.inference.reuse import NUM_KEPT
 from videoldm.models.autoencoder.network import Autoencoder
-from videoldm.models.layers.chunks import numbers_at_once
-from videoldm.models.unet.attention import FeedForward
+from videoldm.models.chunks import numbers_at_once
 from videoldm.models.unet.network import VideoUNet
+from videoldm.models.unet.transformer import FeedForward
 
 Forecast = Mapping[RunStage, int]
 """Bytes of the device at most in each stage, weights included."""

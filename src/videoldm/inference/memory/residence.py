@@ -6,8 +6,13 @@ import ctypes
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+from videoldm.models.unet.blocks import UNetBlock
+from videoldm.models.unet.network import VideoUNet
 
 
 @dataclass(frozen=True)
@@ -37,3 +42,86 @@ def _give_back() -> None:
 
 
 ALL_STAY = Residence()
+
+
+def stream_blocks(unet: VideoUNet, device: torch.device | str) -> None:
+    """Let the weights of each block come to the device while the block before it runs, and go after it has run.
+
+    What belongs to no block moves to the device for good. Between calls the blocks have their weights in the host's
+    memory, as if they had never left it. To be done once.
+    """
+    blocks = unet.blocks
+    in_blocks = {parameter for block in blocks for parameter in block.parameters()}
+    for parameter in unet.parameters():
+        if parameter not in in_blocks:
+            parameter.data = parameter.data.to(device)
+    kind = torch.device(device)
+    stream = (_GpuStream if kind.type == "cuda" else _Stream)(blocks, kind)
+    for index, block in enumerate(blocks):
+        block.register_forward_pre_hook(partial(stream.enter, index))
+        block.register_forward_hook(partial(stream.leave, index), always_call=True)
+
+
+class _Stream:
+    """The weights of blocks at home, and of one block that is on its way."""
+
+    def __init__(self, blocks: list[UNetBlock], device: torch.device) -> None:
+        self._device = device
+        self._homes = [{parameter: parameter.data for parameter in block.parameters()} for block in blocks]
+        self._arriving: dict[int, Mapping[nn.Parameter, Tensor]] = {}
+
+    def enter(self, index: int, *_: object) -> None:
+        """Before a block runs."""
+        if index not in self._arriving:
+            self._fetch(index)
+        for parameter, arrived in self._arriving.pop(index).items():
+            parameter.data = arrived
+
+    def leave(self, index: int, *_: object) -> None:
+        """After a block has run."""
+        for parameter, home in self._homes[index].items():
+            parameter.data = home
+        self._fetch((index + 1) % len(self._homes))
+
+    def _fetch(self, index: int) -> None:
+        self._arriving.clear()
+        self._arriving[index] = {
+            parameter: home.to(self._device, non_blocking=True, copy=True)
+            for parameter, home in self._homes[index].items()
+        }
+
+
+class _GpuStream(_Stream):
+    """Copies on a stream of their own, beside what is computed.
+
+    Kernels run long after they were launched. So the host, which has just launched a block, waits until the one before
+    it is done before it fetches the next: else the weights of all of them would come ahead of the first.
+    """
+
+    def __init__(self, blocks: list[UNetBlock], device: torch.device) -> None:
+        super().__init__(blocks, device)
+        self._stream = torch.cuda.Stream(device)
+        self._before = torch.cuda.Event()
+        for home in self._homes:
+            for parameter in home:
+                # Only pinned memory is copied while the host goes on.
+                home[parameter] = parameter.data = parameter.data.pin_memory()
+
+    def enter(self, index: int, *_: object) -> None:
+        """Before a block is launched."""
+        super().enter(index)
+        current = torch.cuda.current_stream(self._device)
+        current.wait_stream(self._stream)
+        for parameter in self._homes[index]:
+            parameter.data.record_stream(current)
+
+    def leave(self, index: int, *_: object) -> None:
+        """After a block was launched."""
+        self._before.synchronize()
+        self._before = torch.cuda.Event()
+        self._before.record(torch.cuda.current_stream(self._device))
+        super().leave(index)
+
+    def _fetch(self, index: int) -> None:
+        with torch.cuda.stream(self._stream):
+            super()._fetch(index)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from typing import assert_never
 
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
 from videoldm.core.random import normal
 from videoldm.models.adapters.config import LoraPreset, SpatialAttention, TemporalAttention, TemporalLayers
-from videoldm.models.adapters.low_rank import LoRA, LowRank, layers, without_effect_on_one_token
+from videoldm.models.adapters.low_rank import Layer, LoRA, LowRank, layers, without_effect_on_one_token
+from videoldm.models.unet.groups import is_temporal
 from videoldm.models.unet.network import VideoUNet
-from videoldm.models.unet.surgery import is_temporal
 
 PROJECTIONS = frozenset({"to_q", "to_k", "to_v", "to_out"})
 
@@ -51,3 +56,32 @@ def num_lora_parameters(unet: VideoUNet, preset: LoraPreset, *, has_one_token: b
 
 def _is_projection(path: str) -> bool:
     return path.rpartition(".")[2] in PROJECTIONS
+
+
+class StandIn(nn.Module):
+    """A layer with an update in float32 beside it; for forecasts, as its numbers are not set."""
+
+    def __init__(self, layer: Layer, rank: int) -> None:
+        super().__init__()
+        self.layer = layer
+        num_outputs, *inputs = layer.weight.shape
+        self.down = nn.Parameter(torch.empty(rank, *inputs, dtype=torch.float32))
+        self.up = nn.Parameter(torch.empty(num_outputs, rank, dtype=torch.float32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The layer's output and the update."""
+        result, x = self.layer(x), x.to(self.down.dtype)
+        if isinstance(self.layer, nn.Linear):
+            update = F.linear(F.linear(x, self.down), self.up)
+        else:
+            weights = {"weight": self.down, "bias": self.down.new_zeros(self.down.shape[0])}
+            update = F.conv2d(functional_call(self.layer, weights, (x,)), self.up[..., None, None])
+        return (result + 1.0 * update).to(result.dtype)
+
+
+def put_stand_ins(unet: VideoUNet, preset: LoraPreset, *, has_one_token: bool) -> None:
+    """Put updates beside the layers that a preset adapts."""
+    known = layers(unet)
+    for path in target_layers(unet, preset, has_one_token=has_one_token):
+        parent, _, name = path.rpartition(".")
+        setattr(unet.get_submodule(parent), name, StandIn(known[path], preset.rank))

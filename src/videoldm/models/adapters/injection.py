@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from videoldm.core.errors import InputError
 from videoldm.models.adapters.low_rank import Adapter, Layer, LoRA, LowRank, adapted_layers, check_weight
-from videoldm.models.layers.convolution import TemporalConv
+from videoldm.models.layers import TemporalConv
 
 if TYPE_CHECKING:
     from peft.tuners.lora import LoraLayer

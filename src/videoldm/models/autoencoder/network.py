@@ -1,15 +1,17 @@
 """The autoencoder: an encoder and a decoder."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
+
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videoldm.core.errors import InputError
+from videoldm.models.autoencoder.coders import Decoder, Encoder
 from videoldm.models.autoencoder.config import AutoencoderConfig
-from videoldm.models.autoencoder.decoder import Decoder
-from videoldm.models.autoencoder.encoder import Encoder
-from videoldm.models.autoencoder.posterior import Posterior
-from videoldm.models.layers.frames import fold_frames, unfold_frames
+from videoldm.models.layers import fold_frames, unfold_frames
 
 
 class Autoencoder(nn.Module):
@@ -45,3 +47,29 @@ class Autoencoder(nn.Module):
     def forward(self, pixels: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t c h w"]:
         """Encode and decode without drawing from the posterior."""
         return self.decode(self.encode(pixels).mode())
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """A diagonal normal distribution of raw latents."""
+
+    mean: Float[Tensor, "b t c h w"]
+    log_variance: Float[Tensor, "b t c h w"]
+
+    @classmethod
+    def from_moments(cls, moments: Float[Tensor, "b t m h w"]) -> Posterior:
+        """Split the encoder's output; the log variance is clamped to [-30, 20]."""
+        mean, log_variance = moments.chunk(2, dim=2)
+        return cls(mean, log_variance.clamp(-30, 20))
+
+    def mode(self) -> Float[Tensor, "b t c h w"]:
+        """Return the most likely latents."""
+        return self.mean
+
+    def draw(self, noise: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t c h w"]:
+        """The latents that standard normal noise stands for."""
+        return self.mean + (0.5 * self.log_variance).exp() * noise
+
+    def kl(self) -> Float[Tensor, "b t c h w"]:
+        """Return the divergence from the standard normal distribution, in nats per element."""
+        return 0.5 * (self.mean.square() + self.log_variance.exp() - 1 - self.log_variance)

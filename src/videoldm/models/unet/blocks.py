@@ -5,9 +5,15 @@ from functools import partial
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from videoldm.models.layers.convolution import Downsample, SpatialConv, TemporalConv, Upsample
-from videoldm.models.layers.merge import Merge
-from videoldm.models.layers.resnet import ResBlock, SpatioTemporalResBlock
+from videoldm.models.layers import (
+    Downsample,
+    Merge,
+    ResBlock,
+    SpatialConv,
+    SpatioTemporalResBlock,
+    TemporalConv,
+    Upsample,
+)
 from videoldm.models.unet.conditions import BlockConditions
 from videoldm.models.unet.config import AttentionSizes, Place, UNetConfig
 from videoldm.models.unet.transformer import SpatioTemporalTransformer

@@ -5,7 +5,6 @@ from typing import Literal
 
 from torch import nn
 
-from videoldm.models.unet.surgery import is_temporal
 from videoldm.models.unet.transformer import TransformerLayer
 
 Group = Literal[
@@ -17,6 +16,12 @@ Group = Literal[
     "temporal attention",
     "input, output, sizes",
 ]
+TEMPORAL_MODULES = frozenset({"temporal", "frame_embedding", "merge"})
+
+
+def is_temporal(key: str) -> bool:
+    """Whether a parameter belongs to the temporal layers or their merges, and so is missing in an image UNet."""
+    return not TEMPORAL_MODULES.isdisjoint(key.split("."))
 
 
 def group_of(key: str) -> Group:

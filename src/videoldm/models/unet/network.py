@@ -9,13 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videoldm.diffusion.conditioning import Conditioning
-from videoldm.models.layers.convolution import Downsample, SpatialConv, Upsample
-from videoldm.models.layers.frames import fold_frames, unfold_frames
-from videoldm.models.layers.initial import zero_parameters
+from videoldm.models.layers import Downsample, SpatialConv, Upsample, fold_frames, unfold_frames, zero_parameters
 from videoldm.models.unet.blocks import DownLevel, Middle, UNetBlock, UpLevel
-from videoldm.models.unet.conditions import BlockConditions
+from videoldm.models.unet.conditions import BlockConditions, EmbeddingMLP, sinusoids
 from videoldm.models.unet.config import UNetConfig
-from videoldm.models.unet.embeddings import EmbeddingMLP, sinusoids
 
 
 class VideoUNet(nn.Module):

@@ -1,19 +1,19 @@
 """Growing a trained UNet: time for an image model, channels for an image condition, signals for its vector."""
 
-import torch
+from __future__ import annotations
 
-from videoldm.models.layers.initial import zero_parameters
-from videoldm.models.layers.resnet import SpatioTemporalResBlock
+import copy
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from videoldm.core.errors import InputError
+from videoldm.models.layers import SpatioTemporalResBlock, zero_parameters
 from videoldm.models.unet.config import TemporalLayers, UNetConfig
+from videoldm.models.unet.groups import is_temporal
 from videoldm.models.unet.network import VideoUNet
 from videoldm.models.unet.transformer import SpatioTemporalTransformer, TemporalTransformerLayer
-
-TEMPORAL_MODULES = frozenset({"temporal", "frame_embedding", "merge"})
-
-
-def is_temporal(key: str) -> bool:
-    """Whether a parameter belongs to the temporal layers or their merges, and so is missing in an image UNet."""
-    return not TEMPORAL_MODULES.isdisjoint(key.split("."))
 
 
 def grow_unet(unet: VideoUNet, config: UNetConfig) -> VideoUNet:
@@ -95,3 +95,35 @@ def _like(unet: VideoUNet, config: UNetConfig) -> VideoUNet:
     """Build a UNet of another configuration, of the same dtype, on the same device and in the same mode."""
     parameter = next(unet.parameters())
     return VideoUNet(config).to(device=parameter.device, dtype=parameter.dtype).train(unet.training)
+
+
+def with_image_layers(video: VideoUNet, image: VideoUNet) -> VideoUNet:
+    """Return a copy of a video UNet with an image UNet's weights in place of its own, its temporal layers kept.
+
+    Applied to pictures, which the temporal layers leave alone, it is the image UNet.
+    Raises InputError if the layers of the two are not alike.
+    """
+    ours = {key: weight for key, weight in video.state_dict().items() if not is_temporal(key)}
+    theirs = image.state_dict()
+    odd = [key for key in ours.keys() | theirs.keys() if _shape(ours, key) != _shape(theirs, key)]
+    if odd or image.config.temporal_layers is not None or video.config.temporal_layers is None:
+        raise InputError(_why(video, image, sorted(odd)))
+    result = copy.deepcopy(video)
+    result.load_state_dict(theirs, strict=False)
+    return result
+
+
+def _shape(state: Mapping[str, Tensor], key: str) -> tuple[int, ...] | None:
+    return tuple(state[key].shape) if key in state else None
+
+
+def _why(video: VideoUNet, image: VideoUNet, odd: Sequence[str]) -> str:
+    if video.config.temporal_layers is None:
+        return "the video model has no temporal layers, it should be one for clips"
+    if image.config.temporal_layers is not None:
+        return "the image model has temporal layers, it should be one for pictures"
+    there = _shape(image.state_dict(), odd[0])
+    return (
+        f"the image model is no backbone of this video model, {len(odd)} of their layers differ: {odd[0]} is "
+        f"{_shape(video.state_dict(), odd[0]) or 'missing'} in the video model, {there or 'missing'} in the image model"
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from videoldm.assets.models import shipped_models
-from videoldm.checkpoints.file_names import INDEX_FILE
+from videoldm.checkpoints.storage.file_names import INDEX_FILE
 from videoldm.models.presets import SD14, SD21, SVD, SVD_XT, ModelConfig
 from videoldm.tasks.config import TaskName
 from videoldm.tasks.folder import COMPONENT_FILE, is_native

@@ -4,8 +4,8 @@ import pytest
 import torch
 from tiny_networks import UNET, conditioning, numbers, randomise
 
-from videoldm.inference.memory.block_stream import stream_blocks
 from videoldm.inference.memory.live import LiveTensors
+from videoldm.inference.memory.residence import stream_blocks
 from videoldm.models.unet.network import VideoUNet
 
 INPUTS = (numbers(1, 3, 4, 8, 8), torch.ones(1))

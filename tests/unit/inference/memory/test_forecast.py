@@ -9,8 +9,8 @@ from tiny_networks import AUTOENCODER, UNET
 from videoldm.inference.config import Decoding, MemoryPlan, Reuse, Tiles
 from videoldm.inference.memory.forecast import ClipSize, Forecaster, first_fit, measures_on
 from videoldm.models.autoencoder.network import Autoencoder
-from videoldm.models.clip.build import build_image_encoder
 from videoldm.models.clip.config import SVD_IMAGE_ENCODER
+from videoldm.models.clip.encoders import build_image_encoder
 from videoldm.models.presets import SVD_XT
 from videoldm.models.unet.network import VideoUNet
 

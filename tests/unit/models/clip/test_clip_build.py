@@ -7,7 +7,6 @@ import pytest
 import torch
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPVisionModelWithProjection
 
-from videoldm.models.clip.build import build_image_encoder, build_projected_text_encoder, build_text_encoder
 from videoldm.models.clip.config import (
     MINI_IMAGE_ENCODER,
     MINI_TEXT_ENCODER,
@@ -16,6 +15,7 @@ from videoldm.models.clip.config import (
     ImageEncoderConfig,
     TextEncoderConfig,
 )
+from videoldm.models.clip.encoders import build_image_encoder, build_projected_text_encoder, build_text_encoder
 
 TEXT = TextEncoderConfig(vocab_size=50, max_tokens=8, width=12, num_layers=2, num_heads=3, projection_dim=6)
 IMAGE = ImageEncoderConfig(image_size=16, patch_size=8, width=12, num_layers=2, num_heads=3, projection_dim=6)

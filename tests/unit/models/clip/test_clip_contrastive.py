@@ -6,9 +6,8 @@ import pytest
 import torch
 from transformers import CLIPConfig, CLIPModel
 
-from videoldm.models.clip.build import image_config, text_config
 from videoldm.models.clip.config import ImageEncoderConfig, TextEncoderConfig
-from videoldm.models.clip.contrastive import INITIAL_LOGIT_SCALE, contrastive_loss
+from videoldm.models.clip.encoders import INITIAL_LOGIT_SCALE, contrastive_loss, image_config, text_config
 
 TEXT = TextEncoderConfig(vocab_size=50, max_tokens=8, width=12, num_layers=2, num_heads=3, projection_dim=6)
 IMAGE = ImageEncoderConfig(image_size=16, patch_size=8, width=12, num_layers=2, num_heads=3, projection_dim=6)

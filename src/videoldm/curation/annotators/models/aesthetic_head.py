@@ -12,7 +12,7 @@ from jaxtyping import Float, Float32
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from videoldm.checkpoints.weights_file import tensors_in
+from videoldm.checkpoints.storage.weights_file import tensors_in
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file
 from videoldm.core.random import python_random

@@ -7,12 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from videoldm.checkpoints.native import save_component
+from videoldm.checkpoints.layouts.native import save_component
 from videoldm.core.random import normal, python_random, seeded_initialisation
 from videoldm.dataset.order import sample_index
 from videoldm.measures.fidelity import psnr
-from videoldm.models.autoencoder.network import Autoencoder
-from videoldm.models.autoencoder.posterior import Posterior
+from videoldm.models.autoencoder.network import Autoencoder, Posterior
 from videoldm.training.data.pictures import PictureCrops
 from videoldm.training.data.world import prepare_world
 from videoldm.training.objective import Losses, Objective, Player

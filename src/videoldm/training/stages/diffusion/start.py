@@ -8,15 +8,15 @@ from typing import Any, assert_never
 
 import torch
 
-from videoldm.checkpoints.native import load_autoencoder
+from videoldm.checkpoints.layouts.native import load_autoencoder
 from videoldm.conditioners.image import ImageConditioner
 from videoldm.conditioners.text import TextConditioner
 from videoldm.core.errors import InputError
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.unet.config import UNetConfig
-from videoldm.models.unet.groups import idle_with_one_token
+from videoldm.models.unet.groups import idle_with_one_token, is_temporal
 from videoldm.models.unet.network import VideoUNet
-from videoldm.models.unet.surgery import grow_unet, is_temporal
+from videoldm.models.unet.surgery import grow_unet
 from videoldm.tasks.config import FROM_PICTURE, TaskName
 from videoldm.tasks.folder import encoder_of
 from videoldm.tasks.model import VideoModel, load_conditioners, text_conditioner

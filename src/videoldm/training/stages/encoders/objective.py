@@ -13,8 +13,13 @@ from videoldm.core.progress import hide_transformers_bars
 from videoldm.core.random import python_random, seeded_initialisation
 from videoldm.dataset.clips import ClipShards
 from videoldm.dataset.order import sample_index
-from videoldm.models.clip.build import build_image_encoder, build_projected_text_encoder
-from videoldm.models.clip.contrastive import INITIAL_LOGIT_SCALE, MAX_LOGIT_SCALE, contrastive_loss
+from videoldm.models.clip.encoders import (
+    INITIAL_LOGIT_SCALE,
+    MAX_LOGIT_SCALE,
+    build_image_encoder,
+    build_projected_text_encoder,
+    contrastive_loss,
+)
 from videoldm.models.clip.tokenizer import train_tokenizer
 from videoldm.training.data.world import prepare_world
 from videoldm.training.objective import Losses, Objective, Player

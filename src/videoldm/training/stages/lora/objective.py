@@ -8,8 +8,8 @@ from typing import assert_never
 
 from torch import nn
 
-from videoldm.checkpoints.lora import DIFFUSERS_WEIGHTS
-from videoldm.checkpoints.save_lora import save_diffusers, save_peft
+from videoldm.checkpoints.lora.read import DIFFUSERS_WEIGHTS
+from videoldm.checkpoints.lora.save import save_diffusers, save_peft
 from videoldm.core.errors import InputError
 from videoldm.inference.precision import DTYPES
 from videoldm.models.adapters.fresh import fresh_lora

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from videoldm.checkpoints.native import save_component
+from videoldm.checkpoints.layouts.native import save_component
 from videoldm.core import ranks
 from videoldm.core.errors import InputError
 from videoldm.core.random import normal, python_random, seeded_initialisation
@@ -24,7 +24,7 @@ from videoldm.models.autoencoder.config import PlainDecoder
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.autoencoder.surgery import fold_projection, insert_temporal_layers, is_temporal
 from videoldm.models.discriminator.network import Discriminator, hinge_of_decoder, hinge_of_judge
-from videoldm.models.layers.resnet import SpatioTemporalResBlock
+from videoldm.models.layers import SpatioTemporalResBlock
 from videoldm.training.data.config import CuratedData, Data, WorldData
 from videoldm.training.data.curated_windows import CuratedWindows, curated_windows
 from videoldm.training.data.latents import LatentCache

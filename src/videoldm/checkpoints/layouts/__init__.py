@@ -1,0 +1,1 @@
+"""What the published files of each kind look like: names of tensors, configurations, folders."""

@@ -1,0 +1,185 @@
+"""Pipelines in diffusers' layout: a folder with `model_index.json` and one folder a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from pydantic import ValidationError
+from torch import nn
+
+from videoldm.checkpoints.checkpoint import Checkpoint
+from videoldm.checkpoints.keymap import KeyMap
+from videoldm.checkpoints.layouts import diffusers as layout
+from videoldm.checkpoints.layouts.diffusers_config import (
+    DiffusersConfig,
+    EulerScheduler,
+    VideoAutoencoder,
+    VideoUNet,
+    read_diffusers_config,
+)
+from videoldm.checkpoints.layouts.diffusers_image_config import ImageAutoencoder, ImageScheduler, ImageUNet
+from videoldm.checkpoints.layouts.transformers import open_image_encoder, open_text_encoder
+from videoldm.checkpoints.part import AutoencoderPart, Network, Part
+from videoldm.checkpoints.storage.file_names import CONFIG_FILE, INDEX_FILE, NETWORK_WEIGHTS, SCHEDULER_FILE
+from videoldm.checkpoints.storage.pickles import PickledTensor
+from videoldm.checkpoints.storage.safetensors import StoredTensor
+from videoldm.checkpoints.storage.weights_file import tensors_in, weights_file
+from videoldm.checkpoints.tokenizer import Tokenizer
+from videoldm.core.config import Config, input_error
+from videoldm.core.errors import InputError
+from videoldm.core.progress import notice
+from videoldm.core.reading import read_mapping
+from videoldm.models.autoencoder.config import AutoencoderConfig
+from videoldm.models.autoencoder.network import Autoencoder
+from videoldm.models.presets import preset_of
+from videoldm.models.unet.config import UNetConfig
+from videoldm.models.unet.network import VideoUNet as UNet
+
+M = TypeVar("M", bound=nn.Module)
+C = TypeVar("C")
+D = TypeVar("D", bound=DiffusersConfig)
+N = TypeVar("N", bound=Config)
+N_co = TypeVar("N_co", bound=Config, covariant=True)
+
+OLD_ATTENTION = ".attentions.0.query."
+"""What only the names of older versions of diffusers hold."""
+
+
+class ToNative(Protocol[N_co]):
+    """A configuration of diffusers that we have a network for."""
+
+    def to_native(self) -> N_co:
+        """Our configuration of the same network."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """Which of a folder's files are read."""
+
+    variant: str | None
+    allow_pickle: bool
+
+
+def open_folder(folder: Path, *, variant: str | None = None, allow_pickle: bool = False) -> Checkpoint:
+    """What the folder of a pipeline holds, all keys and shapes checked; no weights are read.
+
+    `variant` names one of several precisions, such as "fp16"; without it the only one there is, or the one without a
+    name, is taken. Raises InputError if a part is missing or does not fit, or is a pickle that nobody allowed.
+    """
+    read_mapping(folder / INDEX_FILE)  # for nothing but to see that it is whole
+    choice = _Choice(variant=variant, allow_pickle=allow_pickle)
+    config = read_diffusers_config(folder / "unet" / CONFIG_FILE, VideoUNet, ImageUNet)
+    unet_config = _native(config, UNetConfig, folder / "unet")
+    autoencoder = _autoencoder(folder / "vae", choice)
+    networks = Checkpoint(
+        source=folder,
+        layout="diffusers",
+        preset=None,
+        files=(),
+        unet=_part(folder / "unet", choice, UNet, unet_config, layout.unet),
+        autoencoder=autoencoder,
+    )
+    checkpoint = _with_the_rest(networks, config, choice)
+    _check_variant(checkpoint, variant)
+    dropped = [key for part in checkpoint.parts().values() for key in part.check()]
+    num_frames = checkpoint.num_frames or 1
+    preset = preset_of(unet_config, autoencoder.config, num_frames)
+    return replace(checkpoint, preset=preset, files=_files(checkpoint), dropped=tuple(dropped))
+
+
+def _check_variant(checkpoint: Checkpoint, variant: str | None) -> None:
+    """Refuse a variant that no network has; some may have the nameless files alone."""
+    files = {tensor.file.name for tensor in _stored(checkpoint)}
+    if variant is not None and not any(f".{variant}." in name for name in files):
+        weights = checkpoint.source.glob("*/*.safetensors")
+        others = {path.name.split(".")[1] for path in weights if path.name.count(".") > 1}
+        there = ", ".join(sorted(others)) or "none, leave out --variant"
+        raise InputError(f"{checkpoint.source}: has no weights of the variant {variant!r}, it has {there}")
+
+
+def _with_the_rest(networks: Checkpoint, config: VideoUNet | ImageUNet, choice: _Choice) -> Checkpoint:
+    """The checkpoint with its encoder and what its configurations tell: SVD sees pictures, Stable Diffusion reads."""
+    folder = networks.source
+    if isinstance(config, VideoUNet):
+        return replace(
+            networks,
+            image_encoder=open_image_encoder(
+                folder / "image_encoder", variant=choice.variant, allow_pickle=choice.allow_pickle
+            ),
+            num_frames=config.num_frames,
+            scheduler=_scheduler(folder, EulerScheduler),
+        )
+    tokenizer = Tokenizer(folder / "tokenizer") if (folder / "tokenizer").is_dir() else None
+    if tokenizer is not None:
+        tokenizer.check()
+    return replace(
+        networks,
+        text_encoder=open_text_encoder(
+            folder / "text_encoder", variant=choice.variant, allow_pickle=choice.allow_pickle
+        ),
+        tokenizer=tokenizer,
+        num_frames=1,
+        latent_size=config.sample_size,
+        scheduler=_scheduler(folder, ImageScheduler),
+    )
+
+
+def vae_part(folder: Path) -> AutoencoderPart:
+    """The autoencoder in a pipeline's folder `vae`, from the weights without a variant's name."""
+    return _autoencoder(folder, _Choice(variant=None, allow_pickle=False))
+
+
+def _autoencoder(folder: Path, choice: _Choice) -> AutoencoderPart:
+    config = read_diffusers_config(folder / CONFIG_FILE, VideoAutoencoder, ImageAutoencoder)
+    native = _native(config, AutoencoderConfig, folder)
+    part = _part(folder, choice, Autoencoder, native, layout.autoencoder)
+    if not any(OLD_ATTENTION in key for key in part.tensors):
+        return part
+    return replace(part, key_map=layout.autoencoder(native, attention=layout.OLD_PIXEL_ATTENTION))
+
+
+def _scheduler(folder: Path, config_type: type[D]) -> D | None:
+    path = folder / SCHEDULER_FILE
+    if path.is_file():
+        return read_diffusers_config(path, config_type)
+    notice(f"{folder}: has no {SCHEDULER_FILE}, noise levels are those of the published model")
+    return None
+
+
+def _native(config: ToNative[N], config_type: type[N], folder: Path) -> N:
+    """Our configuration of a network; raises InputError that names the file if its sizes do not fit together."""
+    path = str(folder / CONFIG_FILE)
+    try:
+        return config.to_native()
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except ValidationError as error:
+        raise input_error(error, config_type, {}, source=path) from None
+
+
+def _part(
+    folder: Path, choice: _Choice, network: Network[M, C], config: C, map_of: Callable[[C], KeyMap]
+) -> Part[M, C]:
+    path = weights_file(folder, NETWORK_WEIGHTS, choice.variant, allow_pickle=choice.allow_pickle)
+    tensors = tensors_in(path, allow_pickle=choice.allow_pickle)
+    return Part(source=str(path), network=network, config=config, tensors=tensors, key_map=map_of(config))
+
+
+def _files(checkpoint: Checkpoint) -> list[Path]:
+    """All files that are read of a folder, but for the tokenizer's."""
+    folder = checkpoint.source
+    encoder = "image_encoder" if checkpoint.text_encoder is None else "text_encoder"
+    texts = [folder / name / CONFIG_FILE for name in ("unet", "vae", encoder)]
+    if checkpoint.scheduler is not None:
+        texts.append(folder / SCHEDULER_FILE)
+    return sorted({*texts, *(tensor.file for tensor in _stored(checkpoint))})
+
+
+def _stored(checkpoint: Checkpoint) -> list[StoredTensor | PickledTensor]:
+    """All tensors that lie in files."""
+    tensors = [tensor for part in checkpoint.parts().values() for tensor in part.tensors.values()]
+    return [tensor for tensor in tensors if isinstance(tensor, StoredTensor | PickledTensor)]

@@ -1,0 +1,262 @@
+"""Single files: original checkpoints that hold a whole model, recognised by their keys and shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import torch
+from torch import nn
+
+from videoldm.checkpoints.checkpoint import Checkpoint
+from videoldm.checkpoints.keymap import KeyMap, Names, Shape, under
+from videoldm.checkpoints.layouts import diffusers, openclip, sgm
+from videoldm.checkpoints.layouts.diffusers_image_config import SD_SCHEDULER, ImageScheduler
+from videoldm.checkpoints.lora.keys import is_lora
+from videoldm.checkpoints.part import Encoder, Network, Part, UNetPart, check_shapes
+from videoldm.checkpoints.storage.weights_file import FileTensors, tensors_in
+from videoldm.checkpoints.tokenizer import tokenizer_beside
+from videoldm.core.errors import InputError
+from videoldm.models.autoencoder.network import Autoencoder
+from videoldm.models.clip.encoders import build_image_encoder, build_text_encoder
+from videoldm.models.presets import PRESETS, ModelConfig
+from videoldm.models.unet.config import UNetConfig
+from videoldm.models.unet.network import VideoUNet
+
+M = TypeVar("M", bound=nn.Module)
+C = TypeVar("C")
+
+BASE = {"base", "512"}
+"""Words in the names of the files of Stable Diffusion 2's bases."""
+MIN_SHARE = 0.5
+"""Of its tensors that a file has in common with the layout that it is taken for."""
+UNET = "model.diffusion_model"
+FIRST_STAGE = "first_stage_model"
+IMAGE_TOWER = "conditioner.embedders.0.open_clip.model"
+TEXT_TOWER = "cond_stage_model.model"
+SVD_CONDITION = "conditioner.embedders.3.encoder"
+SV3D_CONDITION = "conditioner.embedders.1.encoder"
+
+SCHEDULE = ("betas", "alphas_cumprod", "sqrt_", "log_one_minus_alphas_cumprod", "posterior_")
+"""Numbers of the noise schedule, which follow from its configuration."""
+TRAINING = ("model_ema.",)
+"""Moving averages of weights; the files for sampling hold them as the weights themselves."""
+LOW_RESOLUTION = ("low_scale_model.",)
+"""The schedule by which the upscaler's input is noised."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """The file of one published model: its map, and the name and shape of every tensor that it must hold."""
+
+    preset: str
+    config: ModelConfig
+    key_map: KeyMap
+    shapes: Mapping[str, Shape]
+
+    def share(self, tensors: FileTensors) -> float:
+        """How much of the layout is in a file and fits."""
+        fitting = sum(key in tensors and tensors[key].shape == shape for key, shape in self.shapes.items())
+        return fitting / len(self.shapes)
+
+
+def open_file(path: Path, *, allow_pickle: bool = False) -> Checkpoint:
+    """What a single file holds, all keys and shapes checked; no weights are read.
+
+    What tensors do not tell, the file's name does: "xt" is SVD-XT, "base" or "512" is the base of Stable Diffusion 2.1,
+    which predicts noise. A tokenizer is looked for beside the file.
+    Raises InputError if the file is no model that we know, or is one with tensors missing, left over or misshapen.
+    """
+    tensors = tensors_in(path, allow_pickle=allow_pickle)
+    if is_lora(list(tensors)):
+        raise InputError(f"{path}: is a LoRA, which goes with a model: give it with --lora")
+    layout = recognise(tensors, name=path.stem)
+    if layout is None and is_unet(tensors, PRESETS["svd"].unet):
+        raise InputError(f"{path}: is a UNet alone: give it with --unet, and its model with --model")
+    if layout is None:
+        first = ", ".join(sorted(tensors)[:3])
+        raise InputError(f"{path}: is none of {', '.join(LAYOUTS)}: its {len(tensors)} tensors begin with {first}")
+    dropped = check_shapes(tensors, layout.shapes, layout.key_map.droppable, source=str(path))
+    config, child = layout.config, _Children(path, tensors, layout.key_map).part
+    image, text = config.image_encoder, config.text_encoder
+    return Checkpoint(
+        source=path,
+        layout="sgm",
+        preset=layout.preset,
+        files=[path],
+        unet=child("unet", VideoUNet, config.unet),
+        autoencoder=child("autoencoder", Autoencoder, config.autoencoder),
+        image_encoder=image and Encoder(child("image_encoder", build_image_encoder, image)),
+        text_encoder=text and Encoder(child("text_encoder", build_text_encoder, text)),
+        tokenizer=tokenizer_beside(path) if text else None,
+        num_frames=config.num_frames,
+        scheduler=_scheduler(config, path.stem),
+        dropped=tuple(dropped),
+    )
+
+
+def recognise(tensors: FileTensors, *, name: str) -> Layout | None:
+    """The layout that has most in common with a file; `name` decides between those that hold equal tensors."""
+    has_xt = "xt" in _words(name)
+    layouts = {preset: layout_of(preset) for preset in LAYOUTS}
+    shares = {preset: layout.share(tensors) for preset, layout in layouts.items()}
+    best = max(shares, key=lambda preset: (shares[preset], ("-xt" in preset) == has_xt))
+    return layouts[best] if shares[best] >= MIN_SHARE else None
+
+
+def _scheduler(config: ModelConfig, name: str) -> ImageScheduler | None:
+    """That of a model that draws; no file holds it."""
+    if config.text_encoder is None or config.unet.num_noise_indices is not None:
+        return None
+    return SD_SCHEDULER.model_copy(update={"prediction_type": _prediction(name)})
+
+
+def predicts_alike(scheduler: ImageScheduler, file: Path) -> bool:
+    """Whether a file of this name is taken for a model that predicts what the scheduler expects."""
+    return scheduler.prediction_type == _prediction(file.stem)
+
+
+def _prediction(name: str) -> Literal["epsilon", "v_prediction"]:
+    return "epsilon" if BASE & _words(name) else "v_prediction"
+
+
+def _words(name: str) -> set[str]:
+    return set(name.lower().replace("-", "_").split("_"))
+
+
+@cache
+def layout_of(preset: str) -> Layout:
+    """The file of a published model."""
+    config = PRESETS[preset]
+    key_map = LAYOUTS[preset](config)
+    with torch.device("meta"):
+        children: dict[str, nn.Module] = {
+            "unet": VideoUNet(config.unet),
+            "autoencoder": Autoencoder(config.autoencoder),
+        }
+        if config.image_encoder is not None:
+            children["image_encoder"] = build_image_encoder(config.image_encoder)
+        if config.text_encoder is not None:
+            children["text_encoder"] = build_text_encoder(config.text_encoder)
+    shapes = key_map.foreign_shapes(nn.ModuleDict(children).state_dict())
+    return Layout(preset=preset, config=config, key_map=key_map, shapes=shapes)
+
+
+@dataclass(frozen=True)
+class _Children:
+    """The networks that a whole file's map leads to."""
+
+    path: Path
+    tensors: FileTensors
+    key_map: KeyMap
+
+    def part(self, name: str, network: Network[M, C], config: C) -> Part[M, C]:
+        """One of them."""
+        prefix = f"{name}."
+        names = {
+            ours.removeprefix(prefix): theirs for ours, theirs in self.key_map.names.items() if ours.startswith(prefix)
+        }
+        own = {
+            key: tensor
+            for key, tensor in self.tensors.items()
+            if any(native.startswith(prefix) for native in self.key_map.native_keys(key))
+        }
+        return Part(source=str(self.path), network=network, config=config, tensors=own, key_map=KeyMap(names))
+
+
+MIN_UNET_SHARE = 0.5
+"""Of the tensors in a file whose names must fit."""
+
+
+def open_unet(path: Path, config: UNetConfig, *, allow_pickle: bool = False) -> UNetPart:
+    """The UNet in a file of its own, all keys and shapes checked, in whichever layout fits best.
+
+    Raises InputError if the file is no such UNet of these sizes.
+    """
+    tensors = tensors_in(path, allow_pickle=allow_pickle)
+    if is_lora(list(tensors)):
+        raise InputError(f"{path}: is a LoRA and no UNet: give it with --lora")
+    key_map = max(_key_maps(config), key=lambda key_map: _share(key_map, tensors))
+    if _share(key_map, tensors) < MIN_UNET_SHARE:
+        raise InputError(f"{path}: holds no UNet of this model, its {len(tensors)} tensors begin with {min(tensors)}")
+    part = UNetPart(source=str(path), network=VideoUNet, config=config, tensors=tensors, key_map=key_map)
+    part.check()
+    return part
+
+
+def is_unet(tensors: Collection[str], config: UNetConfig) -> bool:
+    """Whether tensors of these names are a UNet alone, of the form of the given one."""
+    return any(_share(key_map, tensors) >= MIN_UNET_SHARE for key_map in _key_maps(config))
+
+
+def _key_maps(config: UNetConfig) -> list[KeyMap]:
+    return [diffusers.unet(config), sgm.unet(config), KeyMap(under("", UNET, sgm.unet_names(config)))]
+
+
+def _share(key_map: KeyMap, tensors: Collection[str]) -> float:
+    """How many of the names are those of a UNet in one layout."""
+    return sum(bool(key_map.native_keys(key)) for key in tensors) / len(tensors)
+
+
+def svd(config: ModelConfig) -> KeyMap:
+    """Map a file of SVD, with the temporal or the plain decoder."""
+    return _image_to_video(config, SVD_CONDITION)
+
+
+def sv3d(config: ModelConfig) -> KeyMap:
+    """Map a file of SV3D."""
+    return _image_to_video(config, SV3D_CONDITION)
+
+
+def stable_diffusion(config: ModelConfig) -> KeyMap:
+    """Map a file of Stable Diffusion 2.1 or of its x4 upscaler."""
+    assert config.text_encoder is not None
+    names = {
+        **_unet(config),
+        **under("autoencoder.encoder", FIRST_STAGE, sgm.encoder_names(config.autoencoder)),
+        **under("autoencoder.decoder", FIRST_STAGE, sgm.decoder_names(config.autoencoder)),
+        **under("text_encoder", TEXT_TOWER, openclip.text_encoder_names(config.text_encoder)),
+    }
+    unused = openclip.text_encoder_droppable(config.text_encoder)
+    return KeyMap(names, droppable=(*_below(TEXT_TOWER, unused), *SCHEDULE, *TRAINING, *LOW_RESOLUTION))
+
+
+def _image_to_video(config: ModelConfig, condition: str) -> KeyMap:
+    """The encoder is that of the image condition: the first stage's is not used in sampling, and often missing."""
+    assert config.image_encoder is not None
+    names = {
+        **_unet(config),
+        **under("autoencoder.encoder", condition, sgm.encoder_names(config.autoencoder)),
+        **under("autoencoder.decoder", FIRST_STAGE, sgm.decoder_names(config.autoencoder)),
+        **under("image_encoder", IMAGE_TOWER, openclip.image_encoder_names(config.image_encoder)),
+    }
+    droppable = (
+        *_below(FIRST_STAGE, ("encoder.", "quant_conv.")),
+        *_below(condition, ("decoder.", "post_quant_conv.")),
+        *_below(IMAGE_TOWER, openclip.TEXT_TOWER),
+    )
+    return KeyMap(names, droppable)
+
+
+def _unet(config: ModelConfig) -> Names:
+    return under("unet", UNET, sgm.unet_names(config.unet))
+
+
+def _below(module: str, prefixes: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{module}.{prefix}" for prefix in prefixes)
+
+
+LAYOUTS: Mapping[str, Callable[[ModelConfig], KeyMap]] = {
+    "svd": svd,
+    "svd-xt": svd,
+    "svd-image-decoder": svd,
+    "svd-xt-image-decoder": svd,
+    "sv3d-u": sv3d,
+    "sv3d-p": sv3d,
+    "sd-2.1": stable_diffusion,
+    "sd-x4-upscaler": stable_diffusion,
+}
+"""How the file of each published model is laid out."""

@@ -1,0 +1,1 @@
+"""LoRA files of every style: read as updates of our modules, and written."""

@@ -1,0 +1,71 @@
+"""Weights in PyTorch's own files, which are pickles: only their tensors are read, and no code in them runs."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from videoldm.checkpoints.storage.file_names import PICKLE_ENDINGS
+from videoldm.checkpoints.storage.safetensors import Held
+from videoldm.core.errors import InputError
+from videoldm.core.reading import existing_file
+
+WRAPPER = "state_dict"
+"""Under which training programs put the weights beside what else they save."""
+_CODE = re.compile(r"GLOBAL (\S+)")
+
+
+@dataclass(frozen=True)
+class PickledTensor(Held):
+    """See `Readable`; where the file allows it, its pages are read when the tensor is."""
+
+    file: Path
+
+
+def is_pickle(path: Path) -> bool:
+    """Whether a file of this name can run code when it is read."""
+    return path.suffix.lower() in PICKLE_ENDINGS
+
+
+def refuse_pickle(path: Path) -> None:
+    """Raise InputError for a pickle that nobody asked to read."""
+    if is_pickle(path):
+        raise InputError(
+            f"{path}: is a pickle, which can run any code when it is read; --allow-pickle reads its tensors and runs "
+            f"nothing (videoldm convert {path} {path.with_suffix('.safetensors')} --to sgm --allow-pickle makes a safe "
+            "file of a whole model)"
+        )
+
+
+def pickled_tensors(path: Path) -> dict[str, PickledTensor]:
+    """The tensors in a pickle, read by PyTorch's reader that builds nothing else.
+
+    Raises InputError if the file asks for code, and if it is something else or holds no tensors.
+    """
+    existing_file(path, kind="weights as PyTorch writes them")
+    content = _load(path)
+    content = content.get(WRAPPER, content) if isinstance(content, dict) else {}
+    values = cast("dict[object, object]", content) if isinstance(content, dict) else {}
+    found = {str(key): PickledTensor(value, path) for key, value in values.items() if isinstance(value, Tensor)}
+    if not found:
+        raise InputError(f"{path}: holds no tensors by name, it should hold the weights of a network")
+    return found
+
+
+def _load(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except Exception as error:  # noqa: BLE001 - damaged files make the reader fail in any way
+        code = _CODE.search(str(error))
+        if code is None:
+            raise InputError(f"{path}: cannot be read as weights of PyTorch, it is cut off or something else") from None
+        raise InputError(
+            f"{path}: asks for {code[1]} beside its tensors, which could be any code: it is refused even with "
+            "--allow-pickle, take a .safetensors file of the model"
+        ) from None

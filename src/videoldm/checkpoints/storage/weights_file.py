@@ -1,0 +1,67 @@
+"""Which file of a network's folder holds its weights, and what a file of either kind holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from videoldm.checkpoints.storage.pickles import PickledTensor, is_pickle, pickled_tensors, refuse_pickle
+from videoldm.checkpoints.storage.safetensors import INDEX_ENDING, StoredTensor, files_of, stored_tensors
+from videoldm.core.errors import InputError
+
+FileTensors = Mapping[str, StoredTensor | PickledTensor]
+PICKLED_INDEX = f".bin{INDEX_ENDING}"
+
+
+def tensors_in(path: Path, *, allow_pickle: bool) -> FileTensors:
+    """What a file of weights holds, or all files that an index names.
+
+    Raises InputError if one is broken, and for pickles unless they are allowed.
+    """
+    if path.name.endswith(PICKLED_INDEX):
+        parts = [tensors_in(path.with_name(name), allow_pickle=allow_pickle) for name in files_of(path)]
+        return {key: tensor for part in parts for key, tensor in part.items()}
+    if not is_pickle(path):
+        return stored_tensors(path)
+    if not allow_pickle:
+        refuse_pickle(path)
+    return pickled_tensors(path)
+
+
+def weights_file(folder: Path, stem: str, variant: str | None, *, allow_pickle: bool = False) -> Path:
+    """The file with a network's weights, or the index of several; raises InputError if there is none."""
+    names = _names(stem, _variant_of(folder, stem, variant))
+    found = [folder / name for name in names if (folder / name).is_file()]
+    if found:
+        return found[0]
+    pickles = [folder / name for name in _pickled_names(stem, variant) if (folder / name).is_file()]
+    if pickles and allow_pickle:
+        return pickles[0]
+    if pickles:
+        raise InputError(
+            f"{pickles[0]}: is a pickle, which can run any code when it is read; --allow-pickle runs nothing"
+        )
+    raise InputError(f"{folder}: has no {names[0]}, it should hold the weights of a network")
+
+
+def _variant_of(folder: Path, stem: str, wanted: str | None) -> str | None:
+    """The variant to read: the one asked for if it is there, else the nameless one, else the only one there is."""
+    if wanted is not None and any((folder / name).is_file() for name in _names(stem, wanted)):
+        return wanted
+    if any((folder / name).is_file() for name in _names(stem, None)):
+        return None
+    others = {path.name.split(".")[1] for path in folder.glob(f"{stem}.*.safetensors*")}
+    return others.pop() if len(others) == 1 else None
+
+
+def _names(stem: str, variant: str | None) -> list[str]:
+    ending = ".safetensors" if variant is None else f".{variant}.safetensors"
+    index = f"{stem}.safetensors{INDEX_ENDING.removesuffix('.json')}"
+    return [f"{stem}{ending}", f"{index}.json" if variant is None else f"{index}.{variant}.json"]
+
+
+def _pickled_names(stem: str, variant: str | None) -> list[str]:
+    """As diffusers and transformers call their pickles."""
+    stem = "pytorch_model" if stem == "model" else stem
+    wanted = [] if variant is None else [f"{stem}.{variant}.bin"]
+    return [*wanted, f"{stem}.bin", f"{stem}{PICKLED_INDEX}"]

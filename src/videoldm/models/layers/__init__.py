@@ -1,1 +1,0 @@
-"""Building blocks shared by the UNet and the autoencoder."""
