@@ -62,7 +62,7 @@ def test_folder_of_bad_pictures_only(cli: CommandLine, tiny_model: Path, no_mode
         (("cat.png", "--height", 17), "--height is 17, it should be a multiple of 8, for example 16"),
         (("cat.png", "--width", 1), "--width is 1, it should be a multiple of 8, for example 8"),
         (("cat.png", "-o", "cat.png", "--num-frames", 1), "cat.png: is the input, give the output another name"),
-        (("cat.png", "-o", "x.avi"), "x.avi: unknown ending '.avi'"),
+        (("cat.png", "-o", "x.avi"), "x.avi: unknown extension '.avi'"),
         (("cat.png", "-o", "cat.png/x.mp4"), "/cat.png/x.mp4: cannot be written: a parent of it is a file"),
         (("cat.png", "-o", "x.mp4", "--num-videos-per-prompt", 2), "x.mp4: is the name of one file, several clips"),
         (("cat.png", "-o", "x.gif", "--output-fps", 60), "a .gif can have at most 50 frames a second, not 60"),

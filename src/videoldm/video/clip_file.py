@@ -1,11 +1,14 @@
-"""Cutting a clip out of a video without re-encoding: its packets are copied into a file of their own.
+"""Cutting a clip out of a video into a file of its own: by copying its packets or by encoding it again.
 
-mp4 takes H.264, HEVC, AV1, VP9, MPEG-4 part 2, MPEG-1/2 and Motion JPEG; ProRes and DNxHD need mov, VP8 webm, and other
-formats Matroska, which takes all but rounds times to milliseconds. Sound, subtitles and tags with text are dropped;
-rotation, colour tags and the shape of pixels are kept.
+**Copies.** mp4 takes H.264, HEVC, AV1, VP9, MPEG-4 part 2, MPEG-1/2 and Motion JPEG; ProRes and DNxHD need mov, VP8
+webm, and other formats Matroska, which takes everything but rounds times to milliseconds. Sound, subtitles and text
+tags are dropped; rotation, colour tags and the pixel aspect are kept. AVI and raw streams do not store when frames are
+shown. Without B pictures that does no harm; with them, raw streams have nothing to copy, and the proof of a clip out of
+an AVI file rejects it if its frames came out of order.
 
-AVI and raw streams do not say when frames are shown. Without B pictures that does no harm; with them, raw streams have
-nothing to copy, and the proof of a clip out of an AVI file refuses it if its frames came out of order.
+**Times** are exact and start at zero. mp4 and mov get no edit list, which many readers ignore: durations of samples are
+those of the frames in the order shown, and signed composition offsets (version 1 of `ctts`) restore that order.
+Matroska and WebM round times to milliseconds.
 """
 
 from __future__ import annotations
@@ -41,6 +44,11 @@ from videoldm.video.packets import PacketIndex
 from videoldm.video.read import stored_frames
 from videoldm.video.time import ExactTime, exact_seconds
 
+_MOV_SUFFIXES = (".mp4", ".mov")
+_MUXERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+# Neither a date nor the version of the muxer.
+_MUXER_OPTIONS = {"fflags": "+bitexact"}
+_MOV_OPTIONS = {"movflags": "+negative_cts_offsets+faststart", "use_editlist": "0"}
 _IN_MP4_AND_MOV = ("h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video", "mjpeg")
 _COPY_SUFFIXES = {
     **dict.fromkeys(_IN_MP4_AND_MOV, (".mp4", ".mov", ".mkv")),
@@ -49,57 +57,7 @@ _COPY_SUFFIXES = {
     "dnxhd": (".mov",),
     "vp8": (".webm", ".mkv"),
 }
-
-
-def clip_suffixes(codec: str) -> tuple[str, ...]:
-    """The endings that a copy of this format can have, the best one first."""
-    return _COPY_SUFFIXES.get(codec, (".mkv",))
-
-
-def copy_clip(path: str | Path, index: PacketIndex, span: CopySpan, destination: str | Path) -> None:
-    """Write `span` of the video that `index` was read from into `destination`, atomically.
-
-    Raises InputError if the ending does not suit the format, the video has changed since or cannot be read, its packets
-    cannot be put into such a file, or the place is not writable.
-    """
-    suffix = Path(destination).suffix.lower()
-    suffixes = clip_suffixes(index.codec)
-    if suffix not in suffixes:
-        raise InputError(f"{destination}: a copy of {index.codec} should end in {' or '.join(suffixes)}")
-    numbers = span_packets(index, span)
-    times = clip_times(index.pts[numbers] - span.start_pts, span.end_pts - span.start_pts, index.time_base, suffix)
-    try:
-        with open_indexed(path, index) as video, new_clip_file(destination) as target:
-            stream = _like(video.stream, target)
-            for place, packet in enumerate(_copied_packets(video, numbers)):
-                times.stamp(packet, place)
-                packet.stream = stream
-                # As the bitstream says, so that players seek to no false place.
-                packet.is_keyframe = index.role[numbers[place]] in (PacketRole.ACCESS, PacketRole.SPLICE)
-                target.mux_one(packet)
-    except FFmpegError as error:
-        raise InputError(f"{destination}: cannot hold these packets of {path} ({error.strerror})") from error
-
-
-def _like(source: VideoStream, target: OutputContainer) -> VideoStream:
-    """A stream of `target` with the header and the tags of `source`."""
-    stream = target.add_stream_from_template(source, opaque=True)
-    if source.average_rate:
-        stream.codec_context.framerate = source.average_rate
-    return stream
-
-
-def _copied_packets(video: IndexedVideo, numbers: Int64[np.ndarray, " n"]) -> Iterator[VideoPacket]:
-    """The packets to copy; the first one of H.264 with the name of its encoder, as decoders go by it."""
-    packets = video.packets(numbers)
-    if video.index.codec == "h264":
-        head = next((bytes(packet) for packet in video.container.demux(video.stream) if packet.size), b"")
-        header = video.stream.codec_context.extradata or b""
-        yield cast("VideoPacket", Packet(with_encoder_note(bytes(next(packets)), head, header)))
-    yield from packets
-
-
-# What H.264 stores as it is; other formats become 4:4:4.
+# Pixel formats that H.264 stores unchanged; others become 4:4:4.
 _KEPT_FORMATS = {
     "yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray",
     "yuv420p10le", "yuv422p10le", "yuv444p10le",
@@ -107,24 +65,45 @@ _KEPT_FORMATS = {
 _USUAL_RATE = Fraction(25)
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """What the header of the stream says."""
+def clip_suffixes(codec: str) -> tuple[str, ...]:
+    """Return the file extensions that a copy of this format can have, the best one first."""
+    return _COPY_SUFFIXES.get(codec, (".mkv",))
 
-    time_base: Fraction
-    rate: Fraction
-    pixel_aspect: Fraction | None
+
+def copy_clip(path: str | Path, index: PacketIndex, span: CopySpan, destination: str | Path) -> None:
+    """Copy the packets of `span` from the video that `index` was read from into `destination`, atomically.
+
+    Raises InputError if the file extension does not suit the format, the video has changed since or is unreadable, its
+    packets do not fit into such a file, or `destination` is not writable.
+    """
+    suffix = Path(destination).suffix.lower()
+    suffixes = clip_suffixes(index.codec)
+    if suffix not in suffixes:
+        raise InputError(f"{destination}: a copy of {index.codec} should end in {' or '.join(suffixes)}")
+    numbers = span_packets(index, span)
+    times = _clip_times(index.pts[numbers] - span.start_pts, span.end_pts - span.start_pts, index.time_base, suffix)
+    try:
+        with open_indexed(path, index) as video, _new_clip_file(destination) as target:
+            stream = _like(video.stream, target)
+            for place, packet in enumerate(_copied_packets(video, numbers)):
+                times.stamp(packet, place)
+                packet.stream = stream
+                # By the bitstream, so that players seek only to places where decoding can begin.
+                packet.is_keyframe = index.role[numbers[place]] in (PacketRole.ACCESS, PacketRole.SPLICE)
+                target.mux_one(packet)
+    except FFmpegError as error:
+        raise InputError(f"{destination}: cannot hold these packets of {path} ({error.strerror})") from error
 
 
 def encode_clip(path: str | Path, start: ExactTime, end: ExactTime, destination: str | Path, *, stream: int = 0) -> int:
-    """Write the frames with `start` <= time < `end` as H.264, hardly lossy to the eye; returns how many there are.
+    """Encode the frames with `start` <= time < `end` as visually lossless H.264; returns their number.
 
-    Times are exact, from zero on; rotation, colour tags, the shape of pixels and, where H.264 has it, the format of
-    pixels are kept (else they become 4:4:4). Atomic. Raises InputError if no frame is in the span, the video is broken
-    there, or `destination` is no mp4, mov or mkv.
+    Rotation, colour tags, the pixel aspect and, where H.264 has it, the pixel format are kept (else it becomes 4:4:4).
+    Atomic. Raises InputError if no frame is in the span, the video is broken there, or `destination` is not an mp4, mov
+    or mkv file.
     """
     suffix = Path(destination).suffix.lower()
-    if suffix not in (*MOV_SUFFIXES, ".mkv"):
+    if suffix not in (*_MOV_SUFFIXES, ".mkv"):
         raise InputError(f"{destination}: an encoded clip should end in .mp4, .mov or .mkv")
     source = _source(path, stream)
     stop = math.ceil(exact_seconds(end, name="end") / source.time_base)
@@ -132,7 +111,7 @@ def encode_clip(path: str | Path, start: ExactTime, end: ExactTime, destination:
     packets: list[Packet[VideoStream]] = []
     times: list[int] = []
     end_pts = stop
-    with new_clip_file(destination) as target:
+    with _new_clip_file(destination) as target:
         for frame in stored_frames(path, start=start, stream=stream):
             pts = frame.pts or 0
             if pts >= stop:
@@ -147,6 +126,33 @@ def encode_clip(path: str | Path, start: ExactTime, end: ExactTime, destination:
         packets += encoded.encode(None)
         _write(target, packets, end_pts - times[0], source.time_base, suffix)
     return len(times)
+
+
+def _like(source: VideoStream, target: OutputContainer) -> VideoStream:
+    """Add a stream with the header and the tags of `source` to `target`."""
+    stream = target.add_stream_from_template(source, opaque=True)
+    if source.average_rate:
+        stream.codec_context.framerate = source.average_rate
+    return stream
+
+
+def _copied_packets(video: IndexedVideo, numbers: Int64[np.ndarray, " n"]) -> Iterator[VideoPacket]:
+    """Yield the packets to copy; the first one of H.264 gets the name of its encoder, which decoders rely on."""
+    packets = video.packets(numbers)
+    if video.index.codec == "h264":
+        head = next((bytes(packet) for packet in video.container.demux(video.stream) if packet.size), b"")
+        header = video.stream.codec_context.extradata or b""
+        yield cast("VideoPacket", Packet(with_encoder_note(bytes(next(packets)), head, header)))
+    yield from packets
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Properties of the source stream, from its header."""
+
+    time_base: Fraction
+    rate: Fraction
+    pixel_aspect: Fraction | None
 
 
 def _source(path: str | Path, index: int) -> _Source:
@@ -179,7 +185,7 @@ def _prepared(frame: VideoFrame, pts: int, time_base: Fraction) -> VideoFrame:
 
 
 def _stored(frame: VideoFrame) -> VideoFrame:
-    """The frame in a format of pixels that H.264 can store; 4:2:0 and 4:2:2 need even sizes."""
+    """Return the frame in a pixel format that H.264 can store; 4:2:0 and 4:2:2 need even sizes."""
     name = frame.format.name
     is_even = frame.width % 2 == frame.height % 2 == 0
     if name in _KEPT_FORMATS and (is_even or "444" in name):
@@ -194,21 +200,14 @@ def _write(
     target: OutputContainer, packets: list[Packet[VideoStream]], end: int, time_base: Fraction, suffix: str
 ) -> None:
     pts = np.array([round((packet.pts or 0) * packet.time_base / time_base) for packet in packets], np.int64)
-    times = clip_times(pts, end, time_base, suffix)
+    times = _clip_times(pts, end, time_base, suffix)
     for place, packet in enumerate(packets):
         times.stamp(packet, place)
         target.mux_one(packet)
 
 
-MOV_SUFFIXES = (".mp4", ".mov")
-_MUXERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
-# No date, no version of the muxer.
-_MUXER_OPTIONS = {"fflags": "+bitexact"}
-_MOV_OPTIONS = {"movflags": "+negative_cts_offsets+faststart", "use_editlist": "0"}
-
-
 @dataclass(frozen=True, eq=False, slots=True)
-class ClipTimes:
+class _ClipTimes:
     """Times of a clip's packets in decode order, in ticks of `time_base`."""
 
     pts: Int64[np.ndarray, " n"]
@@ -217,28 +216,28 @@ class ClipTimes:
     time_base: Fraction
 
     def stamp(self, packet: Packet[VideoStream], place: int) -> None:
-        """Give the packet at `place` its times."""
+        """Set the times of the packet at `place`."""
         packet.pts, packet.dts, packet.duration = (int(times[place]) for times in (self.pts, self.dts, self.duration))
         packet.time_base = self.time_base
 
 
-def clip_times(pts: Int64[np.ndarray, " n"], end: int, time_base: Fraction, suffix: str) -> ClipTimes:
-    """The times with which frames shown at `pts` (in decode order, from 0 on) end at `end` in a file with this ending.
+def _clip_times(pts: Int64[np.ndarray, " n"], end: int, time_base: Fraction, suffix: str) -> _ClipTimes:
+    """Return the times of frames shown at `pts` (in decode order, from 0 on) in a file that ends at `end`.
 
-    Decoding times are those at which the frames are shown, in order, moved until none is decoded too late.
+    Decoding times are the times at which the frames are shown, in order, moved until none is decoded too late.
     """
     in_order = np.sort(pts)
     edges = np.append(in_order, end)
     # mp4 takes the steps of dts for durations, and that of the last packet for the last step; Matroska keeps its own.
-    duration = np.diff(edges) if suffix in MOV_SUFFIXES else edges[np.searchsorted(in_order, pts) + 1] - pts
-    return ClipTimes(pts, in_order - (in_order - pts).max(), duration, time_base)
+    duration = np.diff(edges) if suffix in _MOV_SUFFIXES else edges[np.searchsorted(in_order, pts) + 1] - pts
+    return _ClipTimes(pts, in_order - (in_order - pts).max(), duration, time_base)
 
 
 @contextlib.contextmanager
-def new_clip_file(destination: str | Path) -> Generator[OutputContainer]:
-    """A container that becomes `destination`, whose ending names its format, if the block ends without an error."""
+def _new_clip_file(destination: str | Path) -> Generator[OutputContainer]:
+    """Yield a container that becomes `destination` when the block ends without an error."""
     suffix = Path(destination).suffix.lower()
-    options = {**_MUXER_OPTIONS, **(_MOV_OPTIONS if suffix in MOV_SUFFIXES else {})}
+    options = {**_MUXER_OPTIONS, **(_MOV_OPTIONS if suffix in _MOV_SUFFIXES else {})}
     with (
         atomic_file(destination) as partial,
         av.open(str(partial), "w", format=_MUXERS[suffix], container_options=options) as container,

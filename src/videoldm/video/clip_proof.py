@@ -1,4 +1,4 @@
-"""Proof that a copied clip shows what its source shows, by decoding its first and its last group of pictures only."""
+"""Proof that a copied clip shows the same as its source, by decoding its first and last group of pictures only."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _Numbers = Int64[np.ndarray, " n"]
 
 @dataclass(frozen=True, slots=True)
 class ClipProof:
-    """What differs between a clip and its source, each in a few words; nothing if the clip is proven."""
+    """Short descriptions of the differences between a clip and its source; empty if the clip is proven."""
 
     differences: tuple[str, ...]
 
     @property
     def is_proven(self) -> bool:
-        """Whether the clip shows what its source shows."""
+        """Whether the clip shows the same as its source."""
         return not self.differences
 
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
-    """A decoded frame as stored, and what the file says of showing it."""
+    """A decoded frame as stored, and the file's tags on how to display it."""
 
     samples: bytes
     pixel_format: str
@@ -53,7 +53,7 @@ class _Picture:
 
 @dataclass(frozen=True, slots=True)
 class _Ends:
-    """First and last frame; problems met on the way to them."""
+    """First and last frame, and problems found while decoding them."""
 
     first: _Picture | None
     last: _Picture | None
@@ -63,10 +63,10 @@ class _Ends:
 def prove_clip(source: str | Path, index: PacketIndex, span: CopySpan, clip: str | Path) -> ClipProof:
     """Compare `clip` with the `span` of `source` (whose packets are `index`) that was copied into it.
 
-    Compared are the number of packets, their bytes, their times (exactly; to the millisecond in Matroska), and the
-    first and the last frame bit by bit with their tags. Decoded are the first and the last group of pictures of the
-    clip, each frame of which has to be there, undamaged; groups between are not. Raises InputError if the source cannot
-    be read.
+    Compares the number of packets, their bytes, their times (exactly; to the millisecond in Matroska), and the first
+    and the last frame bit by bit with their tags. Decodes the first and the last group of pictures of the clip, in
+    which every frame must be present and undamaged; the groups between are not decoded. Raises InputError if the source
+    is unreadable.
     """
     try:
         clip_index = read_packet_index(clip)
@@ -94,11 +94,11 @@ def _differences_of_packets(index: PacketIndex, span: CopySpan, clip: PacketInde
         return
     if clip.codec != index.codec:
         yield f"clip is {clip.codec}, not {index.codec}"
-    # As whole multiples of a tick that fits into both time bases; object, as they can be large.
+    # In multiples of a tick that divides both time bases; as objects, because they can be large.
     fine = Fraction(1, clip.time_base.denominator * index.time_base.denominator)
     here = clip.pts.astype(object) * int(clip.time_base / fine)
     there = (index.pts[numbers] - span.start_pts).astype(object) * int(index.time_base / fine)
-    # A time that was rounded lies at most half a tick off.
+    # A rounded time is off by at most half a tick.
     is_off = 2 * np.abs(here - there) > (int(clip.time_base / fine) if _counts_milliseconds(clip) else 0)
     if is_off.any():
         yield f"{int(is_off.sum())} packets have other times, packet {int(np.argmax(is_off))} is the first of them"
@@ -140,7 +140,7 @@ def _ends_of_clip(video: IndexedVideo) -> _Ends:
 
 
 def _groups(index: PacketIndex, numbers: _Numbers) -> list[Int64[np.ndarray, " _n"]]:
-    """The packets from each access point up to the next one, without its leading pictures."""
+    """Return the packets from each access point up to the next one, without its leading pictures."""
     starts = np.flatnonzero(np.isin(numbers, access_points(index)))
     groups = np.split(numbers, starts)[1:]
     return [group[index.pts[group] >= index.pts[group[0]]] for group in groups]
@@ -149,7 +149,7 @@ def _groups(index: PacketIndex, numbers: _Numbers) -> list[Int64[np.ndarray, " _
 def _ends_of_group(
     video: IndexedVideo, numbers: _Numbers, name: str, problems: list[str]
 ) -> tuple[_Picture | None, _Picture | None]:
-    """First and last frame of a group of the clip; what is wrong with its frames is added to `problems`."""
+    """Return the first and the last frame of a group of the clip, appending defects to `problems`."""
     times: list[int | None] = []
     first = last = None
     try:

@@ -1,4 +1,4 @@
-"""One picture to judge several clips by: a row for each clip, time from left to right."""
+"""Contact sheets: one picture of several clips, a row for each clip, time from left to right."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _INK = (20, 20, 20)
 def contact_sheet(
     clips: Sequence[Float[Tensor, "_t c _h _w"]], labels: Sequence[str], *, num_columns: int = 8
 ) -> Image.Image:
-    """A sheet of clips, pixels in [-1, 1]: each row has a label and up to `num_columns` frames, evenly spread.
+    """Draw a sheet of clips with pixels in [-1, 1]: a row has a label and up to `num_columns` evenly spread frames.
 
-    First and last frame are among them. Small frames are enlarged by a whole factor, so that their pixels show as they
-    are; large ones are reduced. Clips may differ in size and length.
+    The first and the last frame are among them. Small frames are enlarged by a whole factor, so that their pixels stay
+    visible; large ones are reduced. Clips may differ in size and length. Raises InputError if there is nothing to draw.
     """
     if not clips or len(clips) != len(labels) or num_columns < 1:
         raise InputError(
@@ -55,7 +55,7 @@ def _row(clip: Float[Tensor, "t c h w"], label: str, num_columns: int) -> Image.
 
 
 def spread_frames(num_frames: int, num_columns: int) -> list[int]:
-    """Indices of up to `num_columns` frames from the first to the last."""
+    """Return the indices of up to `num_columns` evenly spread frames, the first and the last included."""
     positions = np.linspace(0, num_frames - 1, min(num_frames, num_columns))
     return [round(float(position)) for position in positions]
 

@@ -1,17 +1,17 @@
-"""What of a wanted span can be cut out of a stream without re-encoding.
+"""The part of a requested span that can be cut out of a stream without re-encoding.
 
-**Start.** The first access point shown inside the span. An access point counts if the bitstream says so (`PacketRole`)
-and the times agree: everything decoded before it is shown before it, and of what is decoded after it only leading
-pictures are shown before it. Those are left out.
+**Start.** The first access point shown inside the span. A packet is an access point if the bitstream says so
+(`PacketRole`) and the times agree: everything decoded before it is shown before it, and of the packets decoded after it
+only leading pictures are shown before it. Those are left out.
 
-**End.** Kept is the longest run of packets in decode order, from the access point on, whose frames are all shown before
-the end of the span and leave no hole: between the first and the last one shown, none of the source's frames is missing.
+**End.** The longest run of packets in decode order, from the access point on, whose frames are all shown before the end
+of the span and which has no hole: between the first and the last frame shown, none of the source's frames is missing.
 
-Why that is right: a packet refers only to packets decoded before it, so a run from an access point has all that it
-needs; because no frame in it is shown at or after the end, nothing has to be hidden, and because it has no hole, the
-last frame's predecessors are all there. A longer run would show a frame that is not wanted, or lack one that is. The
-rule does not look into slice headers: where a frame after the end is decoded before frames inside, these count as
-referring to it, as encoders have no other reason for such an order.
+Proof: a packet refers only to packets decoded before it, so a run from an access point has all that it needs; because
+no frame in it is shown at or after the end, nothing has to be hidden, and because it has no hole, all frames before the
+last one are there. A longer run would show a frame outside the span, or lack one inside. The rule does not read slice
+headers: where a frame after the end is decoded before frames inside, these count as referring to it, as encoders have
+no other reason for such an order.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ _FAR = int(np.iinfo(np.int64).max)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopySpan:
-    """What a copy holds, in ticks of `time_base` on the source's clock, beside what was wanted."""
+    """The span that a copy holds and the one requested, in ticks of `time_base` on the source's clock."""
 
     wanted_start_pts: int
     wanted_end_pts: int
     start_pts: int
     end_pts: int
-    """Where the last frame's time ends, at most `wanted_end_pts`."""
+    """End of the last frame, at most `wanted_end_pts`."""
     time_base: Fraction
     first_packet: int
-    """Number in decode order of the access point; packets from here on shown before it are left out."""
+    """Number of the access point in decode order; later packets that are shown before it are left out."""
     end_packet: int
-    """Number in decode order of the first packet after the span's."""
+    """Number of the first packet after the span in decode order."""
     num_frames: int
 
     @property
@@ -58,13 +58,13 @@ class CopySpan:
 
 @dataclass(frozen=True, slots=True)
 class NothingToCopy:
-    """Why nothing of a wanted span can be copied."""
+    """Reason why nothing of a requested span can be copied."""
 
     reason: str
 
 
 def copy_span(index: PacketIndex, start_pts: int, end_pts: int) -> CopySpan | NothingToCopy:
-    """What of `start_pts` <= time < `end_pts` can be copied, by the rules above; InputError if it is empty."""
+    """Return the part of `start_pts` <= time < `end_pts` that can be copied; raises InputError for an empty span."""
     if start_pts >= end_pts:
         raise InputError(f"span is from {start_pts} to {end_pts} ticks, its end should be after its start")
     if not index.pts.size:
@@ -89,35 +89,35 @@ def copy_span(index: PacketIndex, start_pts: int, end_pts: int) -> CopySpan | No
 
 
 def span_packets(index: PacketIndex, span: CopySpan) -> Int64[np.ndarray, " packets"]:
-    """Numbers of the packets that a copy holds, in decode order."""
+    """Return the numbers of the packets that a copy holds, in decode order."""
     numbers = np.arange(span.first_packet, span.end_packet)
     return numbers[index.pts[numbers] >= span.start_pts]
 
 
 def shown_packets(index: PacketIndex, numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " shown"]:
-    """Those of `numbers` that show a frame."""
+    """Return those of `numbers` that show a frame."""
     return numbers[index.role[numbers] != PacketRole.HIDDEN]
 
 
 def access_points(index: PacketIndex) -> Int64[np.ndarray, " points"]:
-    """Numbers of the packets at which a copy can begin, in decode order."""
+    """Return the numbers of the packets at which a copy can begin, in decode order."""
     role, pts = index.role, index.pts
     counts = role != PacketRole.UNUSABLE
     before = np.maximum.accumulate(np.where(counts, pts, NO_VALUE))
     bound = np.where(counts & (role != PacketRole.LEADING), pts, _FAR)
     after = np.minimum.accumulate(bound[::-1])[::-1]
     is_access = (role == PacketRole.ACCESS) | (role == PacketRole.SPLICE)
-    # Each packet is part of both running values, so that no other may lie beyond it.
+    # Each packet is part of both running values, so no other packet may lie beyond it.
     return np.flatnonzero(is_access & (before == pts) & (after == pts))
 
 
 def _shown_times(index: PacketIndex) -> Int64[np.ndarray, " n"]:
-    """When the stream's frames are shown, in order."""
+    """Return the times at which the stream's frames are shown, in order."""
     return np.unique(index.pts[(index.role != PacketRole.HIDDEN) & (index.pts != NO_VALUE)])
 
 
 def _longest_run(index: PacketIndex, shown: Int64[np.ndarray, " n"], first: int, end_pts: int) -> tuple[int, int, int]:
-    """Time of the last frame shown, number of the packet after the run, and how many frames it shows."""
+    """Return the time of the last frame, the number of the packet after the run, and the number of frames."""
     numbers = shown_packets(index, np.arange(first, _barrier(index, first, end_pts)))
     numbers = numbers[index.pts[numbers] >= index.pts[first]]
     latest = np.maximum.accumulate(index.pts[numbers])
@@ -128,7 +128,7 @@ def _longest_run(index: PacketIndex, shown: Int64[np.ndarray, " n"], first: int,
 
 
 def _barrier(index: PacketIndex, first: int, end_pts: int) -> int:
-    """Number of the first packet after `first` that no run may hold."""
+    """Return the number of the first packet after `first` that no run may hold."""
     role = index.role[first + 1 :]
     is_too_late = (role != PacketRole.HIDDEN) & (index.pts[first + 1 :] >= end_pts)
     barriers = np.flatnonzero(is_too_late | (role == PacketRole.UNUSABLE) | (role == PacketRole.SPLICE))
@@ -136,7 +136,7 @@ def _barrier(index: PacketIndex, first: int, end_pts: int) -> int:
 
 
 def _end_of_frame(index: PacketIndex, shown: Int64[np.ndarray, " n"], pts: int) -> int:
-    """When the next frame is shown; for the last one of the stream by its duration, or by the usual one."""
+    """Return the time of the next frame; after the last one by its duration, or by the median one."""
     following = int(np.searchsorted(shown, pts, side="right"))
     if following < len(shown):
         return int(shown[following])

@@ -1,4 +1,4 @@
-"""How a stored frame is to be shown: its orientation, its colours, conversion to RGB and back."""
+"""Display of stored frames: orientation, colour tags, conversion to RGB and back."""
 
 from __future__ import annotations
 
@@ -13,10 +13,35 @@ from av.video.plane import VideoPlane
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
 from jaxtyping import Float32, Num, UInt8
 
+# Numbers of ITU-T H.273, which FFmpeg uses too; 2 means unspecified.
+_MATRICES = {0: "rgb", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc"}
+_PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 12: "display-p3"}
+_TRANSFERS = {
+    1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear", 13: "srgb", 14: "bt2020-10",
+    15: "bt2020-12", 16: "pq", 18: "hlg",
+}  # fmt: skip
+_RANGES = {1: "limited", 2: "full"}
+_UNSPECIFIED = 2
+
+# Without these flags swscale rounds coarsely (white becomes 253) and differently on other processors.
+_EXACT = (
+    Interpolation.BILINEAR
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.FULL_CHR_H_INP
+    | Interpolation.ACCURATE_RND
+    | Interpolation.BITEXACT
+)
+# Formats with separate 8-bit planes of luma, blue and red difference.
+_PLANAR = frozenset(f"yuv{j}{kind}p" for j in ("", "j") for kind in ("410", "411", "420", "422", "440", "444"))
+_GENERAL_FORMAT = "yuv444p"
+# Weights of red and blue in luma, by the number of the matrix in ITU-T H.273; others are treated as BT.601.
+_WEIGHTS = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593), 7: (0.212, 0.087)}
+_BT601 = (0.299, 0.114)
+
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """Swap rows and columns first if `is_transposed`, then mirror left-right and top-bottom."""
+    """Transformation of a stored frame for display: transpose first, then mirror left-right and top-bottom."""
 
     is_transposed: bool = False
     is_mirrored_x: bool = False
@@ -24,7 +49,7 @@ class Orientation:
 
     @property
     def rotation(self) -> int:
-        """Clockwise degrees by which the stored frame is turned: 0, 90, 180 or 270."""
+        """Clockwise rotation of the stored frame in degrees: 0, 90, 180 or 270."""
         if self.is_transposed:
             return 270 if self.is_mirrored_y else 90
         return 180 if self.is_mirrored_y else 0
@@ -35,7 +60,7 @@ class Orientation:
         return self.is_transposed ^ self.is_mirrored_x ^ self.is_mirrored_y
 
     def apply(self, picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "new_h new_w 3"]:
-        """The picture as it is to be shown."""
+        """Return the picture as it is displayed."""
         if self.is_transposed:
             picture = picture.transpose(1, 0, 2)
         if self.is_mirrored_x:
@@ -46,7 +71,7 @@ class Orientation:
 
 
 def display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:
-    """The nine 16.16 fixed-point numbers that the file gives to show this frame, None if it gives none."""
+    """Return the frame's display matrix, nine 16.16 fixed-point numbers; None if the file has none."""
     data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return None
@@ -54,7 +79,7 @@ def display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:
 
 
 def orientation(matrix: tuple[int, ...] | None) -> Orientation:
-    """The multiple of 90 degrees and the mirroring nearest to a display matrix.
+    """Return the multiple of 90 degrees and the mirroring nearest to a display matrix.
 
     The matrix (a b u; c d v; x y w) shows the stored point (p, q) at (a p + c q + x, b p + d q + y).
     """
@@ -66,29 +91,9 @@ def orientation(matrix: tuple[int, ...] | None) -> Orientation:
     return Orientation(is_mirrored_x=a < 0, is_mirrored_y=d < 0)
 
 
-# Numbers of ITU-T H.273, which FFmpeg uses too; 2 means unspecified.
-_MATRICES = {0: "rgb", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc"}
-_PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 12: "display-p3"}
-_TRANSFERS = {
-    1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear", 13: "srgb", 14: "bt2020-10",
-    15: "bt2020-12", 16: "pq", 18: "hlg",
-}  # fmt: skip
-_RANGES = {1: "limited", 2: "full"}
-_UNSPECIFIED = 2
-
-# Without these flags swscale rounds coarsely (white becomes 253), and differently on other processors.
-_EXACT = (
-    Interpolation.BILINEAR
-    | Interpolation.FULL_CHR_H_INT
-    | Interpolation.FULL_CHR_H_INP
-    | Interpolation.ACCURATE_RND
-    | Interpolation.BITEXACT
-)
-
-
 @dataclass(frozen=True, slots=True)
 class ColourTags:
-    """What a stream says of its colours; None where it says nothing."""
+    """Colour tags of a stream; None where it has none."""
 
     matrix: str | None
     primaries: str | None
@@ -97,7 +102,7 @@ class ColourTags:
 
 
 def colour_tags(frame: VideoFrame) -> ColourTags:
-    """The colour tags of a decoded frame; a number without a common name is given as "h273-<number>"."""
+    """Return the colour tags of a decoded frame; a number without a common name becomes "h273-<number>"."""
     return ColourTags(
         matrix=_name(_MATRICES, frame.colorspace),
         primaries=_name(_PRIMARIES, frame.color_primaries),
@@ -107,23 +112,23 @@ def colour_tags(frame: VideoFrame) -> ColourTags:
 
 
 def default_matrix(width: int, height: int) -> int:
-    """The YCbCr matrix that players assume for an untagged video: BT.709 from 720p on, BT.601 below."""
+    """Return the YCbCr matrix that players assume for an untagged video: BT.709 from 720p on, BT.601 below."""
     return int(Colorspace.ITU709 if width >= 1280 or height > 576 else Colorspace.ITU601)
 
 
 def source_matrix(frame: VideoFrame) -> int:
-    """The YCbCr matrix of a decoded frame, by its tag or by its size."""
+    """Return the YCbCr matrix of a decoded frame, by its tag or else by its size."""
     is_tagged = int(frame.colorspace) != _UNSPECIFIED
     return int(frame.colorspace) if is_tagged else default_matrix(frame.width, frame.height)
 
 
 def is_full_range(frame: VideoFrame) -> bool:
-    """Whether a YCbCr frame's levels go from 0 to 255, by its tag or its format."""
+    """Whether the levels of a YCbCr frame span 0 to 255, by its tag or its format."""
     return frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
 
 
 def to_rgb(frame: VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
-    """The frame as RGB 0..255 by its own tags; transparency is dropped, HDR is not tone-mapped."""
+    """Convert the frame to RGB 0..255 by its own tags; transparency is dropped, HDR is not tone-mapped."""
     return frame.to_ndarray(
         format="rgb24",
         src_colorspace=source_matrix(frame),
@@ -135,7 +140,7 @@ def to_rgb(frame: VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def from_rgb(picture: UInt8[np.ndarray, "h w 3"], pixel_format: str) -> VideoFrame:
-    """RGB 0..255 as a tagged frame of `pixel_format`, in the matrix that players expect at this size."""
+    """Convert RGB 0..255 to a tagged frame of `pixel_format`, in the matrix that players expect at this size."""
     height, width, _ = picture.shape
     frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
     return frame.reformat(
@@ -151,7 +156,7 @@ def from_rgb(picture: UInt8[np.ndarray, "h w 3"], pixel_format: str) -> VideoFra
 
 
 def to_pixel_format(frame: VideoFrame, pixel_format: str) -> VideoFrame:
-    """The frame in another `pixel_format` of the same kind (YCbCr or RGB), its colours and tags as they are."""
+    """Convert the frame to another `pixel_format` of the same kind (YCbCr or RGB), keeping its colours and tags."""
     return frame.reformat(
         format=pixel_format,
         src_colorspace=frame.colorspace,
@@ -163,22 +168,11 @@ def to_pixel_format(frame: VideoFrame, pixel_format: str) -> VideoFrame:
     )
 
 
-def _name(names: dict[int, str], number: int) -> str | None:
-    if number in names:
-        return names[number]
-    return None if number in (0, _UNSPECIFIED) else f"h273-{int(number)}"
-
-
-# Formats with 8-bit luma, blue and red difference in planes of their own.
-_PLANAR = frozenset(f"yuv{j}{kind}p" for j in ("", "j") for kind in ("410", "411", "420", "422", "440", "444"))
-_GENERAL_FORMAT = "yuv444p"
-# Weights of red and blue in luma, by the number of the matrix in ITU-T H.273; others are as BT.601.
-_WEIGHTS = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593), 7: (0.212, 0.087)}
-_BT601 = (0.299, 0.114)
-
-
 def small_bgr(frame: VideoFrame, width: int, height: int) -> UInt8[np.ndarray, "height width 3"]:
-    """The frame at `width` x `height`, no larger than it is, as blue, green, red 0..255 by its own colour tags."""
+    """Shrink the frame to `width` x `height`, as blue, green, red 0..255 by its own colour tags.
+
+    Much cheaper than converting the whole frame, as it works on the planes in place.
+    """
     matrix = source_matrix(frame)
     if frame.format.name not in _PLANAR or any(plane.line_size < 0 for plane in frame.planes):
         frame = frame.reformat(width=width, height=height, format=_GENERAL_FORMAT, interpolation="AREA", threads=1)
@@ -187,9 +181,15 @@ def small_bgr(frame: VideoFrame, width: int, height: int) -> UInt8[np.ndarray, "
 
 
 def plane_samples(plane: VideoPlane, sample: np.dtype[Any]) -> Num[np.ndarray, "h w"]:
-    """A plane's samples where they lie, without the bytes that fill up its lines."""
+    """Return a view of a plane's samples, without the padding of its lines."""
     rows = np.frombuffer(memoryview(plane), sample).reshape(plane.height, plane.line_size // sample.itemsize)
     return rows[:, : plane.width]
+
+
+def _name(names: dict[int, str], number: int) -> str | None:
+    if number in names:
+        return names[number]
+    return None if number in (0, _UNSPECIFIED) else f"h273-{int(number)}"
 
 
 def _resized(plane: VideoPlane, width: int, height: int) -> UInt8[np.ndarray, "height width"]:
@@ -202,7 +202,7 @@ def _resized(plane: VideoPlane, width: int, height: int) -> UInt8[np.ndarray, "h
 
 @functools.cache
 def _to_bgr(matrix: int, is_full: bool) -> Float32[np.ndarray, "3 4"]:
-    """What takes luma, blue and red difference to blue, green and red (ITU-T H.273, 8.3)."""
+    """Return the affine map from luma, blue and red difference to blue, green and red (ITU-T H.273, 8.3)."""
     red, blue = _WEIGHTS.get(matrix, _BT601)
     green = 1 - red - blue
     luma, chroma = (1.0, 1.0) if is_full else (255 / 219, 255 / 224)

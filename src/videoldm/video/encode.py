@@ -1,4 +1,4 @@
-"""Encoders of clips: video containers, animated pictures and numbered PNG files."""
+"""Encoders of clips: video containers, animated pictures and numbered PNG frames."""
 
 from __future__ import annotations
 
@@ -26,21 +26,14 @@ from videoldm.video.metadata import EXIF_DESCRIPTION, KEY
 # machine sometimes gave different files.
 NUM_THREADS = 4
 H264_OPTIONS = {"crf": "17", "preset": "medium", "x264-params": "log-level=warning:cpu-independent=1"}
-"""Hardly lossy to the eye."""
-
-
-@dataclass(frozen=True)
-class _Format:
-    container: str
-    codec: str
-    pixel_format: str
-    to_frame: Callable[[UInt8[np.ndarray, "h w 3"]], VideoFrame]
-    codec_options: dict[str, str] = field(default_factory=dict[str, str])
-    container_options: dict[str, str] = field(default_factory=dict[str, str])
+"""Visually lossless."""
+# Delays in a GIF count 1/100 s, and browsers slow down those below 2.
+_MAX_GIF_RATE = 50
+_FRAME_NAME = "frame_{:05d}.png"
 
 
 def encode_mp4(path: Path, pictures: UInt8[np.ndarray, "t h w 3"], fps: Fraction, comment: str | None) -> None:
-    """H.264 yuv420p, hardly lossy to the eye, index first so that browsers start at once; even sizes by edge copies."""
+    """Write visually lossless H.264 (yuv420p), index first so that browsers start at once; odd sizes repeat an edge."""
     _, height, width, _ = pictures.shape
     even = np.pad(pictures, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     video_format = _Format(
@@ -55,7 +48,7 @@ def encode_mp4(path: Path, pictures: UInt8[np.ndarray, "t h w 3"], fps: Fraction
 
 
 def encode_mkv(path: Path, pictures: UInt8[np.ndarray, "t h w 3"], fps: Fraction, comment: str | None) -> None:
-    """Lossless FFV1 in RGB; Matroska rounds frame times to milliseconds."""
+    """Write lossless FFV1 in RGB; Matroska rounds frame times to milliseconds."""
     video_format = _Format(
         container="matroska",
         codec="ffv1",
@@ -66,6 +59,55 @@ def encode_mkv(path: Path, pictures: UInt8[np.ndarray, "t h w 3"], fps: Fraction
     _encode(path, pictures, fps, comment, video_format)
 
 
+def check_gif_rate(fps: Fraction) -> None:
+    """Raise InputError if `fps` is more than a GIF can show."""
+    if fps > _MAX_GIF_RATE:
+        raise InputError(
+            f"a .gif can have at most {_MAX_GIF_RATE} frames a second, not {fps}: give a lower rate or another format"
+        )
+
+
+def encode_gif(path: Path, pictures: UInt8[np.ndarray, "t h w 3"], fps: Fraction, comment: str | None) -> None:
+    """Write an endlessly repeating GIF; each frame has its own palette of 256 colours."""
+    frames = [_with_palette(image) for image in _images(pictures)]
+    delays = [10 * ticks for ticks in _delays(len(frames), fps, ticks_per_second=100)]
+    extra = {} if comment is None else {"comment": comment.encode()}
+    _save_animation(path, "GIF", frames, delays, optimize=False, **extra)
+
+
+def encode_webp(path: Path, pictures: UInt8[np.ndarray, "t h w 3"], fps: Fraction, comment: str | None) -> None:
+    """Write an endlessly repeating animated WebP of high quality."""
+    exif = Image.Exif()
+    if comment is not None:
+        exif[EXIF_DESCRIPTION] = comment
+    delays = _delays(len(pictures), fps, ticks_per_second=1000)
+    _save_animation(path, "WEBP", _images(pictures), delays, quality=90, method=4, exif=exif)
+
+
+def encode_png(path: Path, pictures: UInt8[np.ndarray, "t h w 3"], fps: Fraction, comment: str | None) -> None:
+    """Write the first frame as a PNG, which has no frame rate."""
+    del fps
+    _save_png(path, pictures[0], comment)
+
+
+def write_png_folder(path: str | Path, pictures: UInt8[np.ndarray, "t h w 3"], comment: str | None) -> None:
+    """Write a folder of frames `frame_00000.png`, ...; replaces a folder only if it holds nothing but such frames."""
+    folder = Path(path)
+    with atomic_folder(folder, replace=_is_ours(folder)) as partial:
+        for index, picture in enumerate(pictures):
+            _save_png(partial / _FRAME_NAME.format(index), picture, comment)
+
+
+@dataclass(frozen=True)
+class _Format:
+    container: str
+    codec: str
+    pixel_format: str
+    to_frame: Callable[[UInt8[np.ndarray, "h w 3"]], VideoFrame]
+    codec_options: dict[str, str] = field(default_factory=dict[str, str])
+    container_options: dict[str, str] = field(default_factory=dict[str, str])
+
+
 def _encode(
     path: Path, pictures: UInt8[np.ndarray, "t h w 3"], fps: Fraction, comment: str | None, video_format: _Format
 ) -> None:
@@ -74,7 +116,7 @@ def _encode(
         str(path), "w", format=video_format.container, container_options=video_format.container_options
     ) as container:
         if comment is not None:
-            # The one tag that players show and that survives copying into any other container.
+            # The only tag that players show and that survives copying into any other container.
             container.metadata["comment"] = comment
         stream = container.add_stream(video_format.codec, rate=fps, options=video_format.codec_options)
         assert isinstance(stream, VideoStream)
@@ -96,50 +138,6 @@ def _tag_colour(stream: VideoStream, width: int, height: int) -> None:
     context.color_range = ColorRange.MPEG
     context.color_primaries = ColorPrimaries.BT709
     context.color_trc = ColorTrc.BT709
-
-
-# Delays in a GIF count 1/100 s, and browsers slow down those below 2.
-_MAX_GIF_RATE = 50
-_FRAME_NAME = "frame_{:05d}.png"
-
-
-def check_gif_rate(fps: Fraction) -> None:
-    """Raises InputError for more frames a second than a GIF can show."""
-    if fps > _MAX_GIF_RATE:
-        raise InputError(
-            f"a .gif can have at most {_MAX_GIF_RATE} frames a second, not {fps}: give a lower rate or another ending"
-        )
-
-
-def encode_gif(path: Path, pictures: UInt8[np.ndarray, "t h w 3"], fps: Fraction, comment: str | None) -> None:
-    """An endless GIF; each frame has the 256 colours that suit it best."""
-    frames = [_with_palette(image) for image in _images(pictures)]
-    delays = [10 * ticks for ticks in _delays(len(frames), fps, ticks_per_second=100)]
-    extra = {} if comment is None else {"comment": comment.encode()}
-    _save_animation(path, "GIF", frames, delays, optimize=False, **extra)
-
-
-def encode_webp(path: Path, pictures: UInt8[np.ndarray, "t h w 3"], fps: Fraction, comment: str | None) -> None:
-    """An endless animated WebP of high quality."""
-    exif = Image.Exif()
-    if comment is not None:
-        exif[EXIF_DESCRIPTION] = comment
-    delays = _delays(len(pictures), fps, ticks_per_second=1000)
-    _save_animation(path, "WEBP", _images(pictures), delays, quality=90, method=4, exif=exif)
-
-
-def encode_png(path: Path, pictures: UInt8[np.ndarray, "t h w 3"], fps: Fraction, comment: str | None) -> None:
-    """The first frame as a PNG; `fps` has no meaning in it."""
-    del fps
-    _save_png(path, pictures[0], comment)
-
-
-def write_png_folder(path: str | Path, pictures: UInt8[np.ndarray, "t h w 3"], comment: str | None) -> None:
-    """A folder of frames `frame_00000.png` and so on; replaces a folder only if it holds nothing else."""
-    folder = Path(path)
-    with atomic_folder(folder, replace=_is_ours(folder)) as partial:
-        for index, picture in enumerate(pictures):
-            _save_png(partial / _FRAME_NAME.format(index), picture, comment)
 
 
 def _is_ours(folder: Path) -> bool:
@@ -168,11 +166,11 @@ def _save_animation(
 
 
 def _delays(num_frames: int, fps: Fraction, *, ticks_per_second: int) -> list[int]:
-    """How many ticks each frame lasts; rounded so that errors do not add up."""
+    """Return the duration of each frame in ticks, rounded so that errors do not add up."""
     edges = [round(index * ticks_per_second / fps) for index in range(num_frames + 1)]
     return [max(1, after - before) for before, after in itertools.pairwise(edges)]
 
 
 def _with_palette(image: Image.Image) -> Image.Image:
-    """The image in its own 256 colours; dithered, so that smooth gradients show no steps."""
+    """Reduce the image to its own 256 colours, dithered so that smooth gradients show no steps."""
     return image.quantize(palette=image.quantize(256), dither=Image.Dither.FLOYDSTEINBERG)

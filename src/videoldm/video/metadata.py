@@ -1,4 +1,4 @@
-"""The settings that made a video: kept in the file itself and in a JSON file beside it."""
+"""Settings that a video was made with: stored in the file itself and in a JSON file beside it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _PICTURES = {".gif", ".webp", ".png"}
 
 
 def pack(metadata: Mapping[str, Any]) -> str:
-    """`metadata` as one line of ASCII JSON, which survives every container; raises InputError if it is no JSON."""
+    """Return `metadata` as one line of ASCII JSON, which every container keeps; raises InputError for other values."""
     return json.dumps(_wrapped(metadata))
 
 
 def unpack(text: str | bytes | None) -> dict[str, Any] | None:
-    """What `pack` was given, None if `text` is something else (another program's comment)."""
+    """Parse text that `pack` returned, None for any other text (another program's comment)."""
     try:
         value = json.loads(text) if text else None
     except (ValueError, RecursionError):
@@ -34,13 +34,13 @@ def unpack(text: str | bytes | None) -> dict[str, Any] | None:
 
 
 def sidecar_path(path: str | Path) -> Path:
-    """The JSON file beside a video or folder of frames: its whole name with ".json" added."""
+    """Return the path of the JSON file beside a video or folder of frames: its full name with ".json" added."""
     path = Path(path)
     return path.with_name(f"{path.name}.json")
 
 
 def write_sidecar(path: str | Path, metadata: Mapping[str, Any] | None) -> None:
-    """Put `metadata` into the JSON file beside `path`; with None, take away what an earlier video left there."""
+    """Write `metadata` to the JSON file beside `path`; with None, remove the one of an earlier video."""
     beside = sidecar_path(path)
     if metadata is not None:
         write_text(beside, _readable(_wrapped(metadata)))
@@ -49,9 +49,9 @@ def write_sidecar(path: str | Path, metadata: Mapping[str, Any] | None) -> None:
 
 
 def read_metadata(path: str | Path) -> dict[str, Any] | None:
-    """The settings stored with a video, picture or folder of frames; None if there are none.
+    """Read the settings stored with a video, picture or folder of frames; None if there are none.
 
-    The file's own come first, then those of the JSON file beside it; such a JSON file can also be given itself.
+    Settings in the file itself come first, then those of the JSON file beside it; `path` may be such a JSON file too.
     Raises InputError if neither the file nor a JSON file beside it can be read.
     """
     path = Path(path)
@@ -85,10 +85,10 @@ def _read_container(path: Path) -> dict[str, Any] | None:
 def _read_picture(path: Path) -> dict[str, Any] | None:
     try:
         with Image.open(path, formats=("GIF", "WEBP", "PNG")) as image:
-            image.load()  # texts may come after the pixels
+            image.load()  # text chunks may come after the pixels
             candidates = (image.info.get("comment"), image.info.get(KEY), image.getexif().get(EXIF_DESCRIPTION))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: is broken, or no {path.suffix.lower()} file") from error
+        raise InputError(f"{path}: is broken, or not a {path.suffix.lower()} file") from error
     found = (unpack(candidate) for candidate in candidates if isinstance(candidate, (str, bytes)))
     return next((metadata for metadata in found if metadata is not None), None)
 
@@ -123,6 +123,6 @@ def _readable(value: dict[str, Any]) -> str:
     text = json.dumps(value, indent=2, ensure_ascii=False)
     try:
         text.encode()
-    except UnicodeEncodeError:  # half characters, as a terminal with another encoding gives them
+    except UnicodeEncodeError:  # lone surrogates, as a terminal with another encoding gives them
         text = json.dumps(value, indent=2)
     return text + "\n"

@@ -1,4 +1,4 @@
-"""Opening a video file for reading, with one clear line for each way in which it can be unusable."""
+"""Opening video files, with one clear line for each way in which a file can be unusable; decoding damaged ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from videoldm.core.errors import InputError
 from videoldm.core.reading import existing_file
 
 _KIND = "a video file"
-# Real video files only: other demuxers of FFmpeg take texts and pictures for videos, or fetch what a playlist names.
+# Video files only: other demuxers of FFmpeg accept texts and pictures as videos, or fetch what a playlist names.
 _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg", "mpegvideo", "m4v", "h264", "hevc", "obu",
     "ivf", "flv", "live_flv", "asf", "ogg", "mxf", "nut", "gif", "apng", "dv", "rm", "yuv4mpegpipe", "av1",
@@ -31,9 +31,16 @@ _EBML_HEADER = b"\x1a\x45\xdf\xa3"
 _EBML_SEGMENT = b"\x18\x53\x80\x67"
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A place where frames could not be decoded; the next frame is a key frame."""
+
+    reason: str
+
+
 @contextlib.contextmanager
 def open_video(path: str | Path) -> Generator[tuple[InputContainer, tuple[VideoStream, ...]]]:
-    """The opened file and its video streams (at least one; cover pictures are none).
+    """Open a video file; yields it and its video streams, at least one, not counting cover pictures.
 
     Raises InputError if the file is missing, empty, cut off, without video or not a video at all.
     """
@@ -44,7 +51,7 @@ def open_video(path: str | Path) -> Generator[tuple[InputContainer, tuple[VideoS
 
 @contextlib.contextmanager
 def open_damaged(path: str | Path) -> Generator[tuple[InputContainer, tuple[VideoStream, ...]]]:
-    """As `open_video`, also of a file that is cut off after its start."""
+    """Open a video file as `open_video` does, even if it is cut off after its start."""
     found = existing_file(path, kind=_KIND)
     try:
         # Absolute, so that a name such as "concat:a" is never taken for a protocol.
@@ -59,25 +66,60 @@ def open_damaged(path: str | Path) -> Generator[tuple[InputContainer, tuple[Vide
 
 
 def pick_stream(path: str | Path, streams: tuple[VideoStream, ...], index: int) -> VideoStream:
-    """Video stream number `index` (0 is the first video stream); raises InputError if there is none or no decoder."""
+    """Return video stream number `index`, from 0; raises InputError if there is no such stream or no decoder for it."""
     if not 0 <= index < len(streams):
         raise InputError(f"{path}: has no video stream {index}, it has {len(streams)}, counted from 0")
     stream = streams[index]
-    if getattr(stream, "codec_context", None) is None:  # so where FFmpeg has no decoder, whatever its type says
+    if getattr(stream, "codec_context", None) is None:  # FFmpeg has no decoder, whatever the type says
         raise InputError(f"{path}: video stream {index} is in a format that cannot be decoded")
     return stream
 
 
 def time_base_of(path: str | Path, stream: VideoStream) -> Fraction:
-    """How many seconds a tick of the stream lasts."""
+    """Return the duration of a tick of the stream in seconds; raises InputError if there is none."""
     if not stream.time_base:
         raise InputError(f"{path}: its video stream has no time base")
     return stream.time_base
 
 
 def frame_rate_of(stream: VideoStream) -> Fraction | None:
-    """Frames a second as the file says, or else as its first frames are timed; None if neither tells."""
+    """Return the frame rate by the file's header, or else by the times of its first frames; None if neither has it."""
     return stream.average_rate or stream.guessed_rate
+
+
+def check_complete(path: str | Path) -> None:
+    """Raise InputError for a file that is shorter than its own headers declare."""
+    found = existing_file(path, kind=_KIND)
+    actual = found.stat().st_size
+    expected = _declared_size(found, actual)
+    if expected is not None and expected > actual:
+        raise InputError(f"{path}: is cut off: it has {actual} of at least {expected} bytes")
+
+
+def decode_undamaged(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame | Gap]:
+    """Yield the undamaged frames in the order they are shown, and a gap for each damage after the first of them.
+
+    Frames between damage and the next key frame refer to missing ones and are left out too. Frames without a time count
+    as damage.
+    """
+    is_broken, reason = True, ""  # frames before the first key frame may refer to frames that were cut off
+    has_begun = False
+    for outcome in _decode_outcomes(container, stream):
+        if isinstance(outcome, str):
+            is_broken, reason = True, outcome
+            continue
+        if outcome.is_corrupt or outcome.pts is None:
+            is_broken, reason = True, "a frame is damaged" if outcome.is_corrupt else "a frame has no time"
+            continue
+        if is_broken:
+            if not outcome.key_frame and has_begun:
+                continue
+            if has_begun:
+                yield Gap(reason)
+            is_broken, has_begun = False, True
+        yield outcome
+    if is_broken and has_begun:
+        yield Gap(reason)
 
 
 def _is_cover(stream: VideoStream) -> bool:
@@ -94,17 +136,8 @@ def _why_not_opened(path: Path, error: Exception) -> str:
     return f"is not {_KIND}, or is broken at its start"
 
 
-def check_complete(path: str | Path) -> None:
-    """Raise InputError for a file that ends before the place where its own headers say that it does."""
-    found = existing_file(path, kind=_KIND)
-    actual = found.stat().st_size
-    expected = _declared_size(found, actual)
-    if expected is not None and expected > actual:
-        raise InputError(f"{path}: is cut off: it has {actual} of at least {expected} bytes")
-
-
 def _declared_size(path: Path, actual: int) -> int | None:
-    """The least size in bytes that the headers of an mp4 or Matroska file ask for; None if they do not tell."""
+    """Return the least size in bytes that the headers of an mp4 or Matroska file declare; None if they declare none."""
     with path.open("rb") as file:
         start = file.read(64)
         if start[:4] == _EBML_HEADER:
@@ -138,7 +171,7 @@ def _matroska_end(start: bytes) -> int | None:
 
 
 def _ebml_number(data: bytes, position: int) -> tuple[int, int] | None:
-    """The variable-length number at `position` and where it ends; None if it says "unknown" or is not all there."""
+    """Return the variable-length number at `position` and its end; None if it is "unknown" or incomplete."""
     first = data[position] if position < len(data) else 0
     length = 9 - first.bit_length()
     if first == 0 or position + length > len(data):
@@ -148,41 +181,8 @@ def _ebml_number(data: bytes, position: int) -> tuple[int, int] | None:
     return None if value == (1 << num_bits) - 1 else (value, position + length)
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Something here could not be decoded; what follows begins with a key frame again."""
-
-    reason: str
-
-
-def decode_undamaged(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame | Gap]:
-    """The undamaged frames in the order in which they are shown, and a gap for each damage after the first of them.
-
-    After damage frames refer to what is missing until the next key frame: they are left out with it. Frames without a
-    time are damage as well.
-    """
-    is_broken, reason = True, ""  # frames before the first key frame may refer to what was cut off before them
-    has_begun = False
-    for outcome in _decode_outcomes(container, stream):
-        if isinstance(outcome, str):
-            is_broken, reason = True, outcome
-            continue
-        if outcome.is_corrupt or outcome.pts is None:
-            is_broken, reason = True, "a frame is damaged" if outcome.is_corrupt else "a frame has no time"
-            continue
-        if is_broken:
-            if not outcome.key_frame and has_begun:
-                continue
-            if has_begun:
-                yield Gap(reason)
-            is_broken, has_begun = False, True
-        yield outcome
-    if is_broken and has_begun:
-        yield Gap(reason)
-
-
 def _decode_outcomes(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame | str]:
-    """Frames, and in words what could not be decoded."""
+    """Yield decoded frames, and a description of each failure."""
     packets = container.demux(stream)
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Reading and decoding some packets of a known index, from any one of them on."""
+"""Reading and decoding selected packets of an indexed video."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from videoldm.core.errors import InputError
 from videoldm.video.opening import open_video, pick_stream
 from videoldm.video.packets import NO_VALUE, PacketIndex
 
-# How many packets to aim before the wanted one, if the container's own index leads beyond it.
+# Numbers of packets by which to seek ahead of the target, if the container's own index leads beyond it.
 _STEPS_BACK = (0, 50, 500)
 
 VideoPacket: TypeAlias = "Packet[VideoStream]"
@@ -30,7 +30,7 @@ VideoPacket: TypeAlias = "Packet[VideoStream]"
 
 @dataclass(frozen=True, slots=True)
 class IndexedVideo:
-    """An opened video whose packets are known."""
+    """An open video with its packet index."""
 
     path: str | Path
     index: PacketIndex
@@ -38,9 +38,9 @@ class IndexedVideo:
     stream: VideoStream
 
     def packets(self, numbers: Int64[np.ndarray, " n"]) -> Iterator[VideoPacket]:
-        """The packets with these ascending numbers in decode order, checked against the index; empties the decoder.
+        """Yield the packets with these ascending numbers in decode order, checked against the index.
 
-        Raises InputError if the file is not the one that was indexed, or cannot be read.
+        Flushes the decoder. Raises InputError if the file is not the one that was indexed, or is unreadable.
         """
         wanted = set(numbers.tolist())
         number = int(numbers[0])
@@ -55,7 +55,7 @@ class IndexedVideo:
         raise InputError(f"{self.path}: has changed since it was indexed: packet {number} is not the same any more")
 
     def _from(self, number: int) -> Iterator[VideoPacket]:
-        """The packets from `number` on; none if it is not found."""
+        """Yield the packets from `number` on; none if it is not found."""
         for back in (*_STEPS_BACK, number):
             packets = self._after_seek(max(0, number - back))
             found = self._skip_to(packets, number)
@@ -65,7 +65,7 @@ class IndexedVideo:
                 return
 
     def _after_seek(self, number: int) -> Iterator[VideoPacket]:
-        """Packets from a place on that should lie at or before `number`; none if there is no way to seek there."""
+        """Seek to a position at or before `number` and yield the packets from there; none if seeking fails."""
         dts, pts = int(self.index.dts[number]), int(self.index.pts[number])
         try:
             self.container.seek(next((time for time in (dts, pts) if time != NO_VALUE), 0), stream=self.stream)
@@ -77,7 +77,7 @@ class IndexedVideo:
             raise InputError(f"{self.path}: cannot be read further ({error.strerror})") from error
 
     def _skip_to(self, packets: Iterator[VideoPacket], number: int) -> VideoPacket | None:
-        """The packet that is `number`; None once it cannot come any more."""
+        """Return packet `number` once it comes; None when it can no longer come."""
         dts = self.index.dts[number]
         for num_skipped, packet in enumerate(packets):
             if packet.pts == self.index.pts[number] and self._is_same(packet, number):
@@ -98,18 +98,18 @@ class IndexedVideo:
 
 @contextlib.contextmanager
 def open_indexed(path: str | Path, index: PacketIndex) -> Generator[IndexedVideo]:
-    """The video that `index` was read from; raises InputError as `open_video` does."""
+    """Open the video that `index` was read from; raises InputError as `open_video` does."""
     with open_video(path) as (container, streams):
         yield IndexedVideo(path, index, container, pick_stream(path, streams, index.stream))
 
 
 @contextlib.contextmanager
 def open_decoder(path: str | Path, index: PacketIndex) -> Generator[IndexedVideo]:
-    """The video that `index` was read from, ready for `decode`; raises InputError as `open_video` does."""
+    """Open the video that `index` was read from, ready for `decode`; raises InputError as `open_video` does."""
     with open_indexed(path, index) as video:
         video.stream.codec_context.thread_count = 1
         if index.codec == "h264":
-            # The first frame tells which encoder made the file, and decoders work around the bugs of some.
+            # The first frame names the encoder of the file, and decoders work around the bugs of some.
             with contextlib.suppress(FFmpegError):
                 next(video.container.decode(video.stream), None)
         yield video
@@ -118,10 +118,10 @@ def open_decoder(path: str | Path, index: PacketIndex) -> Generator[IndexedVideo
 def decode(
     video: IndexedVideo, numbers: Int64[np.ndarray, " n"], *, only_pts: int | None = None
 ) -> Iterator[VideoFrame]:
-    """The frames of the packets with these numbers, in the order shown; the first one is an access point.
+    """Yield the frames of the packets with these numbers, in the order shown; the first one is an access point.
 
-    With `only_pts`, frames to which no other refers are left out unless they are shown then. Raises InputError if a
-    packet cannot be read, or is refused by the decoder.
+    only_pts: skip frames that are shown at another time and to which no other refers.
+    Raises InputError if a packet cannot be read or decoded.
     """
     context = video.stream.codec_context
     try:
@@ -134,7 +134,7 @@ def decode(
 
 
 def stored_samples(frame: VideoFrame) -> bytes:
-    """All samples of a frame as stored, without the padding of its rows."""
+    """Return all samples of a frame as stored, without the padding of its rows."""
     packer = CodecContext.create("rawvideo", "w")
     assert isinstance(packer, VideoCodecContext)
     packer.width, packer.height, packer.pix_fmt = frame.width, frame.height, frame.format.name

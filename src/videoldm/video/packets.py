@@ -1,4 +1,4 @@
-"""The index of a stream's packets: read by one demux, nothing is decoded."""
+"""Index of a stream's packets, read by demuxing once, without decoding."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from videoldm.video.bitstream.roles import PacketRole, RoleReader
 from videoldm.video.opening import open_video, pick_stream, time_base_of
 
 NO_VALUE = int(np.iinfo(np.int64).min)
-"""Stands where a packet has no pts, dts or position."""
+"""Stands for a missing pts, dts or position."""
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class PacketIndex:
     """Every packet of a video stream in decode order, times in ticks of `time_base`; `NO_VALUE` where one has none."""
 
     stream: int
-    """Number of the video stream in its file."""
+    """Number of the video stream in its file, from 0."""
     codec: str
     time_base: Fraction
     pts: Int64[np.ndarray, " n"]
@@ -35,21 +35,21 @@ class PacketIndex:
     size: Int64[np.ndarray, " n"]
     position: Int64[np.ndarray, " n"]
     is_keyframe: Bool[np.ndarray, " n"]
-    """As the container flags them; `role` says what they are."""
+    """The container's flags, which can be wrong; `role` holds the truth."""
     role: UInt8[np.ndarray, " n"]
-    """Each a `PacketRole`, read from the bytes of the packet."""
+    """A `PacketRole` each, read from the bytes of the packet."""
     problems: tuple[str, ...]
-    """What is wrong with some packets, each in a few words; empty for a whole file."""
+    """Short descriptions of damage; empty for an intact file."""
 
     def __len__(self) -> int:
         return len(self.pts)
 
 
 def read_packet_index(path: str | Path, *, stream: int = 0) -> PacketIndex:
-    """The packets of video stream number `stream`.
+    """Read the index of video stream number `stream`.
 
-    Packets that are damaged stay in it with the role UNUSABLE, and `problems` counts them; where the file cannot be
-    read further, the index ends and says so. Raises InputError as `open_video` does.
+    Damaged packets stay in it with the role UNUSABLE, counted in `problems`; where the file cannot be read further, the
+    index ends and `problems` says so. Raises InputError as `open_video` does.
     """
     with open_video(path) as (container, streams):
         video = pick_stream(path, streams, stream)
@@ -69,7 +69,7 @@ def read_packet_index(path: str | Path, *, stream: int = 0) -> PacketIndex:
 
 
 class _Rows:
-    """The index while it grows."""
+    """Rows of the index while it is read."""
 
     def __init__(self, read_role: RoleReader | None, header: bytes) -> None:
         self.read_role = read_role
@@ -79,7 +79,7 @@ class _Rows:
         self.num_unusable: Counter[str] = Counter()
 
     def add(self, packet: Packet[VideoStream]) -> None:
-        """A row for `packet`; counted if it is unusable."""
+        """Append a row for `packet`, counting it if it is unusable."""
         problem = self._problem(packet)
         role = PacketRole.UNUSABLE
         if problem is None:
@@ -104,7 +104,7 @@ class _Rows:
         return None
 
     def index(self, stream: int, codec: str, time_base: Fraction, notes: list[str]) -> PacketIndex:
-        """The finished index; packets that share their time with another become unusable."""
+        """Build the index; packets that share their time with another become unusable."""
         table = np.array(self.rows, dtype=np.int64).reshape(-1, 7).T
         pts, role = table[0], table[6].astype(np.uint8)
         repeated = _repeated(pts, role)

@@ -1,4 +1,4 @@
-"""Pictures that users bring, as upright 8-bit RGB, fitted to the size that a model wants."""
+"""Reading the pictures of users, as upright 8-bit RGB, and fitting them to the size that a model needs."""
 
 from __future__ import annotations
 
@@ -21,13 +21,12 @@ from videoldm.core.reading import existing_file
 from videoldm.video.picture_files import FitMode
 from videoldm.video.pixels import from_uint8
 
-# No formats that start other programs (EPS) or that only look like pictures.
-# A camera's MPO file is opened as JPEG.
+# Neither formats that start other programs (EPS) nor formats that only resemble pictures; MPO opens as JPEG.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA", "ICO")
 _FORMAT_NAMES = "JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP"
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\x00", b"MM\x00*")
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1")
-# What Pillow's readers raise on damaged files, apart from its own errors.
+# Exceptions of Pillow's readers on damaged files, beside its own.
 _DAMAGE = (
     OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, AttributeError, ArithmeticError, RuntimeError,
     MemoryError, struct.error, zlib.error,
@@ -47,37 +46,38 @@ SQUARE = Fraction(1)
 
 
 def load_picture(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
-    """A picture file as RGB 0..255, upright as its EXIF orientation says.
+    """Read a picture file as RGB 0..255, upright by its EXIF orientation.
 
-    Any number of channels and 8 or 16 bits each: colours go to sRGB by the embedded profile, transparent parts become
-    white, of an animation the first frame is taken. Raises InputError for whatever is not a whole picture of at most
+    Any number of channels of 8 or 16 bits: colours are converted to sRGB by the embedded profile, transparent parts
+    become white, an animation gives its first frame. Raises InputError for anything but an intact picture of at most
     178 million pixels.
     """
     return _load(path, _rgb)
 
 
-def load_rgba(path: str | Path) -> UInt8[np.ndarray, "h w 4"]:
-    """The same with the share of each pixel that is not transparent, 0..255, as fourth channel."""
-    return _load(path, _rgba)
+def load_object(path: str | Path, height: int, width: int, mode: FitMode = "crop") -> Float[Tensor, "3 height width"]:
+    """Read a picture of an object on a transparent background, centred on white, as pixels in [-1, 1].
 
-
-def _load(path: str | Path, convert: Callable[[Image.Image, str | Path], Image.Image]) -> UInt8[np.ndarray, "h w c"]:
-    found = existing_file(path, kind=f"a picture ({_FORMAT_NAMES})")
-    with warnings.catch_warnings():
-        # Pillow warns of large pictures and odd EXIF data; both work.
-        warnings.simplefilter("ignore")
-        try:
-            with Image.open(found, formats=_FORMATS) as image:
-                image.load()
-                return np.array(convert(_upright(image), path))
-        except InputError:
-            raise
-        except Image.DecompressionBombError:
-            raise InputError(f"{path}: has more than 178 million pixels, it should have fewer") from None
-        except UnidentifiedImageError as error:
-            raise InputError(f"{path}: {_why_unknown(found)}") from error
-        except _DAMAGE as error:
-            raise InputError(f"{path}: is cut off or broken ({_one_line(error)})") from error
+    The object keeps its size in proportion to the picture's height, unless it is larger. A picture without transparent
+    parts is fitted by `mode`, with a warning, as its background is unknown. Raises InputError if everything is
+    transparent, or as `load_picture` does.
+    """
+    layer = _load(path, _rgba)
+    if layer[..., 3].min() == 255:
+        warnings.warn(
+            f"{path}: has no transparent background, the model knows objects on white: cut the object out (.png)",
+            stacklevel=1,
+        )
+        return fit_picture(load_picture(path), height, width, mode)
+    box = Image.fromarray(layer[..., 3]).getbbox()
+    if box is None:
+        raise InputError(f"{path}: is transparent everywhere, it should show an object")
+    part = Image.fromarray(layer).crop(box)
+    side = max(layer.shape[0], part.height, round(part.width * height / width))
+    canvas = Image.new("RGBA", (round(side * width / height), side))
+    canvas.paste(part, (canvas.width // 2 - part.width // 2, side // 2 - part.height // 2))
+    fitted = canvas.resize((width, height), Image.Resampling.LANCZOS)
+    return _pixels(_on_white(fitted))
 
 
 def fit_picture(
@@ -88,10 +88,11 @@ def fit_picture(
     *,
     pixel_aspect: Fraction = SQUARE,
 ) -> Float[Tensor, "3 height width"]:
-    """The picture at `height` x `width`, antialiased bicubic, as pixels in [-1, 1].
+    """Resize the picture to `height` x `width`, antialiased bicubic, as pixels in [-1, 1].
 
-    `crop` keeps the middle that has the wanted aspect, `pad` shows all of it between black bars, `stretch` distorts.
-    `pixel_aspect` is how much wider than high a pixel of the picture is shown; those of the result are square.
+    mode: `crop` keeps the centred part with the target's aspect ratio, `pad` adds black bars, `stretch` distorts.
+    pixel_aspect: width of the picture's pixels as shown, divided by their height; those of the result are square.
+    Raises InputError for sizes below 1 and unknown modes.
     """
     if height < 1 or width < 1:
         raise InputError(f"size is {height}x{width}, height and width should be at least 1")
@@ -107,6 +108,29 @@ def fit_picture(
             image = image.resize((width, height), Image.Resampling.BICUBIC)
         case _:
             raise InputError(f"mode is {mode!r}, it should be crop, pad or stretch")
+    return _pixels(image)
+
+
+def _load(path: str | Path, convert: Callable[[Image.Image, str | Path], Image.Image]) -> UInt8[np.ndarray, "h w c"]:
+    found = existing_file(path, kind=f"a picture ({_FORMAT_NAMES})")
+    with warnings.catch_warnings():
+        # Pillow warns about large pictures and invalid EXIF data; both work.
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(found, formats=_FORMATS) as image:
+                image.load()
+                return np.array(convert(_upright(image), path))
+        except InputError:
+            raise
+        except Image.DecompressionBombError:
+            raise InputError(f"{path}: has more than 178 million pixels, it should have fewer") from None
+        except UnidentifiedImageError as error:
+            raise InputError(f"{path}: {_why_unknown(found)}") from error
+        except _DAMAGE as error:
+            raise InputError(f"{path}: is cut off or broken ({_one_line(error)})") from error
+
+
+def _pixels(image: Image.Image) -> Float[Tensor, "3 h w"]:
     return from_uint8(torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous())
 
 
@@ -122,8 +146,7 @@ def _rgb(image: Image.Image, path: str | Path) -> Image.Image:
     profile = image.info.get("icc_profile")
     image = _eight_bit(image, path)
     if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, _WHITE), layer).convert("RGB")
+        image = _on_white(image.convert("RGBA"))
     return _to_srgb(image, profile).convert("RGB")
 
 
@@ -135,8 +158,12 @@ def _rgba(image: Image.Image, path: str | Path) -> Image.Image:
     return colours
 
 
+def _on_white(layer: Image.Image) -> Image.Image:
+    return Image.alpha_composite(Image.new("RGBA", layer.size, _WHITE), layer).convert("RGB")
+
+
 def _eight_bit(image: Image.Image, path: str | Path) -> Image.Image:
-    """Grey pictures of 16 bits or of floats in 8 bits, others as they are; Pillow itself would clip them."""
+    """Convert grey pictures of 16 bits or floats to 8 bits, which Pillow itself would clip; keep others as they are."""
     if image.mode == "F" or image.mode.startswith("I"):
         samples = np.asarray(image).astype(np.float64)
         full = 1.0 if image.mode == "F" else 65535.0
@@ -147,7 +174,7 @@ def _eight_bit(image: Image.Image, path: str | Path) -> Image.Image:
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Colours by the embedded profile (phones store Display P3); an unusable profile is as none."""
+    """Convert colours by the embedded profile (phones store Display P3); ignores an unusable profile."""
     if not profile:
         return image
     try:
@@ -164,7 +191,7 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 def _centre_box(
     image: Image.Image, height: int, width: int, shown_width: Fraction
 ) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom of the largest centred part that is shown with the aspect of the target."""
+    """Left, top, right and bottom of the largest centred part that is shown with the aspect ratio of the target."""
     scale = min(shown_width / width, Fraction(image.height, height))
     left, top = (1 - width * scale / shown_width) * image.width / 2, (image.height - height * scale) / 2
     return float(left), float(top), float(image.width - left), float(image.height - top)
@@ -190,30 +217,3 @@ def _why_unknown(path: Path) -> str:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def load_object(path: str | Path, height: int, width: int, mode: FitMode = "crop") -> Float[Tensor, "3 height width"]:
-    """The object in the middle of a white picture, as pixels in [-1, 1].
-
-    It keeps its size in proportion to the picture's height, unless it is larger. A picture without transparent parts is
-    fitted as any other, by `mode`, with a warning: what is background nobody says. Raises InputError if all is
-    transparent, or as `load_picture` does.
-    """
-    layer = load_rgba(path)
-    if layer[..., 3].min() == 255:
-        warnings.warn(
-            f"{path}: has no transparent background, the model knows objects on white: cut the object out (.png)",
-            stacklevel=1,
-        )
-        return fit_picture(load_picture(path), height, width, mode)
-    box = Image.fromarray(layer[..., 3]).getbbox()
-    if box is None:
-        raise InputError(f"{path}: is transparent everywhere, it should show an object")
-    part = Image.fromarray(layer).crop(box)
-    side = max(layer.shape[0], part.height, round(part.width * height / width))
-    canvas = Image.new("RGBA", (round(side * width / height), side))
-    canvas.paste(part, (canvas.width // 2 - part.width // 2, side // 2 - part.height // 2))
-    fitted = canvas.resize((width, height), Image.Resampling.LANCZOS)
-    white = Image.new("RGBA", fitted.size, "white")
-    pixels = np.array(Image.alpha_composite(white, fitted).convert("RGB"))
-    return from_uint8(torch.from_numpy(pixels).permute(2, 0, 1).contiguous())

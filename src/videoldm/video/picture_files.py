@@ -1,4 +1,4 @@
-"""Names that belong to pictures: their file endings and the ways to fit them into a frame; torch-free."""
+"""Picture files of a folder, and the ways to fit a picture into a frame; torch-free."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Literal
 from videoldm.core.errors import InputError
 
 FitMode = Literal["crop", "pad", "stretch"]
-"""How a picture of another aspect fills a frame."""
+"""Way to fit a picture of another aspect ratio into a frame."""
 
 
-# A .heic cannot be read, which its user should be told.
+# HEIC cannot be read, but reading it says so.
 PICTURE_ENDINGS = frozenset({
     ".jpg", ".jpeg", ".jpe", ".png", ".webp", ".avif", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".jp2", ".ppm", ".pgm",
     ".tga", ".ico", ".mpo", ".heic", ".heif",
@@ -19,7 +19,7 @@ PICTURE_ENDINGS = frozenset({
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """All pictures of a folder, sorted by name; raises InputError if there are none."""
+    """Return all pictures of a folder, sorted by name; raises InputError if there are none."""
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:

@@ -13,12 +13,12 @@ from videoldm.core.errors import InputError
 
 
 def from_uint8(samples: UInt8[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Samples 0..255 as float32 pixels in [-1, 1]; `to_uint8` gives the same samples back."""
+    """Convert samples 0..255 to float32 pixels in [-1, 1]; `to_uint8` returns the same samples."""
     return samples.to(torch.float32) / 127.5 - 1.0
 
 
 def to_uint8(pixels: Float[Tensor, "*shape"]) -> UInt8[Tensor, "*shape"]:
-    """Pixels in [-1, 1] as the nearest samples 0..255; what lies outside is clamped."""
+    """Round pixels in [-1, 1] to samples 0..255; values outside are clamped."""
     return ((pixels.to(torch.float32).clamp(-1.0, 1.0) + 1.0) * 127.5).round().to(torch.uint8)
 
 
@@ -28,10 +28,10 @@ Interpolation = Literal["bicubic", "bilinear"]
 def resize(
     pixels: Float[Tensor, "*batch c h w"], height: int, width: int, *, interpolation: Interpolation = "bicubic"
 ) -> Float[Tensor, "*batch c height width"]:
-    """`pixels` at `height` x `width`, low-pass filtered where they shrink; any leading axes.
+    """Resize `pixels` to `height` x `width`, low-pass filtered where they shrink; any leading axes.
 
-    Linear in the pixels, so that bicubic can overshoot the input's range slightly at sharp edges: clamp where that
-    matters. At the size they have, the same tensor comes back. 16-bit floats are resized in float32.
+    Bicubic can overshoot the input's range slightly at sharp edges: clamp where that matters. Returns the same tensor
+    if it has that size already. 16-bit floats are resized in float32. Raises InputError for sizes below 1.
     """
     if height < 1 or width < 1:
         raise InputError(f"size is {height}x{width}, height and width should be at least 1")

@@ -1,4 +1,4 @@
-"""What a video file holds, without reading more of it than needed."""
+"""Properties of a video file and its streams, read from its headers as far as possible."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class StreamInfo:
 
     @property
     def duration(self) -> Fraction:
-        """How long it plays, in exact seconds."""
+        """Duration in exact seconds."""
         return self.duration_pts * self.time_base
 
 
@@ -61,7 +61,7 @@ class VideoInfo:
 
 @dataclass(slots=True)
 class _Extent:
-    """What the packets of a stream say where its header is silent."""
+    """Extent of a stream by its packets, where its header does not declare it."""
 
     num_frames: int = 0
     start_pts: int | None = None
@@ -74,9 +74,9 @@ class _Extent:
 
 
 def probe(path: str | Path) -> VideoInfo:
-    """Everything about a video file that its headers and first frames tell.
+    """Read the properties of a video file from its headers and first frames.
 
-    Frame count and duration come from the headers; where those are silent (Matroska, MPEG-TS) the packets are counted,
+    Frame count and duration come from the headers; where those lack them (Matroska, MPEG-TS) the packets are counted,
     which reads the file once but decodes nothing. Raises InputError as `open_video` does, and if a stream cannot be
     decoded.
     """
@@ -146,5 +146,5 @@ def _first_frame(path: str | Path, container: InputContainer, stream: VideoStrea
 
 
 def shown_size(frame: VideoFrame, turn: Orientation) -> tuple[int, int]:
-    """Width and height after turning."""
+    """Return width and height as displayed."""
     return (frame.height, frame.width) if turn.is_transposed else (frame.width, frame.height)

@@ -1,4 +1,4 @@
-"""Reading frames by exact time, whatever the file's frame rate does."""
+"""Reading frames by exact time, whatever the file's frame rate."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from videoldm.video.opening import frame_rate_of, open_video, pick_stream, time_
 from videoldm.video.pixels import from_uint8
 from videoldm.video.time import ExactTime, Timestamp, exact_seconds, frame_times, parse_rate
 
-# How far before the wanted time to look for a key frame, if the one that the index offers comes out too late.
+# Distances before the requested time at which to look for a key frame, if the one by the index comes out too late.
 _SEEK_BACK_S = (0, 2, 10)
 
 
@@ -39,7 +39,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class _Clock:
-    """What has to be known of a stream to tell which frame is shown when."""
+    """The timing of a stream, which decides which frame is shown when."""
 
     time_base: Fraction
     start_pts: int
@@ -47,7 +47,7 @@ class _Clock:
 
     @property
     def slack(self) -> int:
-        """By how many ticks a time stamp can lie off, because the container had to round it.
+        """Largest rounding error of the container's time stamps, in ticks.
 
         Matroska counts milliseconds: frames of 1/30 s are at 0, 33, 67 ms, so that a clip at 30 fps would miss the
         third frame at 66.7 ms. Where frames last whole ticks, or just a few, time stamps count as exact.
@@ -59,9 +59,9 @@ class _Clock:
 def read_frames(
     path: str | Path, *, start: ExactTime | None = None, end: ExactTime | None = None, stream: int = 0
 ) -> Iterator[Frame]:
-    """The frames with `start` <= time < `end` of video stream number `stream`, in the order they are shown.
+    """Yield the frames with `start` <= time < `end` of video stream number `stream`, in the order they are shown.
 
-    Frames come upright (rotation and mirroring applied), in their stored size: pixels that are not square stay so.
+    Frames are upright (rotation and mirroring applied) and keep their stored size: pixels that are not square stay so.
     Raises InputError if the file cannot be used, also when damage is found only after some frames.
     """
     clock = _clock(path, stream)
@@ -71,7 +71,7 @@ def read_frames(
 def stored_frames(
     path: str | Path, *, start: ExactTime | None = None, end: ExactTime | None = None, stream: int = 0
 ) -> Iterator[VideoFrame]:
-    """As `read_frames`, but as the decoder gives them: neither turned nor converted to RGB."""
+    """Yield frames as `read_frames` does, but as decoded: neither turned nor converted to RGB."""
     clock = _clock(path, stream)
     first = None if start is None else math.ceil(exact_seconds(start, name="start") / clock.time_base)
     stop = math.inf if end is None else exact_seconds(end, name="end") / clock.time_base
@@ -86,9 +86,9 @@ def stored_frames(
 def frames_at(
     path: str | Path, times: Sequence[Fraction], *, end: ExactTime | None = None, stream: int = 0
 ) -> list[Frame]:
-    """The frame being shown at each of `times` (ascending, exact seconds on the stream's clock).
+    """Return the frame being shown at each of `times` (ascending, exact seconds on the stream's clock).
 
-    That is the frame with the largest time stamp up to the wanted time, up to one tick later where the container
+    That is the frame with the largest time stamp up to the requested time, up to one tick later where the container
     rounds its time stamps; never one shown from `end` on, where a cut may be. Raises InputError for times before the
     first frame, or at or after `end` or the end of the last frame.
     """
@@ -102,7 +102,7 @@ def frames_at(
 
 
 def start_time(path: str | Path, *, stream: int = 0) -> Fraction:
-    """When the first frame is shown, in exact seconds on the stream's clock."""
+    """Return the time of the first frame, in exact seconds on the stream's clock."""
     clock = _clock(path, stream)
     return clock.start_pts * clock.time_base
 
@@ -110,9 +110,9 @@ def start_time(path: str | Path, *, stream: int = 0) -> Fraction:
 def read_clip(
     path: str | Path, start: ExactTime | None, num_frames: int, fps: Fraction, *, stream: int = 0
 ) -> Float[Tensor, "t c h w"]:
-    """`num_frames` frames at the exact rate `fps` from `start` on (None: the first frame), as pixels in [-1, 1].
+    """Read `num_frames` frames at the exact rate `fps` from `start` on (None: the first frame), as pixels in [-1, 1].
 
-    Each is the frame being shown at its time (see `frames_at`), so the file's own rate does not matter.
+    Each is the frame being shown at its time, as for `frames_at`, so the file's own rate does not matter.
     """
     if num_frames < 1:
         raise InputError(f"num_frames is {num_frames}, it should be at least 1")
@@ -156,7 +156,7 @@ def _pick(
 def _take(
     picked: list[Frame], shown: VideoFrame | None, wanted: Sequence[Fraction], until: Fraction | int, clock: _Clock
 ) -> None:
-    """Append `shown` to `picked` once for each further wanted time before `until`."""
+    """Append `shown` to `picked` once for each further requested time before `until`."""
     num_times = bisect.bisect_left(wanted, until) - len(picked)
     if shown is not None and num_times > 0:
         picked.extend([_finish(shown, clock)] * num_times)
@@ -179,10 +179,10 @@ def _clock(path: str | Path, index: int) -> _Clock:
 
 
 def _decode_from(path: str | Path, index: int, clock: _Clock, pts: int | None) -> Iterator[VideoFrame]:
-    """Decoded frames, beginning with one that is shown at or before `pts` if there is any.
+    """Yield decoded frames, beginning with one that is shown at or before `pts` if there is any.
 
     A container's index knows when a key frame is decoded, not always when it is shown, and frames right after a key
-    frame may refer to frames before it; so the first frame that comes out decides whether the seek went far enough.
+    frame may refer to frames before it; so the first decoded frame decides whether the seek went far enough.
     """
     if pts is not None and pts > clock.start_pts:
         for back_s in _SEEK_BACK_S:
@@ -202,17 +202,17 @@ def _decode(path: str | Path, index: int, seek_pts: int | None) -> Generator[Vid
         stream.thread_type = "AUTO"
         if seek_pts is not None:
             try:
-                # The first frame tells which encoder made the file, and decoders work around the bugs of some: after
-                # a seek alone, 4:4:4 files of older x264 versions come out as garbage.
+                # The first frame names the encoder of the file, and decoders work around the bugs of some: after a
+                # seek alone, 4:4:4 files of older x264 versions decode to garbage.
                 next(container.decode(stream), None)
                 container.seek(seek_pts, stream=stream)
             except FFmpegError:
-                return  # not seekable to there: the caller goes further back, in the end to the start
+                return  # cannot seek there: the caller goes further back, in the end to the start
         yield from _undamaged(path, container, stream)
 
 
 def _undamaged(path: str | Path, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """The decoded frames; leaves out those at the start that refer to what was cut off before it."""
+    """Yield the decoded frames, without those at the start that refer to frames that were cut off."""
     last: VideoFrame | None = None
     try:
         for frame in container.decode(stream):

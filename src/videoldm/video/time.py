@@ -1,4 +1,4 @@
-"""Exact time: ticks of a time base and rates are rational numbers, never float seconds."""
+"""Exact time: times and rates are rational numbers, never float seconds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from videoldm.core.errors import InputError
 
-# 23.976, 29.97 and so on are how people write these rates; the true ones are n * 1000 / 1001.
+# Rates written as 23.976, 29.97 and so on are exactly n * 1000 / 1001.
 _NTSC_BASES = (24, 30, 48, 60, 120)
 _NTSC_TOLERANCE = Fraction(5, 1000)
 _MAX_RATE = 1000
@@ -25,16 +25,16 @@ class Timestamp:
 
     @property
     def time(self) -> Fraction:
-        """The same point in exact seconds."""
+        """The point in exact seconds."""
         return self.pts * self.time_base
 
 
 ExactTime = Timestamp | Fraction
-"""A point in time as callers give it: ticks of a time base, or exact seconds on the stream's clock."""
+"""A point in time as an argument: ticks of a time base, or exact seconds on the stream's clock."""
 
 
 def exact_seconds(time: ExactTime, *, name: str = "time") -> Fraction:
-    """`time` in exact seconds; a plain number is refused, as it could mean ticks, frames or rounded seconds."""
+    """Return `time` in exact seconds; raises InputError for a plain number: it could mean ticks, frames or seconds."""
     match time:
         case Timestamp():
             return time.time
@@ -45,14 +45,14 @@ def exact_seconds(time: ExactTime, *, name: str = "time") -> Fraction:
 
 
 def frame_times(start: Fraction, num_frames: int, fps: Fraction) -> list[Fraction]:
-    """The exact times of `num_frames` frames at rate `fps`, the first at `start`."""
+    """Return the exact times of `num_frames` frames at rate `fps`, the first at `start`."""
     return [start + index / fps for index in range(num_frames)]
 
 
 def parse_rate(value: Fraction | float | str, *, name: str = "fps") -> Fraction:
-    """`value` as an exact frame rate; raises InputError unless it is above 0 and at most 1000.
+    """Return `value` as an exact frame rate; raises InputError unless it is above 0 and at most 1000.
 
-    Decimals close to an NTSC rate are taken as it: 29.97 becomes 30000/1001. Texts may be ratios ("30000/1001").
+    Decimals close to an NTSC rate become that rate: 29.97 becomes 30000/1001. Text may be a ratio ("30000/1001").
     """
     rate = _to_fraction(value, name)
     if not 0 < rate <= _MAX_RATE:

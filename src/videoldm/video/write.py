@@ -1,4 +1,4 @@
-"""Writing clips: the ending of the name decides the format."""
+"""Writing clips: the file extension decides the format."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def write_video(
     """Write a clip, pixels in [-1, 1] (clamped) or uint8 0..255, to play at `fps` frames a second.
 
     `.mp4` is H.264 that browsers play (odd sizes grow by one row or column), `.mkv` lossless FFV1, `.gif` and `.webp`
-    are animations that repeat, `.png` takes one frame, a name without ending is a folder of numbered PNG frames (an
+    are animations that repeat, `.png` takes one frame, a name without extension is a folder of numbered PNG frames (an
     earlier such folder is replaced). `metadata`, plain JSON values, goes into the file and a JSON file beside it.
-    Atomic; raises InputError for an unknown ending, a rate that the format cannot have, pixels that are not finite, or
-    a place that cannot be written to.
+    Atomic; raises InputError for an unknown extension, a rate that the format cannot have, pixels that are not finite,
+    or a path that cannot be written to.
     """
     pictures = _pictures(pixels)
     check_output(path, fps, num_frames=len(pictures))
@@ -66,17 +66,17 @@ def write_video(
 
 
 def check_output(path: str | Path, fps: Fraction | float, *, num_frames: int) -> None:
-    """Find out before the work starts whether `write_video` could write such a clip there; raises InputError if not."""
+    """Raise InputError if `write_video` could not write such a clip there; for use before long work."""
     rate, suffix = parse_rate(fps), Path(path).suffix.lower()
     if suffix and suffix not in _ENCODERS:
         raise InputError(
-            f"{path}: unknown ending {suffix!r}, it should be one of {', '.join(_ENCODERS)}, or none for a folder of "
-            f"PNG frames"
+            f"{path}: unknown extension {suffix!r}, it should be one of {', '.join(_ENCODERS)}, or none for a "
+            f"folder of PNG frames"
         )
     if suffix == ".gif":
         check_gif_rate(rate)
     if suffix == ".png" and num_frames != 1:
-        raise InputError(f"{path}: a .png holds one frame, not {num_frames}: give a name without ending (a folder)")
+        raise InputError(f"{path}: a .png holds one frame, not {num_frames}: give a name without extension (a folder)")
 
 
 def _pictures(pixels: Tensor) -> Pictures:

@@ -78,7 +78,7 @@ def test_places_that_work_are_left_as_they_were() -> None:
 @pytest.mark.parametrize(
     ("name", "change", "reason"),
     [
-        ("x.avi", {}, "unknown ending '.avi', it should be one of .mp4"),
+        ("x.avi", {}, "unknown extension '.avi', it should be one of .mp4"),
         ("x.png", {}, "a .png holds one frame, not 3"),
         ("x.gif", {"output_fps": 60}, "a .gif can have at most 50"),
         ("file/x.mp4", {}, "a parent of it is a file"),

@@ -102,8 +102,8 @@ def test_nothing_to_read(tmp_path):
     for name, reason in {
         "missing.mp4": "does not exist",
         "text.mp4": "is not a video file",
-        "text.gif": r"no \.gif file",
-        "bad.json": "no valid JSON",
+        "text.gif": r"not a \.gif file",
+        "bad.json": "is not valid JSON",
         "missing.json": "does not exist",
     }.items():
         with pytest.raises(InputError, match=reason):

@@ -192,7 +192,9 @@ def test_unknown_ending(tmp_path, name):
         lambda: write_video(tmp_path / name, _clip(1), FPS),
         lambda: check_output(tmp_path / name, FPS, num_frames=1),
     ):
-        with pytest.raises(InputError, match=r"unknown ending '.*', it should be one of \.mp4, \.mkv, \.gif, \.webp"):
+        with pytest.raises(
+            InputError, match=r"unknown extension '.*', it should be one of \.mp4, \.mkv, \.gif, \.webp"
+        ):
             use()
     assert list(tmp_path.iterdir()) == []
 

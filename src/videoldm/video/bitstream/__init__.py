@@ -1,1 +1,1 @@
-"""Just enough of each video format's syntax to know at which packets decoding can begin."""
+"""Parsers of video bitstreams, as far as needed to know at which packets decoding can begin."""

@@ -1,4 +1,4 @@
-"""Readers of packets by format: where decoding can begin, and what a packet says however its container frames it."""
+"""Readers of packets by format: roles, and content independent of the container's framing."""
 
 from __future__ import annotations
 
@@ -16,14 +16,21 @@ from videoldm.video.bitstream.frame_headers import (
 from videoldm.video.bitstream.nal_units import h264_content, h264_role_reader, hevc_content, hevc_role_reader
 from videoldm.video.bitstream.roles import PacketRole, RoleReader
 
-# Formats without any reference between packets, of those that a clip can be stored in. FFV1 is none of them.
+Content = Callable[[bytes], Hashable]
+"""Maps the bytes of a packet to a value that is equal for packets with the same content.
+
+MPEG-TS frames some formats in another way than mp4 does.
+"""
+
+# Formats without references between packets, of those that a clip can be stored in. FFV1 does have references.
 _INTRA_ONLY = {"mjpeg", "prores", "dnxhd", "jpeg2000"}
 
 
 def role_reader(codec: str, header: bytes) -> RoleReader | None:
-    """What tells the roles of a stream's packets, None for formats whose bitstream is not known here.
+    """Return the reader of a stream's roles, None for formats whose bitstream is not supported.
 
-    `codec` is FFmpeg's name of the format, `header` the stream's extradata.
+    codec: FFmpeg's name of the format.
+    header: the stream's extradata.
     """
     match codec:
         case "h264":
@@ -48,16 +55,8 @@ def role_reader(codec: str, header: bytes) -> RoleReader | None:
             return None
 
 
-def _intra_only_role(data: bytes) -> PacketRole:
-    return PacketRole.ACCESS if data else PacketRole.UNUSABLE
-
-
-Content = Callable[[bytes], Hashable]
-"""From the bytes of a packet to something equal for packets that say the same."""
-
-
 def content_reader(codec: str, header: bytes) -> Content:
-    """The content of packets of a stream with this extradata."""
+    """Return the function that compares packets of a stream with this extradata by content."""
     match codec:
         case "h264":
             return lambda data: h264_content(data, header)
@@ -67,3 +66,7 @@ def content_reader(codec: str, header: bytes) -> Content:
             return av1_content
         case _:
             return lambda data: data
+
+
+def _intra_only_role(data: bytes) -> PacketRole:
+    return PacketRole.ACCESS if data else PacketRole.UNUSABLE

@@ -1,4 +1,10 @@
-"""Formats whose packets begin with a frame header that says what it is: VP8, VP9, AV1, FFV1."""
+"""Formats whose packets begin with a header that describes the frame: VP8, VP9, AV1, FFV1, MPEG-1, MPEG-2, MPEG-4.
+
+In MPEG-1, MPEG-2 and MPEG-4 part 2 a P picture refers to the I or P picture before it, a B picture to those on both of
+its sides, and nothing refers to a B picture. Decoding can therefore begin at any I picture if the B pictures are left
+out that follow it but are shown before it. Those of a closed group could be decoded, and are left out as well: a clip
+begins with its access point.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +14,15 @@ from videoldm.video.bitstream.roles import PacketRole, RoleReader
 
 _VP8_KEY_START_CODE = b"\x9d\x01\x2a"
 _OBU_SEQUENCE_HEADER, _OBU_TEMPORAL_DELIMITER, _OBU_FRAME_HEADER, _OBU_FRAME = 1, 2, 3, 6
-# What the range coder of FFV1 compares the first two bytes with for a bit of even odds (RFC 9043, 3.8.1).
+_START_CODE = b"\0\0\1"
+_PICTURE, _SEQUENCE = 0x00, 0xB3
+_VOP = 0xB6
+# Threshold of FFV1's range coder on the first two bytes, for a bit of even odds (RFC 9043, 3.8.1).
 _FFV1_EVEN_ODDS = 0x7F80
 
 
 def vp8_role(data: bytes) -> PacketRole:
-    """RFC 6386, 9.1: a key frame replaces all reference frames and resets all probabilities."""
+    """Return the role of a VP8 packet (RFC 6386, 9.1): a key frame replaces all references and resets probabilities."""
     if len(data) < 3:
         return PacketRole.UNUSABLE
     is_key, is_shown = not data[0] & 1, bool(data[0] & 16)
@@ -25,7 +34,7 @@ def vp8_role(data: bytes) -> PacketRole:
 
 
 def vp9_role(data: bytes) -> PacketRole:
-    """VP9 bitstream specification, 6.2 and annex B: the frames of a superframe, the first of which counts."""
+    """Return the role of a VP9 packet, by the first frame of a superframe (VP9 specification, 6.2, annex B)."""
     frames = [_vp9_frame(frame) for frame in _vp9_frames(data)]
     if not frames or None in frames:
         return PacketRole.UNUSABLE
@@ -51,7 +60,7 @@ def _vp9_frames(data: bytes) -> Iterator[bytes]:
 
 
 def _vp9_frame(data: bytes) -> tuple[bool, bool] | None:
-    """Whether it is a key frame and whether it is shown; None if it is neither VP9 nor whole."""
+    """Return whether it is a key frame and whether it is shown; None if it is not VP9 or not complete."""
     if not data or data[0] >> 6 != 2:
         return None
     bits = f"{int.from_bytes(data[:2].ljust(2, bytes(1)), 'big'):016b}"
@@ -63,10 +72,10 @@ def _vp9_frame(data: bytes) -> tuple[bool, bool] | None:
 
 
 def av1_role_reader(header: bytes) -> RoleReader:
-    """AV1 bitstream specification, 5.9.2 and 7.6.2: a key frame that is shown at once resets everything.
+    """Return the reader of an AV1 stream's roles: a key frame shown at once resets everything.
 
-    A key frame that is shown later (a delayed random access point) is no place to begin: frames shown before it may
-    refer to what came before.
+    Decoding cannot begin at a key frame that is shown later (a delayed random access point): frames shown before it may
+    refer further back. AV1 bitstream specification, 5.9.2 and 7.6.2.
     """
     in_header = header[4:] if header[:1] == b"\x81" else header
 
@@ -85,12 +94,12 @@ def av1_role_reader(header: bytes) -> RoleReader:
 
 
 def av1_content(data: bytes) -> tuple[tuple[int, bytes], ...]:
-    """The units of a packet without framing and without temporal delimiters, which mp4 and Matroska leave out."""
+    """Return the units of a packet without framing and temporal delimiters, which mp4 and Matroska leave out."""
     return tuple(unit for unit in _obus(data) if unit[0] != _OBU_TEMPORAL_DELIMITER)
 
 
 def _obus(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Kind and payload of each unit; ends where a length points beyond the packet."""
+    """Yield kind and payload of each unit; ends where a length points beyond the packet."""
     position = 0
     while position < len(data):
         first = data[position]
@@ -105,7 +114,7 @@ def _obus(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _leb128(data: bytes, position: int) -> tuple[int, int]:
-    """A number of 7 bits a byte, the lowest first, and where it ends."""
+    """Return a number stored in 7 bits a byte, the lowest first, and its end."""
     value = 0
     for index, byte in enumerate(data[position : position + 8]):
         value |= (byte & 127) << 7 * index
@@ -115,21 +124,19 @@ def _leb128(data: bytes, position: int) -> tuple[int, int]:
 
 
 def ffv1_role(data: bytes) -> PacketRole:
-    """RFC 9043, 4.4: the first bit says whether the states of the coder begin anew; FFV1 does have other frames."""
+    """Return the role of an FFV1 packet: its first bit says whether the coder's states are reset (RFC 9043, 4.4)."""
     if len(data) < 2:
         return PacketRole.UNUSABLE
     return PacketRole.ACCESS if int.from_bytes(data[:2], "big") >= _FFV1_EVEN_ODDS else PacketRole.FRAME
 
 
-_START_CODE = b"\0\0\1"
-_PICTURE, _SEQUENCE = 0x00, 0xB3
-_VOP = 0xB6
-
-
 def mpeg12_role(data: bytes) -> PacketRole:
-    """An I picture counts with a sequence header before it, as quantisation matrices stand there."""
+    """Return the role of an MPEG-1 or MPEG-2 packet (ISO/IEC 13818-2, 6.2).
+
+    An I picture is an access point only after a sequence header, which holds the quantisation matrices.
+    """
     has_sequence = False
-    for code, payload in _units(data):
+    for code, payload in _mpeg_units(data):
         has_sequence |= code == _SEQUENCE
         if code == _PICTURE and len(payload) >= 2:
             match payload[1] >> 3 & 7:
@@ -145,8 +152,11 @@ def mpeg12_role(data: bytes) -> PacketRole:
 
 
 def mpeg4_role(data: bytes) -> PacketRole:
-    """Two pictures in one packet (the packed B pictures of DivX) are refused, as one packet is then not one frame."""
-    pictures = [payload for code, payload in _units(data) if code == _VOP and payload]
+    """Return the role of an MPEG-4 part 2 packet (ISO/IEC 14496-2, 6.2).
+
+    Two pictures in one packet (the packed B pictures of DivX) are unusable, as a packet is then not one frame.
+    """
+    pictures = [payload for code, payload in _mpeg_units(data) if code == _VOP and payload]
     if len(pictures) != 1:
         return PacketRole.UNUSABLE
     match pictures[0][0] >> 6:
@@ -158,6 +168,6 @@ def mpeg4_role(data: bytes) -> PacketRole:
             return PacketRole.FRAME
 
 
-def _units(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Start code and what comes after it, up to the next one."""
+def _mpeg_units(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield each start code and the bytes up to the next one."""
     return ((part[0], part[1:]) for part in data.split(_START_CODE)[1:] if part)

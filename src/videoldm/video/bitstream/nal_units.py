@@ -1,4 +1,4 @@
-"""H.264 (ITU-T H.264, 7.3.1 and 7.4.1) and HEVC (ITU-T H.265, 7.4.2.2): packets are rows of NAL units."""
+"""H.264 (ITU-T H.264, 7.3.1 and 7.4.1) and HEVC (ITU-T H.265, 7.4.2.2): packets are sequences of NAL units."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _USER_DATA_UNREGISTERED = 5
 
 
 def h264_role_reader(header: bytes) -> RoleReader:
-    """Decoding begins at IDR pictures only.
+    """Return the reader of an H.264 stream's roles: decoding begins at IDR pictures only.
 
-    An I picture with a recovery point (open GOP) is none: what a decoder shows after starting there is its own affair.
+    Not at an I picture with a recovery point (open GOP): what a decoder shows after starting there is not specified.
     """
     length_size = _h264_length_size(header)
 
@@ -34,7 +34,7 @@ def h264_role_reader(header: bytes) -> RoleReader:
 
 
 def hevc_role_reader(header: bytes) -> RoleReader:
-    """Decoding begins at IDR, CRA and BLA pictures; leading pictures are known by their own types."""
+    """Return the reader of an HEVC stream's roles: decoding begins at IDR, CRA and BLA pictures."""
     length_size = _hevc_length_size(header)
 
     def role(data: bytes) -> PacketRole:
@@ -47,7 +47,7 @@ def hevc_role_reader(header: bytes) -> RoleReader:
 
 
 def nal_units(data: bytes, length_size: int | None) -> Iterator[bytes]:
-    """The NAL units of a packet, each behind its length in `length_size` bytes, or behind a start code if None.
+    """Yield the NAL units of a packet, each after its length in `length_size` bytes, or after a start code if None.
 
     Ends where a length points beyond the packet.
     """
@@ -64,21 +64,21 @@ def nal_units(data: bytes, length_size: int | None) -> Iterator[bytes]:
 
 
 def h264_content(data: bytes, header: bytes) -> tuple[bytes, ...]:
-    """The NAL units of a packet without framing, and without x264's name."""
+    """Return the NAL units of a packet without framing and without the note in which x264 names itself."""
     units = nal_units(data, _h264_length_size(header))
     return tuple(unit.rstrip(b"\0") for unit in units if not _is_encoder_note(unit))
 
 
 def hevc_content(data: bytes, header: bytes) -> tuple[bytes, ...]:
-    """The NAL units of a packet without framing."""
+    """Return the NAL units of a packet without framing."""
     return tuple(unit.rstrip(b"\0") for unit in nal_units(data, _hevc_length_size(header)))
 
 
 def with_encoder_note(packet: bytes, first_packet: bytes, header: bytes) -> bytes:
-    """An H.264 packet with the NAL units put in by which x264 names itself in the first packet of the file.
+    """Return an H.264 packet with the NAL units added in which x264 names itself in the file's first packet.
 
-    Decoders need the name to work around the bugs of some versions, and it comes once in a file. Without such units, or
-    where the packet has them itself, it comes back as it is.
+    Decoders need the name to work around the bugs of some versions, and a file holds it once. Returns the packet
+    unchanged if there are no such units or it has them itself.
     """
     length_size = _h264_length_size(header)
     units = list(nal_units(packet, length_size))
@@ -107,7 +107,7 @@ def _hevc_length_size(header: bytes) -> int | None:
 
 
 def _length_size(header: bytes, offset: int) -> int | None:
-    """From avcC or hvcC, which begin with a version of 1; other headers are NAL units behind start codes."""
+    """Read the size of NAL lengths in avcC or hvcC (version 1); None for headers of NAL units after start codes."""
     return (header[offset] & 3) + 1 if len(header) > offset and header[0] == 1 else None
 
 
