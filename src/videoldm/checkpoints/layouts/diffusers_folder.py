@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -26,6 +26,7 @@ from videoldm.checkpoints.part import AutoencoderPart, Network, Part
 from videoldm.checkpoints.storage.file_names import CONFIG_FILE, INDEX_FILE, NETWORK_WEIGHTS, SCHEDULER_FILE
 from videoldm.checkpoints.storage.pickles import PickledTensor
 from videoldm.checkpoints.storage.safetensors import StoredTensor
+from videoldm.checkpoints.storage.trust import accepts_allow_pickle
 from videoldm.checkpoints.storage.weights_file import tensors_in, weights_file
 from videoldm.checkpoints.tokenizer import Tokenizer
 from videoldm.core.config import Config, input_error
@@ -56,34 +57,26 @@ class ToNative(Protocol[N_co]):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Choice:
-    """Which of a folder's files are read."""
-
-    variant: str | None
-    allow_pickle: bool
-
-
-def open_folder(folder: Path, *, variant: str | None = None, allow_pickle: bool = False) -> Checkpoint:
+@accepts_allow_pickle
+def open_folder(folder: Path, *, variant: str | None = None) -> Checkpoint:
     """What the folder of a pipeline holds, all keys and shapes checked; no weights are read.
 
     `variant` names one of several precisions, such as "fp16"; without it the only one there is, or the one without a
-    name, is taken. Raises InputError if a part is missing or does not fit, or is a pickle that nobody allowed.
+    name, is taken. Raises InputError if a part is missing or does not fit, or is a pickle outside of `pickles_trusted`.
     """
     read_mapping(folder / INDEX_FILE)  # for nothing but to see that it is whole
-    choice = _Choice(variant=variant, allow_pickle=allow_pickle)
     config = read_diffusers_config(folder / "unet" / CONFIG_FILE, VideoUNet, ImageUNet)
     unet_config = _native(config, UNetConfig, folder / "unet")
-    autoencoder = _autoencoder(folder / "vae", choice)
+    autoencoder = _autoencoder(folder / "vae", variant)
     networks = Checkpoint(
         source=folder,
         layout="diffusers",
         preset=None,
         files=(),
-        unet=_part(folder / "unet", choice, UNet, unet_config, layout.unet),
+        unet=_part(folder / "unet", variant, UNet, unet_config, layout.unet),
         autoencoder=autoencoder,
     )
-    checkpoint = _with_the_rest(networks, config, choice)
+    checkpoint = _with_the_rest(networks, config, variant)
     _check_variant(checkpoint, variant)
     dropped = [key for part in checkpoint.parts().values() for key in part.check()]
     num_frames = checkpoint.num_frames or 1
@@ -101,15 +94,13 @@ def _check_variant(checkpoint: Checkpoint, variant: str | None) -> None:
         raise InputError(f"{checkpoint.source}: has no weights of the variant {variant!r}, it has {there}")
 
 
-def _with_the_rest(networks: Checkpoint, config: VideoUNet | ImageUNet, choice: _Choice) -> Checkpoint:
+def _with_the_rest(networks: Checkpoint, config: VideoUNet | ImageUNet, variant: str | None) -> Checkpoint:
     """The checkpoint with its encoder and what its configurations tell: SVD sees pictures, Stable Diffusion reads."""
     folder = networks.source
     if isinstance(config, VideoUNet):
         return replace(
             networks,
-            image_encoder=open_image_encoder(
-                folder / "image_encoder", variant=choice.variant, allow_pickle=choice.allow_pickle
-            ),
+            image_encoder=open_image_encoder(folder / "image_encoder", variant=variant),
             num_frames=config.num_frames,
             scheduler=_scheduler(folder, EulerScheduler),
         )
@@ -118,9 +109,7 @@ def _with_the_rest(networks: Checkpoint, config: VideoUNet | ImageUNet, choice: 
         tokenizer.check()
     return replace(
         networks,
-        text_encoder=open_text_encoder(
-            folder / "text_encoder", variant=choice.variant, allow_pickle=choice.allow_pickle
-        ),
+        text_encoder=open_text_encoder(folder / "text_encoder", variant=variant),
         tokenizer=tokenizer,
         num_frames=1,
         latent_size=config.sample_size,
@@ -130,13 +119,13 @@ def _with_the_rest(networks: Checkpoint, config: VideoUNet | ImageUNet, choice: 
 
 def vae_part(folder: Path) -> AutoencoderPart:
     """The autoencoder in a pipeline's folder `vae`, from the weights without a variant's name."""
-    return _autoencoder(folder, _Choice(variant=None, allow_pickle=False))
+    return _autoencoder(folder, None)
 
 
-def _autoencoder(folder: Path, choice: _Choice) -> AutoencoderPart:
+def _autoencoder(folder: Path, variant: str | None) -> AutoencoderPart:
     config = read_diffusers_config(folder / CONFIG_FILE, VideoAutoencoder, ImageAutoencoder)
     native = _native(config, AutoencoderConfig, folder)
-    part = _part(folder, choice, Autoencoder, native, layout.autoencoder)
+    part = _part(folder, variant, Autoencoder, native, layout.autoencoder)
     if not any(OLD_ATTENTION in key for key in part.tensors):
         return part
     return replace(part, key_map=layout.autoencoder(native, attention=layout.OLD_PIXEL_ATTENTION))
@@ -162,10 +151,10 @@ def _native(config: ToNative[N], config_type: type[N], folder: Path) -> N:
 
 
 def _part(
-    folder: Path, choice: _Choice, network: Network[M, C], config: C, map_of: Callable[[C], KeyMap]
+    folder: Path, variant: str | None, network: Network[M, C], config: C, map_of: Callable[[C], KeyMap]
 ) -> Part[M, C]:
-    path = weights_file(folder, NETWORK_WEIGHTS, choice.variant, allow_pickle=choice.allow_pickle)
-    tensors = tensors_in(path, allow_pickle=choice.allow_pickle)
+    path = weights_file(folder, NETWORK_WEIGHTS, variant)
+    tensors = tensors_in(path)
     return Part(source=str(path), network=network, config=config, tensors=tensors, key_map=map_of(config))
 
 

@@ -17,6 +17,7 @@ from videoldm.checkpoints.layouts import diffusers, openclip, sgm
 from videoldm.checkpoints.layouts.diffusers_image_config import SD_SCHEDULER, ImageScheduler
 from videoldm.checkpoints.lora.keys import is_lora
 from videoldm.checkpoints.part import Encoder, Network, Part, UNetPart, check_shapes
+from videoldm.checkpoints.storage.trust import accepts_allow_pickle
 from videoldm.checkpoints.storage.weights_file import FileTensors, tensors_in
 from videoldm.checkpoints.tokenizer import tokenizer_beside
 from videoldm.core.errors import InputError
@@ -63,14 +64,15 @@ class Layout:
         return fitting / len(self.shapes)
 
 
-def open_file(path: Path, *, allow_pickle: bool = False) -> Checkpoint:
+@accepts_allow_pickle
+def open_file(path: Path) -> Checkpoint:
     """What a single file holds, all keys and shapes checked; no weights are read.
 
     What tensors do not tell, the file's name does: "xt" is SVD-XT, "base" or "512" is the base of Stable Diffusion 2.1,
     which predicts noise. A tokenizer is looked for beside the file.
     Raises InputError if the file is no model that we know, or is one with tensors missing, left over or misshapen.
     """
-    tensors = tensors_in(path, allow_pickle=allow_pickle)
+    tensors = tensors_in(path)
     if is_lora(list(tensors)):
         raise InputError(f"{path}: is a LoRA, which goes with a model: give it with --lora")
     layout = recognise(tensors, name=path.stem)
@@ -171,12 +173,13 @@ MIN_UNET_SHARE = 0.5
 """Of the tensors in a file whose names must fit."""
 
 
-def open_unet(path: Path, config: UNetConfig, *, allow_pickle: bool = False) -> UNetPart:
+@accepts_allow_pickle
+def open_unet(path: Path, config: UNetConfig) -> UNetPart:
     """The UNet in a file of its own, all keys and shapes checked, in whichever layout fits best.
 
     Raises InputError if the file is no such UNet of these sizes.
     """
-    tensors = tensors_in(path, allow_pickle=allow_pickle)
+    tensors = tensors_in(path)
     if is_lora(list(tensors)):
         raise InputError(f"{path}: is a LoRA and no UNet: give it with --lora")
     key_map = max(_key_maps(config), key=lambda key_map: _share(key_map, tensors))

@@ -22,31 +22,31 @@ M = TypeVar("M", bound=PreTrainedModel)
 C = TypeVar("C")
 
 
-def open_image_encoder(folder: Path, *, variant: str | None = None, allow_pickle: bool = False) -> ImageEncoder:
+def open_image_encoder(folder: Path, *, variant: str | None = None) -> ImageEncoder:
     """The image encoder in a folder of transformers' layout."""
     values = _read(folder)
     sizes = {"image_size": values.get("image_size"), "patch_size": values.get("patch_size")}
     config = validate(ImageEncoderConfig, _common(values, folder) | sizes, source=str(folder / CONFIG_FILE))
-    path = weights_file(folder, ENCODER_WEIGHTS, variant, allow_pickle=allow_pickle)
+    path = weights_file(folder, ENCODER_WEIGHTS, variant)
     key_map = image_encoder(config)
     return Encoder(
         Part(
             source=str(path),
             network=build_image_encoder,
             config=config,
-            tensors=tensors_in(path, allow_pickle=allow_pickle),
+            tensors=tensors_in(path),
             key_map=key_map,
         )
     )
 
 
-def open_text_encoder(folder: Path, *, variant: str | None = None, allow_pickle: bool = False) -> TextEncoder:
+def open_text_encoder(folder: Path, *, variant: str | None = None) -> TextEncoder:
     """The text encoder in a folder of transformers' layout."""
     values = _read(folder)
     sizes = {"vocab_size": values.get("vocab_size"), "max_tokens": values.get("max_position_embeddings")}
     config = validate(TextEncoderConfig, _common(values, folder) | sizes, source=str(folder / CONFIG_FILE))
-    path = weights_file(folder, ENCODER_WEIGHTS, variant, allow_pickle=allow_pickle)
-    tensors = tensors_in(path, allow_pickle=allow_pickle)
+    path = weights_file(folder, ENCODER_WEIGHTS, variant)
+    tensors = tensors_in(path)
     # Since version 5 transformers writes the names without the module that it wrote before.
     module = "text_model" if any(key.startswith("text_model.") for key in tensors) else ""
     key_map = text_encoder(config, module=module)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from videoldm.checkpoints.storage.file_names import PICKLE_ENDINGS
 from videoldm.checkpoints.storage.safetensors import Held
+from videoldm.checkpoints.storage.trust import are_pickles_trusted
 from videoldm.core.errors import InputError
 from videoldm.core.reading import existing_file
 
@@ -33,21 +34,17 @@ def is_pickle(path: Path) -> bool:
     return path.suffix.lower() in PICKLE_ENDINGS
 
 
-def refuse_pickle(path: Path) -> None:
-    """Raise InputError for a pickle that nobody asked to read."""
-    if is_pickle(path):
+def pickled_tensors(path: Path) -> dict[str, PickledTensor]:
+    """Open a pickle by PyTorch's reader that builds tensors and nothing else.
+
+    Raises InputError outside of `pickles_trusted`, if the file asks for code, and if it is not a file of named tensors.
+    """
+    if not are_pickles_trusted():
         raise InputError(
             f"{path}: is a pickle, which can run any code when it is read; --allow-pickle reads its tensors and runs "
             f"nothing (videoldm convert {path} {path.with_suffix('.safetensors')} --to sgm --allow-pickle makes a safe "
             "file of a whole model)"
         )
-
-
-def pickled_tensors(path: Path) -> dict[str, PickledTensor]:
-    """The tensors in a pickle, read by PyTorch's reader that builds nothing else.
-
-    Raises InputError if the file asks for code, and if it is something else or holds no tensors.
-    """
     existing_file(path, kind="weights as PyTorch writes them")
     content = _load(path)
     content = content.get(WRAPPER, content) if isinstance(content, dict) else {}

@@ -5,37 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from videoldm.checkpoints.storage.pickles import PickledTensor, is_pickle, pickled_tensors, refuse_pickle
+from videoldm.checkpoints.storage.pickles import PickledTensor, is_pickle, pickled_tensors
 from videoldm.checkpoints.storage.safetensors import INDEX_ENDING, StoredTensor, files_of, stored_tensors
+from videoldm.checkpoints.storage.trust import accepts_allow_pickle, are_pickles_trusted
 from videoldm.core.errors import InputError
 
 FileTensors = Mapping[str, StoredTensor | PickledTensor]
 PICKLED_INDEX = f".bin{INDEX_ENDING}"
 
 
-def tensors_in(path: Path, *, allow_pickle: bool) -> FileTensors:
-    """What a file of weights holds, or all files that an index names.
+@accepts_allow_pickle
+def tensors_in(path: Path) -> FileTensors:
+    """List the tensors in a file of weights, or in all files that an index names.
 
-    Raises InputError if one is broken, and for pickles unless they are allowed.
+    Raises InputError if one is broken, and for pickles outside of `pickles_trusted`.
     """
     if path.name.endswith(PICKLED_INDEX):
-        parts = [tensors_in(path.with_name(name), allow_pickle=allow_pickle) for name in files_of(path)]
+        parts = [tensors_in(path.with_name(name)) for name in files_of(path)]
         return {key: tensor for part in parts for key, tensor in part.items()}
-    if not is_pickle(path):
-        return stored_tensors(path)
-    if not allow_pickle:
-        refuse_pickle(path)
-    return pickled_tensors(path)
+    return pickled_tensors(path) if is_pickle(path) else stored_tensors(path)
 
 
-def weights_file(folder: Path, stem: str, variant: str | None, *, allow_pickle: bool = False) -> Path:
+def weights_file(folder: Path, stem: str, variant: str | None) -> Path:
     """The file with a network's weights, or the index of several; raises InputError if there is none."""
     names = _names(stem, _variant_of(folder, stem, variant))
     found = [folder / name for name in names if (folder / name).is_file()]
     if found:
         return found[0]
     pickles = [folder / name for name in _pickled_names(stem, variant) if (folder / name).is_file()]
-    if pickles and allow_pickle:
+    if pickles and are_pickles_trusted():
         return pickles[0]
     if pickles:
         raise InputError(

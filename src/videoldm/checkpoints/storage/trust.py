@@ -1,0 +1,41 @@
+"""Whether pickles may be opened, decided once by whoever names a model; torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any
+
+_ARE_TRUSTED: ContextVar[bool] = ContextVar("are_pickles_trusted", default=False)
+
+
+@contextmanager
+def pickles_trusted(*, when: bool = True) -> Generator[None]:
+    """Open pickles instead of refusing them, within the context and in this thread only; `when=False` changes nothing.
+
+    The decision is taken when a file is opened: weights that were opened in the context stay readable after it, and a
+    file that is opened after it is refused. Trusted or not, only tensors are read, and no code in a pickle runs.
+    """
+    token = _ARE_TRUSTED.set(when or _ARE_TRUSTED.get())
+    try:
+        yield
+    finally:
+        _ARE_TRUSTED.reset(token)
+
+
+def are_pickles_trusted() -> bool:
+    """Return whether this thread is within `pickles_trusted`."""
+    return _ARE_TRUSTED.get()
+
+
+def accepts_allow_pickle(function: Any) -> Any:
+    """Until all callers enter `pickles_trusted` themselves: let a function take allow_pickle too."""
+
+    @wraps(function)
+    def call(*values: Any, allow_pickle: bool = False, **named: Any) -> Any:
+        with pickles_trusted(when=allow_pickle):
+            return function(*values, **named)
+
+    return call
