@@ -27,11 +27,10 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
-from videoldm.curation.annotators.config import FARNEBACK_OF_PAPER, MotionConfig, TextAreaConfig, TextDetectorConfig
 from videoldm.curation.annotators.models.flow import make_flow
-from videoldm.curation.annotators.models.text_detector import TextDetector
-from videoldm.curation.annotators.motion import MotionAnnotator
-from videoldm.curation.annotators.text_area import TextAreaAnnotator, union_area
+from videoldm.curation.annotators.models.text_detector import TextDetector, TextDetectorConfig
+from videoldm.curation.annotators.motion import FARNEBACK_OF_PAPER, MotionAnnotator, MotionConfig
+from videoldm.curation.annotators.text_area import TextAreaAnnotator, TextAreaConfig, union_area
 
 
 def main() -> None:
@@ -124,6 +123,8 @@ def text_rows(samples: Sequence[TextSample], *, compare: bool) -> list[tuple[str
     annotator = TextAreaAnnotator(TextAreaConfig())
     thorough = TextAreaAnnotator(TextAreaConfig(detector=TextDetectorConfig(first_look=None)))
     detector = TextDetector(annotator.config.detector)
+    for each in (annotator, thorough):
+        each.annotate([text_clip(samples[0])])  # loads the network
     areas, seconds = np.zeros((2, len(samples))), np.zeros((3, len(samples)))
     for i, sample in enumerate(samples):
         clip = text_clip(sample)

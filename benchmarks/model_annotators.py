@@ -41,18 +41,12 @@ from transformers.models.blip.image_processing_pil_blip import BlipImageProcesso
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from videoldm.core.random import seeded_initialisation
-from videoldm.curation.annotators.annotator import Annotator, ClipFrames, KeptFrame
-from videoldm.curation.annotators.captions import ImageCaption
-from videoldm.curation.annotators.config import (
-    ClipModelConfig,
-    EmbeddingsConfig,
-    ImageCaptionConfig,
-    LocalCaptioner,
-    ServerCaptioner,
-    TextSimilarityConfig,
-)
-from videoldm.curation.annotators.embeddings import Embeddings
-from videoldm.curation.annotators.text_similarity import TextSimilarity
+from videoldm.curation.annotators.annotator import ClipFrames, KeptFrame
+from videoldm.curation.annotators.captions import ImageCaption, ImageCaptionConfig
+from videoldm.curation.annotators.embeddings import Embeddings, EmbeddingsConfig
+from videoldm.curation.annotators.models.captioner import LocalCaptioner, ServerCaptioner
+from videoldm.curation.annotators.models.local_model import ClipModelConfig
+from videoldm.curation.annotators.text_similarity import TextSimilarity, TextSimilarityConfig
 from videoldm.models.clip.tokenizer import train_tokenizer
 
 BAR = 0.85
@@ -168,7 +162,7 @@ def server_figures(clips: list[ClipFrames]) -> list[str]:
     """Captions from a server that takes its time."""
     with slow_server() as url:
         captioner = ServerCaptioner(url=url, model="m", concurrency=CONCURRENCY)
-        annotator: Annotator = ImageCaption(ImageCaptionConfig(captioner=captioner))
+        annotator = ImageCaption(ImageCaptionConfig(captioner=captioner))
         start = time.perf_counter()
         annotator.annotate(clips)
         seconds = time.perf_counter() - start

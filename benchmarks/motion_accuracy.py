@@ -28,8 +28,7 @@ from scipy import stats
 
 from videoldm.core.random import python_random
 from videoldm.curation.annotators.annotator import ClipFrames, KeptFrame
-from videoldm.curation.annotators.config import FARNEBACK_OF_PAPER, MotionConfig
-from videoldm.curation.annotators.motion import MotionAnnotator, flow_maps
+from videoldm.curation.annotators.motion import FARNEBACK_OF_PAPER, MotionAnnotator, MotionConfig, flow_maps
 from videoldm.synthetic.render import render
 from videoldm.synthetic.scene import sample_scene
 

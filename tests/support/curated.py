@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from videoldm.curation.annotators.config import MotionConfig
+from videoldm.curation.annotators.motion import MotionConfig
 from videoldm.curation.config import CurationConfig, Limits
 from videoldm.curation.executors.local import outcome
 from videoldm.curation.inputs import find_inputs

@@ -6,11 +6,12 @@ import os
 import signal
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 from curated import Inline, curate
 
 from videoldm.curation import run as run_module
-from videoldm.curation.stages.annotate import annotate
+from videoldm.curation.stages.annotate import AnnotateTask, annotate
 from videoldm.curation.stages.clips import ClipsTask, Found, make_clips
 from videoldm.curation.store.parts import read_rows
 
@@ -21,6 +22,14 @@ def make_clips_or_die(task: ClipsTask) -> Found:
     if path.endswith("/3.mp4"):
         os.kill(os.getpid(), signal.SIGKILL)
     return make_clips(task)
+
+
+def annotate_and_die(task: AnnotateTask) -> pa.Table:
+    """Lose this process when the clips of the first batch are annotated, so that what it made is lost too."""
+    rows = annotate(task)
+    if task.clips.stem == "00000":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rows
 
 
 class _Dying(Inline):

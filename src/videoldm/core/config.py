@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import types
 import typing
@@ -183,8 +184,16 @@ def _labels(model: type[pydantic.BaseModel]) -> list[object]:
 
 def _models_in(annotation: Any) -> list[type[pydantic.BaseModel]]:
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return [annotation] if issubclass(annotation, pydantic.BaseModel) else []
+        if not issubclass(annotation, pydantic.BaseModel):
+            return []
+        return _concrete(annotation) if inspect.isabstract(annotation) else [annotation]
     return [model for part in typing.get_args(annotation) for model in _models_in(part)]
+
+
+def _concrete(model: type[pydantic.BaseModel]) -> list[type[pydantic.BaseModel]]:
+    """Return the classes that a field of an abstract model can hold: those that inherit from it."""
+    inheriting = [found for inner in model.__subclasses__() for found in _concrete(inner)]
+    return inheriting if inspect.isabstract(model) else [model, *inheriting]
 
 
 def _parse_override(text: str, source: str) -> tuple[tuple[str, ...], str]:

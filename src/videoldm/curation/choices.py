@@ -1,4 +1,4 @@
-"""What people choose most often about annotations, as changes of a configuration."""
+"""Changes of a configuration that people choose most often: which annotations, captioner, head, or the paper's."""
 
 from __future__ import annotations
 
@@ -7,35 +7,61 @@ from pathlib import Path
 
 from videoldm.core.errors import InputError
 from videoldm.core.reading import file_hash
-from videoldm.curation.annotators.config import (
-    AestheticsConfig,
-    AnnotationConfig,
-    CaptionConfig,
-    ServerCaptioner,
-    SummaryConfig,
-    parse_captioner,
-)
-from videoldm.curation.annotators.profiles import fidelity_annotations
+from videoldm.curation.annotators.aesthetics import AestheticsConfig
+from videoldm.curation.annotators.captions import CaptionConfig, ImageCaptionConfig, SummaryConfig, VideoCaptionConfig
+from videoldm.curation.annotators.embeddings import EmbeddingsConfig
+from videoldm.curation.annotators.models.captioner import ServerCaptioner, parse_captioner
+from videoldm.curation.annotators.models.local_model import ClipModelConfig
+from videoldm.curation.annotators.motion import FARNEBACK_OF_PAPER, MotionConfig
+from videoldm.curation.annotators.registry import AnnotatorConfig
+from videoldm.curation.annotators.text_area import TextAreaConfig
+from videoldm.curation.annotators.text_similarity import TextSimilarityConfig
 from videoldm.curation.config import CurationConfig
+
+CLIP_OF_PAPER = ClipModelConfig(model="openai/clip-vit-large-patch14", width=768)
+COCA = "coca_ViT-L-14"
+V_BLIP = "kpyu/video-blip-opt-2.7b-ego4d"
+
+
+def paper_annotations(url: str, *, summary_model: str) -> tuple[AnnotatorConfig, ...]:
+    """Return the paper's models by name, with the captioners behind a server at `url`, as transformers runs neither.
+
+    CoCa completes captions and is sent no prompt; the paper names no language model. LAION's head for CLIP L/14,
+    which the paper uses, is a file that has to be downloaded. SVD, appendix C.
+    """
+
+    def served(model: str) -> ServerCaptioner:
+        return ServerCaptioner(url=url, model=model)
+
+    return (
+        MotionConfig(flow=FARNEBACK_OF_PAPER),
+        TextAreaConfig(),
+        EmbeddingsConfig(clip=CLIP_OF_PAPER),
+        ImageCaptionConfig(captioner=served(COCA), prompt=""),
+        VideoCaptionConfig(captioner=served(V_BLIP), prompt="Question: What happens in the video? Answer:"),
+        SummaryConfig(captioner=served(summary_model)),
+        TextSimilarityConfig(clip=CLIP_OF_PAPER),
+        AestheticsConfig(),
+    )
 
 
 def as_in_paper(captioner: str | None) -> CurationConfig:
-    """The paper's models by name; `captioner` names the server of those for captions, and the model that summarises.
+    """Return the configuration with the paper's models; `captioner` names a server and the model that summarises.
 
-    Raises InputError if it names no server.
+    Raises InputError if it does not name a server.
     """
     server = None if captioner is None else parse_captioner(captioner)
     if not isinstance(server, ServerCaptioner):
         raise InputError("--profile paper needs a server for captions: give --captioner openai:URL#MODEL")
-    return CurationConfig(annotations=fidelity_annotations(server.url, summary_model=server.model))
+    return CurationConfig(annotations=paper_annotations(server.url, summary_model=server.model))
 
 
 def only(config: CurationConfig, names: Sequence[str]) -> CurationConfig:
-    """With these annotations alone, and those that they need; InputError for a name that is none."""
+    """Return the configuration with only these annotations and those that they need; InputError for an unknown name."""
     known = {one.name: one for one in config.annotations}
     for name in names:
         if name not in known:
-            raise InputError(f"--annotations has {name!r}, the annotations are {', '.join(known)}, or none")
+            raise InputError(f"--annotations has {name!r}, known annotations are {', '.join(known)}, or none")
     wanted: set[str] = set()
     for one in reversed(config.annotations):
         if one.name in names or one.name in wanted:
@@ -44,9 +70,9 @@ def only(config: CurationConfig, names: Sequence[str]) -> CurationConfig:
 
 
 def captioned_by(config: CurationConfig, captioner: str) -> CurationConfig:
-    """With captions by this model; summaries too if it is a server's, as a server's models know texts as well."""
+    """Return the configuration with captions by this model; also summaries if it is behind a server."""
     chosen = parse_captioner(captioner)
-    changed: list[AnnotationConfig] = []
+    changed: list[AnnotatorConfig] = []
     for one in config.annotations:
         is_left = isinstance(one, SummaryConfig) and not isinstance(chosen, ServerCaptioner)
         is_meant = isinstance(one, CaptionConfig) and not is_left
@@ -55,7 +81,7 @@ def captioned_by(config: CurationConfig, captioner: str) -> CurationConfig:
 
 
 def scored_by(config: CurationConfig, head: Path) -> CurationConfig:
-    """With aesthetic scores by the head in a file."""
+    """Return the configuration with aesthetic scores by the head in a file."""
     pinned = {"head": str(head), "head_hash": file_hash(head)}
     return _with(
         config,
@@ -63,5 +89,5 @@ def scored_by(config: CurationConfig, head: Path) -> CurationConfig:
     )
 
 
-def _with(config: CurationConfig, annotations: Sequence[AnnotationConfig]) -> CurationConfig:
+def _with(config: CurationConfig, annotations: Sequence[AnnotatorConfig]) -> CurationConfig:
     return config.model_copy(update={"annotations": tuple(annotations)})

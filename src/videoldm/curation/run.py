@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from videoldm.core.progress import notice
-from videoldm.curation.annotators.config import AnnotationConfig
+from videoldm.curation.annotators.registry import AnnotatorConfig
 from videoldm.curation.comparisons import compare, digest
 from videoldm.curation.config import AnyComparison, CurationConfig
 from videoldm.curation.executors.executor import Executor, Stopped, check_goes_on
@@ -149,7 +149,7 @@ class Run:
                     self._write_clips(one, digests[one.batch.number])
                 done(1, sizes[place])
 
-    def annotate(self, config: AnnotationConfig, batches: Sequence[Batch]) -> None:
+    def annotate(self, config: AnnotatorConfig, batches: Sequence[Batch]) -> None:
         """Make one annotation for the clips that lack it, or lack a value that may have come by now."""
         clips = {batch.number: self._tables["clips"].part(batch.number) for batch in batches}
         parts = {part: self._in_pieces(config.name, number) for number, part in clips.items()}
@@ -250,7 +250,7 @@ class Run:
             if row["state"] in USABLE
         ]
 
-    def _annotate_tasks(self, config: AnnotationConfig, batch: Batch) -> list[AnnotateTask]:
+    def _annotate_tasks(self, config: AnnotatorConfig, batch: Batch) -> list[AnnotateTask]:
         everyone = AnnotateTask(
             clips=self._tables["clips"].part(batch.number),
             sources=self._tables["sources"].part(batch.number),

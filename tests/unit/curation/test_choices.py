@@ -28,7 +28,7 @@ def test_annotations_bring_what_they_need() -> None:
 
 
 def test_unknown_annotation_is_named() -> None:
-    with pytest.raises(InputError, match="'flow', the annotations are motion, text_area"):
+    with pytest.raises(InputError, match="'flow', known annotations are motion, text_area"):
         only(CONFIG, ["flow"])
 
 

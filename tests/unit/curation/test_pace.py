@@ -15,7 +15,7 @@ from fault_videos import pictures, write
 
 from videoldm.curation import pace
 from videoldm.curation import status as estimates_module
-from videoldm.curation.annotators.config import MotionConfig
+from videoldm.curation.annotators.motion import MotionConfig
 from videoldm.curation.config import CurationConfig
 from videoldm.curation.executors.executor import Stopped
 from videoldm.curation.inputs import find_inputs

@@ -17,7 +17,7 @@ from fault_videos import make_corpus, pictures, write
 
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file
-from videoldm.curation.annotators.config import MotionConfig
+from videoldm.curation.annotators.motion import MotionConfig
 from videoldm.curation.config import ClipConfig
 from videoldm.curation.cuts.config import CutConfig
 from videoldm.curation.executors.executor import Stopped

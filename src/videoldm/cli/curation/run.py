@@ -15,7 +15,6 @@ from videoldm.core.config import Config, Positive, from_yaml, to_yaml
 from videoldm.core.errors import InputError, Interrupted, SomeItemsFailed
 from videoldm.core.progress import silent
 from videoldm.core.reading import existing_file
-from videoldm.curation import choices
 from videoldm.curation.config import CurationConfig
 
 DESCRIPTION = """Find the cuts and clips of raw videos, and annotate the clips.
@@ -91,6 +90,7 @@ def run(options: CurateRunOptions) -> None:
 
 def configured(options: CurateRunOptions) -> CurationConfig:
     """The configuration that the options ask for."""
+    from videoldm.curation import choices
     from videoldm.curation.store.dataset import Dataset
 
     if options.profile == "paper":

@@ -1,4 +1,4 @@
-"""How much moves in a clip: optical flow at two frames a second, and how much of it is the camera's."""
+"""Motion of a clip: optical flow at two frames a second, and the camera's part of it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import functools
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Float, Float32, Shaped, UInt8
+from jaxtyping import Bool, Float, Float32
+from pydantic import Field, NonNegativeFloat
 
-from videoldm.curation.annotators.annotator import ClipFrames, KeptFrame, Missing, Values
-from videoldm.curation.annotators.config import LetterboxConfig, MotionConfig
-from videoldm.curation.annotators.models.flow import Flow, Grey, Picture, make_flow
+from videoldm.core.config import Share
+from videoldm.curation.annotators.annotator import Annotator, ClipFrames, KeptFrame, Missing, Values
+from videoldm.curation.annotators.letterbox import LetterboxConfig, find_bars
+from videoldm.curation.annotators.models.flow import Flow, FlowConfig, Grey, Picture, make_flow
 from videoldm.curation.annotators.models.local_model import unless_missing
+from videoldm.curation.annotators.registry import AnnotatorConfig, register
 from videoldm.measures.array_motion import camera_steps_flow, fit_camera_steps
+from videoldm.measures.config import CameraFitConfig, DisConfig, FarnebackConfig
 
 _SMALLEST_PX = 16
 _LONGEST_SIDES = 8
@@ -27,48 +30,69 @@ _LONGEST_SIDES = 8
 _CAMERA = ("pan_x", "pan_y", "zoom", "rotation")
 
 
-class MotionAnnotator:
-    """The flow between consecutive sampled frames, black bars cut off (SVD, appendix C).
+FARNEBACK_OF_PAPER = FarnebackConfig(
+    working_short_side=128, num_levels=3, window_px=13, num_iterations=2, polynomial_px=3
+)
+"""More iterations or a wider polynomial cost a millisecond each and are hardly more accurate."""
 
-    Every value follows from the stored maps, which are in short sides of the picture inside the bars per second.
-    """
 
-    def __init__(self, config: MotionConfig) -> None:
-        self.config = config
+class MotionConfig(AnnotatorConfig):
+    """Optical flow between frames half a second apart, and the camera's part of it (SVD, appendix C)."""
+
+    name: Literal["motion"] = "motion"
+    flow: FlowConfig = DisConfig()
+    least_gain: Share = 0.2
+    """Moving has to explain the next frame with this much less error than standing still, or it counts as noise ..."""
+    least_gain_levels: NonNegativeFloat = 0.1
+    """... and with an error that is this many grey values (of 255) smaller."""
+    camera: CameraFitConfig = CameraFitConfig(num_iterations=5, grid_px=8, margin_px=1)
+    """Without the edges of the maps: what is there was seen leaving the frame, not arriving."""
+    stored_short_side: int = Field(default=16, ge=4)
+    """Pictures are compared at a multiple of the stored maps' size, at least at the flow's working short side."""
+    shortest_step_s: Fraction = Field(default=Fraction(1, 5), gt=0)
+    """Frames closer in time than this are not compared."""
+    letterbox: LetterboxConfig = LetterboxConfig()
 
     @property
     def columns(self) -> pa.Schema:
-        """Short sides a second, unless another unit is named."""
+        """Lengths are short sides a second, unless another unit is named."""
         return pa.schema(
             [
                 # Mean magnitude of the flow over the picture and the time.
                 ("motion", pa.float32()),
-                # Medians over the pairs of what `CameraFit` holds: zoom is log magnification, rotation radians.
+                # Medians over the pairs of the values of `CameraFit`: zoom is log magnification, rotation radians.
                 ("pan_x", pa.float32()),
                 ("pan_y", pa.float32()),
                 ("zoom", pa.float32()),
                 ("rotation", pa.float32()),
-                # Mean magnitude of what the camera's motion leaves of the flow.
+                # Mean magnitude of the flow after the camera's motion is subtracted.
                 ("residual", pa.float32()),
                 # Share of the frame that is black bars.
                 ("letterbox", pa.float32()),
-                # Of the maps: pairs of frames that were compared, x and y, height, width.
+                # Shape of the maps: compared pairs of frames, x and y, height, width.
                 ("flow_shape", pa.list_(pa.int32(), 4)),
-                # Little-endian float16, which `flow_maps` reads.
+                # Little-endian float16, read by `flow_maps`.
                 ("flow_maps", pa.binary()),
             ]
         )
 
+
+@register(MotionConfig)
+class MotionAnnotator(Annotator[MotionConfig]):
+    """The flow between consecutive sampled frames, black bars cut off (SVD, appendix C).
+
+    Every value follows from the stored maps, in short sides of the picture inside the bars per second.
+    """
+
     def annotate(self, clips: Sequence[ClipFrames]) -> list[Values]:
-        """The motion of each clip; missing if no two of its frames can be compared, or the flow's model is not here."""
-        flow = unless_missing(lambda: self._flow)
-        if isinstance(flow, Missing):
-            return [flow] * len(clips)
-        return [self._values(clip, flow) for clip in clips]
+        """Measure each clip; there are no values if no two of its frames can be compared or the model is missing."""
+        if isinstance(self._flow, Missing):
+            return [self._flow] * len(clips)
+        return [self._values(clip, self._flow) for clip in clips]
 
     @functools.cached_property
-    def _flow(self) -> Flow:
-        return make_flow(self.config.flow)
+    def _flow(self) -> Flow | Missing:
+        return unless_missing(lambda: make_flow(self.config.flow))
 
     def _values(self, clip: ClipFrames, flow: Flow) -> Values:
         frames = _comparable(clip, self.config.shortest_step_s)
@@ -90,13 +114,13 @@ class MotionAnnotator:
         return {**self._summary(maps, steps_s), "letterbox": bars.area}
 
     def _at_working_size(self, pictures: list[Picture]) -> list[Picture]:
-        """A multiple of the stored maps' size, at least at the flow's working short side."""
+        """Resize to a multiple of the stored maps' size, at least to the flow's working short side."""
         stored = _scaled_size(pictures[0].shape[:2], self.config.stored_short_side)
         scale = math.ceil(self.config.flow.working_short_side / self.config.stored_short_side)
         return [_resized(picture, (stored[0] * scale, stored[1] * scale)) for picture in pictures]
 
     def _maps(self, small: list[Picture], shown: tuple[int, ...], flow: Flow) -> Float[np.ndarray, "t 2 y x"]:
-        """The flow that is seen in pictures shown at that height and width; at stored size, in short sides a step."""
+        """Return the visible flow of pictures shown at that height and width, at stored size in short sides a step."""
         stored = _scaled_size(shown, self.config.stored_short_side)
         maps = [
             cv2.resize(self._seen_flow(first, second, flow), stored, interpolation=cv2.INTER_AREA)
@@ -128,12 +152,12 @@ class MotionAnnotator:
 
 
 def flow_maps(row: Mapping[str, Any]) -> Float[np.ndarray, "t 2 h w"]:
-    """The flow between the frames of a clip, from its row of the table; short sides a second, x before y."""
+    """Return the flow between the frames of a clip from its row of the table: short sides a second, x before y."""
     return np.frombuffer(row["flow_maps"], dtype="<f2").reshape(row["flow_shape"]).astype(np.float32)
 
 
 def _comparable(clip: ClipFrames, shortest_step_s: Fraction) -> list[KeptFrame] | Missing:
-    """The sampled frames, or the first and the last kept one; none too close behind the one before it."""
+    """Return the sampled frames, or else all kept ones, without those too close behind the one before."""
     candidates = clip.sampled
     if len(candidates) < 2:
         candidates = list(clip.frames)
@@ -152,7 +176,7 @@ def _comparable(clip: ClipFrames, shortest_step_s: Fraction) -> list[KeptFrame] 
 def _is_seen(
     flow: Float32[np.ndarray, "h w 2"], first: Grey, second: Grey, config: MotionConfig
 ) -> Bool[np.ndarray, "h w"]:
-    """Where moving explains `second` clearly better than standing still; elsewhere flow is noise, or leaks."""
+    """Return where moving explains `second` clearly better than standing still; elsewhere flow is noise, or leaks."""
     height, width = first.shape
     goal = _positions(height, width) + flow
     moved = cv2.remap(second, goal, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # pyright: ignore[reportCallIssue, reportArgumentType]
@@ -169,87 +193,22 @@ def _positions(height: int, width: int) -> Float32[np.ndarray, "h w 2"]:
 
 
 def _path_length(maps: Float[np.ndarray, "t 2 h w"]) -> float:
-    """How far the picture's points go on average, over all steps."""
+    """Return how far the points of the picture move on average, over all steps."""
     return float(np.hypot(maps[:, 0], maps[:, 1]).mean(axis=(1, 2)).sum())
 
 
 def _scaled_size(shown: tuple[int, ...], short_side: int) -> tuple[int, int]:
-    """Width and height, of a height and width, with that short side; a strip's long side stops at eight short ones."""
+    """Return width and height for a shown height and width; a long side is at most eight short ones."""
     scale = short_side / min(shown)
     height, width = (min(round(side * scale), _LONGEST_SIDES * short_side) for side in shown)
     return width, height
 
 
 def _resized(picture: Picture, size: tuple[int, int]) -> Picture:
-    """Averaging over areas is slow unless they are whole pixels, and gains nothing where few pixels go into one."""
+    """Resize by averaging only if much smaller: it is slow, and gains nothing where few pixels go into one."""
     is_much_smaller = min(picture.shape[:2]) > 2 * min(size)
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if is_much_smaller else cv2.INTER_LINEAR)
 
 
 def _luma(picture: Picture) -> Grey:
     return picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-
-
-_EDGE_PX = 2
-"""Over so many rows compression and resizing smear the edge of a bar."""
-_MOSTLY, _HARDLY = 0.5, 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class Bars:
-    """The bars' sizes as shares of the frame's height and width."""
-
-    top: float = 0.0
-    bottom: float = 0.0
-    left: float = 0.0
-    right: float = 0.0
-
-    @property
-    def area(self) -> float:
-        """The share of the frame that they take."""
-        return 1 - (1 - self.top - self.bottom) * (1 - self.left - self.right)
-
-    def cut_off(self, frame: Shaped[np.ndarray, "h w *c"]) -> Shaped[np.ndarray, "inner_h inner_w *c"]:
-        """What of `frame` certainly lies inside."""
-        height, width = frame.shape[:2]
-        rows = slice(_inner_px(self.top, height), height - _inner_px(self.bottom, height))
-        columns = slice(_inner_px(self.left, width), width - _inner_px(self.right, width))
-        return frame[rows, columns]
-
-
-def find_bars(frames: UInt8[np.ndarray, "t h w"], config: LetterboxConfig) -> Bars:
-    """Bars of black that hold in all of some grey frames.
-
-    Dark scenes are told from bars by the bars' edges: straight, all along the frame, bright within two pixels, and
-    alike on opposite sides. A line of text on a bar leaves it one; a frame that is dark all over has none.
-    """
-    is_lit = frames.max(axis=0) > config.darkest
-    top, bottom = _pair_of_bars(is_lit, config)
-    height = len(is_lit)
-    left, right = _pair_of_bars(is_lit[top : height - bottom].T, config)
-    width = is_lit.shape[1]
-    return Bars(top / height, bottom / height, left / width, right / width)
-
-
-def _pair_of_bars(is_lit: Bool[np.ndarray, "h w"], config: LetterboxConfig) -> tuple[int, int]:
-    """Rows of the bars above and below, 0 and 0 where they are unlike."""
-    lit = is_lit.mean(axis=1)
-    longest = int(config.largest * len(lit))
-    above, below = _bar(lit, longest), _bar(lit[::-1], longest)
-    is_alike = abs(above - below) <= _EDGE_PX + max(above, below) // 8
-    return (above, below) if above and below and is_alike else (0, 0)
-
-
-def _bar(lit: np.ndarray, longest: int) -> int:
-    """Rows before the first edge, given the share of each row that is lit."""
-    for end in range(1, min(longest, len(lit) - _EDGE_PX - 1) + 1):
-        if lit[end - 1] > _MOSTLY:
-            return 0
-        if lit[end - 1] <= _HARDLY < lit[end] and lit[end : end + _EDGE_PX + 1].max() >= _MOSTLY:
-            return end
-    return 0
-
-
-def _inner_px(share: float, length: int) -> int:
-    """Pixels to cut off, the smeared ones too."""
-    return 0 if share == 0 else min(round(share * length) + _EDGE_PX, length // 2 - 1)

@@ -1,43 +1,101 @@
-"""Which class makes which annotation."""
+"""The open set of annotators: the base of their configs, registration, and lookup by name.
+
+A module of this package that registers an annotator is found by itself, as nothing is imported before a name is asked
+for. Annotators elsewhere are known once their module is imported; a worker imports it with the config that it receives.
+"""
 
 from __future__ import annotations
 
-from videoldm.curation.annotators import config as configs
-from videoldm.curation.annotators.annotator import Annotator
+import functools
+import importlib
+import operator
+import pkgutil
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
+
+from pydantic import BeforeValidator, Field, SerializeAsAny, TypeAdapter
+
+from videoldm.core.config import Config
+from videoldm.curation import annotators
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from videoldm.curation.annotators.annotator import Annotator
 
 
-def make(config: configs.AnnotationConfig) -> Annotator:
-    """The annotator of a config; its module, with the libraries it needs, is imported only here."""
-    match config:
-        case configs.MotionConfig():
-            from videoldm.curation.annotators.motion import MotionAnnotator
+class AnnotatorConfig(Config):
+    """Base of every annotator's config.
 
-            return MotionAnnotator(config)
-        case configs.TextAreaConfig():
-            from videoldm.curation.annotators.text_area import TextAreaAnnotator
+    A subclass has a field `name: Literal["..."] = "..."`, which names the annotation and its table. The hash of
+    `identity()`, together with the hashes of the annotations in `needs`, decides what has to be made anew.
+    """
 
-            return TextAreaAnnotator(config)
-        case configs.EmbeddingsConfig():
-            from videoldm.curation.annotators.embeddings import Embeddings
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Names of the annotations whose rows the annotator reads."""
+    reads_metadata: ClassVar[bool] = False
+    """Whether its values depend on what a list of inputs says of a source."""
 
-            return Embeddings(config)
-        case configs.ImageCaptionConfig():
-            from videoldm.curation.annotators.captions import ImageCaption
+    if TYPE_CHECKING:
+        # Declared by subclasses alone: a field of the base would come first in dumps, and change every hash.
+        name: Any = None
 
-            return ImageCaption(config)
-        case configs.VideoCaptionConfig():
-            from videoldm.curation.annotators.captions import VideoCaption
+    @property
+    @abstractmethod
+    def columns(self) -> pa.Schema:
+        """Names and types of the values."""
 
-            return VideoCaption(config)
-        case configs.SummaryConfig():
-            from videoldm.curation.annotators.captions import Summary
+    def identity(self) -> dict[str, Any]:
+        """Return what the values depend on; settings that only change how long it takes are left out."""
+        return self.model_dump(mode="json")
 
-            return Summary(config)
-        case configs.TextSimilarityConfig():
-            from videoldm.curation.annotators.text_similarity import TextSimilarity
 
-            return TextSimilarity(config)
-        case configs.AestheticsConfig():
-            from videoldm.curation.annotators.aesthetics import Aesthetics
+A = TypeVar("A")
+_ANNOTATORS: dict[type[AnnotatorConfig], Callable[[Any], Annotator[Any]]] = {}
 
-            return Aesthetics(config)
+
+def register(config: type[AnnotatorConfig]) -> Callable[[type[A]], type[A]]:
+    """Make the decorated annotator the one of `config`."""
+
+    def decorate(annotator: type[A]) -> type[A]:
+        _ANNOTATORS[config] = annotator  # pyright: ignore[reportArgumentType]
+        return annotator
+
+    return decorate
+
+
+def make(config: AnnotatorConfig) -> Annotator[Any]:
+    """Return a new annotator of `config`, or of the config that it inherits from; its model loads at first use."""
+    known = next(base for base in type(config).__mro__ if base in _ANNOTATORS)
+    return _ANNOTATORS[known](config)
+
+
+def default_config(name: str) -> AnnotatorConfig:
+    """Return the config of the annotation `name` with all its defaults."""
+    return next(config for config in _known_configs() if _name_of(config) == name)()
+
+
+def _known_configs() -> list[type[AnnotatorConfig]]:
+    """Import the modules of this package, and return the configs of all registered annotators by name."""
+    for module in pkgutil.iter_modules(annotators.__path__, f"{annotators.__name__}."):
+        if not module.ispkg:
+            importlib.import_module(module.name)
+    return sorted(_ANNOTATORS, key=_name_of)
+
+
+def _name_of(config: type[AnnotatorConfig]) -> str:
+    return config.model_fields["name"].default
+
+
+def _parse(value: Any) -> Any:
+    """Turn a mapping into the config that its `name` asks for."""
+    if not isinstance(value, Mapping):
+        return value
+    variants: Any = functools.reduce(operator.or_, _known_configs())
+    adapter: Any = TypeAdapter(Annotated[variants, Field(discriminator="name")])  # pyright: ignore[reportArgumentType, reportInvalidTypeForm]
+    return adapter.validate_python(value)
+
+
+AnnotationConfig = Annotated[SerializeAsAny[AnnotatorConfig], BeforeValidator(_parse)]
+"""Config of any registered annotation; in YAML its `name` says which."""

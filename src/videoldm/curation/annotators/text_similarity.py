@@ -1,47 +1,59 @@
-"""How well captions fit what a clip shows: cosines of CLIP embeddings."""
+"""How well captions match what a clip shows: cosines of CLIP embeddings."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32
 
 from videoldm.core.errors import InputError
-from videoldm.curation.annotators.annotator import ClipFrames, Missing, Values
-from videoldm.curation.annotators.config import TextSimilarityConfig
+from videoldm.curation.annotators.annotator import Annotator, ClipFrames, Missing, Values
 from videoldm.curation.annotators.embeddings import PLACES, unit_vectors
-from videoldm.curation.annotators.models.clip_model import ClipModel
-from videoldm.curation.annotators.models.local_model import unless_missing
+from videoldm.curation.annotators.models.local_model import ClipModelConfig, open_clip
+from videoldm.curation.annotators.registry import AnnotatorConfig, register
+from videoldm.dataset.config import GIVEN_CAPTION
+
+if TYPE_CHECKING:
+    from videoldm.curation.annotators.models.clip_model import ClipModel
 
 METADATA, MADE = "metadata_caption", ("image_caption", "video_caption", "summary")
 CAPTIONS = (METADATA, *MADE)
 
 
-class TextSimilarity:
-    """The cosine of each of three frames with each caption that there is. SVD, C: similarity with all captions.
+class TextSimilarityConfig(AnnotatorConfig):
+    """Cosines between a clip's CLIP embeddings and those of all its captions."""
 
-    For a caption there is a column with its name, the mean over the frames, as a caption should hold for the whole
-    clip and not for its best frame, and one ending in `_frames` with the three values. `score`, which selections use,
-    is the mean over the captions that were made and not caught by a guard, one of which training will draw; the
-    caption of the metadata stands in where there are none. Of long captions CLIP sees the first 75 tokens or so.
-    """
-
-    def __init__(self, config: TextSimilarityConfig) -> None:
-        self.config = config
-        self._clip = unless_missing(lambda: ClipModel(config.clip))
+    needs: ClassVar[tuple[str, ...]] = ("embeddings", *MADE)
+    reads_metadata: ClassVar[bool] = True
+    name: Literal["text_similarity"] = "text_similarity"
+    clip: ClipModelConfig = ClipModelConfig()
+    """The model that made the embeddings."""
+    metadata_key: str = GIVEN_CAPTION
+    """Column of a list of inputs that holds a caption."""
 
     @property
     def columns(self) -> pa.Schema:
-        """Names and types of the values."""
+        """For each caption a column with its name, the mean over the frames, and one ending in `_frames`."""
         means = [(name, pa.float32()) for name in CAPTIONS]
         frames = [(f"{name}_frames", pa.list_(pa.float32(), len(PLACES))) for name in CAPTIONS]
         return pa.schema([("score", pa.float32()), *means, *frames])
 
+
+@register(TextSimilarityConfig)
+class TextSimilarity(Annotator[TextSimilarityConfig]):
+    """The cosine of each of three frames with each caption. SVD, appendix C: similarity with all captions.
+
+    The mean over the frames counts, as a caption should hold for the whole clip and not for its best frame. `score`,
+    which selections use, is the mean over the generated captions that no guard caught, one of which training will
+    draw; the caption of the metadata stands in where there are none. CLIP sees about the first 75 tokens of a caption.
+    """
+
     def annotate(self, clips: Sequence[ClipFrames]) -> list[Values]:
-        """The cosines of each clip, null for captions that it lacks."""
+        """Compare each clip with its captions, null for those that it lacks; raises InputError for a broken model."""
         if isinstance(self._clip, Missing):
             return [self._clip] * len(clips)
         captions = [self._captions(clip) for clip in clips]
@@ -50,8 +62,12 @@ class TextSimilarity:
         of_clips = [{name: next(vectors) for name in found} for found in captions]
         return [self._values(clip, of_clip) for clip, of_clip in zip(clips, of_clips, strict=True)]
 
+    @cached_property
+    def _clip(self) -> ClipModel | Missing:
+        return open_clip(self.config.clip)
+
     def _captions(self, clip: ClipFrames) -> dict[str, str]:
-        """The captions that are not empty."""
+        """Return the captions that are not empty."""
         texts = {METADATA: clip.metadata.get(self.config.metadata_key)}
         texts |= {name: (clip.annotations.get(name) or {}).get("text") for name in MADE}
         return {name: text for name, text in texts.items() if text and text.strip()}

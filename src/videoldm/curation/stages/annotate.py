@@ -14,8 +14,7 @@ import pyarrow.compute as pc
 
 from videoldm.core.errors import InputError
 from videoldm.curation.annotators.annotator import Annotator, ClipFrames, KeptFrame, Missing, Values
-from videoldm.curation.annotators.config import AnnotationConfig
-from videoldm.curation.annotators.registry import make
+from videoldm.curation.annotators.registry import AnnotatorConfig, make
 from videoldm.curation.store.dataset import config_hash
 from videoldm.curation.store.parts import read_part, read_rows
 from videoldm.dataset.tables import annotation_schema
@@ -23,33 +22,33 @@ from videoldm.dataset.tables import annotation_schema
 
 @dataclass(frozen=True)
 class AnnotateTask:
-    """Some clips of a batch, and the batch's parts."""
+    """Some clips of a batch, and the parts of the batch."""
 
     clips: Path
     sources: Path
     sidecars: Path
     needs: Mapping[str, Path]
-    """Parts of the annotations that the annotator reads."""
+    """Parts of the annotations that the annotator reads, by name."""
     clip_ids: tuple[str, ...]
-    config: AnnotationConfig
+    config: AnnotatorConfig
 
 
 def annotate(task: AnnotateTask) -> pa.Table:
-    """One row a clip, in the order of `clip_ids`."""
+    """Annotate the clips of a task: one row a clip, in the order of `clip_ids`."""
     try:
-        values = _made(task.config).annotate(frames_of(task))
+        values = _annotator(task.config).annotate(frames_of(task))
     except InputError as error:
         return missing_rows(task, str(error))
     return _table(task, values)
 
 
 def missing_rows(task: AnnotateTask, reason: str) -> pa.Table:
-    """Rows without values, as the annotator could not be loaded or was stopped."""
+    """Return rows without values, for an annotator that could not be used or was stopped; loads nothing."""
     return _table(task, [Missing(reason, may_come_later=True)] * len(task.clip_ids))
 
 
 def frames_of(task: AnnotateTask) -> list[ClipFrames]:
-    """The clips as annotators see them."""
+    """Read the clips of a task as annotators see them."""
     clips = {row["clip_id"]: row for row in _rows(task.clips, "clip_id", task.clip_ids)}
     source_ids = {row["source_id"] for row in clips.values()}
     metadata = {row["source_id"]: dict(row["metadata"] or ()) for row in _rows(task.sources, "source_id", source_ids)}
@@ -96,19 +95,19 @@ def _clip_frames(
 
 
 def made_from(task: AnnotateTask) -> Callable[[str], str]:
-    """For a clip what its row follows from: which of the needed annotations have values, and captions of a list."""
+    """Return, as a function of the clip, what its row follows from: needed annotations with values, and metadata."""
     present = [
         set(read_part(part, ["clip_id", "missing"]).filter(pc.field("missing").is_null())["clip_id"].to_pylist())
         if part.exists()
         else set[str]()
         for part in task.needs.values()
     ]
-    said = _said_by_lists(task) if task.config.reads_metadata else {}
-    return lambda clip_id: "".join("1" if clip_id in one else "0" for one in present) + said.get(clip_id, "")
+    metadata = _metadata_hashes(task) if task.config.reads_metadata else {}
+    return lambda clip_id: "".join("1" if clip_id in one else "0" for one in present) + metadata.get(clip_id, "")
 
 
-def _said_by_lists(task: AnnotateTask) -> dict[str, str]:
-    """For each clip of a source with metadata their hash."""
+def _metadata_hashes(task: AnnotateTask) -> dict[str, str]:
+    """Return the hash of the metadata for each clip whose source has any."""
     sources = read_part(task.sources, ["source_id", "metadata"]).to_pylist()
     hashes = {row["source_id"]: config_hash(dict(row["metadata"])) for row in sources if row["metadata"]}
     clips = read_part(task.clips, ["clip_id", "source_id"]).to_pylist()
@@ -120,7 +119,7 @@ def _table(task: AnnotateTask, values: Sequence[Values]) -> pa.Table:
     rows = [
         {"made_from": inputs(clip_id), **_row(clip_id, one)} for clip_id, one in zip(task.clip_ids, values, strict=True)
     ]
-    return pa.Table.from_pylist(rows, schema=annotation_schema(_made(task.config).columns))
+    return pa.Table.from_pylist(rows, schema=annotation_schema(task.config.columns))
 
 
 def _row(clip_id: str, values: Values) -> dict[str, Any]:
@@ -133,18 +132,13 @@ def _rows(path: Path, column: str, wanted: Any) -> list[dict[str, Any]]:
     return read_rows(path, pc.field(column).isin(pa.array(sorted(wanted), pa.string()))).to_pylist()
 
 
-@dataclass
-class _Kept:
-    """The annotator made last: a worker works off one annotation after the other, so one model is enough to keep."""
-
-    config: AnnotationConfig | None = None
-    annotator: Annotator | None = None
+_latest: Annotator[Any] | None = None
+"""The annotator used last: a worker does one annotation after another, so one model is enough to keep."""
 
 
-_KEPT = _Kept()
-
-
-def _made(config: AnnotationConfig) -> Annotator:
-    if _KEPT.annotator is None or config != _KEPT.config:
-        _KEPT.config, _KEPT.annotator = config, make(config)
-    return _KEPT.annotator
+def _annotator(config: AnnotatorConfig) -> Annotator[Any]:
+    """Return the annotator of `config` with its model, if it has been loaded; called in workers only."""
+    global _latest  # noqa: PLW0603 - it lasts as long as the process
+    if _latest is None or _latest.config != config:
+        _latest = make(config)
+    return _latest

@@ -14,9 +14,8 @@ from tiny_annotator_models import made_clip
 from torch import nn
 
 from videoldm.core.errors import InputError
-from videoldm.curation.annotators.aesthetics import Aesthetics, pinned
+from videoldm.curation.annotators.aesthetics import Aesthetics, AestheticsConfig, pinned
 from videoldm.curation.annotators.annotator import Missing
-from videoldm.curation.annotators.config import AestheticsConfig
 from videoldm.curation.annotators.models import aesthetic_head
 from videoldm.curation.annotators.models.aesthetic_head import AestheticHead, fit_aesthetic_head, read_head, save_head
 
@@ -160,7 +159,7 @@ def test_heads_of_other_models_and_files_are_refused(tmp_path: Path) -> None:
         Aesthetics(config).annotate([clip])
     write_linear(path)
     with pytest.raises(InputError, match="is another file than the one that the run began with"):
-        Aesthetics(config)
+        Aesthetics(config).annotate([clip])
     assert pinned(config).identity() != config.identity()
     wide = made_clip(1, annotations={"embeddings": row(np.ones((3, 8), np.float32))})
     with pytest.raises(InputError, match="rates embeddings of 16 numbers, these have 8"):

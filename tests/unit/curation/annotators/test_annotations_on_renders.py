@@ -9,9 +9,8 @@ import pytest
 from annotation_clips import TextSample, motion_sample, text_clip, text_sample
 from annotations import auc
 
-from videoldm.curation.annotators.config import MotionConfig, TextAreaConfig
-from videoldm.curation.annotators.motion import MotionAnnotator
-from videoldm.curation.annotators.text_area import TextAreaAnnotator
+from videoldm.curation.annotators.motion import MotionAnnotator, MotionConfig
+from videoldm.curation.annotators.text_area import TextAreaAnnotator, TextAreaConfig
 from videoldm.video.read import frames_at
 
 

@@ -11,14 +11,17 @@ from tiny_annotator_models import made_clip, write_language_model, write_llava
 
 from videoldm.core.errors import InputError
 from videoldm.curation.annotators.annotator import Missing
-from videoldm.curation.annotators.captions import COLUMNS, ImageCaption, Summary, VideoCaption, evenly_spaced
-from videoldm.curation.annotators.config import (
+from videoldm.curation.annotators.captions import (
+    COLUMNS,
+    ImageCaption,
     ImageCaptionConfig,
-    LocalCaptioner,
-    ServerCaptioner,
+    Summary,
     SummaryConfig,
+    VideoCaption,
     VideoCaptionConfig,
+    evenly_spaced,
 )
+from videoldm.curation.annotators.models.captioner import LocalCaptioner, ServerCaptioner
 
 BOTH = {
     "image_caption": {"text": "a {video_caption} cube", "is_caught": False},
@@ -53,7 +56,7 @@ def test_rows_fit_their_columns() -> None:
     with chat_server(lambda number, asked: Reply(completion("A dog runs.", usage=None))) as server:
         made = ImageCaption(ImageCaptionConfig(captioner=captioner(server)))
         rows = made.annotate([made_clip(1)])
-    table = pa.Table.from_pylist(rows, schema=made.columns)
+    table = pa.Table.from_pylist(rows, schema=made.config.columns)
     assert list(rows[0]) == COLUMNS.names
     (row,) = table.to_pylist()
     assert row["text"] == "A dog runs."
@@ -118,7 +121,7 @@ def test_models_that_are_not_here_leave_captions_missing(kind: type, config: Ima
     (values,) = made.annotate([made_clip(1)])
     assert values.may_come_later
     assert f"the model {name} is not on this machine" in values.reason
-    assert made.columns == COLUMNS
+    assert made.config.columns == COLUMNS
 
 
 def test_where_a_server_is_does_not_belong_to_what_captions_depend_on() -> None:
@@ -141,7 +144,7 @@ def test_frames_are_taken_evenly() -> None:
 
 
 def test_a_summary_needs_places_for_captions() -> None:
-    with pytest.raises(ValueError, match=r"should hold \{video_caption\}, the place of a caption"):
+    with pytest.raises(ValueError, match=r"should contain \{video_caption\}, the place of a caption"):
         SummaryConfig(prompt="Merge {image_caption}")
 
 
@@ -150,4 +153,4 @@ def test_a_model_of_one_picture_cannot_caption_videos(tmp_path: Path) -> None:
 
     blip = LocalCaptioner(model=str(write_blip(tmp_path / "blip")))
     with pytest.raises(InputError, match="a model with a chat template can see several"):
-        VideoCaption(VideoCaptionConfig(captioner=blip))
+        VideoCaption(VideoCaptionConfig(captioner=blip)).annotate([made_clip(1)])

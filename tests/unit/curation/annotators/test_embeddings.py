@@ -17,9 +17,9 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from videoldm.core.errors import InputError
 from videoldm.curation.annotators.annotator import Missing
-from videoldm.curation.annotators.config import ClipModelConfig, EmbeddingsConfig
-from videoldm.curation.annotators.embeddings import PLACES, Embeddings, unit_vectors
+from videoldm.curation.annotators.embeddings import PLACES, Embeddings, EmbeddingsConfig, unit_vectors
 from videoldm.curation.annotators.models.clip_model import ClipModel
+from videoldm.curation.annotators.models.local_model import ClipModelConfig
 
 
 def config(folder: Path, **changes: object) -> ClipModelConfig:
@@ -88,8 +88,11 @@ def test_threads_outside_change_no_bit_and_stay(embeddings: Embeddings) -> None:
 def test_rows_are_stored_and_read_back(clip_folder: Path, tmp_path: Path) -> None:
     made = Embeddings(EmbeddingsConfig(clip=config(clip_folder)))
     (row,) = made.annotate([made_clip(1)])
-    columns = {name: pa.array([row[name], None], type=made.columns.field(name).type) for name in made.columns.names}
-    pq.write_table(pa.table(columns, schema=made.columns), tmp_path / "rows.parquet")
+    columns = {
+        name: pa.array([row[name], None], type=made.config.columns.field(name).type)
+        for name in made.config.columns.names
+    }
+    pq.write_table(pa.table(columns, schema=made.config.columns), tmp_path / "rows.parquet")
     stored, missing = pq.read_table(tmp_path / "rows.parquet").to_pylist()
     exact = Embeddings(EmbeddingsConfig(clip=config(clip_folder), stored_as="float32")).annotate([made_clip(1)])[0]
     vectors = unit_vectors(stored)
@@ -102,7 +105,7 @@ def test_rows_are_stored_and_read_back(clip_folder: Path, tmp_path: Path) -> Non
 
 def test_a_model_that_is_not_here_leaves_values_missing() -> None:
     made = Embeddings(EmbeddingsConfig(clip=ClipModelConfig(model="nobody/no-such-clip")))
-    assert made.columns.field("first").type == pa.list_(pa.float16(), 512)
+    assert made.config.columns.field("first").type == pa.list_(pa.float16(), 512)
     values = made.annotate([made_clip(1), made_clip(2)])
     assert len(values) == 2
     assert values[0] == Missing(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from videoldm.curation.annotators.config import ImageCaptionConfig, SummaryConfig, VideoCaptionConfig
+from videoldm.curation.annotators.captions import ImageCaptionConfig, SummaryConfig, VideoCaptionConfig
 from videoldm.curation.annotators.guards import check_caption, num_words, repeated_captions
 
 PROMPT = "Describe this picture in one sentence: what is seen, where, and how it looks."

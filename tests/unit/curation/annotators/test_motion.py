@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 
 from videoldm.curation.annotators.annotator import ClipFrames, Missing
-from videoldm.curation.annotators.config import FARNEBACK_OF_PAPER, MotionConfig
-from videoldm.curation.annotators.motion import MotionAnnotator, flow_maps
+from videoldm.curation.annotators.motion import FARNEBACK_OF_PAPER, MotionAnnotator, MotionConfig, flow_maps
 
 ClipOf = Callable[..., ClipFrames]
 HEIGHT, WIDTH = 240, 400
@@ -183,7 +182,7 @@ def test_the_maps_hold_what_the_motion_was_taken_from(clip_of: ClipOf, texture: 
     assert maps.shape == (3, 2, 16, 27)
     assert np.hypot(maps[:, 0], maps[:, 1]).mean() == pytest.approx(row["motion"], rel=2e-3)
     assert np.median(maps[:, 0]) == pytest.approx(-row["pan_x"], rel=0.05)
-    assert set(row) == set(ANNOTATOR.columns.names)
+    assert set(row) == set(ANNOTATOR.config.columns.names)
 
 
 def test_edge_frames_stand_in_for_sampled_ones(clip_of: ClipOf, texture: np.ndarray) -> None:
@@ -223,8 +222,7 @@ import sys
 import numpy as np
 from fractions import Fraction
 from videoldm.curation.annotators.annotator import ClipFrames, KeptFrame
-from videoldm.curation.annotators.config import MotionConfig
-from videoldm.curation.annotators.motion import MotionAnnotator
+from videoldm.curation.annotators.motion import MotionAnnotator, MotionConfig
 frames = [KeptFrame(i, True, np.zeros((64, 64, 3), np.uint8)) for i in range(2)]
 sizes = dict(start_pts=0, end_pts=2, width=64, height=64)
 clip = ClipFrames(clip_id="c", time_base=Fraction(1, 2), frames=frames, metadata={}, annotations={}, **sizes)

@@ -9,9 +9,8 @@ import pytest
 
 from videoldm.core.errors import InputError
 from videoldm.curation.annotators.annotator import ClipFrames, KeptFrame, Missing
-from videoldm.curation.annotators.config import MotionConfig, RaftConfig
-from videoldm.curation.annotators.models.flow import Raft
-from videoldm.curation.annotators.motion import MotionAnnotator
+from videoldm.curation.annotators.models.flow import Raft, RaftConfig
+from videoldm.curation.annotators.motion import MotionAnnotator, MotionConfig
 
 pytest.importorskip("onnxruntime")
 
@@ -83,7 +82,7 @@ def test_without_the_file_or_the_package_the_motion_is_missing(
 ) -> None:
     clip = clip_of([np.zeros((64, 64, 3), np.uint8)] * 2)
     absent = annotated(clip, RaftConfig(model=f"{tmp_path}/no.onnx"))
-    assert absent == Missing(f"{tmp_path}/no.onnx: is no file, a network for flow should be an ONNX file", True)
+    assert absent == Missing(f"{tmp_path}/no.onnx: is not a file, a network for flow should be an ONNX file", True)
     path = network(tmp_path / "flow.onnx")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert annotated(clip, RaftConfig(model=path)) == Missing(
@@ -93,7 +92,7 @@ def test_without_the_file_or_the_package_the_motion_is_missing(
 
 def test_what_is_no_network_for_flow_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"not a model")
-    with pytest.raises(InputError, match="is no model that onnxruntime can read"):
+    with pytest.raises(InputError, match="is not a model that onnxruntime can read"):
         Raft(RaftConfig(model=f"{tmp_path}/bad.onnx"))
     one = onnx_bytes.model(
         [onnx_bytes.node("Relu", ["picture"], ["flow"])],

@@ -14,12 +14,17 @@ from PIL import Image
 
 from videoldm.core.errors import InputError
 from videoldm.curation.annotators.annotator import Missing
-from videoldm.curation.annotators.config import LocalCaptioner, ServerCaptioner, parse_captioner
-from videoldm.curation.annotators.models.captioner import Answer, Request
+from videoldm.curation.annotators.models.captioner import (
+    Answer,
+    CaptionRequest,
+    LocalCaptioner,
+    ServerCaptioner,
+    parse_captioner,
+)
 from videoldm.curation.annotators.models.server_captioner import KEY_VARIABLE, ServerReader
 
 PICTURE = np.full((20, 30, 3), (200, 40, 90), np.uint8)
-ASK = Request("what is it", [PICTURE, PICTURE])
+ASK = CaptionRequest("what is it", [PICTURE, PICTURE])
 
 
 def reader(url: str, **changes: object) -> ServerReader:
@@ -55,7 +60,7 @@ def test_what_is_sent_and_read(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_prompts_without_pictures_are_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(KEY_VARIABLE, raising=False)
     with chat_server(lambda number, asked: Reply(completion("yes"))) as server:
-        reader(server.url).answer([Request("merge")])
+        reader(server.url).answer([CaptionRequest("merge")])
     assert server.asked[0].body["messages"] == [{"role": "user", "content": "merge"}]
     assert "Authorization" not in server.asked[0].headers
 
@@ -66,7 +71,7 @@ def test_answers_keep_their_order_and_go_side_by_side() -> None:
         return Reply(completion(text), delay_s=0.05 * (number % 3))
 
     with chat_server(reply) as server:
-        answers = reader(server.url, concurrency=4).answer([Request(f"number {i}") for i in range(12)])
+        answers = reader(server.url, concurrency=4).answer([CaptionRequest(f"number {i}") for i in range(12)])
     assert [answer.text for answer in answers] == [f"number {i}" for i in range(12)]
     assert 2 <= server.busiest <= 4
 

@@ -11,9 +11,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from videoldm.curation.annotators.annotator import ClipFrames, Missing
-from videoldm.curation.annotators.config import TextAreaConfig, TextDetectorConfig
-from videoldm.curation.annotators.models.text_detector import TextDetector
-from videoldm.curation.annotators.text_area import TextAreaAnnotator, union_area
+from videoldm.curation.annotators.models.text_detector import TextDetector, TextDetectorConfig
+from videoldm.curation.annotators.text_area import TextAreaAnnotator, TextAreaConfig, union_area
 
 pytest.importorskip("rapidocr")
 
@@ -125,7 +124,7 @@ def test_areas_of_the_three_frames(annotator: TextAreaAnnotator, clip_of: ClipOf
     assert row["last"] == pytest.approx(
         annotator.config.area_scale * union_area(np.array(row["last_boxes"], np.float32).reshape(-1, 4, 2))
     )
-    table = pa.Table.from_pylist([dict(row)], schema=annotator.columns)
+    table = pa.Table.from_pylist([dict(row)], schema=annotator.config.columns)
     assert table.num_columns == len(row)
 
 
@@ -172,8 +171,8 @@ def test_a_missing_model_is_missing(
         return row.reason
 
     assert reason("PP-OCRv99_det").startswith("rapidocr has no model 'PP-OCRv99_det', its text detectors are: PP-OCR")
-    assert reason(f"{tmp_path}/no.onnx") == f"{tmp_path}/no.onnx: is no file, a text detector should be an ONNX file"
+    assert reason(f"{tmp_path}/no.onnx") == f"{tmp_path}/no.onnx: is not a file, a text detector should be an ONNX file"
     (tmp_path / "bad.onnx").write_bytes(b"not a model")
-    assert reason(f"{tmp_path}/bad.onnx").startswith(f"{tmp_path}/bad.onnx: is no model that onnxruntime can read")
+    assert reason(f"{tmp_path}/bad.onnx").startswith(f"{tmp_path}/bad.onnx: is not a model that onnxruntime can read")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert reason("PP-OCRv6_det_small") == "rapidocr is not installed, install videoldm[curate]"

@@ -13,9 +13,9 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from videoldm.core.errors import InputError
 from videoldm.curation.annotators.annotator import ClipFrames, Missing
-from videoldm.curation.annotators.config import ClipModelConfig, EmbeddingsConfig, TextSimilarityConfig
-from videoldm.curation.annotators.embeddings import Embeddings
-from videoldm.curation.annotators.text_similarity import CAPTIONS, TextSimilarity
+from videoldm.curation.annotators.embeddings import Embeddings, EmbeddingsConfig
+from videoldm.curation.annotators.models.local_model import ClipModelConfig
+from videoldm.curation.annotators.text_similarity import CAPTIONS, TextSimilarity, TextSimilarityConfig
 
 TEXTS = {
     "metadata_caption": "a red cube",
@@ -55,7 +55,7 @@ def test_cosines_are_those_of_transformers(clip_config: ClipModelConfig, similar
         np.testing.assert_allclose(values[f"{name}_frames"], expected, atol=1e-6)
         assert values[name] == pytest.approx(expected.mean(), abs=1e-6)
     assert values["score"] == pytest.approx(cosines[1:].mean(), abs=1e-6)
-    assert list(values) == similarity.columns.names
+    assert list(values) == similarity.config.columns.names
 
 
 def test_which_captions_count(clip_config: ClipModelConfig, similarity: TextSimilarity) -> None:

@@ -12,8 +12,7 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, Auto
 
 from videoldm.core.errors import InputError
 from videoldm.curation.annotators.annotator import Missing
-from videoldm.curation.annotators.config import LocalCaptioner
-from videoldm.curation.annotators.models.captioner import Answer, Request
+from videoldm.curation.annotators.models.captioner import Answer, CaptionRequest, LocalCaptioner
 from videoldm.curation.annotators.models.local_model import MissingModelError
 from videoldm.curation.annotators.models.transformers_captioner import PictureReader, TextWriter
 
@@ -43,8 +42,8 @@ def generated(model: Any, inputs: Any) -> list[int]:
 
 @pytest.mark.parametrize(("name", "options"), [("llava", {}), ("idefics3", {"do_image_splitting": False})])
 def test_chats_about_pictures(folders: dict[str, Path], name: str, options: dict[str, object]) -> None:
-    requests = [Request("describe the picture", pictures(k, 3)) for k in range(3)]
-    requests.insert(1, Request("a red cube moves", pictures(7, 2)))
+    requests = [CaptionRequest("describe the picture", pictures(k, 3)) for k in range(3)]
+    requests.insert(1, CaptionRequest("a red cube moves", pictures(7, 2)))
     answers = picture_reader(folders[name], 3, image_options=options).answer(requests)
     processor = AutoProcessor.from_pretrained(folders[name])
     vars(processor.image_processor).update(options)
@@ -67,7 +66,7 @@ def test_chats_about_pictures(folders: dict[str, Path], name: str, options: dict
 
 
 def test_captions_one_picture(folders: dict[str, Path]) -> None:
-    requests = [Request("", pictures(k, 1)) for k in range(3)] + [Request("a red", pictures(1, 1))]
+    requests = [CaptionRequest("", pictures(k, 1)) for k in range(3)] + [CaptionRequest("a red", pictures(1, 1))]
     answers = picture_reader(folders["blip"], 1).answer(requests)
     processor = AutoProcessor.from_pretrained(folders["blip"])
     model = AutoModelForImageTextToText.from_pretrained(folders["blip"]).eval()
@@ -83,7 +82,7 @@ def test_captions_one_picture(folders: dict[str, Path]) -> None:
 def test_writes_text(folders: dict[str, Path]) -> None:
     prompts = ["a red cube moves to the left", "a ball", "describe the picture", "blue cone stands still " * 9]
     config = LocalCaptioner(model=str(folders["llama"]), batch_size=2, padding_multiple=16)
-    answers = TextWriter(config, max_new_tokens=NUM_NEW).answer([Request(prompt) for prompt in prompts])
+    answers = TextWriter(config, max_new_tokens=NUM_NEW).answer([CaptionRequest(prompt) for prompt in prompts])
     tokenizer = AutoTokenizer.from_pretrained(folders["llama"])
     model = AutoModelForCausalLM.from_pretrained(folders["llama"]).eval()
     for prompt, answer in zip(prompts, answers, strict=True):
@@ -94,7 +93,7 @@ def test_writes_text(folders: dict[str, Path]) -> None:
 
 
 def test_answers_do_not_depend_on_company(folders: dict[str, Path]) -> None:
-    requests = [Request("describe the picture", pictures(k, 1 + k % 2)) for k in range(5)]
+    requests = [CaptionRequest("describe the picture", pictures(k, 1 + k % 2)) for k in range(5)]
     reader = picture_reader(folders["llava"], 2)
     together = reader.answer(requests)
     assert reader.answer(requests[::-1]) == together[::-1]
@@ -103,7 +102,7 @@ def test_answers_do_not_depend_on_company(folders: dict[str, Path]) -> None:
 
 def test_prompts_that_are_too_long_have_no_answer(folders: dict[str, Path]) -> None:
     writer = TextWriter(LocalCaptioner(model=str(folders["llama"])), max_new_tokens=NUM_NEW)
-    long, short = writer.answer([Request("red " * 300), Request("red")])
+    long, short = writer.answer([CaptionRequest("red " * 300), CaptionRequest("red")])
     assert long == Missing("the prompt and its answer take 326 tokens, the model has 256")
     assert isinstance(short, Answer)
 
@@ -123,6 +122,6 @@ def test_image_options_are_used(folders: dict[str, Path]) -> None:
     num_tokens = {}
     for is_split in (False, True):
         reader = picture_reader(folders["idefics3"], 1, image_options={"do_image_splitting": is_split})
-        (answer,) = reader.answer([Request("describe", pictures(1, 1))])
+        (answer,) = reader.answer([CaptionRequest("describe", pictures(1, 1))])
         num_tokens[is_split] = answer.num_prompt_tokens
     assert num_tokens[False] < num_tokens[True]

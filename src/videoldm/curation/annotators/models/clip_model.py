@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
 from videoldm.core.errors import InputError
-from videoldm.curation.annotators.config import ClipModelConfig
+from videoldm.curation.annotators.models.local_model import ClipModelConfig
 from videoldm.curation.annotators.models.pretrained import fixed_threads, load_pretrained, load_processor
 
 

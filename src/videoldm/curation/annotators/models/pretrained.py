@@ -16,8 +16,7 @@ from transformers import PreTrainedModel
 
 from videoldm.core.errors import InputError
 from videoldm.core.progress import hide_transformers_bars
-from videoldm.curation.annotators.config import LocalModel
-from videoldm.curation.annotators.models.local_model import MissingModelError
+from videoldm.curation.annotators.models.local_model import LocalModel, MissingModelError
 from videoldm.inference.config import Precision
 from videoldm.inference.precision import DTYPES
 

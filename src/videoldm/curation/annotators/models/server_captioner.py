@@ -22,8 +22,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from videoldm.curation.annotators.annotator import Missing
-from videoldm.curation.annotators.config import ServerCaptioner
-from videoldm.curation.annotators.models.captioner import Answer, Request
+from videoldm.curation.annotators.models.captioner import Answer, CaptionRequest, ServerCaptioner
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 JPEG_QUALITY = 92
@@ -59,12 +58,12 @@ class ServerReader:
         self._key = os.environ.get(KEY_VARIABLE, "").strip()
         self._rest: tuple[float, str] = (0, "")
 
-    def answer(self, requests: Sequence[Request]) -> list[Answer | Missing]:
+    def answer(self, requests: Sequence[CaptionRequest]) -> list[Answer | Missing]:
         """The answer to each request, in their order."""
         with ThreadPoolExecutor(self.config.concurrency) as pool:
             return list(pool.map(self._answer, requests))
 
-    def _answer(self, request: Request) -> Answer | Missing:
+    def _answer(self, request: CaptionRequest) -> Answer | Missing:
         reason = ""
         for attempt in range(self.config.num_retries + 1):
             rests_until, why = self._rest
@@ -83,7 +82,7 @@ class ServerReader:
                 time.sleep(min(wait_s, MAX_WAIT_S))
         return Missing(reason, may_come_later=True)
 
-    def _body(self, request: Request) -> bytes:
+    def _body(self, request: CaptionRequest) -> bytes:
         content: list[dict[str, Any]] = [
             {"type": "image_url", "image_url": {"url": _data_url(picture)}} for picture in request.pictures
         ]

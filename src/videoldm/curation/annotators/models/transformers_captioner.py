@@ -12,8 +12,7 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, Auto
 
 from videoldm.core.errors import InputError
 from videoldm.curation.annotators.annotator import Missing
-from videoldm.curation.annotators.config import LocalCaptioner
-from videoldm.curation.annotators.models.captioner import Answer, Request
+from videoldm.curation.annotators.models.captioner import Answer, CaptionRequest, LocalCaptioner
 from videoldm.curation.annotators.models.pretrained import fixed_threads, load_pretrained, load_processor
 
 Inputs = Mapping[str, Tensor]
@@ -38,11 +37,11 @@ class PictureReader:
         model = load_pretrained(AutoModelForImageTextToText, config)
         self._generator = _Generator(config, model, self._processor.tokenizer, max_new_tokens)
 
-    def answer(self, requests: Sequence[Request]) -> list[Answer | Missing]:
+    def answer(self, requests: Sequence[CaptionRequest]) -> list[Answer | Missing]:
         """The answer to each request."""
         return self._generator.answer([self._prepare(request) for request in requests])
 
-    def _prepare(self, request: Request) -> Inputs:
+    def _prepare(self, request: CaptionRequest) -> Inputs:
         pictures = list(request.pictures)
         if not self._is_chat:
             text = {"text": [request.prompt]} if request.prompt else {}
@@ -64,7 +63,7 @@ class TextWriter:
         model = load_pretrained(AutoModelForCausalLM, config)
         self._generator = _Generator(config, model, self._tokenizer, max_new_tokens)
 
-    def answer(self, requests: Sequence[Request]) -> list[Answer | Missing]:
+    def answer(self, requests: Sequence[CaptionRequest]) -> list[Answer | Missing]:
         """The answer to each request."""
         return self._generator.answer([self._prepare(request.prompt) for request in requests])
 
