@@ -7,6 +7,8 @@ WORKERS ?= 2
 
 VENV := .venv
 RUN := $(VENV)/bin/python
+# Tests start many processes: where the environment forbids to keep bytecode, each would compile all that it imports.
+TEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) -m pytest
 PIP := $(RUN) -m pip --disable-pip-version-check install --constraint constraints.txt
 TORCH = $(shell sed -n 's/^torch==/&/p' constraints.txt)
 
@@ -30,7 +32,7 @@ install: $(VENV)/.base
 install-dev: $(VENV)/.dev
 
 test: install-dev
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(WORKERS) tests
+	$(TEST) -n $(WORKERS) --dist worksteal tests
 
 # Only what is out of tolerance is written; the changelog says why the new values are right.
 golden: install-dev
@@ -40,7 +42,7 @@ check: install-dev
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m pyright
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -q tests/contract/test_layers.py
+	$(TEST) -q tests/contract/test_layers.py
 
 # Hours on two cores; an interrupted run goes on where it stopped.
 mini: install-dev

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from jaxtyping import install_import_hook
+from shape_checks import check_shapes_of_package
 
 # Before the first import of videoldm, as the hook wraps functions while they are imported.
-install_import_hook("videoldm", "shape_checks.check_shapes")
+check_shapes_of_package()
 
 # The same examples in every run: a suite that fails now and then is soon ignored. No deadline: machines differ.
 hypothesis.settings.register_profile("videoldm", max_examples=50, derandomize=True, deadline=None)

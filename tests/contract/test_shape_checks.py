@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol, Self
 
+import jaxtyping
 import pytest
 import torch
 from jaxtyping import Float, TypeCheckError, jaxtyped
-from shape_checks import check_shapes
+from shape_checks import check_shapes, has_shapes
 from source_rules import unresolved_shapes
 from torch import Tensor
 
 import videoldm.core.random
+import videoldm.diffusion.denoiser
+
+_Pair = tuple[Float[Tensor, "b c"], int]
 
 
 class _Weight(Protocol):
@@ -47,10 +51,6 @@ def test_wrong_result_is_found() -> None:
 
 def test_functions_without_shapes_are_left_alone() -> None:
     assert check_shapes(_Sampler.itself) is _Sampler.itself
-
-
-def test_the_package_is_hooked() -> None:
-    assert hasattr(videoldm.core.random.generator, "__wrapped__")
 
 
 def test_every_annotated_shape_is_checked() -> None:
@@ -91,3 +91,27 @@ def test_shapes_that_cannot_be_resolved_where_they_stand_are_found(tmp_path: Pat
         "Late cannot be resolved there",
         "Frame cannot be resolved there",
     ]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "is_shape"),
+    [
+        ('Float[Tensor, "b c"]', True),
+        ('dict[str, list[jaxtyping.Float[Tensor, "b c"]]] | None', True),
+        ("_Pair", True),
+        ("Mapping[str, _Pair]", True),
+        ("Tensor | None", False),
+        ("Unknown[str]", False),
+    ],
+)
+def test_shapes_are_found_in_source_text(annotation: str, *, is_shape: bool) -> None:
+    def function(x: object) -> None: ...
+
+    assert jaxtyping.Float is Float  # annotations may use either
+    function.__annotations__["x"] = annotation
+    assert has_shapes(function) == is_shape
+
+
+def test_functions_of_the_package_with_shapes_are_hooked_and_no_others() -> None:
+    assert hasattr(videoldm.diffusion.denoiser.over_clip, "__wrapped__")
+    assert not hasattr(videoldm.core.random.generator, "__wrapped__")
