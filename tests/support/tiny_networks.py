@@ -32,6 +32,7 @@ UPSCALER_UNET = IMAGE_UNET.model_copy(
         "num_noise_indices": 5,
     }
 )
+MASKED_UNET = UNET.model_copy(update={"reads_frame_mask": True})
 AUTOENCODER = AutoencoderConfig(channels=(8, 16, 16), num_res_blocks=1, norm_groups=4, latent_channels=3)
 
 
@@ -61,6 +62,7 @@ def conditioning(config, *, batch, num_frames, height=0, width=0, num_tokens=3):
         context=numbers(batch, num_tokens, config.context_dim, stream="context"),
         vector=numbers(*frames, config.vector_dim, stream="vector") if config.vector_dim else None,
         concat=concat if config.concat_channels else None,
+        frame_mask=(torch.arange(batch * num_frames) % 2.0).view(frames) if config.reads_frame_mask else None,
         noise_index=torch.arange(batch) % config.num_noise_indices if config.num_noise_indices else None,
     )
 

@@ -167,6 +167,7 @@ def _inputs(unet: VideoUNet, batch: Batch) -> tuple[Tensor, Tensor, Conditioning
         context=torch.empty(batch.num_samples, batch.num_tokens, config.context_dim),
         vector=None if config.vector_dim is None else torch.empty(*frames, config.vector_dim),
         concat=torch.empty(*frames, config.concat_channels, *size) if config.concat_channels else None,
+        frame_mask=torch.empty(*frames) if config.reads_frame_mask else None,
         noise_index=torch.zeros(batch.num_samples, dtype=torch.long) if has_index else None,
     )
     return torch.empty(*frames, config.in_channels, *size), torch.empty(batch.num_samples), conditioning

@@ -1,7 +1,7 @@
 import pytest
 import torch
 from pydantic import ValidationError
-from tiny_networks import IMAGE_UNET, UNET, UPSCALER_UNET, numbers, randomise, relative_error, unet_inputs
+from tiny_networks import IMAGE_UNET, MASKED_UNET, UNET, UPSCALER_UNET, numbers, randomise, relative_error, unet_inputs
 
 from videoldm.diffusion.conditioning import FIELDS, Conditioning
 from videoldm.models.unet.config import UNetConfig
@@ -195,6 +195,37 @@ def test_conditions_that_the_model_does_not_take_are_refused():
         network(x, c_noise, Conditioning(context=conditions.context, concat=conditions.concat))
     with pytest.raises(ValueError, match="frame_mask of shape"):
         network(x, c_noise, Conditioning(context=conditions.context, frame_mask=torch.ones(2, 3)))
+
+
+def test_a_frame_mask_is_needed_by_models_that_read_one():
+    x, c_noise, conditions = unet_inputs(MASKED_UNET)
+    network = VideoUNet(MASKED_UNET)
+    assert network(x, c_noise, conditions).shape == x.shape
+    with pytest.raises(ValueError, match=r"frame_mask is missing, this model needs one of shape \(2, 3\)"):
+        network(x, c_noise, conditions.replace(frame_mask=None))
+    object.__setattr__(conditions, "frame_mask", torch.ones(2, 4))
+    with pytest.raises(ValueError, match=r"frame_mask has shape \(2, 4\), expected \(2, 3\)"):
+        network(x, c_noise, conditions)
+
+
+@torch.no_grad()
+def test_the_frame_mask_is_the_last_input_channel_everywhere_in_a_frame():
+    network = randomise(VideoUNet(MASKED_UNET))
+    x, c_noise, conditions = unet_inputs(MASKED_UNET)
+    wider = UNET.model_copy(update={"concat_channels": UNET.concat_channels + 1})
+    twin = VideoUNet(wider).eval()
+    twin.load_state_dict(network.state_dict())
+    channel = conditions.frame_mask[:, :, None, None, None].expand(2, 3, 1, 8, 6)
+    joined = conditions.replace(concat=torch.cat([conditions.concat, channel], dim=2), frame_mask=None)
+    assert torch.equal(network(x, c_noise, conditions), twin(x, c_noise, joined))
+    other = conditions.replace(frame_mask=1 - conditions.frame_mask)
+    assert not torch.equal(network(x, c_noise, other), network(x, c_noise, conditions))
+
+
+def test_configurations_of_before_the_frame_mask_read_none():
+    stored = UNET.model_dump(mode="json")
+    del stored["reads_frame_mask"]
+    assert UNetConfig.model_validate(stored) == UNET
 
 
 def test_a_noise_index_is_needed_by_models_that_have_them():

@@ -63,7 +63,12 @@ class VideoUNet(DiffusersConfig):
 
     @classmethod
     def from_native(cls, config: UNetConfig, *, embedding_dim: int, num_frames: int) -> Self:
-        """The foreign configuration of one of our networks; `embedding_dim` is that of each signal in the vector."""
+        """The foreign configuration of one of our networks; `embedding_dim` is that of each signal in the vector.
+
+        Raises InputError if diffusers has no such network.
+        """
+        if config.reads_frame_mask:
+            raise InputError(f"a {cls.class_name} has no channel for a frame mask")
         has_attention = config.attention_levels
         return cls(
             in_channels=config.in_channels + config.concat_channels,

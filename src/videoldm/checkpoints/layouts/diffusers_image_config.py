@@ -113,8 +113,8 @@ class ImageUNet(DiffusersConfig):
     @classmethod
     def from_native(cls, config: UNetConfig, *, sample_size: LatentSize | None = None) -> Self:
         """The foreign configuration of one of our networks; raises InputError if diffusers has no such network."""
-        if config.temporal_layers is not None or config.vector_dim is not None:
-            raise InputError(f"a {cls.class_name} has neither temporal layers nor a vector condition")
+        if config.temporal_layers is not None or config.vector_dim is not None or config.reads_frame_mask:
+            raise InputError(f"a {cls.class_name} has neither temporal layers nor a vector condition nor a frame mask")
         if not isinstance(config.norm_eps, UniformNormEps):
             raise InputError(f"norm_eps is {config.norm_eps.kind}, a {cls.class_name} has it uniform")
         levels = range(len(config.channels))

@@ -199,6 +199,7 @@ def _inputs(unet: VideoUNet, latents: tuple[int, ...], num_tokens: int) -> tuple
         context=numbers(batch, num_tokens, config.context_dim),
         vector=None if config.vector_dim is None else numbers(batch, num_frames, config.vector_dim),
         concat=numbers(batch, num_frames, config.concat_channels, *size) if config.concat_channels else None,
+        frame_mask=numbers(batch, num_frames) if config.reads_frame_mask else None,
         noise_index=torch.zeros(batch, dtype=torch.long, device="meta") if has_index else None,
     )
     return numbers(*latents), torch.empty(batch, device="meta"), conditioning

@@ -75,6 +75,8 @@ class UNetConfig(Config):
     """Channels of the noisy latents."""
     concat_channels: NonNegativeInt = 0
     """Channels of the conditioning that is joined to the noisy latents."""
+    reads_frame_mask: bool = False
+    """Whether there is one more input channel, after all others: 1 in given frames, 0 elsewhere (SVD, D.5)."""
     out_channels: PositiveInt = 4
     channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (320, 640, 1280, 1280)
     """Width of each level, finest first; each but the last halves the latents."""
@@ -96,6 +98,11 @@ class UNetConfig(Config):
     norm_groups: PositiveInt = 32
     norm_eps: NormEps = UniformNormEps()
     temporal: Temporal = TemporalLayers()
+
+    @property
+    def num_input_channels(self) -> int:
+        """Channels of the first convolution: noisy latents, joined conditioning, frame mask, in this order."""
+        return self.in_channels + self.concat_channels + self.reads_frame_mask
 
     @property
     def embedding_dim(self) -> int:

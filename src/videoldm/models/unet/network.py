@@ -30,7 +30,7 @@ class VideoUNet(nn.Module):
         self.noise_embedding = (
             nn.Embedding(config.num_noise_indices, dim) if config.num_noise_indices is not None else None
         )
-        self.conv_in = SpatialConv(config.in_channels + config.concat_channels, width)
+        self.conv_in = SpatialConv(config.num_input_channels, width)
         down, skip_widths = _down_levels(config)
         self.down = nn.ModuleList(down)
         self.middle = Middle(config)
@@ -67,9 +67,8 @@ class VideoUNet(nn.Module):
         assert 1 <= depth <= self.max_depth, f"depth is {depth}, this UNet has {self.max_depth}"
         num_frames = x.shape[1]
         conditions = self._block_conditions(x, c_noise, conditioning)
-        joined = x if conditioning.concat is None else torch.cat([x, conditioning.concat], dim=2)
         down, up = _layers(self.down), _layers(self.up)
-        skips = [self.conv_in(fold_frames(joined))]
+        skips = [self.conv_in(fold_frames(_joined(x, conditioning)))]
         _descend(down[: depth - 1], skips, conditions)
         if deep is None:
             _descend(down[depth - 1 :], skips, conditions)
@@ -122,9 +121,20 @@ class VideoUNet(nn.Module):
         concat = (b, t, config.concat_channels, h, w) if config.concat_channels else None
         _check_shape("concat", conditioning.concat, concat)
         _check_shape("noise_index", conditioning.noise_index, (b,) if config.num_noise_indices else None)
-        _check_shape("frame_mask", conditioning.frame_mask, None)
+        _check_shape("frame_mask", conditioning.frame_mask, (b, t) if config.reads_frame_mask else None)
         if conditioning.image_only is not None:
             _check_shape("image_only", conditioning.image_only, (b, t))
+
+
+def _joined(x: Float[Tensor, "b t c h w"], conditioning: Conditioning) -> Float[Tensor, "b t c_in h w"]:
+    """Join latents, conditioning and frame mask on the channel axis, those that the model reads."""
+    parts = [x]
+    if conditioning.concat is not None:
+        parts.append(conditioning.concat)
+    if conditioning.frame_mask is not None:
+        mask = conditioning.frame_mask.to(x.dtype)[:, :, None, None, None]
+        parts.append(mask.expand(-1, -1, 1, *x.shape[3:]))
+    return torch.cat(parts, dim=2) if len(parts) > 1 else x
 
 
 def _layers(levels: Iterable[Any]) -> list[Any]:

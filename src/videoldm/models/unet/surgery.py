@@ -19,13 +19,15 @@ from videoldm.models.unet.transformer import SpatioTemporalTransformer, Temporal
 def grow_unet(unet: VideoUNet, config: UNetConfig) -> VideoUNet:
     """Return a UNet that starts as `unet` and has what `config` has beyond it.
 
-    That is temporal layers, channels of concatenated conditioning, and signals at the end of the vector; whatever else
-    differs stays as it is in `unet`.
+    These are temporal layers, channels of concatenated conditioning, a frame mask and signals at the end of the vector.
+    Whatever else differs stays as it is in `unet`.
     """
     if unet.config.temporal_layers is None and config.temporal_layers is not None:
         unet = insert_temporal_layers(unet, config.temporal_layers)
     if config.concat_channels > unet.config.concat_channels:
         unet = extend_concat_channels(unet, config.concat_channels - unet.config.concat_channels)
+    if config.reads_frame_mask and not unet.config.reads_frame_mask:
+        unet = add_frame_mask(unet)
     if (config.vector_dim or 0) > (unet.config.vector_dim or 0):
         unet = extend_vector(unet, config.vector_dim or 0)
     return unet
@@ -64,12 +66,26 @@ def silence_temporal_layers(unet: VideoUNet) -> None:
 
 def extend_concat_channels(unet: VideoUNet, channels: int) -> VideoUNet:
     """Return a UNet that takes `channels` more channels of concatenated conditioning and ignores them at first."""
-    concat_channels = unet.config.concat_channels + channels
-    extended = _like(unet, unet.config.model_copy(update={"concat_channels": concat_channels}))
+    config = unet.config.model_copy(update={"concat_channels": unet.config.concat_channels + channels})
+    return _with_inputs(unet, config, after=unet.config.in_channels + unet.config.concat_channels)
+
+
+def add_frame_mask(unet: VideoUNet) -> VideoUNet:
+    """Return a UNet that takes a frame mask and ignores it at first; raises ValueError if it takes one already."""
+    if unet.config.reads_frame_mask:
+        raise ValueError("add_frame_mask: this UNet takes a frame mask already")
+    config = unet.config.model_copy(update={"reads_frame_mask": True})
+    return _with_inputs(unet, config, after=unet.config.num_input_channels)
+
+
+def _with_inputs(unet: VideoUNet, config: UNetConfig, *, after: int) -> VideoUNet:
+    """Return a UNet of a configuration with more input channels, those after the first `after` with weights of zero."""
+    extended = _like(unet, config)
     state = unet.state_dict()
     weight = state["conv_in.weight"]
-    new = weight.new_zeros(weight.shape[0], channels, *weight.shape[2:])
-    extended.load_state_dict(state | {"conv_in.weight": torch.cat([weight, new], dim=1)})
+    new = weight.new_zeros(weight.shape[0], config.num_input_channels - weight.shape[1], *weight.shape[2:])
+    widened = torch.cat([weight[:, :after], new, weight[:, after:]], dim=1)
+    extended.load_state_dict(state | {"conv_in.weight": widened})
     return extended
 
 

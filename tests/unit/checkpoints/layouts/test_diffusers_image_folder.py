@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from tiny_stable_diffusion import WIDTH
 
 from videoldm.checkpoints.layouts import diffusers as layout
+from videoldm.checkpoints.layouts.diffusers_config import VideoUNet as VideoUNetConfig
 from videoldm.checkpoints.layouts.diffusers_folder import open_folder
 from videoldm.checkpoints.layouts.diffusers_image_config import ImageAutoencoder, ImageUNet
 from videoldm.core.errors import InputError
@@ -74,6 +75,11 @@ def test_diffusers_builds_the_network_of_a_configuration_that_we_write(name: str
 def test_networks_that_diffusers_lacks_have_no_configuration() -> None:
     with pytest.raises(InputError, match="UNet2DConditionModel has neither temporal layers nor a vector condition"):
         ImageUNet.from_native(PRESETS["svd"].unet)
+    masked = {"reads_frame_mask": True}
+    with pytest.raises(InputError, match=r"UNet2DConditionModel has neither .* nor a frame mask"):
+        ImageUNet.from_native(PRESETS["sd-2.1"].unet.model_copy(update=masked))
+    with pytest.raises(InputError, match="UNetSpatioTemporalConditionModel has no channel for a frame mask"):
+        VideoUNetConfig.from_native(PRESETS["svd"].unet.model_copy(update=masked), embedding_dim=256, num_frames=5)
     with pytest.raises(InputError, match="this autoencoder has patch_size 4 and a plain decoder"):
         ImageAutoencoder.from_native(PRESETS["mini"].autoencoder, sample_size=64)
 

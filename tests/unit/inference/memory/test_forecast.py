@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_networks import AUTOENCODER, UNET
+from tiny_networks import AUTOENCODER, MASKED_UNET, UNET
 
 from videoldm.inference.config import Decoding, MemoryPlan, Reuse, Tiles
 from videoldm.inference.memory.forecast import ClipSize, Forecaster, first_fit, measures_on
@@ -116,3 +116,16 @@ def test_a_cpu_has_nowhere_to_offload_to():
             num_tokens=1, device="cpu",
         )  # fmt: skip
     assert set(small(replace(CLIP, height=64, width=64), MemoryPlan())) == {"encode", "denoise", "decode"}
+
+
+def test_a_frame_mask_is_part_of_the_forecast():
+    """A batch of clips for a UNet with a mask needs what the same UNet takes with one more joined channel."""
+    clip = ClipSize(num_frames=5, height=64, width=64, has_picture=True)
+    wider = UNET.model_copy(update={"concat_channels": UNET.concat_channels + 1})
+    with torch.device("meta"):
+        networks = {"autoencoder": Autoencoder(AUTOENCODER), "encoders": [build_image_encoder(SVD_IMAGE_ENCODER)]}
+        masked, joined = (
+            Forecaster(unet=VideoUNet(config), **networks, num_tokens=1, device="cpu")(clip, MemoryPlan())
+            for config in (MASKED_UNET, wider)
+        )
+    assert masked["denoise"] == pytest.approx(joined["denoise"], rel=0.01)
