@@ -1,4 +1,4 @@
-"""Choices of the conditioners (no torch here)."""
+"""Settings of the conditioners; torch-free."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ MICRO_ORDER: tuple[MicroSignal, ...] = ("fps", "motion_bucket", "noise_level")
 
 
 class LastLayer(Config):
-    """Take the hidden states after the last layer (SD 2.1 as diffusers stores it, its encoder one layer shorter)."""
+    """Hidden states after the last layer (SD 2.1 as diffusers stores it, its encoder one layer shorter)."""
 
     kind: Literal["last"] = "last"
 
 
 class PenultimateLayer(Config):
-    """Take the hidden states before the last layer (SD 2.1 on the complete OpenCLIP text tower)."""
+    """Hidden states before the last layer (SD 2.1 with the complete OpenCLIP text tower)."""
 
     kind: Literal["penultimate"] = "penultimate"
 
 
 class TextConditionerConfig(Config):
-    """Which hidden states become the context; the final norm follows in either case.
+    """Choice of the hidden states that become the context; the final norm follows in either case.
 
-    pad_id: the token that fills up short prompts; None for the tokenizer's own.
+    pad_id: token that pads short prompts; None for the tokenizer's own.
     """
 
     layer: LastLayer | PenultimateLayer = Field(default=LastLayer(), discriminator="kind")
@@ -40,7 +40,7 @@ LAST_LAYER = TextConditionerConfig()
 
 
 class MotionLevels(Config):
-    """The motion buckets that words stand for; "medium" is the default of the released SVD."""
+    """Motion buckets of the words low, medium and high; "medium" is the default of the released SVD."""
 
     low: NonNegative = 40
     medium: NonNegative = 127
@@ -48,9 +48,9 @@ class MotionLevels(Config):
 
 
 class MicroConfig(Config):
-    """Which signals enter the vector and how wide each one's embedding is.
+    """Signals of the vector and the width of each embedding.
 
-    SVD: all three at 256. Its text-to-video form has no condition frame and so no noise level.
+    SVD has all three at 256; its text-to-video form has no condition frame and therefore no noise level.
     """
 
     signals: tuple[MicroSignal, ...] = MICRO_ORDER
@@ -68,7 +68,7 @@ class MicroConfig(Config):
 
     @property
     def vector_dim(self) -> int:
-        """Width of the whole vector."""
+        """Width of the vector."""
         return len(self.signals) * self.embedding_dim
 
 
@@ -77,14 +77,14 @@ SV3D_U_MICRO = MicroConfig(signals=("noise_level",))
 
 
 class CameraConfig(Config):
-    """How wide the embeddings of the noise level and of each camera angle are; the defaults are SV3D_p's."""
+    """Widths of the embeddings of the noise level and of each camera angle; the defaults are SV3D_p's."""
 
     noise_dim: int = Field(default=256, ge=2, multiple_of=2)
     angle_dim: int = Field(default=512, ge=2, multiple_of=2)
 
     @property
     def vector_dim(self) -> int:
-        """Width of the whole vector."""
+        """Width of the vector."""
         return self.noise_dim + 2 * self.angle_dim
 
 
@@ -92,9 +92,9 @@ SV3D_P_CAMERA = CameraConfig()
 
 
 class DropoutConfig(Config):
-    """How often a training sample goes without its conditions; the three draws are independent.
+    """Probabilities of dropping the conditions of a training sample; the three draws are independent.
 
-    `joint` drops the context and the given frames together, as guidance does in sampling; the other two drop one alone.
+    `joint` drops the context and the given frames together, as guidance does in sampling; the other two drop one.
     """
 
     joint: Share = 0.0

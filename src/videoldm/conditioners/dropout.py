@@ -1,4 +1,7 @@
-"""Conditions left out for classifier-free guidance; changes `context`, `temporal_context`, `concat`, `frame_mask`."""
+"""Dropout of conditions in training, for classifier-free guidance.
+
+It changes `context`, `temporal_context`, `concat` and `frame_mask` of a `Conditioning`.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,14 @@ DROPOUT = "condition dropout"
 
 @dataclass(frozen=True)
 class DroppedConditions:
-    """Which clips of a batch go without their context, and which without their given frames."""
+    """Masks of the clips of a batch that lose their context, and of those that lose their given frames."""
 
     context: Bool[Tensor, " b"]
     concat: Bool[Tensor, " b"]
 
 
 def draw_dropout(config: DropoutConfig, samples: Sequence[SampleKey]) -> DroppedConditions:
-    """Draw from each sample's own stream; always three numbers, so that no rate changes what another one drops."""
+    """Draw from each sample's own stream; always three numbers, so that no rate affects the draws of another."""
     draws = torch.stack([torch.rand(3, generator=generator(seed, DROPOUT, *position)) for seed, *position in samples])
     joint, context, concat = (draws < torch.tensor([config.joint, config.context, config.concat])).unbind(dim=1)
     return DroppedConditions(context=joint | context, concat=joint | concat)
@@ -40,9 +43,9 @@ def apply_dropout(
 ) -> Conditioning:
     """Replace dropped contexts by `null_context` (the empty prompt's; None: zeros) and dropped frames by zeros.
 
-    `null_temporal_context` is that of the temporal layers, where they have a text encoder of their own.
-    The frame mask goes with the given frames. The vector always stays. Samples that lose everything look as guidance's
-    unconditional branch does in sampling (`diffusion.guidance.drop_image`, `use_context`).
+    null_temporal_context: that of the temporal layers, if they have their own text encoder.
+    The frame mask is dropped with the given frames; the vector always stays. Samples that lose everything equal the
+    unconditional branch of guidance in sampling (`diffusion.guidance.drop_image`, `use_context`).
     """
     null = 0.0 if null_context is None else null_context
     temporal = null if null_temporal_context is None else null_temporal_context

@@ -16,7 +16,7 @@ AUGMENTATION = "augmentation"
 
 
 class LatentDistribution(Protocol):
-    """What an encoder gives."""
+    """The distribution of latents that an encoder returns."""
 
     def mode(self) -> Tensor:
         """Return the most likely latents."""
@@ -24,7 +24,7 @@ class LatentDistribution(Protocol):
 
 
 class LatentEncoder(Protocol):
-    """The half of an autoencoder needed here: pixels `b t c h w` in [-1, 1] to raw latents."""
+    """The encoder of an autoencoder: from pixels `b t c h w` in [-1, 1] to raw latents."""
 
     def encode(self, pixels: Tensor) -> LatentDistribution:
         """Encode every frame on its own."""
@@ -38,10 +38,10 @@ def condition_latent(
     noise_level: Float[Tensor, " b"],
     samples: Sequence[SampleKey],
 ) -> Float[Tensor, "b t c h_latent w_latent"]:
-    """Raw latents (posterior mode, not scaled) of frames with noise added; SVD, D.4.
+    """Encode frames with noise added to raw latents (posterior mode, not scaled); SVD, D.4.
 
-    Training and sampling both call this: the same pixels, level and sample key give the same bits. It never runs in a
-    lower precision than the autoencoder's weights, whatever autocast says.
+    Training and sampling both call this: the same pixels, level and sample key give the same bits. It never runs in
+    lower precision than the autoencoder's weights, even under autocast.
     """
     noised = augment(pixels, noise_level=noise_level, samples=samples)
     with torch.autocast(pixels.device.type, enabled=False):
@@ -51,7 +51,7 @@ def condition_latent(
 def augment(
     pixels: Float[Tensor, "b t c h w"], *, noise_level: Float[Tensor, " b"], samples: Sequence[SampleKey]
 ) -> Float[Tensor, "b t c h w"]:
-    """Pixels plus Gaussian noise of each clip's own level, drawn from its own stream on the CPU."""
+    """Add Gaussian noise of each clip's own level to pixels, drawn from the clip's own stream on the CPU."""
     if len(samples) != len(pixels):
         raise ValueError(f"{len(pixels)} clips but {len(samples)} sample keys")
     shape = tuple(pixels.shape[1:])
@@ -61,12 +61,12 @@ def augment(
 
 
 def repeat_over_frames(latents: Float[Tensor, "b 1 c h w"], num_frames: int) -> Float[Tensor, "b t c h w"]:
-    """The same latent for each frame of the clip, as an expanded view."""
+    """Repeat the latent for each frame of the clip, as an expanded view."""
     return latents.expand(-1, num_frames, -1, -1, -1)
 
 
 def frame_mask(given: Sequence[Sequence[int]], num_frames: int) -> Float[Tensor, "b t"]:
-    """1 where a frame is given, 0 elsewhere; `given` lists each clip's frames, -1 being the last one.
+    """Return 1 where a frame is given, 0 elsewhere; `given` lists the frames of each clip, -1 for the last one.
 
     Raises InputError for a frame outside the clip.
     """

@@ -12,10 +12,10 @@ from videoldm.models.clip.config import CLIP_MEAN, CLIP_STD
 
 
 class ImageConditioner:
-    """Turns pictures into the projected class token of a CLIP image model: one token, not normalised in length.
+    """Encodes pictures as the projected class token of a CLIP image model: one token, not normalised.
 
-    It sees the clean picture, never the noised one that the autoencoder gets. Gradients reach the model unless the
-    caller turns them off. SVD, D.4.
+    It gets the clean picture, never the noised one of the autoencoder. Gradients reach the model unless the caller
+    disables them. SVD, D.4.
     """
 
     def __init__(self, model: CLIPVisionModelWithProjection) -> None:
@@ -35,9 +35,9 @@ class ImageConditioner:
 
 
 def clip_pixels(pixels: Float[Tensor, "b 3 h w"], height: int, width: int) -> Float[Tensor, "b 3 height width"]:
-    """Pixels in [-1, 1] as SVD's CLIP sees them: the whole picture stretched, then CLIP's mean and deviation.
+    """Prepare pixels in [-1, 1] for SVD's CLIP: stretch the whole picture, then apply CLIP's mean and deviation.
 
-    The bicubic overshoot is left as it is. Computed in fp32.
+    The bicubic overshoot is not clamped. Computed in fp32.
     """
     resized = resize_antialiased(pixels.float(), height, width)
     mean = torch.tensor(CLIP_MEAN, device=pixels.device)[:, None, None]
@@ -52,9 +52,9 @@ def resize_antialiased(pixels: Float[Tensor, "b c h w"], height: int, width: int
 
 
 def _blur(pixels: Float[Tensor, "b c h w"], *, axis: int, factor: float) -> Float[Tensor, "b c h w"]:
-    """Gaussian blur along one axis, reflected at the borders, as wide as shrinking by `factor` needs."""
+    """Apply the Gaussian blur that shrinking by `factor` needs along one axis, reflected at the borders."""
     if factor <= 1:
-        return pixels  # the smallest deviation, 0.001 px, leaves nothing but the middle weight
+        return pixels  # at the smallest deviation, 0.001 px, only the middle weight is left
     deviation_px = max((factor - 1) / 2, 0.001)
     radius_px = max(int(4 * deviation_px), 3) // 2
     offsets = torch.arange(-radius_px, radius_px + 1, device=pixels.device, dtype=pixels.dtype)

@@ -1,4 +1,4 @@
-"""Sentences as a condition; fills `Conditioning.context`."""
+"""Text as a condition; fills `Conditioning.context`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from videoldm.core.errors import InputError
 
 
 class TextConditioner:
-    """Turns prompts into the hidden states of a CLIP text model, padding tokens included as in Stable Diffusion.
+    """Encodes prompts as the hidden states of a CLIP text model, padding tokens included as in Stable Diffusion.
 
-    The length n is the model's maximum. Gradients reach the model unless the caller turns them off.
+    The length n is the model's maximum. Gradients reach the model unless the caller disables them.
     """
 
     def __init__(
@@ -46,15 +46,15 @@ class TextConditioner:
         return self.model.config.max_position_embeddings
 
     def __call__(self, prompts: Sequence[str]) -> Float[Tensor, "b n d"]:
-        """Encode each prompt; one that is too long is cut, with a warning that names the words cut."""
+        """Encode each prompt; prompts that are too long are cut, with a warning that names the words cut."""
         return self.encode_tokens(self.tokenize(prompts))
 
     def null(self) -> Float[Tensor, "1 n d"]:
-        """The empty prompt: the context of guidance and of samples whose text was dropped."""
+        """Encode the empty prompt: the context of guidance's unconditional branch and of dropped texts."""
         return self([""])
 
     def tokenize(self, prompts: Sequence[str]) -> Int[Tensor, "b n"]:
-        """Token numbers of each prompt, filled up or cut to the model's length."""
+        """Return the token ids of each prompt, padded or cut to the model's length."""
         if isinstance(prompts, str) or not prompts:
             raise InputError(f"prompts is {prompts!r}, it should be a list of at least one text")
         rows = self.tokenizer(
@@ -85,7 +85,7 @@ class TextConditioner:
         return tokens.masked_fill(is_padding, self.config.pad_id)
 
     def encode_tokens(self, tokens: Int[Tensor, "b n"]) -> Float[Tensor, "b n d"]:
-        """Hidden states of tokens, after the final norm."""
+        """Return the hidden states of tokens, after the final norm."""
         tokens = tokens.to(self.model.device)
         if isinstance(self.config.layer, PenultimateLayer):
             hidden = self.model(input_ids=tokens, output_hidden_states=True).hidden_states[-2]
@@ -94,7 +94,7 @@ class TextConditioner:
 
 
 def _words_from(prompt: str, start: int) -> str:
-    """The rest of the prompt, from the beginning of the word that character `start` belongs to."""
+    """Return the rest of the prompt, from the beginning of the word that contains character `start`."""
     while start > 0 and prompt[start - 1 : start + 1].isalnum():
         start -= 1
     return " ".join(prompt[start:].split())

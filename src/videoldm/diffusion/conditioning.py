@@ -1,4 +1,4 @@
-"""The one type through which every condition reaches a network."""
+"""The type through which every condition reaches a network."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class Conditioning:
-    """Named, typed conditions of a batch of clips; a field that is not used is None.
+    """Named, typed conditions of a batch of clips; unused fields are None.
 
-    context: tokens the spatial cross-attention reads, one set a clip.
-    temporal_context: tokens the temporal cross-attention reads; None means `context` (see `temporal_tokens`).
-    vector: one embedding a frame, an expanded view where it is constant over the clip.
-    concat: latents, or frames of the latents' size, joined to the network's input on the channel axis.
-    noise_index: which of its noise levels `concat` was noised to, for models that are told by an index.
+    context: tokens of the spatial cross-attention, one set for each clip.
+    temporal_context: tokens of the temporal cross-attention; None means `context`.
+    vector: one embedding for each frame, an expanded view where it is constant over the clip.
+    concat: latents, or frames of the latents' size, concatenated to the network's input on the channel axis.
+    noise_index: index of the noise level that `concat` was noised to, for models conditioned on it.
     frame_mask: 1 where a frame is given as a condition.
-    image_only: True where a frame is a picture of its own, so that temporal layers leave it alone.
+    image_only: True where a frame is a picture of its own, which temporal layers leave unchanged.
     """
 
     context: Float[Tensor, "b n d"] | None = None
@@ -33,7 +33,7 @@ class Conditioning:
 
     @property
     def temporal_tokens(self) -> Float[Tensor, "b m d"] | None:
-        """The tokens of the temporal cross-attention: its own ones or else the spatial ones."""
+        """Tokens of the temporal cross-attention: its own, or else those of the spatial one."""
         return self.context if self.temporal_context is None else self.temporal_context
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Conditioning:
@@ -55,7 +55,7 @@ class Conditioning:
 
     @staticmethod
     def cat(parts: Sequence[Conditioning]) -> Conditioning:
-        """Join batches of clips into one.
+        """Concatenate batches of clips.
 
         Raises ValueError if a field is given in some parts and missing in others.
         """

@@ -1,7 +1,7 @@
-"""What can be chosen about diffusion; torch-free, so that recipes and the command line print and validate it.
+"""Settings of diffusion; torch-free, so that recipes and the command line can print and validate them.
 
-Each choice is a union of small specs told apart by `kind`; the module named after the choice (`schedules`, `guidance`,
-`loss`, ...) gives the spec its meaning in one function.
+Each choice is a union of small configs, distinguished by `kind`; the module named after the choice (`schedules`,
+`guidance`, `loss`, ...) implements it in one function.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ from pydantic import Field, model_validator
 
 from videoldm.core.config import Config, Finite, NonNegative, Positive, Share
 
-# Preconditioning: how a denoiser is made from a network.
+# Preconditioning: from a network to a denoiser.
 
 
 class VPrediction(Config):
-    """The network predicts v and is told 0.25 ln sigma (SVD, D.1): EDM with sigma_data 1 but for the sign of c_out."""
+    """The network predicts v from 0.25 ln sigma (SVD, D.1): EDM with sigma_data 1 except for the sign of c_out."""
 
     kind: Literal["v"] = "v"
 
 
 class EDM(Config):
-    """Karras et al. 2022, table 1: input, output and target have unit variance for data of deviation `sigma_data`."""
+    """Input, output and target have unit variance for data of deviation `sigma_data` (Karras et al. 2022, table 1)."""
 
     kind: Literal["edm"] = "edm"
     sigma_data: Positive = 0.5
 
 
 class DiscreteEps(Config):
-    """The network predicts the noise and is told the index of the nearest discrete level (SD 1.x, SD 2.1-base)."""
+    """The network predicts the noise from the index of the nearest discrete level (SD 1.x, SD 2.1-base)."""
 
     kind: Literal["discrete_eps"] = "discrete_eps"
 
 
 class DiscreteV(Config):
-    """The network predicts v and is told the index of the nearest discrete level (SD 2.1)."""
+    """The network predicts v from the index of the nearest discrete level (SD 2.1)."""
 
     kind: Literal["discrete_v"] = "discrete_v"
 
@@ -57,7 +57,7 @@ class LogNormal(Config):
 
 
 class DiscreteUniform(Config):
-    """Each of Stable Diffusion's thousand levels is equally likely."""
+    """All of Stable Diffusion's thousand levels are equally likely."""
 
     kind: Literal["discrete_uniform"] = "discrete_uniform"
 
@@ -75,7 +75,7 @@ SVD_NOISE_LEVELS: Mapping[str, LogNormal] = MappingProxyType(
         "interpolation_576x1024": LogNormal(p_mean=1.0, p_std=1.2),
     }
 )
-"""The levels that each stage of SVD was trained at (SVD, D.1 to D.5): the larger the picture, the more noise."""
+"""Noise levels of each training stage of SVD (SVD, D.1 to D.5): the larger the picture, the more noise."""
 
 CONDITION_AUGMENTATION = LogNormal(p_mean=-3.0, p_std=0.5)
 """Noise on the pixels of the conditioning frame (SVD, D.4)."""
@@ -85,15 +85,15 @@ CONDITION_AUGMENTATION = LogNormal(p_mean=-3.0, p_std=0.5)
 
 
 class IndependentNoise(Config):
-    """Every number has a noise of its own."""
+    """Independent noise for every element."""
 
     kind: Literal["independent"] = "independent"
 
 
 class OffsetNoise(Config):
-    """Added to it, a noise of deviation `strength` that all positions and frames of a channel share.
+    """Independent noise plus noise of deviation `strength` that all positions and frames of a channel share.
 
-    Without it a model whose noisiest level still shows the mean of a picture never learns to change that mean.
+    Without it, a model whose highest noise level still shows the mean of a picture never learns to change that mean.
     """
 
     kind: Literal["offset"] = "offset"
@@ -103,7 +103,7 @@ class OffsetNoise(Config):
 TrainingNoise = Annotated[IndependentNoise | OffsetNoise, Field(discriminator="kind")]
 
 
-# Loss: its weight lambda(sigma), and how far apart two latents are.
+# Loss: its weight lambda(sigma), and the distance between latents.
 
 
 class VWeighting(Config):
@@ -151,7 +151,7 @@ Distance = Annotated[Squared | Absolute, Field(discriminator="kind")]
 SQUARED = Squared()
 
 
-# Schedules: the falling noise levels that a sampler visits.
+# Schedules: the decreasing noise levels of a sampler.
 
 
 class _SigmaRange(Config):
@@ -213,7 +213,7 @@ def _range_of(schedule: Schedule) -> dict[str, float]:
 
 
 def schedule_named(name: ScheduleName, *, like: Schedule) -> Schedule:
-    """The schedule of that name, over the noise levels of `like` if both have a range."""
+    """Return the schedule of that name, over the noise levels of `like` if both have a range."""
     if like.kind == name:
         return like
     match name:
@@ -231,7 +231,7 @@ def schedule_named(name: ScheduleName, *, like: Schedule) -> Schedule:
 
 
 class Churn(Config):
-    """Fresh noise before each step at levels from `s_tmin` to `s_tmax` (Karras et al. 2022, algorithm 2).
+    """Noise added before each step at levels from `s_tmin` to `s_tmax` (Karras et al. 2022, algorithm 2).
 
     The defaults of `s_tmin`, `s_tmax` and `s_noise` are that paper's for ImageNet.
     """
@@ -243,27 +243,27 @@ class Churn(Config):
 
 
 class Euler(Config):
-    """First order, one network call a step; SVD's sampler."""
+    """Euler's method: first order, one network call in each step; SVD's sampler."""
 
     kind: Literal["euler"] = "euler"
     churn: Churn | None = None
 
 
 class Heun(Config):
-    """Second order, two network calls a step."""
+    """Heun's method: second order, two network calls in each step."""
 
     kind: Literal["heun"] = "heun"
     churn: Churn | None = None
 
 
 class DPMPP2M(Config):
-    """DPM-Solver++(2M): second order, one network call a step."""
+    """DPM-Solver++(2M): second order, one network call in each step."""
 
     kind: Literal["dpmpp_2m"] = "dpmpp_2m"
 
 
 class DPMPPSDE(Config):
-    """SDE-DPM-Solver++ of second order: fresh noise in each step, two network calls a step."""
+    """SDE-DPM-Solver++ of second order: fresh noise and two network calls in each step."""
 
     kind: Literal["dpmpp_sde"] = "dpmpp_sde"
 
@@ -275,7 +275,7 @@ class DDIM(Config):
 
 
 class EulerAncestral(Config):
-    """Euler steps with fresh noise after each; `eta` from 0 (none) to 1 (as much as the reverse process has)."""
+    """Euler steps with fresh noise after each; `eta` from 0 (none) to 1 (as much as in the reverse process)."""
 
     kind: Literal["euler_ancestral"] = "euler_ancestral"
     eta: Share = 1.0
@@ -295,7 +295,7 @@ SAMPLERS: Mapping[SamplerName, type[Config]] = MappingProxyType(
 )
 
 
-# Guidance: how far to go from the unconditional towards the conditional prediction.
+# Guidance: extrapolation from the unconditional towards the conditional prediction.
 
 
 class Constant(Config):
@@ -311,19 +311,19 @@ class _ScaleRange(Config):
 
 
 class LinearOverFrames(_ScaleRange):
-    """From `min_scale` at the first frame to `max_scale` at the last (SVD, D.4)."""
+    """Linear from `min_scale` at the first frame to `max_scale` at the last (SVD, D.4)."""
 
     kind: Literal["linear"] = "linear"
 
 
 class Triangle(_ScaleRange):
-    """From `min_scale` up to `max_scale` in the middle of the clip and back (SV3D)."""
+    """Linear from `min_scale` up to `max_scale` in the middle of the clip and back (SV3D)."""
 
     kind: Literal["triangle"] = "triangle"
 
 
 class Trapezoid(_ScaleRange):
-    """Rise over the first `edge` of the clip, stay at `max_scale`, fall over the last `edge`."""
+    """Rise over the first `edge` of the clip, `max_scale` in between, fall over the last `edge`."""
 
     kind: Literal["trapezoid"] = "trapezoid"
     edge: Annotated[float, Field(ge=0, le=0.5)] = 0.1
@@ -333,7 +333,7 @@ FrameScale = Annotated[Constant | LinearOverFrames | Triangle | Trapezoid, Field
 
 
 class Interval(Config):
-    """Guide at levels lo < sigma <= hi only (Kynkaanniemi et al. 2024)."""
+    """Guidance at levels lo < sigma <= hi only (Kynkaanniemi et al. 2024)."""
 
     lo: NonNegative
     hi: Positive

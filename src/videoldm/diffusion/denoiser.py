@@ -1,4 +1,7 @@
-"""The contract that networks, wrappers and samplers share; preconditioning, which makes a denoiser of a network."""
+"""The contract of denoisers and networks, and preconditioning, which turns a network into a denoiser.
+
+D(x; sigma) = c_skip x + c_out F(c_in x; c_noise) (SVD, D.1).
+"""
 
 from __future__ import annotations
 
@@ -15,37 +18,38 @@ from videoldm.diffusion.schedules import nearest_index
 
 @runtime_checkable
 class Denoiser(Protocol):
-    """D(x; sigma): the best guess of the clean latents x0, given x = x0 + sigma n with n ~ N(0, I).
+    """D(x; sigma): an estimate of the clean latents x0, given x = x0 + sigma n with n ~ N(0, I).
 
-    Preconditioning, guidance and task tricks are wrappers that keep this signature; samplers and losses need no other.
+    Preconditioning, guidance and task-specific tricks are wrappers that keep this signature; samplers and losses need
+    no other.
     """
 
     def __call__(
         self, x: Float[Tensor, "b t c h w"], sigma: Float[Tensor, " b"], conditioning: Conditioning
     ) -> Float[Tensor, "b t c h w"]:
-        """Denoise a batch of clips, each at its own level."""
+        """Denoise a batch of clips, each at its own noise level."""
         ...
 
 
 @runtime_checkable
 class Network(Protocol):
-    """F(x; c_noise): the raw network, whose input and output preconditioning scales."""
+    """F(x; c_noise): the raw network, with inputs and outputs scaled by preconditioning."""
 
     def __call__(
         self, x: Float[Tensor, "b t c h w"], c_noise: Float[Tensor, " b"], conditioning: Conditioning
     ) -> Float[Tensor, "b t c h w"]:
-        """Predict whatever the preconditioning makes x0 from."""
+        """Predict the quantity from which preconditioning computes x0."""
         ...
 
 
 def over_clip(values: Float[Tensor, " b"]) -> Float[Tensor, "b 1 1 1 1"]:
-    """View one value a clip so that it multiplies `b t c h w`."""
+    """View one value for each clip so that it broadcasts against `b t c h w`."""
     return values.view(-1, 1, 1, 1, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scalings:
-    """The four functions of sigma that make up a preconditioning, one value a clip."""
+    """The four coefficients of a preconditioning, one value for each clip."""
 
     c_skip: Float[Tensor, " b"]
     c_out: Float[Tensor, " b"]
@@ -54,7 +58,7 @@ class Scalings:
 
 
 def scalings(preconditioning: Preconditioning, sigma: Float[Tensor, " b"]) -> Scalings:
-    """Evaluate the four functions at `sigma` (SVD, D.1; EDM, table 1)."""
+    """Compute the coefficients at `sigma` (SVD, D.1; EDM, table 1)."""
     match preconditioning:
         case VPrediction():
             return _v_scalings(sigma, c_noise=sigma.log() / 4)
@@ -86,9 +90,9 @@ def _v_scalings(sigma: Float[Tensor, " b"], *, c_noise: Float[Tensor, " b"]) -> 
 
 @dataclass(frozen=True)
 class Preconditioned:
-    """The denoiser that a network and its preconditioning make.
+    """A denoiser: a network with its preconditioning.
 
-    The result has the precision of `x` or better: a network that computes in 16 bits should cast its input itself.
+    The result has at least the precision of `x`: a network that computes in 16 bits should cast its input itself.
     """
 
     network: Network
@@ -109,7 +113,7 @@ def network_target(
     x0: Float[Tensor, "b t c h w"],
     sigma: Float[Tensor, " b"],
 ) -> Float[Tensor, "b t c h w"]:
-    """What the network should say about `x` for the denoiser to answer `x0`.
+    """Return the output of the network at `x` for which the denoiser returns `x0`.
 
     With x = x0 + sigma n this is n for eps and (n - sigma x0) / sqrt(1 + sigma^2) for v.
     """

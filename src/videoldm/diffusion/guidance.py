@@ -1,4 +1,4 @@
-"""Guidance: D = D_u + w (D_c - D_u), a denoiser that exaggerates what a condition adds (SVD, D.2 and D.4)."""
+"""Classifier-free guidance: D = D_u + w (D_c - D_u) (SVD, D.2 and D.4)."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from videoldm.diffusion.config import Constant, FrameScale, Guidance, LinearOver
 from videoldm.diffusion.denoiser import Denoiser
 
 Drop = Callable[[Conditioning], Conditioning]
-"""Takes a condition away from a conditioning."""
+"""Removes a condition from a conditioning, which gives the unconditional branch."""
 
 
 def drop_image(conditioning: Conditioning) -> Conditioning:
-    """Zero context and concatenated latents, keep the vector: SVD's unconditional branch."""
+    """Zero context and concatenated latents and keep the vector: SVD's unconditional branch."""
     return conditioning.zeros("context", "temporal_context", "concat")
 
 
 def drop_frames(conditioning: Conditioning) -> Conditioning:
-    """Zero the given frames and their mask, keep the text: Video-LDM's branch without context frames (sec. 3.2)."""
+    """Zero the given frames and their mask and keep the text: Video-LDM's branch without context frames (sec. 3.2)."""
     return conditioning.zeros("concat", "frame_mask")
 
 
 def use_context(context: Float[Tensor, "1 n d"], temporal: Float[Tensor, "1 m d"] | None = None) -> Drop:
-    """Put other tokens, usually those of the empty prompt, in the place of a text's.
+    """Return a `Drop` that replaces the context by other tokens, usually those of the empty prompt.
 
-    `temporal` are those of the temporal layers; None for the same ones.
+    temporal: tokens of the temporal layers; None for the same.
     """
 
     def drop_text(conditioning: Conditioning) -> Conditioning:
@@ -50,10 +50,10 @@ def use_context(context: Float[Tensor, "1 n d"], temporal: Float[Tensor, "1 m d"
 class Guided:
     """A denoiser under classifier-free guidance.
 
-    drop: makes the unconditional from the conditional conditioning. With `drop_frames` this is Video-LDM's context
-    guidance, and wrappers nest, one for each condition that is guided on its own.
-    The two branches are evaluated one after the other, in half the memory of one batch of both, and where all scales
-    are 1 the unconditional one is not evaluated.
+    drop: returns the unconditional conditioning. With `drop_frames` this is Video-LDM's context guidance. Wrappers
+    nest, one for each condition that is guided separately.
+    The two branches are evaluated one after the other, in half the memory of one batch of both; where all scales are 1
+    the unconditional one is skipped.
     """
 
     denoise: Denoiser
@@ -74,7 +74,7 @@ class Guided:
 
 
 def scales_at(guidance: Guidance, sigma: Float[Tensor, " b"], num_frames: int) -> Float[Tensor, "b t"]:
-    """The scale w of each frame; 1 for clips whose level lies outside the interval."""
+    """Return the scale w of each frame; 1 for clips whose noise level lies outside the interval."""
     scales = frame_scales(guidance.scale, num_frames).to(sigma).expand(len(sigma), -1)
     if guidance.interval is None:
         return scales
@@ -83,10 +83,10 @@ def scales_at(guidance: Guidance, sigma: Float[Tensor, " b"], num_frames: int) -
 
 
 def frame_scales(scale: FrameScale, num_frames: int) -> Float[Tensor, " t"]:
-    """The scale of each frame of a clip (float32, on the CPU).
+    """Return the scale of each frame of a clip (float32, on the CPU).
 
-    A clip of one frame gets the first frame's scale, under a trapezoid the plateau's, as it is all plateau when it is
-    shorter than 1 / edge.
+    A single frame gets the first frame's scale, under a trapezoid the plateau's: clips shorter than 1 / edge are all
+    plateau.
     """
     match scale:
         case Constant():

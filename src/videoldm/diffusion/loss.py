@@ -33,13 +33,13 @@ def denoising_loss(
     weighting: Weighting,
     distance: Distance = SQUARED,
 ) -> Float[Tensor, " b"]:
-    """Weighted distance between x0 and its prediction from x0 + sigma noise, one value a clip."""
+    """Compute the weighted distance between x0 and its prediction from x0 + sigma noise, one value for each clip."""
     denoised = denoise(x0 + over_clip(sigma) * noise, sigma, conditioning)
     return loss_weight(weighting, sigma) * _distance(distance, denoised, x0).mean(dim=(1, 2, 3, 4))
 
 
 def loss_weight(weighting: Weighting, sigma: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
-    """lambda(sigma): the weight of a clip at that noise level."""
+    """Return lambda(sigma), the weight of a clip at that noise level."""
     match weighting:
         case VWeighting():
             return (sigma**2 + 1) / sigma**2

@@ -1,4 +1,7 @@
-"""Random numbers of training and sampling: noise and noise levels, each sample's from its own stream."""
+"""Random draws of training and sampling: noise and noise levels, each sample's from its own stream.
+
+Results therefore do not depend on batch size, neighbours or device.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +27,9 @@ from videoldm.diffusion.schedules import discrete_sigmas
 def start_noise(
     samples: Sequence[SampleKey], shape: tuple[int, int, int, int], sigma_max: float
 ) -> Float[Tensor, "b t c h w"]:
-    """Noise from which sampling starts, one clip of `shape` (t, c, h, w) a sample (float32, on the CPU).
+    """Draw the noise from which sampling starts, a clip of `shape` (t, c, h, w) for each sample (float32, on the CPU).
 
-    Its deviation is sqrt(1 + sigma_max^2), that of data with unit variance and noise of `sigma_max`.
+    Its standard deviation is sqrt(1 + sigma_max^2), that of data with unit variance plus noise of `sigma_max`.
     """
     drawn = torch.stack([normal(shape, seed, "start noise", *position) for seed, *position in samples])
     return drawn * (1 + sigma_max**2) ** 0.5
@@ -35,7 +38,7 @@ def start_noise(
 def training_noise(
     noise: TrainingNoise, samples: Sequence[SampleKey], shape: tuple[int, ...]
 ) -> Float[Tensor, "b t c h w"]:
-    """The noise that each clip of `shape` (t, c, h, w) is trained on, not yet scaled by sigma (float32, on the CPU)."""
+    """Draw the training noise of each clip of `shape` (t, c, h, w), not yet scaled by sigma (float32, on the CPU)."""
     drawn = torch.stack([normal(shape, seed, "noise", *position) for seed, *position in samples])
     match noise:
         case IndependentNoise():
@@ -50,7 +53,7 @@ def training_noise(
 
 @runtime_checkable
 class NoiseSource(Protocol):
-    """Where a stochastic sampler gets its noise from."""
+    """Source of a stochastic sampler's noise."""
 
     def __call__(self, like: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t c h w"]:
         """Draw standard normal noise of the shape, device and dtype of `like`; each call is a new draw."""
@@ -58,7 +61,7 @@ class NoiseSource(Protocol):
 
 
 class SeededNoise:
-    """The noise source in which each sample of the batch has its own stream."""
+    """Noise source with a separate stream for each sample of the batch."""
 
     def __init__(self, samples: Sequence[SampleKey]) -> None:
         self._generators = [generator(seed, "sampler", *position) for seed, *position in samples]
@@ -66,19 +69,15 @@ class SeededNoise:
     def __call__(self, like: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t c h w"]:
         """Draw the next noise of every sample; `like` must hold as many samples as there are streams."""
         if len(like) != len(self._generators):
-            raise ValueError(f"noise: {len(like)} samples asked from {len(self._generators)} streams")
-        return gaussian(self._generators, tuple(like.shape[1:])).to(like)
-
-
-def gaussian(generators: Sequence[Generator], shape: tuple[int, ...]) -> Float[Tensor, "b ..."]:
-    """Standard normal noise, one draw of `shape` from each generator (float32, on the CPU)."""
-    return torch.stack([torch.randn(shape, generator=generator) for generator in generators])
+            raise ValueError(f"noise: {len(like)} samples requested from {len(self._generators)} streams")
+        shape = tuple(like.shape[1:])
+        return torch.stack([torch.randn(shape, generator=generator) for generator in self._generators]).to(like)
 
 
 def draw_sigmas(noise_levels: NoiseLevels, generators: Sequence[Generator]) -> Float[Tensor, " b"]:
-    """Draw one sigma a clip, each from the clip's own generator (float32, on the CPU).
+    """Draw one sigma for each clip, from the clip's own generator (float32, on the CPU).
 
-    All frames of a clip share their level; a draw for each frame would let the clean frames give the noisy ones away.
+    All frames of a clip share their level; with separate levels the clean frames would reveal the noisy ones.
     """
     return torch.stack([_draw(noise_levels, generator) for generator in generators])
 

@@ -1,4 +1,7 @@
-"""Schedules: the falling noise levels that a sampler of N steps visits, sigma_0 > ... > sigma_N, which is mostly 0."""
+"""Schedules: the decreasing noise levels sigma_0 > ... > sigma_N of a sampler's N steps, where x = x0 + sigma n.
+
+The thousand discrete levels of Stable Diffusion are here too.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,14 @@ NUM_LEVELS = 1000
 BETA_START = 0.00085
 BETA_END = 0.012
 AYS_SIGMAS = (700.0, 54.5, 15.886, 7.977, 4.248, 1.789, 0.981, 0.403, 0.173, 0.034)
-"""Sabour et al. 2024 ("Align Your Steps"), the levels published for SVD."""
+"""Noise levels published for SVD (Sabour et al. 2024, "Align Your Steps")."""
 
 
 def schedule_sigmas(schedule: Schedule, num_steps: int) -> Float[Tensor, " levels"]:
-    """The levels of at most `num_steps` steps and the one at the end (`num_steps` + 1 values, float32, on the CPU).
+    """Return the levels at which the steps start and the final one (`num_steps` + 1 values, float32, on the CPU).
 
-    A single step starts from the schedule's highest level, unless its spacing is "leading". A step that would start
-    where it ends is left out. Raises InputError for a number of steps out of range.
+    A single step starts from the schedule's highest level, unless its spacing is "leading". A step that would end where
+    it starts is left out. Raises InputError for a number of steps out of range.
     """
     if num_steps < 1:
         raise InputError(f"steps: {num_steps} is too few, give 1 or more")
@@ -43,9 +46,9 @@ def schedule_sigmas(schedule: Schedule, num_steps: int) -> Float[Tensor, " level
 
 
 def discrete_sigmas() -> Float[Tensor, " levels"]:
-    """All levels, rising from 0.0292 to 14.6146 (float64, on the CPU).
+    """Return Stable Diffusion's levels, increasing from 0.0292 to 14.6146 (float64, on the CPU).
 
-    sqrt(beta) rises linearly ("scaled linear"), alpha-bar is the running product of 1 - beta, and
+    sqrt(beta) increases linearly ("scaled linear"), alpha-bar is the running product of 1 - beta, and
     sigma^2 = (1 - alpha-bar) / alpha-bar.
     """
     betas = torch.linspace(BETA_START**0.5, BETA_END**0.5, NUM_LEVELS, dtype=torch.float64) ** 2
@@ -54,7 +57,7 @@ def discrete_sigmas() -> Float[Tensor, " levels"]:
 
 
 def nearest_index(sigma: Float[Tensor, " b"]) -> Int[Tensor, " b"]:
-    """Index of the level nearest to each sigma."""
+    """Return the index of the discrete level nearest to each sigma."""
     levels = discrete_sigmas().to(device=sigma.device, dtype=sigma.dtype)
     return (sigma[:, None] - levels).abs().argmin(dim=1)
 
@@ -65,7 +68,7 @@ def _last_level(schedule: Schedule) -> float:
 
 
 def _karras(num_steps: int, sigma_min: float, sigma_max: float, rho: float) -> Float[Tensor, " steps"]:
-    """EDM, eq. 5."""
+    """Equal steps in sigma^(1 / rho) (EDM, eq. 5)."""
     return _ramp(sigma_max ** (1 / rho), sigma_min ** (1 / rho), num_steps) ** rho
 
 
@@ -91,7 +94,7 @@ def _sd_discrete(num_steps: int, spacing: Spacing) -> Float[Tensor, " steps"]:
 
 
 def _align_your_steps(num_steps: int) -> Float[Tensor, " steps"]:
-    """Read the published levels as a piecewise linear curve of ln sigma over the steps."""
+    """Interpolate ln sigma of the published levels linearly over the steps."""
     curve = torch.tensor(AYS_SIGMAS, dtype=torch.float64).log()
     position = _ramp(0, len(curve) - 1, num_steps)
     left = position.long().clamp(max=len(curve) - 2)

@@ -1,4 +1,4 @@
-"""Checks of the arguments that several measures share."""
+"""Checks of arguments that several measures share."""
 
 from fractions import Fraction
 

@@ -1,4 +1,8 @@
-"""Optical flow and the camera's motion on numpy arrays, without torch."""
+"""Optical flow and the camera's motion on numpy arrays, without torch.
+
+Directions and units are those of `videoldm.measures.flow`. The camera fit writes positions and flow as complex numbers
+x + iy from the frame's centre: pan, zoom and roll are then the line flow = shift + turn * position.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +17,20 @@ from videoldm.measures.config import CameraFitConfig, DisConfig, FarnebackConfig
 
 _EDGE_PX = 4
 _FINEST_LEVEL = 1
+_MAD_TO_SIGMA = 1.4826
+_RIDGE = 1e-9
+"""Makes the turn unique where the weights lie on too few pixels to determine it."""
+_SMALLEST = 1e-300
 
 
 def farneback_flow(
     first: Real[np.ndarray, "h w"], second: Real[np.ndarray, "h w"], config: FarnebackConfig
 ) -> Float32[np.ndarray, "h w 2"]:
-    """Farneback's flow between pictures in 0..255.
+    """Estimate the flow between two grey pictures in 0..255 by Farneback's method.
 
     Farneback 2003, "Two-Frame Motion Estimation Based on Polynomial Expansion".
     """
-    # OpenCV sees motion at the right and bottom edge even between equal frames; it falls into this padding.
+    # OpenCV finds motion at the right and bottom edge even between equal frames; the padding keeps it out.
     first, second = (np.pad(frame, _EDGE_PX, mode="edge") for frame in (first, second))
     padded = cv2.calcOpticalFlowFarneback(
         first,
@@ -40,7 +48,7 @@ def farneback_flow(
 
 
 class DisFlow:
-    """Dense inverse search between pictures of at least 43 pixels.
+    """Flow by dense inverse search, between grey pictures of at least 43 pixels.
 
     Kroeger et al. 2016, "Fast Optical Flow using Dense Inverse Search", without its variational refinement.
     """
@@ -54,14 +62,8 @@ class DisFlow:
     def __call__(
         self, first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h w"]
     ) -> Float32[np.ndarray, "h w 2"]:
-        """The flow from the first picture to the second."""
+        """Estimate the flow from the first picture to the second."""
         return np.asarray(self._search.calc(first, second, None))  # pyright: ignore[reportCallIssue, reportArgumentType]
-
-
-_MAD_TO_SIGMA = 1.4826
-_RIDGE = 1e-9
-"""Decides where weights lie on so few pixels that they leave the turn open."""
-_SMALLEST = 1e-300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +83,7 @@ def fit_camera_steps(
     config: CameraFitConfig,
     weight: Float[np.ndarray, "m h w"] | None = None,
 ) -> CameraStep:
-    """Robust fit of a similarity to each flow map, which is in pixels; see `videoldm.measures.camera.fit_camera`."""
+    """Fit a similarity robustly to each flow map, given in pixels; the method is that of `camera.fit_camera`."""
     height, width = flow.shape[-2:]
     rows, columns = (_sampled(length, min(height, width), config) for length in (height, width))
     position = _positions(height, width)[np.ix_(rows, columns)].ravel()
@@ -106,7 +108,7 @@ def fit_camera_steps(
 
 
 def camera_steps_flow(step: CameraStep, *, height: int, width: int) -> Float[np.ndarray, "m 2 h w"]:
-    """The flow, in pixels, that the camera alone makes; what `fit_camera_steps` inverts."""
+    """Return the flow in pixels that the camera alone causes; the inverse of `fit_camera_steps`."""
     shift = -(step.pan_x + 1j * step.pan_y) * min(height, width)
     turn = np.exp(step.zoom - 1j * step.rotation) - 1
     flow = shift[:, None, None] + turn[:, None, None] * _positions(height, width)
@@ -114,12 +116,12 @@ def camera_steps_flow(step: CameraStep, *, height: int, width: int) -> Float[np.
 
 
 def _sampled(length: int, short_side: int, config: CameraFitConfig) -> np.ndarray:
-    """Every so many of the rows or columns, about `grid_px` along the short side."""
+    """Return evenly spaced rows or columns, about `grid_px` of them along the short side."""
     step = max(1, short_side // config.grid_px)
-    found = np.arange(config.margin_px + step // 2, length - config.margin_px, step)
-    if len(found) == 0:
+    positions = np.arange(config.margin_px + step // 2, length - config.margin_px, step)
+    if len(positions) == 0:
         raise InputError(f"fit_camera: a margin of {config.margin_px} px leaves nothing of {short_side} px")
-    return found
+    return positions
 
 
 def _positions(height: int, width: int) -> Complex[np.ndarray, "h w"]:
@@ -132,7 +134,7 @@ def _robust_line(
     trust: Float[np.ndarray, "m n"] | None,
     config: CameraFitConfig,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Shift `m`, turn `m`, residual magnitudes `m n`, and which of them are near enough to count."""
+    """Return shift `m`, turn `m`, residual magnitudes `m n`, and which of them are inliers."""
     powers = _Powers(position)
     trusted = np.ones(target.shape) if trust is None else trust
     weights = trusted
@@ -148,7 +150,7 @@ def _robust_line(
 
 
 class _Powers:
-    """Positions with what sums over them need."""
+    """Positions with their powers, which the weighted sums need."""
 
     def __init__(self, position: Complex[np.ndarray, " n"]) -> None:
         x, y, one = np.real(position), np.imag(position), np.ones(len(position))
@@ -159,7 +161,7 @@ class _Powers:
     def line(
         self, target: Complex[np.ndarray, "m n"], weights: Float[np.ndarray, "m n"]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The line of weighted least squares, and how far the target lies from it."""
+        """Return shift and turn by weighted least squares, and the distance of the target from the line."""
         total, at_x, at_y, spread = (weights @ self._real).T
         sum_target, product = ((weights * target) @ self._conjugate).T
         at = at_x + 1j * at_y
@@ -170,7 +172,7 @@ class _Powers:
 
 
 def _median(values: Float[np.ndarray, "m n"], weight: Float[np.ndarray, "m n"] | None) -> Float[np.ndarray, " m"]:
-    """The value up to which half of the weight lies."""
+    """Return the weighted median of each row."""
     if weight is None:
         middle = (values.shape[1] + 1) // 2 - 1
         return np.partition(values, middle, axis=1)[:, middle]

@@ -1,4 +1,4 @@
-"""The camera's motion over a frame, fitted to a flow map: pan, zoom and roll."""
+"""Camera motion fitted to optical flow: pan, zoom and roll."""
 
 import math
 from dataclasses import dataclass, fields
@@ -23,7 +23,7 @@ _RATES = ("pan_x", "pan_y", "zoom", "rotation", "residual")
 
 @dataclass(frozen=True, kw_only=True)
 class CameraFit:
-    """The camera's motion from each frame to the next, per second, as it would move the whole picture."""
+    """Camera motion from each frame to the next, per second."""
 
     pan_x: Float[Tensor, "*batch t"]
     """Short sides of the frame per second; positive when the camera turns right, so that the picture moves left."""
@@ -34,9 +34,9 @@ class CameraFit:
     rotation: Float[Tensor, "*batch t"]
     """Radians per second; positive when the camera rolls clockwise, so that the picture turns counter-clockwise."""
     residual: Float[Tensor, "*batch t"]
-    """Median magnitude of the flow that the fit leaves, short sides per second: parallax, not small objects."""
+    """Median magnitude of the flow that the fit leaves, in short sides per second: parallax, not small objects."""
     inliers: Float[Tensor, "*batch t"]
-    """Share of the weighted pixels that follow the camera."""
+    """Fraction of the weighted pixels that follow the camera."""
 
 
 def fit_camera(
@@ -46,11 +46,11 @@ def fit_camera(
     weight: Float[Tensor, "*batch t h w"] | None = None,
     config: CameraFitConfig | None = None,
 ) -> CameraFit:
-    """Robust fit of a similarity (pan, zoom, roll) to each flow map, estimated or true, at `fps` maps per second.
+    """Fit a similarity (pan, zoom, roll) robustly to each flow map, estimated or true, at `fps` maps per second.
 
     Iteratively reweighted least squares: absolute deviations first, which tolerate objects over less than half of the
-    frame, then Tukey's biweight, which ignores them. `weight` (non-negative) says how far each pixel's flow is to be
-    trusted. A video without a common motion (an orbit, say) shows as a large `residual` and few `inliers`.
+    frame, then Tukey's biweight, which ignores them. `weight` (non-negative) is the confidence in each pixel's flow. A
+    video without a common motion (an orbit, say) has a large `residual` and few `inliers`.
     """
     check_fps(fps)
     batch, (height, width) = flow.shape[:-3], flow.shape[-2:]
@@ -68,7 +68,7 @@ def fit_camera(
 
 
 def camera_flow(motion: CameraFit, fps: Fraction, *, height: int, width: int) -> Float[Tensor, "*batch t 2 h w"]:
-    """The flow between frames of `height` x `width` that the camera alone makes; what `fit_camera` inverts."""
+    """Return the flow between frames of `height` x `width` that the camera alone causes; inverse of `fit_camera`."""
     check_fps(fps)
     parts = {field.name: getattr(motion, field.name).detach() for field in fields(CameraFit)}
     arrays = {name: value.double().cpu().numpy().ravel() for name, value in parts.items()}
@@ -84,15 +84,15 @@ def video_camera(
     flow_config: FarnebackConfig | None = None,
     config: CameraFitConfig | None = None,
 ) -> CameraFit:
-    """`fit_camera` to the `visible_flow` of a video with pixels in [-1, 1] and at least two frames."""
+    """Fit the camera to the `visible_flow` of a video with pixels in [-1, 1] and at least two frames."""
     return fit_camera(visible_flow(video, flow_config), fps, config=config)
 
 
 def classify_camera(motion: CameraFit, thresholds: CameraThresholds | None = None) -> list[CameraClass]:
-    """One class a clip, from the mean over its frames; a single clip gives a list of one.
+    """Classify each clip by the mean over its frames; a single clip gives a list of one.
 
-    "static" when every value is below its threshold, else the name of the value furthest above its own; "other"
-    when that is a pan up or down or a roll.
+    "static" if every value is below its threshold, else the name of the value furthest above its own; "other" if that
+    is a pan up or down or a roll.
     """
     limits = thresholds or CameraThresholds()
     values = torch.stack(

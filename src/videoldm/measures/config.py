@@ -1,4 +1,4 @@
-"""Settings of the measures; imports no torch."""
+"""Settings of the measures; torch-free."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ class FarnebackConfig(Config):
     method: Literal["farneback"] = "farneback"
     working_short_side: int = Field(default=64, ge=16)
     num_levels: int = Field(default=4, ge=1)
-    """Pyramid levels, halving; OpenCV drops those smaller than 32 pixels."""
+    """Levels of the pyramid, each half the size of the last; OpenCV drops those smaller than 32 pixels."""
     window_px: int = Field(default=13, ge=3)
     num_iterations: int = Field(default=20, ge=1)
     polynomial_px: int = Field(default=5, ge=3)
@@ -21,36 +21,36 @@ class FarnebackConfig(Config):
 
 
 class DisConfig(Config):
-    """Flow by dense inverse search: patches of 8 pixels, from coarse to fine, at last in pictures of half the size."""
+    """Flow by dense inverse search: patches of 8 pixels, from coarse to fine, the finest at half the size."""
 
     method: Literal["dis"] = "dis"
     working_short_side: int = Field(default=112, ge=64)
-    """At 112 a wide picture has a level more than at 96, so that larger movements are found."""
+    """With 112 a wide picture has one level more than with 96, so that larger movements are found."""
     stride_px: int = Field(default=8, ge=1, le=8)
-    """From one patch to the next."""
+    """Distance from one patch to the next."""
     num_iterations: int = Field(default=16, ge=1)
-    """At most, of each patch at each level; fast zooms and rolls come out 6 % too small with 8, 1 % with 16."""
+    """Maximum for each patch at each level; fast zooms and rolls come out 6 % too small with 8, 1 % with 16."""
 
 
 class CameraFitConfig(Config):
     """Robust fit of the camera's motion to a flow map."""
 
     num_iterations: int = Field(default=10, ge=1)
-    """Of each of the two phases."""
+    """Iterations in each of the two phases."""
     grid_px: int = Field(default=32, ge=2)
-    """Flow is looked up on a grid with about this many positions along the frame's short side."""
+    """Number of grid positions along the frame's short side at which flow is sampled, approximately."""
     margin_px: int = Field(default=0, ge=0)
-    """So many rows and columns at each edge are not looked at."""
+    """Number of rows and columns at each edge that are ignored."""
     min_scale_px: float = Field(default=0.02, gt=0)
     """Residuals below this are never outliers, so that an exact flow does not shrink the scale to zero."""
     tuning: float = Field(default=4.685, gt=0)
-    """Tukey's constant: 95 % efficiency for normal residuals; flow further off than this many scales has no weight."""
+    """Tukey's constant, 95 % efficient for normal residuals; flow off by more than this many scales has no weight."""
 
 
 class CameraThresholds(Config):
-    """Where a camera motion stops being static.
+    """Thresholds above which a camera is not static.
 
-    The rendered world's pans are 0.15 to 0.21, its zooms 0.17 to 0.23.
+    In the synthetic world pans are 0.15 to 0.21 and zooms 0.17 to 0.23.
     """
 
     pan: float = Field(default=0.05, gt=0)
@@ -62,21 +62,21 @@ class CameraThresholds(Config):
 
 
 class FeatureNetworkConfig(Config):
-    """Size of the network and what it names.
+    """Size of the feature network and its classes.
 
-    `heads` maps each thing that is judged ("shape", "colour", ...) to its class names, in label order.
+    heads: class names in label order, for each property that is classified ("shape", "colour", ...).
     """
 
     heads: dict[str, tuple[str, ...]]
     frame_px: int = Field(default=64, ge=16)
     """Frames are resized to squares of this side."""
     widths: tuple[PositiveInt, ...] = (32, 64, 80)
-    """Channels of each level; the first works at a quarter of the frame's side, each further one at half the side."""
+    """Channels of each level; the first works at a quarter of the frame's side, each further one at half of that."""
     num_blocks: int = Field(default=1, ge=1)
-    """Residual blocks a level."""
+    """Residual blocks in each level."""
     embedding_width: int = Field(default=128, ge=1)
     norm_group_width: int = Field(default=8, ge=1)
-    """Channels a group of the normalisation."""
+    """Channels in each group of the normalisation."""
 
     @model_validator(mode="after")
     def _is_buildable(self) -> "FeatureNetworkConfig":
@@ -91,22 +91,22 @@ class FeatureNetworkConfig(Config):
 
 
 class HeadAccuracy(Config):
-    """How often a head named the right class on clips it was not trained on."""
+    """Accuracy of a head on clips it was not trained on."""
 
     num_correct: int = Field(ge=0)
     num_clips: int = Field(ge=1)
 
     @property
     def fraction(self) -> float:
-        """The share of right answers."""
+        """Fraction of correct answers."""
         return self.num_correct / self.num_clips
 
 
 class FeatureNetworkCard(Config):
-    """What is stored beside the weights."""
+    """Config and accuracy of a network, stored beside its weights."""
 
     network: FeatureNetworkConfig
     accuracy: dict[str, HeadAccuracy] = Field(default_factory=dict)
-    """Of each head; empty for an untrained network."""
+    """Accuracy of each head; empty for an untrained network."""
     measured_on: str = ""
-    """The clips behind `accuracy`: how many, from where, which seed."""
+    """Description of the clips behind `accuracy`: number, source, seed."""

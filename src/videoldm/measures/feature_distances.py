@@ -1,4 +1,7 @@
-"""Distances between features: Frechet distance of sets, perceptual distance of pairs."""
+"""Distances between features: Frechet distance of sets, perceptual distance of pairs.
+
+Frechet distance: Heusel et al. 2017 for FID; Unterthiner et al. 2018 for FVD.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,16 +16,16 @@ from videoldm.measures.arguments import check_same_shape
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureStatistics:
-    """What the Frechet distance needs to know of a set of features, in float64."""
+    """Statistics of a set of features, as the Frechet distance needs them, in float64."""
 
     num_samples: int
     mean: Float[Tensor, " d"]
     covariance: Float[Tensor, "d d"]
-    """With the unbiased divisor, num_samples - 1."""
+    """Unbiased: the divisor is num_samples - 1."""
 
 
 def feature_statistics(features: Float[Tensor, "n d"]) -> FeatureStatistics:
-    """Mean and unbiased covariance of at least two feature vectors."""
+    """Compute mean and unbiased covariance; raises InputError for fewer than two vectors or non-finite values."""
     if features.ndim != 2 or features.shape[0] < 2:
         raise InputError(f"feature_statistics: needs features 'n d' with n >= 2, got {tuple(features.shape)}")
     if not torch.isfinite(features).all():
@@ -35,7 +38,7 @@ def feature_statistics(features: Float[Tensor, "n d"]) -> FeatureStatistics:
 
 
 def frechet_distance_between(first: FeatureStatistics, second: FeatureStatistics) -> float:
-    """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), lower is closer.
+    """Compute |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)); lower is closer.
 
     The last trace is the nuclear norm of R1^T R2 for any factors C = R R^T. Eigenvalue factors keep it real and
     finite for singular covariances (fewer samples than dimensions), with nothing added to the diagonal.
@@ -49,10 +52,10 @@ def frechet_distance_between(first: FeatureStatistics, second: FeatureStatistics
 
 
 def frechet_distance(first: Float[Tensor, "n d"], second: Float[Tensor, "m d"]) -> float:
-    """Frechet distance between two sets of features.
+    """Compute the Frechet distance between two sets of features; lower is closer.
 
-    Not an unbiased estimate: two finite samples of one distribution are further apart than 0, by an amount that shrinks
-    as 1 / n. Compare numbers only at equal sample counts, and state the counts with the result.
+    The estimate is biased: two finite samples of one distribution have a distance above 0 that shrinks as 1 / n.
+    Compare numbers only at equal sample counts, and state the counts with the result.
     """
     return frechet_distance_between(feature_statistics(first), feature_statistics(second))
 
@@ -63,11 +66,11 @@ def _factor(covariance: Tensor) -> Tensor:
 
 
 def perceptual_distance(first: Sequence[Tensor], second: Sequence[Tensor]) -> Float[Tensor, " b"]:
-    """Distance of two batches of videos from their activation maps, a list of `b t c h w` each; lower is closer.
+    """Compute the distance of two batches of videos from their activation maps, a list of `b t c h w` each.
 
     Channel vectors are scaled to unit length; the squared difference is averaged over positions and then over the
-    layers, so it lies in [0, 4]. As LPIPS without learned weights (Zhang et al. 2018, "The Unreasonable Effectiveness
-    of Deep Features as a Perceptual Metric").
+    layers, so it lies in [0, 4]; lower is closer. This is LPIPS without learned weights (Zhang et al. 2018, "The
+    Unreasonable Effectiveness of Deep Features as a Perceptual Metric").
     """
     if not first or len(first) != len(second):
         raise InputError(

@@ -1,4 +1,7 @@
-"""The feature network: small, residual, over space and time, with a classification head for each thing it names."""
+"""A small video network whose features and classes stand in for large pretrained ones; read and written as a folder.
+
+It is residual over space and time, with one classification head for each property.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,15 +20,18 @@ from videoldm.core.reading import read_tensors
 from videoldm.measures.arguments import check_video
 from videoldm.measures.config import FeatureNetworkCard, FeatureNetworkConfig, HeadAccuracy
 
+CARD_NAME = "config.json"
+WEIGHTS_NAME = "model.safetensors"
+
 
 @dataclass(frozen=True, kw_only=True)
 class VideoFeatures:
-    """What the network makes of a batch of videos."""
+    """Output of the network for a batch of videos."""
 
     embedding: Float[Tensor, "b d"]
-    """One vector a video, for the Frechet distance."""
+    """One vector for each video, for the Frechet distance."""
     frame_embeddings: Float[Tensor, "b t e"]
-    """One vector a frame, for the temporal consistency."""
+    """One vector for each frame, for the temporal consistency."""
     maps: tuple[Tensor, ...]
     """Activations after each level, `b t c h w`, for the perceptual distance."""
     logits: Mapping[str, Tensor]
@@ -33,10 +39,10 @@ class VideoFeatures:
 
 
 class FeatureNetwork(nn.Module):
-    """Videos to features, activation maps and class logits.
+    """Maps videos to features, activation maps and class logits.
 
-    `accuracy` says for each head how often it is right on clips it was not trained on; it is stored with the
-    weights and belongs beside every number this network gives.
+    accuracy: accuracy of each head on clips it was not trained on; it is stored with the weights and belongs beside
+    every number that this network gives.
     """
 
     def __init__(
@@ -61,7 +67,7 @@ class FeatureNetwork(nn.Module):
         )
 
     def forward(self, pixels: Float[Tensor, "b t 3 h w"]) -> VideoFeatures:
-        """Features of videos with pixels in [-1, 1] and at least two frames; any size is resized whole to a square."""
+        """Compute features of videos with pixels in [-1, 1] and at least two frames, which are resized to squares."""
         x = self.stem(self._frames(pixels))
         maps: list[Tensor] = []
         for level in self.levels:
@@ -78,7 +84,7 @@ class FeatureNetwork(nn.Module):
 
     @torch.no_grad()
     def judge(self, pixels: Float[Tensor, "b t 3 h w"]) -> list[dict[str, str]]:
-        """For each video the most likely class name of each head."""
+        """Return the most likely class name of each head, for each video."""
         logits = self(pixels).logits
         columns = {name: values.argmax(dim=1).tolist() for name, values in logits.items()}
         return [
@@ -96,17 +102,44 @@ class FeatureNetwork(nn.Module):
         return frames.unflatten(0, pixels.shape[:2])
 
 
+def save_feature_network(folder: Path, network: FeatureNetwork, *, weights_dtype: torch.dtype = torch.float32) -> None:
+    """Write `config.json` (the card) and `model.safetensors` to `folder`; a 16-bit `weights_dtype` halves the file."""
+    weights = {
+        name: value.detach().to("cpu", weights_dtype).contiguous() for name, value in network.state_dict().items()
+    }
+    card = FeatureNetworkCard(network=network.config, accuracy=network.accuracy, measured_on=network.measured_on)
+    with atomic_file(folder / WEIGHTS_NAME) as partial:
+        save_file(weights, partial)
+    write_json(folder / CARD_NAME, card.model_dump(mode="json"))
+
+
+def load_feature_network(folder: Path) -> FeatureNetwork:
+    """Read the network in `folder`: float32, on the CPU, in evaluation mode and without gradients.
+
+    Raises InputError if a file is missing, unreadable or does not fit the other.
+    """
+    card = read_config(folder / CARD_NAME, FeatureNetworkCard)
+    network = FeatureNetwork(card.network, accuracy=card.accuracy, measured_on=card.measured_on)
+    path = folder / WEIGHTS_NAME
+    stored = read_tensors(path)
+    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    if {name: tuple(value.shape) for name, value in stored.items()} != expected:
+        raise InputError(f"{path}: its tensors do not fit {CARD_NAME} beside it")
+    network.load_state_dict(stored)
+    return network.eval().requires_grad_(False)
+
+
 def _pooled(x: Tensor) -> Tensor:
-    """The mean of each quarter of the frame, as a zoom moves them apart, and the largest value, for small objects."""
+    """Pool to the mean of each quarter of the frame, as a zoom moves them apart, and the maximum, for small objects."""
     overall = x.mean(dim=1)
     return torch.cat([F.adaptive_avg_pool2d(overall, 2).flatten(1), x.amax(dim=(3, 4)).mean(dim=1)], dim=1)
 
 
 class _Stem(nn.Module):
-    """To a quarter of the frame's size, from each frame, its two neighbours and where in the frame a pixel lies.
+    """Reduces to a quarter of the size, from each frame, its differences to both neighbours and pixel coordinates.
 
-    A motion of a fraction of a pixel is visible only at full resolution, hence the neighbours; a zoom differs from a
-    pan only in how motion depends on the place, hence the coordinates.
+    Motion of a fraction of a pixel is visible only at full resolution, hence the neighbours; a zoom differs from a pan
+    only in how motion depends on the position, hence the coordinates.
     """
 
     def __init__(self, width: int) -> None:
@@ -126,7 +159,7 @@ class _Stem(nn.Module):
 
 
 class _Level(nn.Module):
-    """Residual blocks at one resolution, after a strided convolution that leads there."""
+    """Residual blocks at one resolution, after a strided convolution to it."""
 
     def __init__(self, in_width: int, width: int, config: FeatureNetworkConfig, *, has_stride: bool) -> None:
         super().__init__()
@@ -156,35 +189,7 @@ class _Block(nn.Module):
         frames = frames + self.space(F.silu(self.space_norm(frames)))
         normed = F.silu(self.time_norm(frames)).unflatten(0, (batch, num_frames))
         lines = normed.transpose(1, 2).flatten(3)
-        # Repeating the ends, where zeros would do for the network, makes a still clip the same in all frames.
+        # Padding by repetition, not by zeros, gives a still clip the same features in all frames.
         lines = torch.cat([lines[:, :, :1], lines, lines[:, :, -1:]], dim=2)
         mixed = self.time(lines).unflatten(3, (height, width)).transpose(1, 2)
         return frames.unflatten(0, (batch, num_frames)) + mixed
-
-
-CARD_NAME = "config.json"
-WEIGHTS_NAME = "model.safetensors"
-
-
-def save_feature_network(folder: Path, network: FeatureNetwork, *, weights_dtype: torch.dtype = torch.float32) -> None:
-    """Write weights and card; a 16-bit `weights_dtype` halves the file."""
-    weights = {
-        name: value.detach().to("cpu", weights_dtype).contiguous() for name, value in network.state_dict().items()
-    }
-    card = FeatureNetworkCard(network=network.config, accuracy=network.accuracy, measured_on=network.measured_on)
-    with atomic_file(folder / WEIGHTS_NAME) as partial:
-        save_file(weights, partial)
-    write_json(folder / CARD_NAME, card.model_dump(mode="json"))
-
-
-def load_feature_network(folder: Path) -> FeatureNetwork:
-    """The network in `folder`, in float32, on the CPU, in evaluation mode and without gradients."""
-    card = read_config(folder / CARD_NAME, FeatureNetworkCard)
-    network = FeatureNetwork(card.network, accuracy=card.accuracy, measured_on=card.measured_on)
-    path = folder / WEIGHTS_NAME
-    stored = read_tensors(path)
-    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    if {name: tuple(value.shape) for name, value in stored.items()} != expected:
-        raise InputError(f"{path}: its tensors do not fit {CARD_NAME} beside it")
-    network.load_state_dict(stored)
-    return network.eval().requires_grad_(False)

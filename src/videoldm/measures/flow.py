@@ -20,10 +20,10 @@ _LUMA = (0.299, 0.587, 0.114)
 def estimate_flow(
     video: Float[Tensor, "*batch t c h w"], config: FarnebackConfig | None = None
 ) -> Float[Tensor, "*batch t-1 2 h w"]:
-    """Flow from each frame to the next by Farneback's method.
+    """Estimate the flow from each frame to the next by Farneback's method.
 
-    Pixels in [-1, 1], 1 or 3 channels. Frames are scaled so that their short side is `config.working_short_side`, so
-    that equal videos of different size give equal motion; the flow comes back at the size and in the pixels of `video`.
+    Pixels in [-1, 1], 1 or 3 channels. Frames are scaled so that their short side is `config.working_short_side`: equal
+    videos of different size then give equal motion. The flow has the size and the pixel units of `video`.
     Farneback 2003, "Two-Frame Motion Estimation Based on Polynomial Expansion".
     """
     return _flow_between(video, config or FarnebackConfig(), backward=False)
@@ -32,17 +32,17 @@ def estimate_flow(
 def estimate_backward_flow(
     video: Float[Tensor, "*batch t c h w"], config: FarnebackConfig | None = None
 ) -> Float[Tensor, "*batch t-1 2 h w"]:
-    """Flow from each frame back to the one before it; entry i belongs to frame i + 1. Otherwise as `estimate_flow`."""
+    """Estimate the flow from each frame to the one before it as `estimate_flow` does; entry i is of frame i + 1."""
     return _flow_between(video, config or FarnebackConfig(), backward=True)
 
 
 def visible_flow(
     video: Float[Tensor, "*batch t c h w"], config: FarnebackConfig | None = None
 ) -> Float[Tensor, "*batch t-1 2 h w"]:
-    """`estimate_flow`, set to zero wherever standing still explains the next frame as well as moving.
+    """Estimate the flow, set to zero wherever no motion explains the next frame as well.
 
-    Farneback's flow leaks from moving objects far into flat surroundings. Movement that cannot be seen, of a flat
-    surface along itself, counts as none.
+    Farneback's flow leaks from moving objects far into flat surroundings. Invisible movement, of a flat surface along
+    itself, counts as none.
     """
     flow = estimate_flow(video, config)
     return _without_unseen(flow, video[..., :-1, :, :, :], video[..., 1:, :, :, :])
@@ -51,19 +51,19 @@ def visible_flow(
 def visible_backward_flow(
     video: Float[Tensor, "*batch t c h w"], config: FarnebackConfig | None = None
 ) -> Float[Tensor, "*batch t-1 2 h w"]:
-    """`estimate_backward_flow`, treated as `visible_flow` is."""
+    """Estimate the backward flow, set to zero as in `visible_flow`."""
     flow = estimate_backward_flow(video, config)
     return _without_unseen(flow, video[..., 1:, :, :, :], video[..., :-1, :, :, :])
 
 
 def _without_unseen(flow: Tensor, start: Tensor, goal: Tensor) -> Tensor:
-    error_still = neighbourhood_mean((goal - start).abs().mean(dim=-3))
-    error_moved = neighbourhood_mean((warp(goal, flow) - start).abs().mean(dim=-3))
+    error_still = _neighbourhood_mean((goal - start).abs().mean(dim=-3))
+    error_moved = _neighbourhood_mean((warp(goal, flow) - start).abs().mean(dim=-3))
     return flow * (error_moved < error_still).unsqueeze(-3)
 
 
-def neighbourhood_mean(values: Float[Tensor, "*batch h w"]) -> Float[Tensor, "*batch h w"]:
-    """The mean over a square with a side of about a sixth of the frame's short side, cut off at the frame's edge."""
+def _neighbourhood_mean(values: Float[Tensor, "*batch h w"]) -> Float[Tensor, "*batch h w"]:
+    """Average over a square with about a sixth of the frame's short side, cut off at the edges."""
     radius = max(1, round(min(values.shape[-2:]) / 13))
     planes = values.reshape(-1, 1, *values.shape[-2:])
     means = F.avg_pool2d(planes, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)
@@ -84,7 +84,7 @@ def _flow_between(video: Tensor, config: FarnebackConfig, *, backward: bool) -> 
 
 
 def _working_frames(video: Tensor, short_side: int) -> np.ndarray:
-    """Grey frames `n h w` in 0..255, the value range OpenCV's constants assume, kept in float so nothing is rounded."""
+    """Return grey frames `n h w` in 0..255, the range that OpenCV's constants assume, as floats without rounding."""
     frames = video.detach().reshape(-1, *video.shape[-3:]).float().cpu()
     if frames.shape[1] == 3:
         weights = torch.tensor(_LUMA).reshape(1, 3, 1, 1)
@@ -119,7 +119,7 @@ def warp(frames: Float[Tensor, "*batch c h w"], flow: Float[Tensor, "*batch 2 h 
 
 
 def inside_frame(flow: Float[Tensor, "*batch 2 h w"]) -> Bool[Tensor, "*batch h w"]:
-    """True where p + flow(p) lies inside the frame."""
+    """Return where p + flow(p) lies inside the frame."""
     x, y = _pixel_positions(flow)
     return (x >= 0) & (x <= flow.shape[-1] - 1) & (y >= 0) & (y <= flow.shape[-2] - 1)
 

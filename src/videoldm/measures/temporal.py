@@ -1,4 +1,4 @@
-"""Amount of motion in a video, and how consistent its frames are along that motion."""
+"""Amount of motion in a video, and the consistency of its frames along that motion."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,11 +16,11 @@ from videoldm.measures.flow import inside_frame, visible_backward_flow, visible_
 def mean_motion(
     flow: Float[Tensor, "*batch t 2 h w"], fps: Fraction, valid: Bool[Tensor, "*batch t h w"] | None = None
 ) -> Float[Tensor, "*batch"]:
-    """Mean flow magnitude of a clip, in short sides of the frame per second.
+    """Compute the mean flow magnitude of a clip, in short sides of the frame per second.
 
-    `flow` is in pixels per frame step, estimated or true; `fps` is the rate of those steps. A picture shifting by its
-    whole short side within one second has motion 1. With `valid`, only the pixels where it is true count; a clip
-    without any has motion NaN.
+    flow: pixels per frame step, estimated or true; `fps` is the rate of those steps.
+    valid: only pixels where it is true count; a clip without any has motion NaN.
+    A picture that shifts by its whole short side within one second has motion 1.
     """
     check_fps(fps)
     if flow.shape[-4] == 0:
@@ -35,9 +35,9 @@ def mean_motion(
 def video_motion(
     video: Float[Tensor, "*batch t c h w"], fps: Fraction, config: FarnebackConfig | None = None
 ) -> Float[Tensor, "*batch"]:
-    """`mean_motion` of the `visible_flow` of a video with pixels in [-1, 1] and at least two frames.
+    """Compute `mean_motion` of the `visible_flow` of a video with pixels in [-1, 1] and at least two frames.
 
-    Small objects on flat ground are measured too large, pans over flat ground too small.
+    Overestimates small objects on flat ground and underestimates pans over flat ground.
     """
     return mean_motion(visible_flow(video, config), fps)
 
@@ -45,7 +45,7 @@ def video_motion(
 def forward_backward_valid(
     forward: Float[Tensor, "*batch 2 h w"], backward: Float[Tensor, "*batch 2 h w"]
 ) -> Bool[Tensor, "*batch h w"]:
-    """True where following the flow and then the backward flow returns to the start, and stays in the frame.
+    """Return where following the flow and then the backward flow returns to the start and stays in the frame.
 
     The bound is |f + b|^2 < 0.01 (|f|^2 + |b|^2) + 0.5, Sundaram et al. 2010, "Dense Point Trajectories by
     GPU-Accelerated Large Displacement Optical Flow".
@@ -61,11 +61,11 @@ def warping_error(
     flow: Float[Tensor, "*batch t-1 2 h w"],
     valid: Bool[Tensor, "*batch t-1 h w"] | None = None,
 ) -> Float[Tensor, "*batch"]:
-    """Mean absolute difference of each frame from its successor warped back along `flow`; lower is more consistent.
+    """Compute the mean absolute difference of each frame from its successor warped back along `flow`.
 
-    Pixels in [-1, 1], so the error lies in [0, 2]. Counted where `valid` is true and the flow stays in the frame; a
-    clip without such a pixel gives NaN. `flow` is estimated or, for rendered clips, true motion (then `valid`
-    excludes what the next frame hides).
+    Pixels in [-1, 1], so the error lies in [0, 2]; lower is more consistent. Counts pixels where `valid` is true and
+    the flow stays in the frame; a clip without any gives NaN. `flow` is estimated or, for rendered clips, the true
+    motion (then `valid` excludes what the next frame hides).
     """
     check_video("warping_error", video, min_frames=2)
     expected = (*video.shape[:-4], video.shape[-4] - 1, 2, *video.shape[-2:])
@@ -81,7 +81,7 @@ def warping_error(
 def estimated_warping_error(
     video: Float[Tensor, "*batch t c h w"], config: FarnebackConfig | None = None
 ) -> Float[Tensor, "*batch"]:
-    """`warping_error` along `visible_flow`, counted where forward and backward flow agree."""
+    """Compute `warping_error` along `visible_flow`, counting pixels where forward and backward flow agree."""
     forward = visible_flow(video, config)
     valid = forward_backward_valid(forward, visible_backward_flow(video, config))
     return warping_error(video, forward, valid)
@@ -89,9 +89,9 @@ def estimated_warping_error(
 
 @dataclass(frozen=True, kw_only=True)
 class TemporalConsistency:
-    """Consistency of clips; lower is more consistent for both numbers.
+    """Temporal consistency of clips; lower is more consistent for both numbers.
 
-    A still picture scores 0 on both, so they mean something only beside the clip's motion.
+    A still picture scores 0 on both, so compare them only together with the clip's motion.
     """
 
     warping_error: Float[Tensor, "*batch"]
@@ -101,7 +101,7 @@ class TemporalConsistency:
 
 
 def consecutive_feature_distance(frame_features: Float[Tensor, "*batch t d"]) -> Float[Tensor, "*batch"]:
-    """Mean of 1 - cosine similarity between the features of consecutive frames."""
+    """Compute the mean of 1 - cosine similarity between the features of consecutive frames."""
     num_frames = frame_features.shape[-2]
     if num_frames < 2:
         raise InputError(f"consecutive_feature_distance: needs at least 2 frames, got {num_frames}")
@@ -116,7 +116,7 @@ def temporal_consistency(
     frame_features: Float[Tensor, "*batch t d"] | None = None,
     config: FarnebackConfig | None = None,
 ) -> TemporalConsistency:
-    """Warping error along estimated flow, and the mean change of the features from frame to frame if they are given."""
+    """Compute the warping error along estimated flow and, if features are given, their mean change between frames."""
     return TemporalConsistency(
         warping_error=estimated_warping_error(video, config),
         feature_distance=None if frame_features is None else consecutive_feature_distance(frame_features),

@@ -38,5 +38,5 @@ def test_sampler_noise_takes_the_dtype_it_is_for():
 
 
 def test_sampler_noise_counts_its_samples():
-    with pytest.raises(ValueError, match="2 samples asked from 3 streams"):
+    with pytest.raises(ValueError, match="2 samples requested from 3 streams"):
         SeededNoise([(1,), (2,), (3,)])(torch.zeros(2, *SHAPE))

@@ -1,4 +1,4 @@
-"""Samplers that solve the probability-flow ODE; Euler and Heun can be perturbed (churn) before each step."""
+"""Solvers of the probability-flow ODE; Euler's and Heun's can be perturbed before each step (churn)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def sample_euler(
     perturb: Perturb = no_churn,
     on_step: OnStep = ignore_step,
 ) -> Float[Tensor, "b t c h w"]:
-    """Follow the probability-flow ODE dx/dsigma = (x - D(x; sigma)) / sigma in straight steps (EDM, sec. 3)."""
+    """Solve the probability-flow ODE dx/dsigma = (x - D(x; sigma)) / sigma by Euler's method (EDM, sec. 3)."""
     for index, sigma, sigma_next in intervals(sigmas):
         x_hat, sigma_hat = perturb(x, sigma)
         denoised = denoise_at(denoise, x_hat, sigma_hat, conditioning)
@@ -40,9 +40,9 @@ def sample_heun(
     perturb: Perturb = no_churn,
     on_step: OnStep = ignore_step,
 ) -> Float[Tensor, "b t c h w"]:
-    """Follow the probability-flow ODE with the mean of the slopes at both ends of a step (EDM, algorithms 1 and 2).
+    """Solve the ODE by Heun's method: the mean of the slopes at both ends of a step (EDM, algorithms 1 and 2).
 
-    The step to sigma 0, where the slope is not defined, is Euler's.
+    The step to sigma 0, where the slope is undefined, is Euler's.
     """
     for index, sigma, sigma_next in intervals(sigmas):
         x_hat, sigma_hat = perturb(x, sigma)
@@ -64,11 +64,11 @@ def sample_dpmpp_2m(
     *,
     on_step: OnStep = ignore_step,
 ) -> Float[Tensor, "b t c h w"]:
-    """Solve the ODE's linear part exactly and extrapolate D from the step before.
+    """Solve the ODE by DPM-Solver++(2M): its linear part exactly, D extrapolated from the previous step.
 
     Lu et al. 2022 (arXiv 2211.01095), algorithm 2; in their notation h = ln(sigma / sigma_next), r = h_before / h,
-    e^(-h) = sigma_next / sigma and alpha = 1. The first step, which has nothing to extrapolate from, and the one to
-    sigma 0 are of first order.
+    e^(-h) = sigma_next / sigma and alpha = 1. The first step, which has no previous one, and the step to sigma 0 are of
+    first order.
     """
     h_before, denoised_before = 0.0, x
     for index, sigma, sigma_next in intervals(sigmas):
@@ -93,10 +93,10 @@ def sample_ddim(
     *,
     on_step: OnStep = ignore_step,
 ) -> Float[Tensor, "b t c h w"]:
-    """Split x into x0 and noise, then put them together again at the next level (Song et al. 2021, eq. 12, eta 0).
+    """Sample by DDIM: split x into x0 and noise and recombine them at the next level (Song et al. 2021, eq. 12, eta 0).
 
-    With x = x0 + sigma n in place of DDIM's sqrt(alpha) x0 + sqrt(1 - alpha) n, this is Euler's method exactly
-    (their sec. 4.3); DDIM with eta > 0 is in the same way `sample_euler_ancestral`.
+    With x = x0 + sigma n in place of DDIM's sqrt(alpha) x0 + sqrt(1 - alpha) n, this equals Euler's method (their sec.
+    4.3); DDIM with eta > 0 equals `sample_euler_ancestral`.
     """
     for index, sigma, sigma_next in intervals(sigmas):
         denoised = denoise_at(denoise, x, sigma, conditioning)

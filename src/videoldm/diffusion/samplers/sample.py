@@ -1,4 +1,4 @@
-"""From a sampler's spec to its function."""
+"""Sampling: runs the sampler that a config describes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def sample(
     noise: NoiseSource,
     on_step: OnStep = ignore_step,
 ) -> Float[Tensor, "b t c h w"]:
-    """Take `x` from the level sigmas[0] down to the last one, which is 0 for clean model latents.
+    """Sample from `x` at the level sigmas[0] down to the last one, which is 0 for clean model latents.
 
     noise: used by stochastic samplers only.
     """

@@ -1,4 +1,4 @@
-"""What all samplers share: the walk over the levels, the call of the denoiser, the report after it."""
+"""Parts that all samplers share: iteration over the levels, the call of the denoiser, the callback after it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from videoldm.diffusion.denoiser import Denoiser
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A step as `on_step` sees it: where the sampler stands, and what it now takes the clean latents to be."""
+    """State of a sampler in one step, as passed to `on_step`; `denoised` is the current estimate of clean latents."""
 
     index: int
     sigma: float
@@ -25,25 +25,25 @@ class Step:
 
 
 Perturb = Callable[[Float[Tensor, "b t c h w"], float], tuple[Float[Tensor, "b t c h w"], float]]
-"""Takes (x, sigma) to (x_hat, sigma_hat), from where the step starts."""
+"""Maps (x, sigma) to (x_hat, sigma_hat), at which the step starts."""
 
 OnStep = Callable[[Step], None]
-"""Called once a step, right after the step's first network call; it stops the sampler by raising."""
+"""Callback, called once in each step after its first network call; it can stop the sampler by raising."""
 
 
 def ignore_step(step: Step) -> None:
-    """The `on_step` that does nothing."""
+    """Do nothing; the default `on_step`."""
 
 
 def no_churn(x: Float[Tensor, "b t c h w"], sigma: float) -> tuple[Float[Tensor, "b t c h w"], float]:
-    """No churn."""
+    """Start the step from x itself; the default `perturb`."""
     return x, sigma
 
 
 def intervals(sigmas: Float[Tensor, " levels"]) -> Iterator[tuple[int, float, float]]:
-    """Yield (index, sigma, sigma_next) of each step.
+    """Yield (index, sigma, sigma_next) of each step; raises ValueError unless the levels decrease and none is negative.
 
-    Plain numbers: the samplers' coefficients are computed in double precision and without waiting for a device.
+    They are plain numbers, so that coefficients are computed in double precision and without waiting for a device.
     """
     levels: list[float] = sigmas.tolist()
     if any(sigma <= sigma_next for sigma, sigma_next in pairwise(levels)) or levels[-1] < 0:
@@ -55,6 +55,6 @@ def intervals(sigmas: Float[Tensor, " levels"]) -> Iterator[tuple[int, float, fl
 def denoise_at(
     denoise: Denoiser, x: Float[Tensor, "b t c h w"], sigma: float, conditioning: Conditioning
 ) -> Float[Tensor, "b t c h w"]:
-    """Denoise a batch whose clips are all at the same level."""
+    """Denoise a batch of clips at one common noise level."""
     precision = torch.promote_types(x.dtype, torch.float32)
     return denoise(x, torch.full((len(x),), sigma, dtype=precision, device=x.device), conditioning)

@@ -1,4 +1,4 @@
-"""Samplers that add fresh noise, and the churn that deterministic ones can be given."""
+"""Solvers of the reverse SDE, which add fresh noise in each step, and churn for the deterministic ones."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def sample_euler_ancestral(
     eta: float = 1.0,
     on_step: OnStep = ignore_step,
 ) -> Float[Tensor, "b t c h w"]:
-    """Step below the next level by Euler's method, then add fresh noise up to it: DDIM with `eta`, 1 being DDPM.
+    """Sample by ancestral Euler: step below the next level, then add noise up to it; DDIM with `eta`, 1 being DDPM.
 
-    The noise added has the variance that the reverse of the noising process has between the two levels
+    The added noise has the variance that the reverse of the noising process has between the two levels
     (Song et al. 2021, eq. 16, divided by alpha).
     """
     for index, sigma, sigma_next in intervals(sigmas):
@@ -48,11 +48,11 @@ def sample_dpmpp_sde(
     noise: NoiseSource,
     on_step: OnStep = ignore_step,
 ) -> Float[Tensor, "b t c h w"]:
-    """Solve the reverse SDE's linear part exactly and take D from the middle of the step.
+    """Sample by SDE-DPM-Solver++ of second order: the SDE's linear part exactly, D from the middle of the step.
 
-    Lu et al. 2022 (arXiv 2211.01095), SDE-DPM-Solver++: with D held constant, the way from sigma to q sigma is
-    x' = q^2 x + (1 - q^2) D + q sigma sqrt(1 - q^2) z. The middle lies half-way in ln sigma, so that both halves of a
-    step have the same q, and the whole step's noise is composed of its halves', so that both follow one noise path.
+    Lu et al. 2022 (arXiv 2211.01095): with D held constant, the solution from sigma to q sigma is
+    x' = q^2 x + (1 - q^2) D + q sigma sqrt(1 - q^2) z. The middle is half-way in ln sigma, so that both halves of a
+    step have the same q, and the noise of the whole step is composed of its halves', so that both follow one path.
     """
     for index, sigma, sigma_next in intervals(sigmas):
         denoised = denoise_at(denoise, x, sigma, conditioning)
@@ -70,7 +70,10 @@ def sample_dpmpp_sde(
 
 
 def churn_perturbation(churn: Churn, noise: NoiseSource, *, num_steps: int) -> Perturb:
-    """Make the perturbation of EDM's algorithm 2, lines 4 to 6."""
+    """Return the perturbation that raises the noise level before each step, which also corrects earlier errors.
+
+    EDM, algorithm 2, lines 4 to 6.
+    """
     gamma = min(churn.s_churn / num_steps, 2**0.5 - 1)
 
     def perturb(x: Float[Tensor, "b t c h w"], sigma: float) -> tuple[Float[Tensor, "b t c h w"], float]:
