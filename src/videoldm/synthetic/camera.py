@@ -1,8 +1,8 @@
-"""The pinhole camera: where it is at a time, which rays it sends, where it sees a point.
+"""The pinhole camera: its pose at a time, the rays of its pixels, the projection of points.
 
 Camera axes are those of pictures: x right, y down, z forward; focal lengths are in frame heights. A ray's direction has
-a forward component of 1, so a distance along it is a depth. Poses are computed with plain Python numbers: they then
-cannot depend on what else is in the batch.
+a forward component of 1, so a distance along it is a depth. Poses are computed with plain Python numbers, so that they
+cannot depend on the rest of the batch.
 """
 
 import math
@@ -26,7 +26,7 @@ class Size(NamedTuple):
 
 @dataclass(frozen=True)
 class Pose:
-    """Position, the world directions of the camera's axes, and the focal length in frame heights."""
+    """A camera's position, the world directions of its axes, and its focal length in frame heights."""
 
     position: Vec3
     right: Vec3
@@ -37,23 +37,23 @@ class Pose:
 
 @dataclass(frozen=True)
 class Cameras:
-    """One camera a frame as tensors of shape `f`; `rotation` leads from camera axes to world axes."""
+    """One camera for each frame, as tensors of shape `f`; `rotation` maps camera axes to world axes."""
 
     position: Vector
     rotation: Rotation
     focal: Tensor
 
     def at(self, index: Tensor) -> "Cameras":
-        """The cameras of the frames `index`."""
+        """Return the cameras of the frames `index`."""
         return Cameras(self.position.at(index), self.rotation.at(index), self.focal[index])
 
 
 def pose(path: CameraPath, time_s: float) -> Pose:
-    """Where the camera on `path` is at `time_s`, and how it looks."""
+    """Return the pose of the camera on `path` at `time_s`."""
     angle = path.orbit + path.orbit_rate * time_s
     x, y, z = path.target
     position = (x + path.distance * math.sin(angle), path.height, z + path.distance * math.cos(angle))
-    # Heading 0 looks along -z; a positive heading is a turn to the right.
+    # Heading 0 is along -z; a positive heading is a turn to the right.
     heading = -angle + path.pan + path.pan_rate * time_s
     pitch = math.atan2(path.height - y, path.distance)
     ch, sh, cp, sp = math.cos(heading), math.sin(heading), math.cos(pitch), math.sin(pitch)
@@ -67,7 +67,7 @@ def pose(path: CameraPath, time_s: float) -> Pose:
 
 
 def cameras(poses: Sequence[Pose], device: torch.device) -> Cameras:
-    """`poses` as tensors."""
+    """Convert poses to tensors."""
     rows = [(*p.position, *p.right, *p.down, *p.forward, p.focal) for p in poses]
     table = torch.tensor(rows, dtype=torch.float64).float().to(device)
     column = [table[:, i] for i in range(13)]
@@ -79,14 +79,14 @@ def cameras(poses: Sequence[Pose], device: torch.device) -> Cameras:
 
 
 def pixel_grid(size: Size, supersampling: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Sample positions in pixels, x as `1 1 w*s` and y as `1 h*s 1`; the frame spans 0 to width and 0 to height."""
+    """Return sample positions in pixels, x as `1 1 w*s` and y as `1 h*s 1`; the frame spans 0 to width and height."""
     x = (torch.arange(size.width * supersampling, device=device, dtype=torch.float32) + 0.5) / supersampling
     y = (torch.arange(size.height * supersampling, device=device, dtype=torch.float32) + 0.5) / supersampling
     return x.reshape(1, 1, -1), y.reshape(1, -1, 1)
 
 
 def directions(view: Cameras, x_px: Tensor, y_px: Tensor, size: Size) -> Vector:
-    """World directions, `f h w`, of the rays through image points given in pixels."""
+    """Return the world directions, `f h w`, of the rays through image points in pixels."""
     scale = view.focal.reshape(-1, 1, 1) * size.height
     x, y = (x_px - size.width / 2) / scale, (y_px - size.height / 2) / scale
     rows = view.rotation.spread()
@@ -94,7 +94,7 @@ def directions(view: Cameras, x_px: Tensor, y_px: Tensor, size: Size) -> Vector:
 
 
 def project(view: Cameras, offset: Vector, size: Size) -> tuple[Tensor, Tensor, Tensor]:
-    """Image point x and y in pixels, and depth, of the points `f h w` given relative to each camera's position."""
+    """Project points `f h w`, relative to each camera's position, to image points x and y in pixels and their depth."""
     local = view.rotation.spread().apply_inverse(offset)
     scale = view.focal.reshape(-1, 1, 1) * size.height
     depth = local.z

@@ -1,4 +1,4 @@
-"""Exact sentences about a scene, in a small closed vocabulary, and its class labels."""
+"""Exact captions of a scene in a small closed vocabulary, and its class labels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ AROUND: Mapping[CameraMotion, str] = {
     "orbit_left": "around",
     "orbit_right": "around",
 }
-"""What stands between a camera's motion and the still object it looks at."""
+"""Preposition between a camera's motion and the still object it looks at."""
 
 GROUND_PHRASES: Mapping[Ground, str] = {
     "plain": "a plain ground",
@@ -45,18 +45,21 @@ GROUND_PHRASES: Mapping[Ground, str] = {
 }
 
 NUM_VARIANTS = 24
-"""`caption` has this many wordings; larger variants start over."""
+"""Number of wordings of `caption`; larger variants start over."""
 
 
-def caption_words() -> tuple[str, ...]:
-    """Every word, sorted, that a caption can hold; beside words there are only commas."""
-    phrases = [*GROUND_PHRASES.values(), *AROUND.values(), *SHAPES, *COLOURS, "on over while an spinning in front of"]
-    phrases += [wording for pair in (*VERBS.values(), *CAMERAS.values()) for wording in pair]
-    return tuple(sorted({word for phrase in phrases for word in phrase.split()}))
+@dataclass(frozen=True)
+class SceneLabels:
+    """Indices into the classes of `LABELS`, for the scene's first object and its camera."""
+
+    shape: int
+    colour: int
+    motion: int
+    camera: int
 
 
 def caption(scene: Scene, variant: int = 0) -> str:
-    """A sentence that says exactly what moves and how; `variant` chooses among wordings of the same facts."""
+    """Return a sentence that states exactly what moves and how; `variant` selects a wording of the same facts."""
     template, wording = variant % 6, variant // 6 % 4
     body, path = scene.objects[0], scene.camera.motion
     subject = _subject(scene)
@@ -80,8 +83,26 @@ def caption(scene: Scene, variant: int = 0) -> str:
 
 
 def image_caption(scene: Scene) -> str:
-    """A sentence about one frame: what is seen, and nothing about motion."""
+    """Return a sentence about one frame, without any motion."""
     return f"{_subject(scene, with_motion=False)} {_place(scene)}"
+
+
+def caption_words() -> tuple[str, ...]:
+    """Return every word that a caption can contain, sorted; beside words there are only commas."""
+    phrases = [*GROUND_PHRASES.values(), *AROUND.values(), *SHAPES, *COLOURS, "on over while an spinning in front of"]
+    phrases += [wording for pair in (*VERBS.values(), *CAMERAS.values()) for wording in pair]
+    return tuple(sorted({word for phrase in phrases for word in phrase.split()}))
+
+
+def labels(scene: Scene) -> SceneLabels:
+    """Return the class indices of `scene`, which a classifier should predict from a clip."""
+    body = scene.objects[0]
+    return SceneLabels(
+        shape=LABELS["shape"].index(body.shape),
+        colour=LABELS["colour"].index(body.colour),
+        motion=LABELS["motion"].index(body.motion),
+        camera=LABELS["camera"].index(scene.camera.motion),
+    )
 
 
 def _subject(scene: Scene, *, with_motion: bool = True) -> str:
@@ -102,24 +123,3 @@ def _article(name: str) -> str:
 def _place(scene: Scene) -> str:
     preposition = "over" if scene.objects[0].motion == "up" else "on"
     return f"{preposition} {GROUND_PHRASES[scene.backdrop.ground]}"
-
-
-@dataclass(frozen=True)
-class SceneLabels:
-    """Indices into the classes of LABELS, for the scene's first object."""
-
-    shape: int
-    colour: int
-    motion: int
-    camera: int
-
-
-def labels(scene: Scene) -> SceneLabels:
-    """The class indices of `scene`."""
-    body = scene.objects[0]
-    return SceneLabels(
-        shape=LABELS["shape"].index(body.shape),
-        colour=LABELS["colour"].index(body.colour),
-        motion=LABELS["motion"].index(body.motion),
-        camera=LABELS["camera"].index(scene.camera.motion),
-    )

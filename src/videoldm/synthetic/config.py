@@ -1,4 +1,4 @@
-"""What kinds of scenes the world draws, and how often."""
+"""Settings of the synthetic world: kinds of scenes and their probabilities."""
 
 from pydantic import Field, model_validator
 
@@ -15,10 +15,11 @@ def _all_but_static() -> dict[CameraMotion, float]:
 
 
 class WorldOptions(Config):
-    """The distribution that scenes are drawn from; plain numbers are probabilities.
+    """Distribution of scenes; plain numbers are probabilities.
 
-    `moving_object` holds under a static camera; `tilted_spin` is the part of spins that are about a tilted axis.
-    `grounds` are relative weights; "photo" needs pictures at render time, so its weight is 0 unless asked for.
+    moving_object: applies under a static camera.
+    tilted_spin: fraction of spins that are about a tilted axis.
+    grounds: relative weights; "photo" needs pictures at render time, so its default is 0.
     """
 
     second_object: Share = 0.15
@@ -40,5 +41,5 @@ class WorldOptions(Config):
         if is_plain_only and self.static_camera < 1:
             raise ValueError("grounds has only plain, a moving camera (static_camera below 1) needs a patterned one")
         if self.cameras.get("static"):
-            raise ValueError("cameras holds static, how often the camera is static is said by static_camera")
+            raise ValueError("cameras holds static, set the probability of a static camera by static_camera")
         return self

@@ -1,6 +1,6 @@
-"""A scene as pure numbers: objects, their motions, the ground, the light and the camera's path.
+"""A scene in numbers: objects and their motions, the ground, the light and the camera's path.
 
-The world has y up and the ground at y = 0. At time `NOMINAL_S / 2` the camera looks along -z, so that +x is to the
+In the world y is up and the ground is at y = 0. At time `NOMINAL_S / 2` the camera looks along -z, so that +x is to the
 right of the picture. Lengths are in world units, angles in radians, times in seconds.
 """
 
@@ -14,7 +14,7 @@ Vec3 = tuple[float, float, float]
 Mat3 = tuple[Vec3, Vec3, Vec3]
 
 NOMINAL_S = 2.0
-"""Speeds are chosen so that a motion is complete, and still inside the frame, after this time."""
+"""Time after which a motion is complete, and still inside the frame."""
 
 UNIT_RADIUS: dict[Shape, float] = {
     "sphere": 0.5,
@@ -54,19 +54,19 @@ class SceneObject:
         return self.size * UNIT_RADIUS[self.shape]
 
     def centre(self, time_s: float) -> Vec3:
-        """Where the centre is at `time_s`."""
+        """Return the position of the centre at `time_s`."""
         x, y, z = (p + time_s * v for p, v in zip(self.position, self.velocity, strict=True))
         return x, y, z
 
     def rotation(self, time_s: float) -> Mat3:
-        """The rotation at `time_s` from the body's own axes to the world's."""
-        spin = axis_rotation(self.spin_axis, self.spin_rate * time_s)
-        return matmul(spin, axis_rotation((0.0, 1.0, 0.0), self.yaw))
+        """Return the rotation from the body's own axes to the world's at `time_s`."""
+        spin = _axis_rotation(self.spin_axis, self.spin_rate * time_s)
+        return _matmul(spin, _axis_rotation((0.0, 1.0, 0.0), self.yaw))
 
 
 @dataclass(frozen=True)
 class CameraPath:
-    """A pinhole camera on a path: it circles its target, turns about the vertical, changes its focal length.
+    """A pinhole camera that orbits its target, pans about the vertical and changes its focal length.
 
     `focal` is in frame heights; positive rates are an orbit to the right, a pan to the right, a zoom in.
     """
@@ -103,7 +103,7 @@ class Backdrop:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything there is to render; the first object is the one that captions are about."""
+    """Everything to be rendered; captions describe the first object."""
 
     objects: tuple[SceneObject, ...]
     camera: CameraPath
@@ -117,7 +117,7 @@ class Scene:
         return any(rates) or any(body.spin_rate or any(body.velocity) for body in self.objects)
 
     def with_speed(self, factor: float) -> "Scene":
-        """The same scene with every motion `factor` times as fast."""
+        """Return the scene with every motion `factor` times as fast."""
         objects = tuple(
             dataclasses.replace(
                 body,
@@ -136,8 +136,8 @@ class Scene:
         return dataclasses.replace(self, objects=objects, camera=camera)
 
 
-def axis_rotation(axis: Vec3, angle: float) -> Mat3:
-    """The rotation by `angle` about the unit vector `axis` (Rodrigues' formula)."""
+def _axis_rotation(axis: Vec3, angle: float) -> Mat3:
+    """Return the rotation by `angle` about the unit vector `axis` (Rodrigues' formula)."""
     x, y, z = axis
     c, s = math.cos(angle), math.sin(angle)
     k = 1.0 - c
@@ -148,8 +148,8 @@ def axis_rotation(axis: Vec3, angle: float) -> Mat3:
     )
 
 
-def matmul(a: Mat3, b: Mat3) -> Mat3:
-    """The product of two 3x3 matrices."""
+def _matmul(a: Mat3, b: Mat3) -> Mat3:
+    """Multiply two 3x3 matrices."""
 
     def row(i: int) -> Vec3:
         x, y, z = (sum(a[i][k] * b[k][j] for k in range(3)) for j in range(3))

@@ -1,4 +1,9 @@
-"""Vectors of tensors, and signed distances of the shapes."""
+"""Vectors and rotations of tensors, and signed distances of the shapes.
+
+Only operations that IEEE 754 rounds exactly (+ - * / sqrt) are used here and in the renderer, so that a value does not
+depend on its place in a batch or in a vector register. Distances are those of shapes at size 1 about their own centre:
+negative inside, positive outside.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,12 @@ from torch import Tensor
 
 from videoldm.synthetic.vocabulary import Shape
 
+_SPHERE_RADIUS = 0.5
+_CUBE_HALF_EDGE = 0.42
+_CYLINDER_RADIUS, _CYLINDER_HALF_HEIGHT = 0.36, 0.5
+_CONE_RADIUS, _CONE_HALF_HEIGHT = 0.54, 0.5
+_TORUS_MAJOR, _TORUS_MINOR = 0.36, 0.14
+
 
 class Vector(NamedTuple):
     """Points or directions; the three tensors broadcast against each other."""
@@ -19,31 +30,31 @@ class Vector(NamedTuple):
     z: Tensor
 
     def plus(self, other: Vector) -> Vector:
-        """The sum."""
+        """Add two vectors."""
         return Vector(self.x + other.x, self.y + other.y, self.z + other.z)
 
     def minus(self, other: Vector) -> Vector:
-        """The difference."""
+        """Subtract `other`."""
         return Vector(self.x - other.x, self.y - other.y, self.z - other.z)
 
     def times(self, factor: Tensor | float) -> Vector:
-        """Every coordinate times `factor`."""
+        """Multiply every coordinate by `factor`."""
         return Vector(self.x * factor, self.y * factor, self.z * factor)
 
     def dot(self, other: Vector) -> Tensor:
-        """The inner product."""
+        """Compute the inner product."""
         return self.x * other.x + self.y * other.y + self.z * other.z
 
     def length(self) -> Tensor:
-        """The Euclidean length."""
+        """Compute the Euclidean length."""
         return torch.sqrt(self.dot(self))
 
     def at(self, index: Tensor) -> Vector:
-        """Index all three tensors alike."""
+        """Index all three tensors."""
         return Vector(self.x[index], self.y[index], self.z[index])
 
     def spread(self) -> Vector:
-        """Tensors of shape `n` as `n 1 1`, to be combined with `n h w`."""
+        """Reshape tensors of shape `n` to `n 1 1`, to combine them with `n h w`."""
         return Vector(self.x.reshape(-1, 1, 1), self.y.reshape(-1, 1, 1), self.z.reshape(-1, 1, 1))
 
 
@@ -55,70 +66,63 @@ class Rotation(NamedTuple):
     row_z: Vector
 
     def at(self, index: Tensor) -> Rotation:
-        """Index all nine tensors alike."""
+        """Index all nine tensors."""
         return Rotation(self.row_x.at(index), self.row_y.at(index), self.row_z.at(index))
 
     def spread(self) -> Rotation:
-        """Tensors of shape `n` as `n 1 1`, to be combined with `n h w`."""
+        """Reshape tensors of shape `n` to `n 1 1`, to combine them with `n h w`."""
         return Rotation(self.row_x.spread(), self.row_y.spread(), self.row_z.spread())
 
     def apply(self, vector: Vector) -> Vector:
-        """The matrix times `vector`."""
+        """Multiply the matrix by `vector`."""
         return Vector(self.row_x.dot(vector), self.row_y.dot(vector), self.row_z.dot(vector))
 
     def apply_inverse(self, vector: Vector) -> Vector:
-        """The transposed matrix times `vector`."""
+        """Multiply the transposed matrix by `vector`."""
         (ax, ay, az), (bx, by, bz), (cx, cy, cz) = self
         x, y, z = vector
         return Vector(ax * x + bx * y + cx * z, ay * x + by * y + cy * z, az * x + bz * y + cz * z)
 
 
-SPHERE_RADIUS = 0.5
-CUBE_HALF_EDGE = 0.42
-CYLINDER_RADIUS, CYLINDER_HALF_HEIGHT = 0.36, 0.5
-CONE_RADIUS, CONE_HALF_HEIGHT = 0.54, 0.5
-TORUS_MAJOR, TORUS_MINOR = 0.36, 0.14
-
-
 def sphere(p: Vector) -> Tensor:
-    """Distance to a sphere."""
-    return p.length() - SPHERE_RADIUS
+    """Compute the distance to a sphere."""
+    return p.length() - _SPHERE_RADIUS
 
 
 def cube(p: Vector) -> Tensor:
-    """Distance to a cube with its faces across the axes."""
-    x, y, z = p.x.abs() - CUBE_HALF_EDGE, p.y.abs() - CUBE_HALF_EDGE, p.z.abs() - CUBE_HALF_EDGE
+    """Compute the distance to a cube aligned with the axes."""
+    x, y, z = p.x.abs() - _CUBE_HALF_EDGE, p.y.abs() - _CUBE_HALF_EDGE, p.z.abs() - _CUBE_HALF_EDGE
     outside = Vector(x.clamp(min=0), y.clamp(min=0), z.clamp(min=0)).length()
     return outside + torch.maximum(x, torch.maximum(y, z)).clamp(max=0)
 
 
 def cylinder(p: Vector) -> Tensor:
-    """Distance to an upright cylinder."""
-    side = torch.sqrt(p.x * p.x + p.z * p.z) - CYLINDER_RADIUS
-    cap = p.y.abs() - CYLINDER_HALF_HEIGHT
+    """Compute the distance to an upright cylinder."""
+    side = torch.sqrt(p.x * p.x + p.z * p.z) - _CYLINDER_RADIUS
+    cap = p.y.abs() - _CYLINDER_HALF_HEIGHT
     a, b = side.clamp(min=0), cap.clamp(min=0)
     return torch.sqrt(a * a + b * b) + torch.maximum(side, cap).clamp(max=0)
 
 
 def cone(p: Vector) -> Tensor:
-    """Distance to an upright cone, as a triangle in the half plane of (distance from the axis, height)."""
-    height = 2 * CONE_HALF_HEIGHT
-    u = torch.sqrt(p.x * p.x + p.z * p.z) - CONE_RADIUS
-    v = p.y + CONE_HALF_HEIGHT
+    """Compute the distance to an upright cone: a triangle in the half plane of (distance from the axis, height)."""
+    height = 2 * _CONE_HALF_HEIGHT
+    u = torch.sqrt(p.x * p.x + p.z * p.z) - _CONE_RADIUS
+    v = p.y + _CONE_HALF_HEIGHT
     # The slope runs from the base's rim, (u, v) = (0, 0), to the apex at (-radius, height).
-    along = ((v * height - u * CONE_RADIUS) / (height * height + CONE_RADIUS * CONE_RADIUS)).clamp(0, 1)
-    du, dv = u + along * CONE_RADIUS, v - along * height
+    along = ((v * height - u * _CONE_RADIUS) / (height * height + _CONE_RADIUS * _CONE_RADIUS)).clamp(0, 1)
+    du, dv = u + along * _CONE_RADIUS, v - along * height
     rim = u.clamp(min=0)
     squared = torch.minimum(du * du + dv * dv, rim * rim + v * v)
-    is_inside = (u * height + v * CONE_RADIUS < 0) & (v > 0)
+    is_inside = (u * height + v * _CONE_RADIUS < 0) & (v > 0)
     distance = torch.sqrt(squared)
     return torch.where(is_inside, -distance, distance)
 
 
 def torus(p: Vector) -> Tensor:
-    """Distance to a torus that stands upright like a wheel: its axis is z."""
-    ring = torch.sqrt(p.x * p.x + p.y * p.y) - TORUS_MAJOR
-    return torch.sqrt(ring * ring + p.z * p.z) - TORUS_MINOR
+    """Compute the distance to a torus that stands upright like a wheel: its axis is z."""
+    ring = torch.sqrt(p.x * p.x + p.y * p.y) - _TORUS_MAJOR
+    return torch.sqrt(ring * ring + p.z * p.z) - _TORUS_MINOR
 
 
 DISTANCES: Mapping[Shape, Callable[[Vector], Tensor]] = {
@@ -131,7 +135,7 @@ DISTANCES: Mapping[Shape, Callable[[Vector], Tensor]] = {
 
 
 def normal(shape: Shape, p: Vector, step: float = 2e-3) -> Vector:
-    """The unit outward normal near the surface: the distance's gradient from four taps on a tetrahedron."""
+    """Compute the unit outward normal near the surface: the distance's gradient from four points of a tetrahedron."""
     distance = DISTANCES[shape]
     a = distance(Vector(p.x + step, p.y - step, p.z - step))
     b = distance(Vector(p.x - step, p.y - step, p.z + step))

@@ -1,4 +1,4 @@
-"""Long videos with known cuts, fades, dissolves, flashes, static stretches and text, drawn frame by frame."""
+"""Rendering of long videos with known cuts, fades, dissolves, flashes, static spans and text, frame by frame."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ FRAMES_AT_ONCE = 16
 
 
 class LongVideo:
-    """Video number `index` of the world: `record` says what is true of it, `frames` draws it.
+    """Video number `index` of the world: `record` is its ground truth, `frames` renders it.
 
     The same arguments always give the same frames. `pictures` are needed if the options allow photo grounds.
     """
@@ -35,7 +35,7 @@ class LongVideo:
         self._pictures = pictures
 
     def frames(self) -> Iterator[Frame]:
-        """All frames in order as uint8 `h w 3`; only a few are in memory at once."""
+        """Yield all frames in order as uint8 `h w 3`; only a few are in memory at once."""
         record = self.record
         shown = [self._shot_frames(shot) for shot in record.shots]
         for number in range(record.num_frames):
@@ -48,7 +48,7 @@ class LongVideo:
             yield frame
 
     def _shot_frames(self, shot: Shot) -> Iterator[np.ndarray]:
-        """The shot's own frames as float `h w 3` in [0, 1]."""
+        """Yield the shot's own frames as float `h w 3` in [0, 1]."""
         length = shot.span.last_frame - shot.span.first_frame + 1
         for first in range(0, length, FRAMES_AT_ONCE):
             pixels = render_pixels(
@@ -65,7 +65,7 @@ class LongVideo:
             yield from (pixels[0].permute(0, 2, 3, 1).cpu().numpy() * 0.5 + 0.5)
 
     def _mixed(self, number: int, pictures: list[np.ndarray]) -> np.ndarray:
-        """The frame that the shots' `pictures` and the transition at frame `number` make."""
+        """Combine the shots' `pictures` by the transition and the flashes at frame `number`."""
         frame = pictures[0]
         for transition in self.record.transitions:
             if number not in transition.span:
@@ -83,11 +83,11 @@ class LongVideo:
 
 
 def _share(number: int, span: FrameSpan) -> float:
-    """How much of the new shot there is in a dissolve; above 0 and below 1 on all of its frames."""
+    """Return the weight of the new shot in a dissolve, above 0 and below 1 on all of its frames."""
     return (number - span.first_frame + 1) / (span.last_frame - span.first_frame + 2)
 
 
 def _strength(number: int, span: FrameSpan) -> float:
-    """0 just outside `span`, 1 on its middle frame."""
+    """Return a weight that is 0 just outside `span` and 1 on its middle frame."""
     middle, half = (span.first_frame + span.last_frame) / 2, (span.last_frame - span.first_frame) / 2 + 1
     return 1 - abs(number - middle) / half

@@ -1,4 +1,4 @@
-"""Text drawn over frames, with the exact place of what was drawn."""
+"""Text drawn over frames, with its exact position."""
 
 import functools
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class TextBox:
 
 
 def place_text(text: str, *, size_px: int, angle_deg: float, left_px: float, top_px: float) -> Polygon:
-    """The polygon of `text` when the upright box around the turned text begins at (`left_px`, `top_px`)."""
+    """Return the polygon of `text` if the upright box around the turned text begins at (`left_px`, `top_px`)."""
     width, height = _plain_size(text, size_px)
     corners = [_turned(x, y, angle_deg) for x, y in ((0, 0), (width, 0), (width, height), (0, height))]
     shift_x = left_px - min(x for x, _ in corners)
@@ -46,7 +46,7 @@ def place_text(text: str, *, size_px: int, angle_deg: float, left_px: float, top
 
 
 def draw_text(frame: Frame, box: TextBox) -> Frame:
-    """`frame` (`h w 3`) with the text of `box` on it."""
+    """Draw the text of `box` on a copy of `frame` (`h w 3`)."""
     layer = _layer(box, frame.shape[0], frame.shape[1])
     ink, opacity = layer[..., :3], layer[..., 3:]
     return (frame * (1 - opacity) + ink * opacity).round().astype(np.uint8)
@@ -54,10 +54,10 @@ def draw_text(frame: Frame, box: TextBox) -> Frame:
 
 @functools.lru_cache(maxsize=16)
 def _layer(box: TextBox, height: int, width: int) -> npt.NDArray[np.float32]:
-    """The text alone, `h w 4`: colour in 0 to 255 and opacity in 0 to 1."""
+    """Draw the text alone, `h w 4`: colour in 0 to 255 and opacity in 0 to 1."""
     plain = _plain_picture(box)
     (x0, y0), (x1, y1), _, (x3, y3) = box.polygon
-    # PIL asks, for each place in the frame, for the place in the plain picture that it shows.
+    # PIL needs the inverse map, from positions in the frame to positions in the plain picture.
     columns, rows = plain.size
     ux, uy = (x1 - x0) / columns, (y1 - y0) / columns
     vx, vy = (x3 - x0) / rows, (y3 - y0) / rows
@@ -97,6 +97,6 @@ def _font(size_px: int) -> Any:
 
 
 def _turned(x: float, y: float, angle_deg: float) -> Point:
-    """The point turned clockwise on the screen about the origin."""
+    """Rotate the point clockwise on the screen about the origin."""
     cos, sin = float(np.cos(np.deg2rad(angle_deg))), float(np.sin(np.deg2rad(angle_deg)))
     return x * cos - y * sin, x * sin + y * cos

@@ -1,4 +1,4 @@
-"""Rendering scenes to clips, with ground truth for every pixel.
+"""Rendering of scenes to clips, with ground truth for every pixel.
 
 All arithmetic on pixels uses exactly rounded operations and no reductions, so a clip's bits do not depend on what else
 is rendered with it.
@@ -19,18 +19,20 @@ from videoldm.synthetic.geometry import Vector
 from videoldm.synthetic.shading import shade
 from videoldm.synthetic.trace import Hits, SceneBatch, scene_batches, trace
 
-USUAL_FPS = Fraction(7)
+_USUAL_FPS = Fraction(7)
 
 
 @dataclass(frozen=True)
 class RenderedClips:
-    """Clips and what is true of them.
+    """Clips with their ground truth; the maps hold for the surface point seen at each pixel's centre.
 
-    `pixels` are in [-1, 1]. The maps hold for the surface point seen at each pixel's centre: `motion` is its
-    displacement to the next frame in pixels (x right, y down), `motion_valid` says whether it is still seen there,
-    `object_index` is -1 for sky, 0 for ground, 1 and up for objects, `depth` runs along the camera's axis (sky 1e6).
-    `tracks` are the objects' centres in pixels, NaN where a scene has fewer objects; `poses` lead from camera axes
-    (x right, y down, z forward) to the world.
+    pixels: in [-1, 1].
+    motion: displacement to the next frame in pixels (x right, y down).
+    motion_valid: whether the point is still visible there.
+    object_index: -1 for sky, 0 for ground, 1 and up for objects.
+    depth: along the camera's axis, 1e6 for sky.
+    tracks: centres of the objects in pixels, NaN where a scene has fewer objects.
+    poses: camera-to-world matrices; camera axes are x right, y down, z forward.
     """
 
     pixels: Float[Tensor, "b t 3 h w"]
@@ -47,7 +49,7 @@ def render(
     scenes: Sequence[Scene],
     *,
     num_frames: int = 14,
-    fps: Fraction | int = USUAL_FPS,
+    fps: Fraction | int = _USUAL_FPS,
     height: int = 64,
     width: int = 64,
     device: torch.device | str = "cpu",
@@ -57,8 +59,8 @@ def render(
 ) -> RenderedClips:
     """Render each scene with ground truth; frame `f` shows time `f / fps`.
 
-    `pictures`, in [-1, 1], are what grounds of kind "photo" show. Raises InputError on sizes below 1 or missing
-    pictures.
+    pictures: shown on grounds of kind "photo", in [-1, 1].
+    Raises InputError for sizes below 1 or missing pictures.
     """
     size = Size(height, width)
     num_objects = max((len(scene.objects) for scene in scenes), default=0)
@@ -79,7 +81,7 @@ def render_pixels(
     scenes: Sequence[Scene],
     *,
     num_frames: int = 14,
-    fps: Fraction | int = USUAL_FPS,
+    fps: Fraction | int = _USUAL_FPS,
     height: int = 64,
     width: int = 64,
     device: torch.device | str = "cpu",
@@ -87,7 +89,7 @@ def render_pixels(
     pictures: Float[Tensor, "n 3 y x"] | None = None,
     first_frame: int = 0,
 ) -> Float[Tensor, "b t 3 h w"]:
-    """Only the pixels of `render`, which takes less time."""
+    """Render the pixels alone, which is faster than `render`."""
     size = Size(height, width)
     ready = scene_batches(
         scenes,
@@ -124,24 +126,24 @@ def _with_truth(batch: SceneBatch, pixels: Tensor, size: Size, num_objects: int)
     x, y = pixel_grid(size, 1, batch.device)
     rays = directions(batch.view, x, y, size)
     hits = trace(batch.view, rays, batch.bodies)
-    motion, is_valid = motion_to_next(batch, rays, hits, size)
+    motion, is_valid = _motion_to_next(batch, rays, hits, size)
     return RenderedClips(
         pixels=pixels,
         motion=motion.reshape(b, t, 2, *size)[:, 1:],
         motion_valid=is_valid.reshape(b, t, *size)[:, 1:],
         object_index=hits.object_index.reshape(b, t, *size),
         depth=hits.depth.reshape(b, t, *size),
-        tracks=tracks(batch, num_objects, size).reshape(b, t, num_objects, 2),
-        poses=pose_matrices(batch.poses, batch.device).reshape(b, t, 4, 4),
+        tracks=_tracks(batch, num_objects, size).reshape(b, t, num_objects, 2),
+        poses=_pose_matrices(batch.poses, batch.device).reshape(b, t, 4, 4),
         focal_px=batch.view.focal.reshape(b, t) * size.height,
     )
 
 
-def motion_to_next(batch: SceneBatch, rays: Vector, hits: Hits, size: Size) -> tuple[Tensor, Tensor]:
-    """Displacement `f 2 h w` from the frame before frame `f` to frame `f`, and its validity `f h w`.
+def _motion_to_next(batch: SceneBatch, rays: Vector, hits: Hits, size: Size) -> tuple[Tensor, Tensor]:
+    """Return the displacement `f 2 h w` from the previous frame to frame `f`, and its validity `f h w`.
 
-    Both are given on the pixels of the frame before; the values of a clip's first frame mean nothing. A point is valid
-    if a ray from the next camera to where it went meets it, and nothing else, inside the frame.
+    Both belong to the pixels of the previous frame; values of a clip's first frame are meaningless. A point is valid if
+    a ray from the next camera to its new position hits it, and nothing else, inside the frame.
     """
     frames = torch.arange(rays.x.shape[0], device=rays.x.device)
     before = torch.where(frames % batch.num_frames == 0, frames, frames - 1)
@@ -156,7 +158,7 @@ def motion_to_next(batch: SceneBatch, rays: Vector, hits: Hits, size: Size) -> t
 
 
 def _offsets_in_next_frame(batch: SceneBatch, rays: Vector, hits: Hits, size: Size) -> Vector:
-    """Where each visible point is in the next frame, relative to that frame's camera; for sky, its direction."""
+    """Return each visible point's position in the next frame, relative to its camera; for sky, its direction."""
     frames = torch.arange(rays.x.shape[0], device=rays.x.device)
     following = torch.where(frames % batch.num_frames == batch.num_frames - 1, frames, frames + 1)
     next_position = batch.view.position.at(following)
@@ -173,8 +175,8 @@ def _offsets_in_next_frame(batch: SceneBatch, rays: Vector, hits: Hits, size: Si
     return offset
 
 
-def tracks(batch: SceneBatch, num_objects: int, size: Size) -> Tensor:
-    """Image points `f n 2` of the objects' centres, NaN where there is no such object."""
+def _tracks(batch: SceneBatch, num_objects: int, size: Size) -> Tensor:
+    """Return the image points `f n 2` of the objects' centres, NaN where there is no such object."""
     result = torch.full((len(batch.poses), num_objects, 2), float("nan"), device=batch.device)
     for bodies in batch.bodies:
         view = batch.view.at(bodies.frame)
@@ -183,8 +185,8 @@ def tracks(batch: SceneBatch, num_objects: int, size: Size) -> Tensor:
     return result
 
 
-def pose_matrices(poses: Sequence[Pose], device: torch.device) -> Tensor:
-    """Camera-to-world matrices `f 4 4`."""
+def _pose_matrices(poses: Sequence[Pose], device: torch.device) -> Tensor:
+    """Return camera-to-world matrices `f 4 4`."""
     axes = [[p.right, p.down, p.forward, p.position] for p in poses]
     top = torch.tensor(axes, dtype=torch.float32, device=device).transpose(1, 2)
     bottom = torch.tensor([0.0, 0.0, 0.0, 1.0], device=device).expand(len(poses), 1, 4)

@@ -1,4 +1,4 @@
-"""Drawing scenes: each one is a function of (seed, split, index) and of nothing else."""
+"""Random scenes, each a function of (seed, split, index) alone."""
 
 import dataclasses
 import math
@@ -33,17 +33,17 @@ from videoldm.synthetic.vocabulary import (
 T = TypeVar("T")
 
 FRAME_HEIGHT = 3.0
-"""World units that fit into the frame's height at the camera's usual distance."""
+"""Height of the frame in world units at the camera's usual distance."""
 
 MOVING: tuple[ObjectMotion, ...] = tuple(motion for motion in OBJECT_MOTIONS if motion != "still")
 
-# With these a pan and a motion across would add up and carry the object out of the frame.
+# Motions that together with the pan would carry the object out of the frame.
 OPPOSED: Mapping[CameraMotion, ObjectMotion] = {"pan_left": "right", "pan_right": "left"}
 
 
 @dataclass(frozen=True)
 class _Cast:
-    """The named contents of a scene; a ground of None is drawn."""
+    """The named contents of a scene; a ground of None is chosen at random."""
 
     shape: Shape
     colour: Colour
@@ -53,7 +53,7 @@ class _Cast:
 
 
 def sample_scene(seed: int, split: str, index: int, options: WorldOptions | None = None) -> Scene:
-    """Scene number `index` of `split` ("train", "validation" or "test"); the splits are unrelated random streams."""
+    """Draw scene number `index` of `split` ("train", "validation" or "test"), which are independent random streams."""
     if split not in SPLITS:
         raise InputError(f"split is {split!r}, it should be one of {', '.join(SPLITS)}")
     options = options or WorldOptions()
@@ -77,7 +77,10 @@ def scene_from(
     seed: int = 0,
     options: WorldOptions | None = None,
 ) -> Scene:
-    """A scene with the named contents; `seed` decides the rest (size, place, light, ground where not given)."""
+    """Draw a scene with the named contents; `seed` determines the rest (size, position, light, ground if not given).
+
+    Raises InputError for unknown names.
+    """
     asked = {"shape": shape, "colour": colour, "motion": motion, "camera": camera, "ground": ground or "plain"}
     known = {"shape": SHAPES, "colour": COLOURS, "motion": OBJECT_MOTIONS, "camera": CAMERA_MOTIONS, "ground": GROUNDS}
     for name, value in asked.items():
@@ -133,7 +136,7 @@ def _main_object(draw: random.Random, cast: _Cast, options: WorldOptions) -> Sce
         return dataclasses.replace(body, spin_rate=rate)
     tilt, heading = draw.uniform(0.15, 0.5), draw.uniform(0, 2 * math.pi)
     axis = (math.sin(tilt) * math.cos(heading), math.cos(tilt), math.sin(tilt) * math.sin(heading))
-    # A tilted body would dip into the ground, so it floats just high enough to turn freely.
+    # A tilted body would touch the ground, so it floats just high enough to turn freely.
     return dataclasses.replace(body, spin_rate=rate, spin_axis=axis, position=(x, body.bounding_radius + 0.02, z))
 
 
@@ -154,7 +157,7 @@ def _looks(draw: random.Random, shape: Shape, textures: Sequence[Texture] = TEXT
 
 
 def _second_object(draw: random.Random, first: SceneObject) -> list[SceneObject]:
-    """A smaller still object of another colour and shape behind the first one's path, if a free place is found."""
+    """Draw a smaller still object of another colour and shape behind the first one's path, if there is room."""
     shapes: list[Shape] = [name for name in SHAPES if name != first.shape]
     colours: list[Colour] = [name for name in COLOURS if name != first.colour]
     shape, colour = draw.choice(shapes), draw.choice(colours)
@@ -195,7 +198,7 @@ def _camera(draw: random.Random, motion: CameraMotion) -> CameraPath:
 def _backdrop(draw: random.Random, cast: _Cast, options: WorldOptions) -> Backdrop:
     usable: dict[Ground, float] = dict(options.grounds)
     if cast.camera != "static":
-        usable.pop("plain", None)  # there a pan could hardly be told from a moving object
+        usable.pop("plain", None)  # on it a pan could hardly be distinguished from a moving object
     drawn = _weighted(draw, usable)
     first, second = draw.sample(GROUND_TONES, 2)
     spread = 0.16 if _lightness(first) > _lightness(second) else -0.16

@@ -1,4 +1,4 @@
-"""The colour that each ray sees: sky and hills, the ground behind haze, lit and textured objects."""
+"""Shading: sky and hills, the ground with its patterns, shadows and haze, lit and textured objects."""
 
 import math
 from collections.abc import Sequence
@@ -14,17 +14,19 @@ from videoldm.synthetic.textures import line_noise, smooth_noise, square_wave, t
 from videoldm.synthetic.trace import Bodies, Hits, Patch, SceneBatch
 from videoldm.synthetic.vocabulary import COLOURS, GROUNDS, TEXTURES
 
-HAZE_DISTANCE = 24.0
+_HAZE_DISTANCE = 24.0
+_HORIZON = 200.0
+"""Depth at which coordinates on the ground are clamped to stay small; its pattern has faded long before."""
 
 
 def shade(batch: SceneBatch, rays: Vector, hits: Hits, pictures: Tensor | None) -> list[Tensor]:
-    """Red, green and blue `f h w` of each ray, about 0 to 1."""
+    """Return red, green and blue `f h w` of each ray, about 0 to 1."""
     is_sky = hits.object_index < 0
-    haze = hits.depth / (hits.depth + HAZE_DISTANCE)
-    horizon = per_frame([scene.backdrop.sky[0] for scene in batch.scenes], batch)
+    haze = hits.depth / (hits.depth + _HAZE_DISTANCE)
+    horizon = _per_frame([scene.backdrop.sky[0] for scene in batch.scenes], batch)
     colour = [
         torch.where(is_sky, above, below + (far - below) * haze)
-        for above, below, far in zip(_sky(batch, rays), ground(batch, rays, hits, pictures), horizon, strict=True)
+        for above, below, far in zip(_sky(batch, rays), _ground(batch, rays, hits, pictures), horizon, strict=True)
     ]
     for patch in hits.patches:
         seen = patch.visible(hits)
@@ -34,13 +36,13 @@ def shade(batch: SceneBatch, rays: Vector, hits: Hits, pictures: Tensor | None) 
 
 
 def _sky(batch: SceneBatch, rays: Vector) -> list[Tensor]:
-    """A gradient above a line of hills, which are infinitely far away: they show how the camera turns."""
+    """Shade a gradient above infinitely distant hills, which show how the camera turns."""
     drops = [scene.backdrop for scene in batch.scenes]
-    columns = per_frame([(*d.sky[0], *d.sky[1], d.hill_height, d.hill_phase) for d in drops], batch)
+    columns = _per_frame([(*d.sky[0], *d.sky[1], d.hill_height, d.hill_phase) for d in drops], batch)
     low, high, hill_height, hill_phase = columns[:3], columns[3:6], columns[6], columns[7]
     level = torch.sqrt(rays.x * rays.x + rays.z * rays.z)
     elevation = rays.y / level
-    # A compass that needs no arctangent: it runs from 0 to 4 around the horizon.
+    # A heading without an arctangent: it runs from 0 to 4 around the horizon.
     quarter = rays.z / (rays.x.abs() + rays.z.abs())
     place = torch.where(rays.x >= 0, 1 - quarter, 3 + quarter) + hill_phase * 4
     ridge = hill_height * (1 + line_noise(place * 6, 24) + 0.5 * line_noise(place * 16, 64))
@@ -49,57 +51,8 @@ def _sky(batch: SceneBatch, rays: Vector) -> list[Tensor]:
     return [torch.where(is_hill, a * 0.8, a + (b - a) * blend) for a, b in zip(low, high, strict=True)]
 
 
-def _surface(scenes: Sequence[Scene], patch: Patch) -> list[Tensor]:
-    """Lambert shading with ambient light."""
-    bodies = patch.bodies
-    table = torch.tensor([_looks(scene, bodies.slot) for scene in scenes], device=patch.depth.device)
-    of_ray = table[bodies.scene[patch.entry]].unbind(dim=1)
-    rgb, light, ambient, texture = of_ray[:3], Vector(*of_ray[3:6]), of_ray[6], of_ray[7:]
-    facing = bodies.rotation.at(patch.entry).apply(normal(bodies.shape, patch.point)).dot(light)
-    brightness = ambient + (1.05 - ambient) * facing.clamp(min=0) + 0.12 * facing.clamp(max=0)
-    brightness = brightness * (1 - _texture(patch.point, *texture))
-    return [channel * brightness for channel in rgb]
-
-
-def _looks(scene: Scene, slot: int) -> tuple[float, ...]:
-    """Colour, light and texture of object `slot` as a table row."""
-    if slot >= len(scene.objects):
-        return (0.0,) * 11
-    body, drop = scene.objects[slot], scene.backdrop
-    rgb = (value * body.tint for value in COLOURS[body.colour])
-    texture = (TEXTURES.index(body.texture), body.texture_contrast, body.texture_frequency, body.texture_phase)
-    return (*rgb, *drop.light, drop.ambient, *map(float, texture))
-
-
-def _texture(point: Vector, kind: Tensor, contrast: Tensor, frequency: Tensor, phase: Tensor) -> Tensor:
-    """How much of the base colour the texture takes away at `point` of the body, 0 to `contrast`."""
-    slant = (0.75 * point.x + 0.55 * point.y + 0.36 * point.z) * frequency + phase
-    stripes = 0.5 + 0.5 * square_wave(slant, torch.full_like(slant, 0.1))
-    u = (point.x + 0.71 * point.z) * frequency * 2 + phase * 64
-    v = (point.y - 0.43 * point.z) * frequency * 2
-    speckle = (0.5 + 0.9 * smooth_noise(u, v)).clamp(0, 1)
-    is_striped, is_speckled = kind == TEXTURES.index("stripes"), kind == TEXTURES.index("speckle")
-    return contrast * torch.where(is_striped, stripes, torch.where(is_speckled, speckle, 0.0))
-
-
-HORIZON = 200.0
-"""Beyond this depth the ground's pattern has faded anyway; cutting it off keeps coordinates small."""
-
-
-@dataclass(frozen=True)
-class _Floor:
-    """Where rays meet the ground: pattern coordinates in periods and the size of a sample there, `f h w`."""
-
-    u: Tensor
-    v: Tensor
-    footprint: Tensor
-
-    def at(self, frames: Tensor) -> "_Floor":
-        return _Floor(self.u[frames], self.v[frames], self.footprint[frames])
-
-
-def ground(batch: SceneBatch, rays: Vector, hits: Hits, pictures: Tensor | None) -> list[Tensor]:
-    """Red, green and blue `f h w` of the ground; they mean nothing where a ray does not meet it."""
+def _ground(batch: SceneBatch, rays: Vector, hits: Hits, pictures: Tensor | None) -> list[Tensor]:
+    """Return red, green and blue `f h w` of the ground; values are meaningless where a ray does not hit it."""
     floor = _floor(batch, rays, hits)
     colour = [torch.zeros_like(rays.x) for _ in range(3)]
     for kind in GROUNDS:
@@ -107,8 +60,8 @@ def ground(batch: SceneBatch, rays: Vector, hits: Hits, pictures: Tensor | None)
         if not members:
             continue
         drops = [batch.scenes[number].backdrop for number in members]
-        first = per_frame([drop.tones[0] for drop in drops], batch)
-        second = per_frame([drop.tones[1] for drop in drops], batch)
+        first = _per_frame([drop.tones[0] for drop in drops], batch)
+        second = _per_frame([drop.tones[1] for drop in drops], batch)
         numbers = [number * batch.num_frames + frame for number in members for frame in range(batch.num_frames)]
         frames = torch.tensor(numbers, device=batch.device)
         part = floor.at(frames)
@@ -130,18 +83,24 @@ def ground(batch: SceneBatch, rays: Vector, hits: Hits, pictures: Tensor | None)
     return colour
 
 
-def per_frame(rows: Sequence[Sequence[float]], batch: SceneBatch) -> list[Tensor]:
-    """The columns of a table with one row a scene, as tensors `f 1 1`."""
-    table = torch.tensor(rows, dtype=torch.float32, device=batch.device).repeat_interleave(batch.num_frames, dim=0)
-    return [table[:, i].reshape(-1, 1, 1) for i in range(table.shape[1])]
+@dataclass(frozen=True)
+class _Floor:
+    """Points at which rays hit the ground: pattern coordinates in periods and the size of a sample there, `f h w`."""
+
+    u: Tensor
+    v: Tensor
+    footprint: Tensor
+
+    def at(self, frames: Tensor) -> "_Floor":
+        return _Floor(self.u[frames], self.v[frames], self.footprint[frames])
 
 
 def _floor(batch: SceneBatch, rays: Vector, hits: Hits) -> _Floor:
     drops = [scene.backdrop for scene in batch.scenes]
-    cos, sin, shift_u, shift_v, period = per_frame(
+    cos, sin, shift_u, shift_v, period = _per_frame(
         [(math.cos(d.angle) / d.period, math.sin(d.angle) / d.period, *d.offset, d.period) for d in drops], batch
     )
-    position, depth = batch.view.position.spread(), hits.depth.clamp(max=HORIZON)
+    position, depth = batch.view.position.spread(), hits.depth.clamp(max=_HORIZON)
     x, z = position.x + rays.x * depth, position.z + rays.z * depth
     _, rows, _ = rays.x.shape
     footprint = depth * depth / (batch.view.focal.reshape(-1, 1, 1) * rows * position.y * period)
@@ -149,13 +108,13 @@ def _floor(batch: SceneBatch, rays: Vector, hits: Hits) -> _Floor:
 
 
 def _mix(first: Sequence[Tensor], second: Sequence[Tensor], pattern: Tensor) -> list[Tensor]:
-    """The first colour where `pattern` is -1, the second where it is 1."""
+    """Blend from the first colour, where `pattern` is -1, to the second, where it is 1."""
     blend = 0.5 + 0.5 * pattern
     return [a + (b - a) * blend for a, b in zip(first, second, strict=True)]
 
 
 def _speckle(floor: _Floor) -> Tensor:
-    """Two layers of noise that fade where samples become wider than their grain."""
+    """Return two layers of noise that fade where samples become wider than their grain."""
     coarse = smooth_noise(floor.u * 5, floor.v * 5) * (1.2 - 5 * floor.footprint).clamp(0, 1)
     fine = smooth_noise(floor.u * 11, floor.v * 11) * (1.2 - 11 * floor.footprint).clamp(0, 1)
     return ((coarse + 0.7 * fine) * 1.2).clamp(-1, 1)
@@ -164,15 +123,15 @@ def _speckle(floor: _Floor) -> Tensor:
 def _photo(
     batch: SceneBatch, drops: Sequence[Backdrop], floor: _Floor, tone: Sequence[Tensor], pictures: Tensor | None
 ) -> list[Tensor]:
-    """Pictures spread on the ground, greyed so that objects stand out, fading to `tone` in the distance."""
+    """Tile the ground with pictures, greyed so that objects stand out, fading to `tone` in the distance."""
     if pictures is None or not len(pictures):
         raise InputError("pictures is empty, but a scene has a ground of kind 'photo': pass pictures as n 3 h w")
     bank = pictures.to(batch.device, torch.float32) * 0.5 + 0.5
     num_pictures, cells = len(bank), bank.shape[-1] / 2
-    # Beside each picture lies its mirror image, so that the tiling has no seams.
+    # Each picture is next to its mirror image, so that the tiling has no seams.
     bank = torch.cat([bank, bank.flip(-1)], dim=-1)
     bank = torch.cat([bank, bank.flip(-2)], dim=-2)
-    chosen = per_frame([(drop.picture % num_pictures,) for drop in drops], batch)[0].int()
+    chosen = _per_frame([(drop.picture % num_pictures,) for drop in drops], batch)[0].int()
     colours = tiled(bank, chosen, floor.u * cells, floor.v * cells)
     grey = (colours[0] + colours[1] + colours[2]) / 3
     fade = (1.2 - floor.footprint * 4).clamp(0, 1)
@@ -180,7 +139,7 @@ def _photo(
 
 
 def _add_shadow(colour: Sequence[Tensor], batch: SceneBatch, rays: Vector, hits: Hits, bodies: Bodies) -> None:
-    """Darken the ground below each body by a soft round spot, in place; the higher the body, the fainter and wider."""
+    """Darken the ground below each body in place by a soft round spot; the higher the body, the fainter and wider."""
     drops = [scene.backdrop for scene in batch.scenes]
     rows = [(d.shadow, d.light[0] / d.light[1], d.light[2] / d.light[1]) for d in drops]
     strength, slope_x, slope_z = torch.tensor(rows, device=batch.device)[bodies.scene].unbind(dim=1)
@@ -197,3 +156,42 @@ def _add_shadow(colour: Sequence[Tensor], batch: SceneBatch, rays: Vector, hits:
     light = 1 - strength.reshape(-1, 1, 1) * inner * inner * (3 - 2 * inner)
     for channel in colour:
         channel[bodies.frame] = channel[bodies.frame] * light
+
+
+def _surface(scenes: Sequence[Scene], patch: Patch) -> list[Tensor]:
+    """Shade a patch by Lambert's law with ambient light."""
+    bodies = patch.bodies
+    table = torch.tensor([_looks(scene, bodies.slot) for scene in scenes], device=patch.depth.device)
+    of_ray = table[bodies.scene[patch.entry]].unbind(dim=1)
+    rgb, light, ambient, texture = of_ray[:3], Vector(*of_ray[3:6]), of_ray[6], of_ray[7:]
+    facing = bodies.rotation.at(patch.entry).apply(normal(bodies.shape, patch.point)).dot(light)
+    brightness = ambient + (1.05 - ambient) * facing.clamp(min=0) + 0.12 * facing.clamp(max=0)
+    brightness = brightness * (1 - _texture(patch.point, *texture))
+    return [channel * brightness for channel in rgb]
+
+
+def _looks(scene: Scene, slot: int) -> tuple[float, ...]:
+    """Return colour, light and texture of object `slot` as a table row."""
+    if slot >= len(scene.objects):
+        return (0.0,) * 11
+    body, drop = scene.objects[slot], scene.backdrop
+    rgb = (value * body.tint for value in COLOURS[body.colour])
+    texture = (TEXTURES.index(body.texture), body.texture_contrast, body.texture_frequency, body.texture_phase)
+    return (*rgb, *drop.light, drop.ambient, *map(float, texture))
+
+
+def _texture(point: Vector, kind: Tensor, contrast: Tensor, frequency: Tensor, phase: Tensor) -> Tensor:
+    """Return the fraction by which the texture darkens the base colour at `point` of the body, 0 to `contrast`."""
+    slant = (0.75 * point.x + 0.55 * point.y + 0.36 * point.z) * frequency + phase
+    stripes = 0.5 + 0.5 * square_wave(slant, torch.full_like(slant, 0.1))
+    u = (point.x + 0.71 * point.z) * frequency * 2 + phase * 64
+    v = (point.y - 0.43 * point.z) * frequency * 2
+    speckle = (0.5 + 0.9 * smooth_noise(u, v)).clamp(0, 1)
+    is_striped, is_speckled = kind == TEXTURES.index("stripes"), kind == TEXTURES.index("speckle")
+    return contrast * torch.where(is_striped, stripes, torch.where(is_speckled, speckle, 0.0))
+
+
+def _per_frame(rows: Sequence[Sequence[float]], batch: SceneBatch) -> list[Tensor]:
+    """Return the columns of a table with one row for each scene, as tensors `f 1 1`."""
+    table = torch.tensor(rows, dtype=torch.float32, device=batch.device).repeat_interleave(batch.num_frames, dim=0)
+    return [table[:, i].reshape(-1, 1, 1) for i in range(table.shape[1])]

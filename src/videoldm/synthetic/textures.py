@@ -1,4 +1,4 @@
-"""Patterns on grounds, objects and hills, made of exactly rounded operations and table look-ups."""
+"""Patterns of grounds, objects and hills, computed by exactly rounded operations and table look-ups."""
 
 import functools
 
@@ -7,37 +7,37 @@ from torch import Tensor
 
 from videoldm.core.random import python_random
 
-TILE = 64
+_TILE = 64
 
 
 @functools.cache
-def noise_tile() -> Tensor:
-    """A fixed `1 1 TILE TILE` table of numbers in [-1, 1]."""
+def _noise_tile() -> Tensor:
+    """Return a fixed `1 1 _TILE _TILE` table of numbers in [-1, 1]."""
     draw = python_random(0, "synthetic/noise")
-    return torch.tensor([draw.uniform(-1, 1) for _ in range(TILE * TILE)]).reshape(1, 1, TILE, TILE)
+    return torch.tensor([draw.uniform(-1, 1) for _ in range(_TILE * _TILE)]).reshape(1, 1, _TILE, _TILE)
 
 
-def wave(u: Tensor) -> Tensor:
-    """A triangle wave of period 1 between -1 and 1."""
+def _wave(u: Tensor) -> Tensor:
+    """Compute a triangle wave of period 1 between -1 and 1."""
     return ((u - torch.floor(u)) - 0.5).abs() * 4 - 1
 
 
 def square_wave(u: Tensor, footprint: Tensor) -> Tensor:
-    """A square wave of period 1, averaged over twice a sample's width `footprint` so that it cannot flicker.
+    """Compute a square wave of period 1, averaged over twice a sample's width `footprint` so that it cannot flicker.
 
     Exact up to a footprint of 0.25; beyond that it fades to 0.
     """
-    return (wave(u) / (footprint * 4).clamp(min=0.02)).clamp(-1, 1) * (1.25 - footprint).clamp(0, 1)
+    return (_wave(u) / (footprint * 4).clamp(min=0.02)).clamp(-1, 1) * (1.25 - footprint).clamp(0, 1)
 
 
 def smooth_noise(u: Tensor, v: Tensor) -> Tensor:
-    """Value noise in [-1, 1]: one random number at each integer point, blended between them."""
-    return tiled(noise_tile().to(u.device), 0, u, v)[0]
+    """Compute value noise in [-1, 1]: one random number at each integer point, interpolated between them."""
+    return tiled(_noise_tile().to(u.device), 0, u, v)[0]
 
 
 def line_noise(u: Tensor, period: int) -> Tensor:
-    """Value noise in [-1, 1] on a line that repeats after `period`."""
-    table = noise_tile().to(u.device).reshape(-1)
+    """Compute value noise in [-1, 1] on a line, with period `period`."""
+    table = _noise_tile().to(u.device).reshape(-1)
     whole = torch.floor(u)
     part = u - whole
     part = part * part * (3 - 2 * part)
@@ -47,7 +47,7 @@ def line_noise(u: Tensor, period: int) -> Tensor:
 
 
 def tiled(bank: Tensor, picture: Tensor | int, u: Tensor, v: Tensor) -> tuple[Tensor, ...]:
-    """Bilinear look-up in the endless tiling of table `picture` of `bank` (`n c h w`); `u` and `v` in cells.
+    """Look up the endless tiling of table `picture` of `bank` (`n c h w`) bilinearly; `u` and `v` in cells.
 
     Returns one tensor for each channel.
     """
@@ -68,5 +68,5 @@ def tiled(bank: Tensor, picture: Tensor | int, u: Tensor, v: Tensor) -> tuple[Te
 
 
 def _wrapped(index: Tensor, size: int) -> Tensor:
-    """`index` modulo `size`; dividing integers is slow, and tables mostly have a power of two of entries."""
+    """Return `index` modulo `size`; integer division is slow, and most sizes are powers of two."""
     return index & (size - 1) if size & (size - 1) == 0 else index % size

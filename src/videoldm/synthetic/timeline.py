@@ -1,4 +1,4 @@
-"""The plan of a long video: its shots, what lies between them, its text, and where nothing moves. Torch-free."""
+"""Plans of long videos: shots, transitions, text and static spans; torch-free."""
 
 import dataclasses
 import itertools
@@ -37,7 +37,7 @@ INKS: tuple[Rgb, ...] = ((1.0, 1.0, 1.0), (1.0, 0.95, 0.3), (0.05, 0.05, 0.05))
 
 
 class LongVideoOptions(Config):
-    """What a long video is made of; `transitions` are relative weights, lengths with `_s` in seconds."""
+    """Distribution of long videos; `transitions` are relative weights, lengths with `_s` in seconds."""
 
     num_shots: PositiveInt = 6
     fps: Fraction = Field(default=Fraction(25), gt=0)
@@ -81,7 +81,7 @@ class FrameSpan:
 
 @dataclass(frozen=True)
 class Shot:
-    """One scene, seen in the frames of `span` (also where it is mixed with another or darkened)."""
+    """One scene, visible in the frames of `span` (also where it is mixed with another or darkened)."""
 
     span: FrameSpan
     scene: Scene
@@ -90,11 +90,11 @@ class Shot:
 
 @dataclass(frozen=True)
 class ShotTransition:
-    """What lies between two shots; `span` are the frames that it changes.
+    """A transition between two shots.
 
-    cut: the new shot's first frame. fade: darkened frames, the middle one is black. dissolve: frames that mix both
-    shots. flash: brightened frames, the middle one is white. `new_shot_frame` is the first frame that shows the new
-    shot only or more than the old one.
+    span: frames that it changes. Cut: the new shot's first frame; fade: darkened frames, the middle one black;
+    dissolve: frames that mix both shots; flash: brightened frames, the middle one white.
+    new_shot_frame: first frame that shows the new shot alone or more than the old one.
     """
 
     kind: TransitionKind
@@ -104,9 +104,10 @@ class ShotTransition:
 
 @dataclass(frozen=True)
 class LongVideoRecord:
-    """Everything that is true of a long video.
+    """Ground truth of a long video.
 
-    `inner_flashes` are flashes that no new shot follows. In a static span each frame equals the one before it.
+    inner_flashes: flashes that no new shot follows.
+    static_spans: spans in which each frame equals the previous one.
     """
 
     num_frames: int
@@ -121,7 +122,7 @@ class LongVideoRecord:
 
 
 def plan_long_video(seed: int, index: int = 0, options: LongVideoOptions | None = None) -> LongVideoRecord:
-    """The plan of video number `index`, a function of its arguments only."""
+    """Plan video number `index`, a function of the arguments alone."""
     options = options or LongVideoOptions()
     draw = python_random(seed, f"synthetic/long/{options.split}", index)
     shots: list[Shot] = []
@@ -157,7 +158,7 @@ def plan_long_video(seed: int, index: int = 0, options: LongVideoOptions | None 
 
 def _shot(draw: random.Random, scene: Scene, first: int, last: int, options: LongVideoOptions) -> Shot:
     is_static = draw.random() < options.static_shot
-    # A motion lasts as long as its shot, so that nothing runs out of the frame.
+    # A motion lasts as long as its shot, so that nothing leaves the frame.
     scene = scene.with_speed(0.0 if is_static else NOMINAL_S * float(options.fps) / (last + 1 - first))
     is_static = is_static or not scene.is_moving
     return Shot(FrameSpan(first, last), scene, is_static)
@@ -166,9 +167,9 @@ def _shot(draw: random.Random, scene: Scene, first: int, last: int, options: Lon
 def _transition(
     draw: random.Random, last: int, options: LongVideoOptions, *, earliest: int
 ) -> tuple[ShotTransition, int]:
-    """The transition at the end of a shot that would last to frame `last`, and the next shot's first frame.
+    """Draw the transition at the end of a shot that would last to frame `last`, and the next shot's first frame.
 
-    It begins at frame `earliest` at the earliest, so that it cannot meet the transition before it.
+    It does not begin before frame `earliest`, so that it cannot overlap the previous transition.
     """
     kind = draw.choices(list(options.transitions), list(options.transitions.values()))[0]
     length_s = draw.uniform(*(options.flash_s if kind == "flash" else options.transition_s))
@@ -189,7 +190,7 @@ def _last_seen(transition: ShotTransition) -> int:
 
 
 def _clear_spans(shots: list[Shot], transitions: list[ShotTransition]) -> list[FrameSpan]:
-    """For each shot the frames that no transition changes (a cut changes none)."""
+    """Return the frames of each shot that no transition changes (a cut changes none)."""
     spans: list[FrameSpan] = []
     for number, shot in enumerate(shots):
         first, last = shot.span.first_frame, shot.span.last_frame
@@ -202,7 +203,7 @@ def _clear_spans(shots: list[Shot], transitions: list[ShotTransition]) -> list[F
 
 
 def _inner_flash(draw: random.Random, clear: FrameSpan, options: LongVideoOptions) -> FrameSpan:
-    """A flash well inside `clear`; empty (last before first) where there is no room."""
+    """Draw a flash well inside `clear`; empty (last before first) if there is no room."""
     half = max(1, round(draw.uniform(*options.flash_s) * options.fps) // 2)
     low, high = clear.first_frame + half + 2, clear.last_frame - half - 2
     if low > high:
@@ -212,7 +213,7 @@ def _inner_flash(draw: random.Random, clear: FrameSpan, options: LongVideoOption
 
 
 def _text(draw: random.Random, shot: FrameSpan, options: LongVideoOptions) -> TextBox:
-    """A line of text somewhere inside the frame during most of a shot."""
+    """Draw a line of text somewhere inside the frame during most of a shot."""
     text = draw.choice(PHRASES)
     angle = draw.choice((-1, 1)) * draw.uniform(5, 15) if draw.random() < options.turned_text else 0.0
     size = max(8, round(options.height * draw.uniform(0.09, 0.17)))
@@ -248,7 +249,7 @@ def _bottom(polygon: tuple[tuple[float, float], ...]) -> float:
 def _static_spans(
     shots: list[Shot], clear: list[FrameSpan], flashes: tuple[FrameSpan, ...], texts: tuple[TextBox, ...]
 ) -> tuple[FrameSpan, ...]:
-    """Runs of at least two equal frames: static shots, split where a flash or a text comes or goes."""
+    """Return runs of at least two equal frames: static shots, split where a flash or a text appears or disappears."""
     spans: list[FrameSpan] = []
     for shot, span in zip(shots, clear, strict=True):
         if not shot.is_static:

@@ -1,4 +1,4 @@
-"""Scenes as tensors, and finding what each ray meets first."""
+"""Scenes as tensors, and ray tracing: the ground by formula, objects by sphere tracing their signed distances."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -17,17 +17,23 @@ from videoldm.synthetic.vocabulary import Shape
 NUM_STEPS = 48
 STEPS_BETWEEN_SORTINGS = 6
 SURFACE = 1e-3
-"""A ray has arrived when it is this near, in units of the object's size."""
+"""Distance at which a ray counts as arrived, in units of the object's size."""
 
 FAR = 1e6
 """Depth of the sky."""
 
 
+SAMPLES_AT_ONCE_CPU = 2**19
+SAMPLES_AT_ONCE_GPU = 2**25
+"""Numbers of rays in a batch, bounded by memory."""
+
+
 @dataclass(frozen=True)
 class Bodies:
-    """Objects of one shape, at most one a frame, as tensors of shape `e`: entry `e` is in frame `frame[e]`.
+    """Objects of one shape, at most one in each frame, as tensors of shape `e`: entry `e` is in frame `frame[e]`.
 
-    `scene[e]` is the number of its scene; `following[e]` the same object's entry in the next frame, itself in the last.
+    scene: number of the entry's scene.
+    following: entry of the same object in the next frame, the entry itself in the last one.
     """
 
     shape: Shape
@@ -41,8 +47,24 @@ class Bodies:
 
 
 @dataclass(frozen=True)
+class SceneBatch:
+    """Scenes at several times as tensors; frames are numbered scene by scene."""
+
+    scenes: Sequence[Scene]
+    num_frames: int
+    poses: Sequence[Pose]
+    view: Cameras
+    bodies: Sequence[Bodies]
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the tensors."""
+        return self.view.focal.device
+
+
+@dataclass(frozen=True)
 class Patch:
-    """Rays that met one of `bodies`: `pixel` is the flat position in `f h w`, `point` lies in the body's own axes."""
+    """Rays that hit one of `bodies`: `pixel` is the flat position in `f h w`, `point` is in the body's own axes."""
 
     bodies: Bodies
     pixel: Tensor
@@ -51,31 +73,46 @@ class Patch:
     point: Vector
 
     def visible(self, hits: "Hits") -> "Patch":
-        """The rays of this patch that met nothing nearer."""
+        """Return the rays of this patch that hit nothing nearer."""
         wins = torch.nonzero(hits.depth.view(-1)[self.pixel] == self.depth)[:, 0]
         return Patch(self.bodies, self.pixel[wins], self.entry[wins], self.depth[wins], self.point.at(wins))
 
 
 @dataclass(frozen=True)
 class Hits:
-    """What each ray of `f h w` meets: its depth, and -1 sky, 0 ground, 1 and up objects."""
+    """First hit of each ray of `f h w`: its depth and an index, -1 for sky, 0 for ground, 1 and up for objects."""
 
     depth: Tensor
     object_index: Tensor
     patches: tuple[Patch, ...]
 
 
-def bodies_of(scenes: Sequence[Scene], times_s: Sequence[float], device: torch.device) -> list[Bodies]:
-    """The objects of all scenes at all times, grouped by position in the scene and by shape."""
-    groups: dict[tuple[int, Shape], list[tuple[int, SceneObject]]] = {}
-    for number, scene in enumerate(scenes):
-        for slot, body in enumerate(scene.objects):
-            groups.setdefault((slot, body.shape), []).append((number, body))
-    return [_group(groups[key], key[0], times_s, device) for key in sorted(groups)]
+def scene_batches(
+    scenes: Sequence[Scene],
+    *,
+    first_frame: int,
+    num_frames: int,
+    fps: Fraction | int,
+    size: Size,
+    supersampling: int,
+    device: torch.device,
+) -> Iterator[SceneBatch]:
+    """Yield batches of scenes that are small enough to render at once; raises InputError for sizes below 1."""
+    numbers = {"num_frames": num_frames, "height": size.height, "width": size.width, "supersampling": supersampling}
+    for name, value in (*numbers.items(), ("fps", fps), ("number of scenes", len(scenes))):
+        if value <= 0:
+            raise InputError(f"{name} is {value}, it should be positive")
+    times = [float(frame / Fraction(fps)) for frame in range(first_frame, first_frame + num_frames)]
+    budget = SAMPLES_AT_ONCE_CPU if device.type == "cpu" else SAMPLES_AT_ONCE_GPU
+    at_once = max(1, budget // (num_frames * size.height * size.width * supersampling**2))
+    for first in range(0, len(scenes), at_once):
+        part = scenes[first : first + at_once]
+        poses = [pose(scene.camera, time_s) for scene, time_s in itertools.product(part, times)]
+        yield SceneBatch(part, num_frames, poses, cameras(poses, device), _bodies_of(part, times, device))
 
 
 def trace(view: Cameras, direction: Vector, bodies: Sequence[Bodies]) -> Hits:
-    """Follow the rays `direction` (`f h w`, forward component 1) of the cameras `view`."""
+    """Trace the rays `direction` (`f h w`, forward component 1) of the cameras `view`."""
     camera_height = view.position.y.reshape(-1, 1, 1)
     is_ground = direction.y < -1e-6
     safe = torch.where(is_ground, direction.y, torch.full_like(direction.y, -1.0))
@@ -91,10 +128,19 @@ def trace(view: Cameras, direction: Vector, bodies: Sequence[Bodies]) -> Hits:
     return Hits(depth, object_index, patches)
 
 
+def _bodies_of(scenes: Sequence[Scene], times_s: Sequence[float], device: torch.device) -> list[Bodies]:
+    """Return the objects of all scenes at all times, grouped by position in the scene and by shape."""
+    groups: dict[tuple[int, Shape], list[tuple[int, SceneObject]]] = {}
+    for number, scene in enumerate(scenes):
+        for slot, body in enumerate(scene.objects):
+            groups.setdefault((slot, body.shape), []).append((number, body))
+    return [_group(groups[key], key[0], times_s, device) for key in sorted(groups)]
+
+
 def _group(
     members: Sequence[tuple[int, SceneObject]], slot: int, times_s: Sequence[float], device: torch.device
 ) -> Bodies:
-    """The objects at position `slot` of scenes, given with their scene's number; all have the same shape."""
+    """Return the objects at position `slot` of scenes, given with their scene's number; all have one shape."""
     rows: list[tuple[float, ...]] = []
     frames: list[int] = []
     for number, body in members:
@@ -151,9 +197,9 @@ def _meet(view: Cameras, direction: Vector, bodies: Bodies) -> Patch:
 
 
 def _march(shape: Shape, start: Vector, heading: Vector, near: Tensor, far: Tensor) -> tuple[Tensor, Tensor]:
-    """Step each ray on by its distance to the surface; returns where it ended and whether that is on the surface.
+    """Advance each ray by its distance to the surface; returns its final distance and whether it is on the surface.
 
-    Every so often the rays that have arrived or left are put aside. Each ray's own path does not depend on that.
+    Rays that have arrived or left are removed from time to time, which does not affect the path of any ray.
     """
     position = near.clone()
     has_arrived = torch.zeros_like(near, dtype=torch.bool)
@@ -171,47 +217,3 @@ def _march(shape: Shape, start: Vector, heading: Vector, near: Tensor, far: Tens
         active, travelled, limit = active[going], travelled[going], limit[going]
         origin, along = origin.at(going), along.at(going)
     return position, has_arrived
-
-
-SAMPLES_AT_ONCE_CPU = 2**19
-SAMPLES_AT_ONCE_GPU = 2**25
-
-
-@dataclass(frozen=True)
-class SceneBatch:
-    """Some scenes at some times; frames are numbered scene by scene."""
-
-    scenes: Sequence[Scene]
-    num_frames: int
-    poses: Sequence[Pose]
-    view: Cameras
-    bodies: Sequence[Bodies]
-
-    @property
-    def device(self) -> torch.device:
-        """Where the tensors are."""
-        return self.view.focal.device
-
-
-def scene_batches(
-    scenes: Sequence[Scene],
-    *,
-    first_frame: int,
-    num_frames: int,
-    fps: Fraction | int,
-    size: Size,
-    supersampling: int,
-    device: torch.device,
-) -> Iterator[SceneBatch]:
-    """Batches of scenes that are small enough to render at once; raises InputError on sizes below 1."""
-    numbers = {"num_frames": num_frames, "height": size.height, "width": size.width, "supersampling": supersampling}
-    for name, value in (*numbers.items(), ("fps", fps), ("number of scenes", len(scenes))):
-        if value <= 0:
-            raise InputError(f"{name} is {value}, it should be positive")
-    times = [float(frame / Fraction(fps)) for frame in range(first_frame, first_frame + num_frames)]
-    budget = SAMPLES_AT_ONCE_CPU if device.type == "cpu" else SAMPLES_AT_ONCE_GPU
-    at_once = max(1, budget // (num_frames * size.height * size.width * supersampling**2))
-    for first in range(0, len(scenes), at_once):
-        part = scenes[first : first + at_once]
-        poses = [pose(scene.camera, time_s) for scene, time_s in itertools.product(part, times)]
-        yield SceneBatch(part, num_frames, poses, cameras(poses, device), bodies_of(part, times, device))

@@ -1,4 +1,4 @@
-"""The words of the synthetic world: what can be in a scene and what it is called."""
+"""Vocabulary of the synthetic world: names of everything that can be in a scene."""
 
 from typing import Literal, get_args
 
@@ -29,7 +29,7 @@ COLOURS: dict[Colour, Rgb] = {
     "purple": (0.60, 0.12, 0.78),
     "white": (0.97, 0.97, 0.97),
 }
-"""Base colour of each colour word, display RGB in [0, 1]."""
+"""Base colour of each colour name, display RGB in [0, 1]."""
 
 LABELS: dict[str, tuple[str, ...]] = {
     "shape": SHAPES,
@@ -37,7 +37,7 @@ LABELS: dict[str, tuple[str, ...]] = {
     "motion": OBJECT_MOTIONS,
     "camera": CAMERA_MOTIONS,
 }
-"""What a judge network can name, each with its classes in the order of their indices."""
+"""Properties that a classifier can recognise, each with its classes in the order of their indices."""
 
 GROUND_TONES: tuple[Rgb, ...] = (
     (0.50, 0.49, 0.47),
@@ -60,6 +60,6 @@ SKY_TONES: tuple[Rgb, ...] = (
 
 
 def mirrored(name: str) -> str:
-    """The word for what `name` looks like in a mirror: left for right, and as it is for all else."""
+    """Return the name after a left-right flip: left for right and right for left, others unchanged."""
     words = name.split("_")
     return "_".join({"left": "right", "right": "left"}.get(word, word) for word in words)
