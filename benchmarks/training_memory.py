@@ -34,9 +34,10 @@ from videoldm.recipes.svd import svd_xt_image_to_video_576x1024
 from videoldm.training.config import AdamW8bit, ExecutionConfig, TrainingConfig
 from videoldm.training.distributed import recompute
 from videoldm.training.forecast import (
-    Batch,
+    LatentBatch,
     Rehearsal,
     StepMemory,
+    default_dtype,
     denoise,
     encoding_bytes,
     forecast_step,
@@ -44,12 +45,11 @@ from videoldm.training.forecast import (
     run_step,
     weight_bytes,
 )
-from videoldm.training.stage_memory import default_dtype
 from videoldm.training.stages.diffusion.config import AllParameters
 from videoldm.training.stages.diffusion.start import set_trained
 
 HEIGHT, WIDTH, NUM_FRAMES, RANK = 576, 1024, 25, 16
-LATENTS = Batch(num_frames=NUM_FRAMES, height=HEIGHT // 8, width=WIDTH // 8, num_tokens=1)
+LATENTS = LatentBatch(num_frames=NUM_FRAMES, height=HEIGHT // 8, width=WIDTH // 8, num_tokens=1)
 SMALL = UNetConfig(channels=(64, 128), attention_levels=(True, True), head_channels=32, context_dim=64)
 Method = Literal["full", "LoRA", "LoRA, frozen bf16"]
 

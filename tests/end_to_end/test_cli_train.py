@@ -200,7 +200,7 @@ def test_run_resume_and_another_configuration(cli: CommandLine, noise_world: Non
     # The same command finds the run finished; its name may be another, its settings not.
     outcome = cli("train", *words, "summary=the same", "-o", "runs/tiny")
     assert (outcome.code, outcome.out) == (0, "runs/tiny/export\n")
-    again = "runs/tiny: this run is finished; delete runs/tiny/export to have its weights written anew"
+    again = "runs/tiny: this run is finished; delete runs/tiny/export to have its weights written again"
     assert again in outcome.err.splitlines()
     dry = cli.succeeds("train", *words, "--dry-run").splitlines()
     assert dry == ["tiny: an autoencoder of no use", "runs/tiny: this run is finished, nothing would be trained"]
@@ -211,7 +211,7 @@ def test_run_resume_and_another_configuration(cli: CommandLine, noise_world: Non
     assert line.startswith("runs/tiny: holds a run with other settings (stage.data.height, training.seed), it should")
     Path("runs/tiny/config.yaml").unlink()
     line = cli.refuses("train", *words)
-    assert line == "runs/tiny: holds a run but no config.yaml that tells of which recipe"
+    assert line == "runs/tiny: holds a run, but no config.yaml that says which recipe it is of"
 
 
 def test_average_of_another_length(cli: CommandLine, noise_world: None) -> None:

@@ -33,7 +33,6 @@ from videoldm.training.data.config import CachedLatents, CuratedData, EncodedAne
 from videoldm.training.objective import Losses
 from videoldm.training.recipe import Recipe
 from videoldm.training.run import check, run
-from videoldm.training.stages.build import build_objective
 from videoldm.training.stages.diffusion.config import DiffusionStage, FromScratch
 from videoldm.training.stages.diffusion.objective import DiffusionObjective
 from videoldm.video.picture import fit_picture
@@ -166,7 +165,7 @@ def test_batch_that_diverges_is_told_with_its_clips(
     exports: dict[str, Path], tiny_model: Path, encoders: Path, tmp_path: Path
 ) -> None:
     stage = recipe(curated(exports["files"]), tiny_model, encoders).stage
-    objective = build_objective(stage, 0, tmp_path)
+    objective = stage.objective(seed=0, cache=tmp_path)
     objective.prepare()
     bucket = MAIN if objective.batch_size_at(0) == MAIN.batch_size else OTHER
     assert re.fullmatch(rf"clip \S+ of \S+\.mp4, {bucket.name}, window 0", objective.describe(0))
@@ -285,7 +284,7 @@ def test_training_is_conditioned_as_sampling_from_the_first_frame(
     """
     data = curated(exports["files"], latents=latents, buckets=(MAIN,))
     stage = recipe(data, tiny_model, encoders, task="image-to-video").stage
-    objective = build_objective(stage, 0, tmp_path)
+    objective = stage.objective(seed=0, cache=tmp_path)
     objective.prepare()
     assert isinstance(objective, DiffusionObjective)
     task, model, source = TASKS["image-to-video"], objective._model, open_export(exports["files"])

@@ -34,7 +34,6 @@ from videoldm.training.objective import Losses
 from videoldm.training.recipe import Recipe
 from videoldm.training.run import run
 from videoldm.training.stages.autoencoder.config import AutoencoderStage
-from videoldm.training.stages.build import build_objective
 from videoldm.training.stages.diffusion.config import DiffusionStage, FromModel, FromScratch, Start
 from videoldm.training.stages.diffusion.objective import DiffusionObjective
 from videoldm.training.stages.encoders.config import EncodersStage
@@ -151,7 +150,7 @@ def test_interrupted_stage_resumes_exactly(
     recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update=changes)})
     # The first runs were in float32.
     whole = runs / name / "export" if precision == "float32" else run(recipe, tmp_path / "whole", runs / "cache")
-    objective = type(build_objective(recipe.stage, 0, runs / "cache"))
+    objective = type(recipe.stage.objective(seed=0, cache=runs / "cache"))
     losses = objective.losses
 
     def interrupted(self: Any, positions: Sequence[int]) -> Losses:

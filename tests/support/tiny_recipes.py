@@ -15,7 +15,6 @@ from videoldm.training.data.config import WorldData
 from videoldm.training.optimizer import build_optimizer, learning_rate
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.autoencoder.config import AutoencoderStage
-from videoldm.training.stages.build import build_objective
 from videoldm.training.stages.diffusion.config import DiffusionStage, FromModel, Start
 from videoldm.training.stages.dreambooth.config import DreamBoothStage, PriorPreservation, PromptedPictures
 from videoldm.training.stages.encoders.config import EncodersStage
@@ -134,7 +133,7 @@ def train_tiny(recipe: Recipe, folder: Path) -> dict[str, list[float]]:
     Returns the losses by the recipe's name, and those of an adversary by RECIPE/PLAYER.
     """
     training = recipe.training
-    objective = build_objective(recipe.stage, training.seed, folder / "cache")
+    objective = recipe.stage.objective(seed=training.seed, cache=folder / "cache")
     names = [recipe.name, *(f"{recipe.name}/{player.name}" for player in objective.players[1:])]
     players = dict(zip(names, objective.players, strict=True))
     optimizers = {

@@ -17,7 +17,6 @@ from videoldm.core.config import Config, apply_overrides
 from videoldm.core.errors import InputError, hint
 from videoldm.dataset.config import Bucket
 from videoldm.training.data.config import CuratedData
-from videoldm.training.inputs import curated_inputs
 
 if TYPE_CHECKING:
     from videoldm.training.data.choose import Chosen
@@ -109,7 +108,7 @@ def data_of(target: str, overrides: Sequence[str]) -> dict[str, CuratedData]:
     if "/" in target and not Path(target).suffix:
         raise InputError(f"{target}: there is no such folder")
     stage = apply_overrides(find_recipe(target), overrides, source=target).stage
-    curated = {key.removeprefix("stage."): data for key, data in curated_inputs(stage).items()}
+    curated = {key.removeprefix("stage."): data for key, data in stage.curated.items()}
     if not curated:
         raise InputError(f"{target}: reads no curated clips: give one whose stage.data has kind: curated, or a folder")
     return curated

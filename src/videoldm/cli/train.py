@@ -18,7 +18,6 @@ from videoldm.core.errors import InputError, Interrupted, hint
 from videoldm.recipes.registry import RECIPES
 from videoldm.training.config import LONGEST_PROFILE
 from videoldm.training.recipe import Recipe
-from videoldm.training.stages.diffusion.config import DiffusionStage
 
 DESCRIPTION = """Train a model by a recipe. The same command goes on after an interruption.
 
@@ -100,7 +99,7 @@ def list_recipes() -> None:
     groups: dict[str, list[Recipe]] = {}
     for function in RECIPES.values():
         recipe = function()
-        groups.setdefault(_subject(recipe), []).append(recipe)
+        groups.setdefault(recipe.stage.listed_under, []).append(recipe)
     width = max(map(len, RECIPES))
     for subject, recipes in groups.items():
         print(subject)
@@ -110,8 +109,9 @@ def list_recipes() -> None:
 
 def check_only(recipe: Recipe, folder: Path, cache: Path) -> None:
     """Say what would be trained and what it would take; raises InputError for what would stop it."""
+    from videoldm.training.folder import is_finished
     from videoldm.training.preview import preview, rendering, steps_line
-    from videoldm.training.run import check, is_finished
+    from videoldm.training.run import check
 
     print(f"{recipe.name}: {recipe.summary}")
     if is_finished(recipe, folder):
@@ -121,12 +121,6 @@ def check_only(recipe: Recipe, folder: Path, cache: Path) -> None:
     for line in [*preview(recipe), *rendering(recipe.stage, cache)]:
         print(line)
     check(recipe, folder, cache)
-
-
-def _subject(recipe: Recipe) -> str:
-    """What a recipe trains: the task of a diffusion stage, or else the kind of stage."""
-    stage = recipe.stage
-    return stage.model.task if isinstance(stage, DiffusionStage) else stage.kind
 
 
 def _is_mini(recipe: Recipe) -> bool:

@@ -1,9 +1,12 @@
-"""A forecast of what a training step takes, by running its code on tensors without data: no weights, no device."""
+"""Forecast of the memory that a training step takes: its own code is run on tensors without data.
+
+Neither weights nor a GPU are needed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, assert_never
 
@@ -18,30 +21,34 @@ from videoldm.diffusion.conditioning import Conditioning
 from videoldm.inference.memory.live import LiveTensors, peak_bytes
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
+from videoldm.models.clip.encoders import build_image_encoder, build_text_encoder, text_config
+from videoldm.models.presets import ModelConfig
 from videoldm.models.unet.network import VideoUNet
 from videoldm.training.config import SGD, AdamW, AdamW8bit, TrainingConfig
+from videoldm.training.data.config import ClipSize
 from videoldm.training.distributed import recompute
 
 SCALES_OF_8_BIT = 4 / 256
-"""Bytes for each 8-bit number that say what it is a multiple of: one float32 in each block of 256."""
+"""Bytes of scale for each 8-bit number: one float32 for each block of 256."""
 _NORMS = (F.group_norm, F.layer_norm)
+_USUAL_FACTOR = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Batch:
-    """What one forward pass sees; `num_tokens` is the length of the context."""
+class LatentBatch:
+    """Shape of what one forward pass sees; height and width are those of the latents."""
 
     num_samples: int = 1
     num_frames: int
     height: int
-    """Of the latents, as is `width`."""
     width: int
     num_tokens: int
+    """Length of the context."""
 
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What a step trains, and how it comes to a loss."""
+    """Networks that a step trains, with the function that computes its loss."""
 
     networks: nn.Module
     blocks: Sequence[nn.Module]
@@ -50,7 +57,7 @@ class Rehearsal:
 
 @dataclass(frozen=True, kw_only=True)
 class StepMemory:
-    """Bytes of the device; what stays through the step, then what each of its parts takes beyond that at most."""
+    """Bytes of GPU memory: what stays through the step, then what each of its parts takes beyond that at most."""
 
     weights: int
     optimizer: int
@@ -58,26 +65,66 @@ class StepMemory:
     others: int
     """Weights of the autoencoder and of the encoder of texts or pictures."""
     encoding: int
-    """Of the conditions."""
+    """Encoding of the conditions."""
     computing: int
-    """Of the forward and the backward pass: activations, weights in 16 bits, gradients."""
+    """Forward and backward pass: activations, weights in 16 bits, gradients."""
     gradients: int
-    """With them alone the optimizer moves the weights, by a kernel that keeps nothing else."""
+    """Move of the weights by the optimizer, whose kernel needs the gradients alone."""
 
     @property
     def peak(self) -> int:
-        """The most at any time."""
+        """Bytes at the worst moment."""
         stays = self.weights + self.optimizer + self.average + self.others
         return stays + max(self.encoding, self.computing, self.gradients)
+
+
+def forecast_denoising(
+    make: Callable[[], VideoUNet],
+    networks: ModelConfig | None,
+    clips: ClipSize,
+    training: TrainingConfig,
+    *,
+    num_samples: int,
+) -> StepMemory:
+    """Forecast a step in which the UNet that `make` builds learns to denoise clips.
+
+    `networks` are the model's: those beside the UNet are frozen. Without them, their memory is left out.
+    """
+    batch, others, encoding = _latent_batch(networks, clips, num_samples), 0, 0
+    if networks is not None:
+        others = _weights_beside_unet(networks)
+        if networks.image_encoder is not None:  # the picture that a clip is made from is encoded too
+            encoding = encoding_bytes(
+                networks.autoencoder, num_samples=num_samples, height=clips.height, width=clips.width
+            )
+    return forecast_step(lambda: denoise(make(), batch), training, others=others, encoding=encoding)
+
+
+def forecast_reading_and_denoising(
+    make: Callable[[], VideoUNet],
+    networks: ModelConfig,
+    clips: ClipSize,
+    training: TrainingConfig,
+    *,
+    num_samples: int,
+) -> StepMemory:
+    """Forecast a step in which the text encoder learns with the UNet."""
+    text, batch = networks.text_encoder, _latent_batch(networks, clips, num_samples)
+    assert text is not None
+    return forecast_step(
+        lambda: read_and_denoise(make(), CLIPTextModel(text_config(text)), batch),
+        training,
+        others=_weights_beside_unet(networks.model_copy(update={"text_encoder": None})),
+    )
 
 
 def forecast_step(
     make: Callable[[], Rehearsal], training: TrainingConfig, *, others: int = 0, encoding: int = 0
 ) -> StepMemory:
-    """The memory of one step on a GPU; `make` builds what is trained, with all else frozen.
+    """Forecast one step on a GPU; `make` builds what is trained, and is called where tensors have no data.
 
-    It is called where tensors have no data. With several micro-batches a step, gradients are there during all but the
-    first; attention is taken to keep no table of scores.
+    With several micro-batches a step, gradients are there during all but the first. Attention is taken to keep no table
+    of scores.
     """
     with FakeTensorMode():
         rehearsal = make()
@@ -99,27 +146,13 @@ def forecast_step(
     )
 
 
-def encoding_bytes(config: AutoencoderConfig, *, num_samples: int, height: int, width: int) -> int:
-    """What it takes to encode one picture a sample, of that size in pixels, in float32."""
-    with torch.device("meta"):
-        autoencoder = Autoencoder(config)
-        pictures = torch.empty(num_samples, 1, config.pixel_channels, height, width)
-    return peak_bytes(lambda: autoencoder.encode(pictures))
-
-
-def weight_bytes(make: Callable[[], nn.Module]) -> int:
-    """The size of a network that is built without its weights."""
-    with torch.device("meta"):
-        return _bytes(make().state_dict().values())
-
-
-def denoise(unet: VideoUNet, batch: Batch) -> Rehearsal:
-    """The UNet, or what is trained of it or beside it, learns to denoise."""
+def denoise(unet: VideoUNet, batch: LatentBatch) -> Rehearsal:
+    """Rehearse that the UNet, or what is trained of it or beside it, learns to denoise."""
     return Rehearsal(unet, unet.blocks, lambda: _denoising_loss(unet, batch, None))
 
 
-def read_and_denoise(unet: VideoUNet, text: CLIPTextModel, batch: Batch) -> Rehearsal:
-    """The UNet learns to denoise, and the text encoder to write what it reads."""
+def read_and_denoise(unet: VideoUNet, text: CLIPTextModel, batch: LatentBatch) -> Rehearsal:
+    """Rehearse that the UNet and the text encoder learn together."""
 
     def loss() -> Tensor:
         tokens = torch.zeros(batch.num_samples, batch.num_tokens, dtype=torch.long)
@@ -131,36 +164,77 @@ def read_and_denoise(unet: VideoUNet, text: CLIPTextModel, batch: Batch) -> Rehe
 
 
 def run_step(rehearsal: Rehearsal, *, is_16_bit: bool = False) -> None:
-    """One forward and backward pass, on the CPU or on tensors without data."""
+    """Run one forward and backward pass, on the CPU or on tensors without data."""
     with torch.autocast("cpu", torch.bfloat16) if is_16_bit else nullcontext():
         loss = rehearsal.loss()
     _backward(loss)
 
 
-def _denoising_loss(unet: VideoUNet, batch: Batch, context: Tensor | None) -> Tensor:
-    x, c_noise, conditioning = _inputs(unet, batch)
+def optimizer_bytes(training: TrainingConfig, trained: int) -> int:
+    """Size of the optimizer's moments for parameters of `trained` bytes in float32."""
+    match training.optimizer.algorithm:
+        case AdamW8bit():
+            return round(2 * trained / 4 * (1 + SCALES_OF_8_BIT))
+        case SGD(momentum=momentum):
+            return trained if momentum else 0
+        case AdamW():
+            return 2 * trained
+        case _:
+            assert_never(training.optimizer.algorithm)
+
+
+def weight_bytes(make: Callable[[], nn.Module]) -> int:
+    """Size of a network that is built without its weights."""
+    with torch.device("meta"):
+        return _bytes(make().state_dict().values())
+
+
+def encoding_bytes(config: AutoencoderConfig, *, num_samples: int, height: int, width: int) -> int:
+    """Memory to encode one picture a sample, of that size in pixels, in float32."""
+    with torch.device("meta"):
+        autoencoder = Autoencoder(config)
+        pictures = torch.empty(num_samples, 1, config.pixel_channels, height, width)
+    return peak_bytes(lambda: autoencoder.encode(pictures))
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Generator[None]:
+    """Build networks in that dtype within the context; networks without data cannot be cast."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _latent_batch(networks: ModelConfig | None, clips: ClipSize, num_samples: int) -> LatentBatch:
+    factor = _USUAL_FACTOR if networks is None else networks.autoencoder.factor
+    text = None if networks is None else networks.text_encoder
+    return LatentBatch(
+        num_samples=num_samples,
+        num_frames=clips.num_frames,
+        height=clips.height // factor,
+        width=clips.width // factor,
+        num_tokens=1 if text is None else text.max_tokens,
+    )
+
+
+def _weights_beside_unet(networks: ModelConfig) -> int:
+    """Size of the autoencoder and the encoders."""
+    text, image = networks.text_encoder, networks.image_encoder
+    size = weight_bytes(lambda: Autoencoder(networks.autoencoder))
+    size += 0 if text is None else weight_bytes(lambda: build_text_encoder(text))
+    return size if image is None else size + weight_bytes(lambda: build_image_encoder(image))
+
+
+def _denoising_loss(unet: VideoUNet, batch: LatentBatch, context: Tensor | None) -> Tensor:
+    x, c_noise, conditioning = _network_inputs(unet, batch)
     output = unet(x, c_noise, conditioning if context is None else conditioning.replace(context=context))
     return (output.float() - x.float()).square().mean()
 
 
-def _computing(rehearsal: Rehearsal, *, passes: int, is_16_bit: bool) -> int:
-    with _AsOnGPU(is_16_bit=is_16_bit), LiveTensors() as live:
-        for _ in range(passes):
-            run_step(rehearsal, is_16_bit=is_16_bit)
-    return live.peak_bytes
-
-
-def _backward(loss: Tensor) -> None:
-    """`loss.backward()` within the mode that we are in, which torch's own function would leave for its duration.
-
-    What is computed anew in the backward pass must run as it did the first time.
-    """
-    torch.autograd.graph._engine_run_backward(  # pyright: ignore[reportPrivateUsage] - what backward() calls
-        (loss,), (torch.ones_like(loss),), False, False, (), allow_unreachable=True, accumulate_grad=True
-    )
-
-
-def _inputs(unet: VideoUNet, batch: Batch) -> tuple[Tensor, Tensor, Conditioning]:
+def _network_inputs(unet: VideoUNet, batch: LatentBatch) -> tuple[Tensor, Tensor, Conditioning]:
     config, frames, size = unet.config, (batch.num_samples, batch.num_frames), (batch.height, batch.width)
     has_index = config.num_noise_indices is not None
     conditioning = Conditioning(
@@ -173,17 +247,21 @@ def _inputs(unet: VideoUNet, batch: Batch) -> tuple[Tensor, Tensor, Conditioning
     return torch.empty(*frames, config.in_channels, *size), torch.empty(batch.num_samples), conditioning
 
 
-def optimizer_bytes(training: TrainingConfig, trained: int) -> int:
-    """Of the moments."""
-    match training.optimizer.algorithm:
-        case AdamW8bit():
-            return round(2 * trained / 4 * (1 + SCALES_OF_8_BIT))
-        case SGD(momentum=momentum):
-            return trained if momentum else 0
-        case AdamW():
-            return 2 * trained
-        case _:
-            assert_never(training.optimizer.algorithm)
+def _computing(rehearsal: Rehearsal, *, passes: int, is_16_bit: bool) -> int:
+    with _AsOnGPU(is_16_bit=is_16_bit), LiveTensors() as live:
+        for _ in range(passes):
+            run_step(rehearsal, is_16_bit=is_16_bit)
+    return live.peak_bytes
+
+
+def _backward(loss: Tensor) -> None:
+    """Run `loss.backward()` within the current mode, which torch's own function would leave.
+
+    What is recomputed in the backward pass must run as it did the first time.
+    """
+    torch.autograd.graph._engine_run_backward(  # pyright: ignore[reportPrivateUsage] - what backward() calls
+        (loss,), (torch.ones_like(loss),), False, False, (), allow_unreachable=True, accumulate_grad=True
+    )
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:
@@ -191,7 +269,7 @@ def _bytes(tensors: Iterable[Tensor]) -> int:
 
 
 class _AsOnGPU(TorchFunctionMode):
-    """Tensors of the CPU are computed with as autocast and attention do it on a GPU."""
+    """Makes autocast and attention compute with tensors of the CPU as they do on a GPU."""
 
     def __init__(self, *, is_16_bit: bool) -> None:
         super().__init__()

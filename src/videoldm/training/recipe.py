@@ -6,12 +6,7 @@ from pydantic import model_validator
 
 from videoldm.core.config import Config
 from videoldm.training.config import TrainingConfig
-from videoldm.training.data.config import CuratedData
-from videoldm.training.stages.diffusion.config import ClipStage
-from videoldm.training.stages.encoders.config import EncodersStage
-from videoldm.training.stages.lora.config import LoraStage
-from videoldm.training.stages.stage import Stage
-from videoldm.training.stages.temporal_decoder.config import TemporalDecoderStage
+from videoldm.training.stages.registry import AnyStage
 
 
 class Recipe(Config):
@@ -19,29 +14,17 @@ class Recipe(Config):
 
     name: str
     summary: str
-    stage: Stage
+    stage: AnyStage
     training: TrainingConfig
 
     @model_validator(mode="after")
-    def _batches_stay_whole(self) -> Self:
-        if isinstance(self.stage, EncodersStage) and self.training.accumulation_steps > 1:
-            raise ValueError("accumulation_steps must be 1: a contrastive loss compares the samples of a whole batch")
+    def _stage_can_be_trained_so(self) -> Self:
+        self.stage.check_training(self.training)
         return self
 
-    @model_validator(mode="after")
-    def _batches_are_those_of_the_buckets(self) -> Self:
-        if isinstance(self.stage, ClipStage | TemporalDecoderStage) and isinstance(self.stage.data, CuratedData):
-            largest = max(bucket.batch_size for bucket in self.stage.data.buckets)
-            if self.training.batch_size != largest:
-                raise ValueError(
-                    f"training.batch_size is {self.training.batch_size}, the largest batch of stage.data.buckets is "
-                    f"{largest} (stage.data.buckets.0.batch_size and so on): both should be the same"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _lora_is_whole(self) -> Self:
-        is_sharded = self.training.execution.distributed.kind == "sharded"
-        if isinstance(self.stage, LoraStage) and is_sharded:
-            raise ValueError("execution.distributed is sharded, a LoRA is small: it should be replicated")
-        return self
+    def batch_sizes(self) -> list[tuple[str, int]]:
+        """Sizes of batches with their keys: one for all, or one for each bucket of curated clips."""
+        curated = self.stage.curated_training_data
+        if curated is None:
+            return [("training.batch_size", self.training.batch_size)]
+        return [(f"stage.data.buckets.{i}.batch_size", one.batch_size) for i, one in enumerate(curated.buckets)]

@@ -18,7 +18,6 @@ from videoldm.dataset.config import Bucket
 from videoldm.dataset.exports import open_export
 from videoldm.dataset.source import read_window, window_of
 from videoldm.training.data.config import CachedLatents, CuratedData, EncodedAnew, NoCaptions
-from videoldm.training.inputs import curated_inputs
 from videoldm.training.loop import train
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.temporal_decoder.config import TemporalDecoderStage
@@ -145,7 +144,7 @@ def test_clips_that_cannot_be_decoded_are_refused(parts: Path, changes: dict[str
 
 def test_run_checks_its_clips_as_other_stages_do(exports: dict[str, Path], parts: Path, tmp_path: Path) -> None:
     stage = stage_on(parts, curated(exports["files"]))
-    assert set(curated_inputs(stage)) == {"stage.data", "stage.validation"}
+    assert set(stage.curated) == {"stage.data", "stage.validation"}
     with pytest.raises(
         ValidationError, match=r"training.batch_size is 4, the largest batch of stage.data.buckets is 2"
     ):

@@ -27,7 +27,7 @@ from videoldm.training.config import AdamW8bit, ExecutionConfig, OptimizerConfig
 from videoldm.training.data.config import CuratedData, WorldData
 from videoldm.training.distributed import recompute
 from videoldm.training.forecast import (
-    Batch,
+    LatentBatch,
     Rehearsal,
     StepMemory,
     denoise,
@@ -38,12 +38,11 @@ from videoldm.training.forecast import (
 )
 from videoldm.training.preview import parameter_counts, preview, steps_line
 from videoldm.training.recipe import Recipe
-from videoldm.training.stage_memory import step_memory
 from videoldm.training.stages.diffusion.config import DiffusionStage
 from videoldm.training.stages.lora.config import LoraStage
 
 UNET = TWO_LEVELS.model_copy(update={"channels": (16,), "attention_levels": (True,)})
-BATCH = Batch(num_samples=2, num_frames=3, height=8, width=8, num_tokens=3)
+BATCH = LatentBatch(num_samples=2, num_frames=3, height=8, width=8, num_tokens=3)
 TRAINING = TrainingConfig(num_samples=8, batch_size=2, optimizer=OptimizerConfig(learning_rate=1e-3))
 
 
@@ -170,7 +169,7 @@ def test_dry_run_says_why_it_cannot_tell(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)  # where no run has left anything
     unknown = RECIPES["mini-dreambooth"]()
     assert preview(unknown) == [
-        "parameters and memory are not told: that takes the model of stage.base on this machine"
+        "parameters and memory are not known: that takes the model of stage.base on this machine"
     ]
     decoder = preview(RECIPES["mini-temporal-decoder"]())
     assert decoder[0].split() == ["parameters", "trained", "frozen"]
@@ -189,8 +188,7 @@ def test_lora_of_a_model_on_disk_is_forecast_with_frozen_weights_in_16_bits(tiny
         noise_levels=LogNormal(p_mean=0.0, p_std=1.0),
         dropout=DropoutConfig(),
     )
-    memory = step_memory(stage, TRAINING.model_copy(update={"precision": "bfloat16"}), num_samples=1)
-    assert memory is not None
+    memory = stage.step_memory(TRAINING.model_copy(update={"precision": "bfloat16"}), num_samples=1)
     unet = load_unet(tiny_model / "image-to-video/unet")
     trained = 4 * num_lora_parameters(unet, stage.preset, has_one_token=True)
     assert (memory.gradients, memory.optimizer) == (trained, 2 * trained)

@@ -1,7 +1,7 @@
 """Training clips: rendered, panned over pictures, or curated; torch-free."""
 
 from fractions import Fraction
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
@@ -9,6 +9,14 @@ from videoldm.core.config import Config, Positive, Share
 from videoldm.dataset.config import Bucket
 from videoldm.synthetic.config import WorldOptions
 from videoldm.synthetic.vocabulary import CameraMotion
+
+
+class ClipSize(NamedTuple):
+    """Size of a clip in pixels."""
+
+    num_frames: int
+    height: int
+    width: int
 
 
 class SampledCaptions(Config):
@@ -130,6 +138,20 @@ class CuratedData(Config):
         shapes = [(one.height, one.width, one.num_frames) for one in self.buckets]
         return shapes.index(wanted) if wanted in shapes else None
 
+    def has_clips(self, size: ClipSize) -> bool:
+        """Whether a bucket has clips of exactly that size."""
+        return self.bucket_of(height=size.height, width=size.width, num_frames=size.num_frames) is not None
+
+    @property
+    def largest_bucket(self) -> Bucket:
+        """The bucket whose batches have the most pixels."""
+        return max(self.buckets, key=lambda one: one.num_frames * one.height * one.width * one.batch_size)
+
+    def largest_clips(self, model_frames: int) -> ClipSize:
+        """Size of the clips in the largest batches; the buckets alone decide on it."""
+        del model_frames
+        return ClipSize(self.largest_bucket.num_frames, self.largest_bucket.height, self.largest_bucket.width)
+
 
 CLIPS_PER_SHARD = 64
 
@@ -158,6 +180,14 @@ class WorldData(Config):
         if self.options.grounds.get("photo"):
             raise ValueError("options.grounds holds photo, but training renders without pictures: give it no weight")
         return self
+
+    def has_clips(self, size: ClipSize) -> bool:
+        """Whether windows of that size can be cut out of the clips."""
+        return (self.height, self.width) == (size.height, size.width) and self.num_frames >= size.num_frames
+
+    def largest_clips(self, model_frames: int) -> ClipSize:
+        """Size of the windows that a model of that many frames is trained on."""
+        return ClipSize(model_frames, self.height, self.width)
 
 
 class PannedPictures(Config):

@@ -1,4 +1,7 @@
-"""What a place that a stage names is: the export of a run, or a whole model; torch-free."""
+"""What a stage reads on this machine: models, exports of runs and folders of pictures, by the names that recipes use.
+
+Torch-free.
+"""
 
 from __future__ import annotations
 
@@ -9,54 +12,129 @@ from types import MappingProxyType
 
 from videoldm.assets.models import shipped_models
 from videoldm.checkpoints.storage.file_names import INDEX_FILE
+from videoldm.core.errors import InputError
+from videoldm.core.reading import file_hash, files_hash
 from videoldm.models.presets import SD14, SD21, SVD, SVD_XT, ModelConfig
 from videoldm.tasks.config import TaskName
 from videoldm.tasks.folder import COMPONENT_FILE, is_native
 from videoldm.tasks.open import may_be_model, open_for_task
+from videoldm.training.data.config import CuratedData
+from videoldm.training.folder import EXPORT
+from videoldm.video.picture_files import pictures_in
 
 
-def is_component(place: str) -> bool:
+@dataclass(frozen=True)
+class StageInput:
+    """A file or folder that a stage reads; `key` is the key of the recipe that names it."""
+
+    key: str
+    place: Path
+
+    def check(self) -> None:
+        """Raise InputError, with how to make it, if it is missing or of no use."""
+        if not self.place.exists():
+            raise InputError(
+                f"{self.key} is {str(self.place)!r}, there is no such folder: {self._how_to_make()}, or give "
+                f"{self.key}=FOLDER"
+            )
+
+    def content_hash(self) -> str:
+        """Hash of everything that the stage reads there."""
+        if self.place.is_file():
+            return file_hash(self.place)
+        return files_hash(self.place, self.place.rglob("*"))
+
+    def _how_to_make(self) -> str:
+        if self.place.name == EXPORT:
+            return f"make it first with videoldm train {self.place.parent.name}"
+        return "it should be a model, or what a run exported"
+
+
+@dataclass(frozen=True)
+class SamplePictures(StageInput):
+    """A folder with pictures of many kinds."""
+
+    def _how_to_make(self) -> str:
+        return f"make it first with python examples/collect_pictures.py {self.place}"
+
+
+@dataclass(frozen=True)
+class OwnPictures(StageInput):
+    """A folder with pictures of something in particular, which a user brings."""
+
+    def check(self) -> None:
+        """Raise InputError also if it holds no pictures."""
+        super().check()
+        pictures_in(self.place)
+
+    def _how_to_make(self) -> str:
+        return "put pictures there"
+
+
+@dataclass(frozen=True)
+class CuratedClipsInput(StageInput):
+    """An export of curated clips, of which the index alone is looked at."""
+
+    data: CuratedData
+
+    def check(self) -> None:
+        """Raise InputError if the index cannot be read or a bucket has no clips."""
+        try:
+            self.content_hash()
+        except InputError as error:
+            raise InputError(f"{self.key}: {error}") from None
+
+    def content_hash(self) -> str:
+        """Hash that changes with the clips that can be used."""
+        from videoldm.training.data.choose import choose_for_training
+
+        return choose_for_training(self.data).source.fingerprint
+
+
+def model_input(key: str, name: str) -> list[StageInput]:
+    """The model of that name as an input; none for a model of the hub, which is not read on this machine."""
+    place = local_path(name)
+    return [] if place is None else [StageInput(key, place)]
+
+
+def local_path(name: str) -> Path | None:
+    """Where a model lies on this machine: a path, or a model of the package; None for one of the hub."""
+    path = Path(name)
+    if path.exists():
+        return path
+    if name in shipped_models():
+        return shipped_models()[name]
+    return None if may_be_model(name) else path
+
+
+def is_component(name: str) -> bool:
     """Whether a folder holds one of our networks, as the export of its run does."""
-    return (Path(place) / COMPONENT_FILE).is_file()
+    return (Path(name) / COMPONENT_FILE).is_file()
 
 
-def is_export_of_encoders(place: str) -> bool:
-    """Whether a folder holds our encoders and is no whole model."""
-    folder = Path(place)
+def is_export_of_encoders(name: str) -> bool:
+    """Whether a folder holds our encoders without being a whole model."""
+    folder = Path(name)
     return folder.is_dir() and not is_native(folder) and not (folder / INDEX_FILE).is_file()
 
 
-def local_path(place: str) -> Path | None:
-    """Where it lies on this machine: a path, or a model of the package; None for what the hub has."""
-    if Path(place).exists():
-        return Path(place)
-    if place in shipped_models():
-        return shipped_models()[place]
-    return None if is_on_hub(place) else Path(place)
-
-
-def is_on_hub(place: str) -> bool:
-    """Whether a name is neither a path nor a model of the package but may be one of the hub."""
-    return not Path(place).exists() and place not in shipped_models() and may_be_model(place)
-
-
-def judge_folder(place: str) -> Path:
-    """Where a feature network lies: the folder itself, or that of the judge in one of our models."""
-    path = local_path(place) or Path(place)
+def judge_folder(name: str) -> Path:
+    """Folder of a feature network: the folder itself, or that of the judge in one of our models."""
+    path = local_path(name) or Path(name)
     return path / "judge" if is_native(path) else path
 
 
-def autoencoder_folder(place: str) -> Path | None:
-    """Where an autoencoder in our layout lies; None for one that is in another layout or on the hub."""
-    path = local_path(place) or Path(place)
+def autoencoder_folder(name: str) -> Path | None:
+    """Folder of an autoencoder in our layout; None for one in another layout or on the hub."""
+    path = local_path(name) or Path(name)
     if is_native(path):
         return path / "autoencoder"
-    return path if is_component(place) else None
+    return path if is_component(name) else None
 
 
 @dataclass(frozen=True)
 class BaseSizes:
-    """Sizes of the networks that a task uses, and of what they make, in pixels."""
+    """Sizes of the networks that a task uses, and of the pictures or clips that they make, in pixels."""
 
     networks: ModelConfig
     height: int
@@ -75,20 +153,21 @@ PUBLISHED: Mapping[str, BaseSizes] = MappingProxyType(
     }
 )
 """Models by their names on the hub."""
+UNKNOWN_BASE = "parameters and memory are not known: that takes the model of stage.base on this machine"
 
 
 def base_sizes(base: str, task: TaskName) -> BaseSizes | None:
-    """The sizes of a model; None for an unknown one of the hub, and where a run has not exported it yet.
+    """Sizes of a model, without its weights; None for an unknown model of the hub, and for a run that exports later.
 
-    Raises InputError if it cannot do the task.
+    Raises InputError if the model cannot do the task.
     """
     place = local_path(base)
     if place is None:
         return PUBLISHED.get(base)
-    return _of_files(base, task) if place.exists() else None
+    return _sizes_of_files(base, task) if place.exists() else None
 
 
-def _of_files(name: str, task: TaskName) -> BaseSizes:
+def _sizes_of_files(name: str, task: TaskName) -> BaseSizes:
     files = open_for_task(name, task)
     parts, config = files.parts(task), files.config(task)
     networks = ModelConfig(

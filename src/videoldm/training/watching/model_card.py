@@ -10,7 +10,6 @@ from videoldm.core.files import write_text
 from videoldm.core.reading import read_mapping
 from videoldm.training.folder import CARD_FILE, INPUTS_FILE
 from videoldm.training.recipe import Recipe
-from videoldm.training.stages.diffusion.config import DiffusionStage
 from videoldm.training.stages.stage import Stage
 from videoldm.training.watching.page import Records, read_log
 
@@ -27,8 +26,8 @@ def write_model_card(folder: Path, export: Path, recipe: Recipe) -> Path:
 
 def _front_matter(stage: Stage) -> str:
     lines = ["library_name: videoldm", "tags:", f"- {stage.kind}"]
-    if isinstance(stage, DiffusionStage):
-        lines.append(f"pipeline_tag: {stage.model.task}")
+    if stage.pipeline_tag is not None:
+        lines.append(f"pipeline_tag: {stage.pipeline_tag}")
     return "\n".join(["---", *lines, "---", ""])
 
 

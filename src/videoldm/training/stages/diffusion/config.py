@@ -1,6 +1,10 @@
-"""Training by denoising latents; torch-free."""
+"""Training by denoising latents: what such stages share, and the stage that trains a whole UNet; torch-free."""
 
-from typing import Annotated, Literal, Self
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -15,15 +19,23 @@ from videoldm.diffusion.config import (
     VWeighting,
     Weighting,
 )
+from videoldm.models.presets import MINI, SD21, SVD, ModelConfig
 from videoldm.models.unet.config import UNetConfig
 from videoldm.tasks.config import FROM_PICTURE, TaskModelConfig, TaskName
+from videoldm.training.config import TrainingConfig
 from videoldm.training.data.config import CuratedData, Data, NoCaptions, PannedPictures, WorldData, check_held_out
+from videoldm.training.stages.places import SamplePictures, StageInput, model_input
+from videoldm.training.stages.registry import register_stage
+from videoldm.training.stages.stage import ParameterCount, Stage, count_parameters
+
+if TYPE_CHECKING:
+    from videoldm.training.forecast import StepMemory
+    from videoldm.training.stages.diffusion.objective import DiffusionObjective
 
 
-class DenoisingStage(Config):
+class DenoisingStage(Stage):
     """Denoising of latents: how much noise of what kind they are given, and what an error counts."""
 
-    kind: str
     noise_levels: NoiseLevels
     noise: TrainingNoise = IndependentNoise()
     weighting: Weighting = VWeighting()
@@ -42,6 +54,11 @@ class ClipStage(DenoisingStage):
     image_probability: Share = 0.0
     """How often a sample is a single frame with what is seen as caption, which the temporal layers leave alone; only
     for text-to-video."""
+
+    def folders(self) -> Sequence[StageInput]:
+        """Return the folder of the pictures that the camera pans over, if there is one."""
+        pictures = self.panned_pictures
+        return [SamplePictures("stage.panned_pictures.folder", Path(pictures.folder))] if pictures else []
 
     def check_clips(self, task: TaskName) -> None:
         """Raise ValueError for clips that the task cannot be learned from."""
@@ -123,6 +140,7 @@ def _check_size(data: Data, model: TaskModelConfig) -> None:
                 )
 
 
+@register_stage
 class DiffusionStage(ClipStage):
     """Denoising of latents under the conditions of one task.
 
@@ -155,3 +173,62 @@ class DiffusionStage(ClipStage):
         if self.unet.vector_dim not in (None, model.micro.vector_dim):  # an image model may take no signals
             raise ValueError(f"unet.vector_dim is {self.unet.vector_dim}, model.micro gives {model.micro.vector_dim}")
         return self
+
+    def objective(self, *, seed: int, cache: Path, device: str = "cpu") -> DiffusionObjective:
+        """Build the model from what the stage starts from, and open the clips."""
+        from videoldm.training.stages.diffusion.objective import DiffusionObjective
+
+        return DiffusionObjective(self, seed=seed, cache=cache, device=device)
+
+    def parameter_counts(self) -> Mapping[str, ParameterCount]:
+        """Count the UNet's parameters by groups."""
+        from videoldm.models.unet.groups import group_of
+        from videoldm.training.stages.diffusion.start import trained_unet
+
+        return count_parameters((group_of(name), one) for name, one in trained_unet(self).named_parameters())
+
+    def step_memory(self, training: TrainingConfig, *, num_samples: int) -> StepMemory:
+        """Forecast a step; the networks beside the UNet are taken to be those of the nearest preset."""
+        from videoldm.training.forecast import forecast_denoising
+        from videoldm.training.stages.diffusion.start import trained_unet
+
+        clips = self.data.largest_clips(self.model.num_frames)
+        return forecast_denoising(
+            lambda: trained_unet(self), self._nearest_preset(), clips, training, num_samples=num_samples
+        )
+
+    def folders(self) -> Sequence[StageInput]:
+        """Return the models that the stage starts from, and the folder of pictures."""
+        start = model_input("stage.start.model", self.start.model) if isinstance(self.start, FromModel) else []
+        return [
+            *model_input("stage.autoencoder", self.autoencoder),
+            *model_input("stage.encoders", self.encoders),
+            *super().folders(),
+            *start,
+        ]
+
+    @property
+    def listed_under(self) -> str:
+        """The task."""
+        return self.model.task
+
+    @property
+    def pipeline_tag(self) -> str:
+        """The task."""
+        return self.model.task
+
+    @property
+    def exported_parts(self) -> Mapping[str, str]:
+        """The task's folder; the autoencoder and the encoder beside it come from other stages."""
+        return {self.model.task: self.model.task}
+
+    def _nearest_preset(self) -> ModelConfig | None:
+        """Networks that go with a UNet of these latents and context, with the one encoder that the task uses."""
+        by_picture = self.model.task in FROM_PICTURE
+        unused = {"text_encoder": None} if by_picture else {"image_encoder": None}
+        per_frame = {"autoencoder": SD21.autoencoder}
+        for preset in (SVD.model_copy(update=per_frame) if by_picture else SD21, MINI.model_copy(update=unused)):
+            ours, theirs = self.unet, preset.unet
+            if (theirs.in_channels, theirs.context_dim) == (ours.in_channels, ours.context_dim):
+                return preset
+        return None

@@ -68,6 +68,13 @@ def start_unet(stage: DiffusionStage) -> VideoUNet:
             assert_never(stage.start)
 
 
+def trained_unet(stage: DiffusionStage) -> VideoUNet:
+    """The stage's UNet with random weights, of which only what is trained requires gradients."""
+    unet = VideoUNet(stage.unet)
+    set_trained(unet, stage.trained, task=stage.model.task)
+    return unet
+
+
 def set_trained(unet: VideoUNet, trained: Trained, *, task: TaskName) -> None:
     """Freeze every parameter that is not trained, and those that a task's context of one token teaches nothing."""
     for name, parameter in unet.named_parameters():

@@ -1,6 +1,10 @@
-"""Configuration of the temporal decoder's training; torch-free."""
+"""Training of the temporal decoder; torch-free."""
 
-from typing import Annotated, Literal, Self
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
@@ -11,6 +15,12 @@ from videoldm.models.autoencoder.config import TemporalDecoder
 from videoldm.models.discriminator.config import DiscriminatorConfig
 from videoldm.training.config import OptimizerConfig
 from videoldm.training.data.config import CuratedData, Data, WorldData, check_held_out
+from videoldm.training.stages.places import StageInput, judge_folder, model_input
+from videoldm.training.stages.registry import register_stage
+from videoldm.training.stages.stage import ParameterCount, Stage, count_parameters
+
+if TYPE_CHECKING:
+    from videoldm.training.stages.temporal_decoder.objective import TemporalDecoderObjective
 
 
 class LogSquared(Config):
@@ -114,13 +124,14 @@ class VideoAdversary(Config):
     optimizer: OptimizerConfig
 
 
-class TemporalDecoderStage(Config):
+@register_stage
+class TemporalDecoderStage(Stage):
     """Temporal layers in the decoder of a per-frame autoencoder, trained on clips; the encoder never changes.
 
     (Video LDM, section 3.1.1)
     """
 
-    kind: Literal["temporal-decoder"] = "temporal-decoder"
+    kind: Literal["temporal-decoder"] = "temporal-decoder"  # pyright: ignore[reportIncompatibleVariableOverride]
     autoencoder: str
     """The per-frame one: the export of a run, or a model by any name that `videoldm generate` knows."""
     decoder: TemporalDecoder = TemporalDecoder()
@@ -176,3 +187,27 @@ class TemporalDecoderStage(Config):
             smallest = self.adversary.model.smallest_side_px
             if min(height, width) < smallest:
                 raise ValueError(f"clips are {height}x{width}, adversary.model needs at least {smallest} a side")
+
+    def objective(self, *, seed: int, cache: Path, device: str = "cpu") -> TemporalDecoderObjective:
+        """Load the autoencoder, insert temporal layers and open the clips."""
+        from videoldm.training.stages.temporal_decoder.objective import TemporalDecoderObjective
+
+        return TemporalDecoderObjective(self, seed=seed, cache=cache, device=device)
+
+    def parameter_counts(self) -> Mapping[str, ParameterCount]:
+        """Count parameters; a model of the hub is taken to have Stable Diffusion's autoencoder."""
+        from videoldm.training.stages.temporal_decoder.objective import stage_parameters
+
+        return count_parameters(stage_parameters(self))
+
+    def folders(self) -> Sequence[StageInput]:
+        """Return the autoencoder and the feature network of the perceptual loss."""
+        folders = model_input("stage.autoencoder", self.autoencoder)
+        if isinstance(self.perceptual, FeatureLoss):
+            folders.append(StageInput("stage.perceptual.judge", judge_folder(self.perceptual.judge)))
+        return folders
+
+    @property
+    def exported_parts(self) -> Mapping[str, str]:
+        """The whole autoencoder."""
+        return {"autoencoder": "."}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -10,21 +10,24 @@ from typing import Protocol, assert_never
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from videoldm.checkpoints.layouts.native import save_component
 from videoldm.core import ranks
+from videoldm.core.config import read_config
 from videoldm.core.errors import InputError
 from videoldm.core.random import normal, python_random, seeded_initialisation
 from videoldm.dataset.clips import ClipShards, to_pixels
 from videoldm.measures.feature_network import load_feature_network
 from videoldm.measures.fidelity import psnr
 from videoldm.measures.temporal import estimated_warping_error
-from videoldm.models.autoencoder.config import PlainDecoder
+from videoldm.models.autoencoder.config import AutoencoderConfig, PlainDecoder
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.autoencoder.surgery import fold_projection, insert_temporal_layers, is_temporal
 from videoldm.models.discriminator.network import Discriminator, hinge_of_decoder, hinge_of_judge
 from videoldm.models.layers import SpatioTemporalResBlock
+from videoldm.models.presets import SD21
+from videoldm.tasks.folder import COMPONENT_FILE
 from videoldm.training.data.config import CuratedData, Data, WorldData
 from videoldm.training.data.curated_windows import CuratedWindows, curated_windows
 from videoldm.training.data.latents import LatentCache
@@ -32,7 +35,7 @@ from videoldm.training.data.reader import RenderedReader, SampleReader
 from videoldm.training.data.world import prepare_world
 from videoldm.training.objective import Losses, Objective, Player
 from videoldm.training.stages.diffusion.start import autoencoder_at
-from videoldm.training.stages.places import judge_folder
+from videoldm.training.stages.places import autoencoder_folder, judge_folder
 from videoldm.training.stages.temporal_decoder.config import (
     FeatureLoss,
     LatentNoise,
@@ -183,6 +186,17 @@ def start_autoencoder(autoencoder: Autoencoder, stage: TemporalDecoderStage, see
     for name, parameter in grown.decoder.named_parameters():
         parameter.requires_grad_(stage.trained == "decoder" or is_temporal(name))
     return grown
+
+
+def stage_parameters(stage: TemporalDecoderStage) -> Iterator[tuple[str, nn.Parameter]]:
+    """All parameters of a stage, by what they are part of, where torch creates tensors without data."""
+    path = autoencoder_folder(stage.autoencoder)
+    config = SD21.autoencoder if path is None else read_config(path / COMPONENT_FILE, AutoencoderConfig)
+    for name, parameter in start_autoencoder(Autoencoder(config), stage, seed=0).named_parameters():
+        yield "temporal layers" if is_temporal(name) else name.split(".")[0], parameter
+    if isinstance(stage.adversary, VideoAdversary):
+        for parameter in Discriminator(stage.adversary.model).parameters():
+            yield "discriminator", parameter
 
 
 def _open(data: Data, autoencoder: Autoencoder, cache: Path, *, num_frames: int, seed: int) -> DecoderData:
