@@ -15,7 +15,15 @@ import pytest
 
 from videoldm.core import files
 from videoldm.core.errors import InputError, OutputError
-from videoldm.core.files import atomic_file, atomic_folder, check_writable, remove_partials, write_json, write_text
+from videoldm.core.files import (
+    atomic_file,
+    atomic_folder,
+    check_writable,
+    folder_lock,
+    remove_partials,
+    write_json,
+    write_text,
+)
 from videoldm.core.reading import read_json
 
 
@@ -318,3 +326,29 @@ def test_bad_json_is_one_clear_line(tmp_path: Path) -> None:
         read_json(tmp_path / "y.json")
     with pytest.raises(InputError, match=r"z\.json: cannot be read: No such file"):
         read_json(tmp_path / "z.json")
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from videoldm.core.files import folder_lock
+with folder_lock(Path(sys.argv[1]), "is taken"):
+    print("inside", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_another_process_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
+    process = subprocess.Popen([sys.executable, "-c", HOLD, folder], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "inside\n"
+        with pytest.raises(InputError, match=rf"^{folder}: is taken$"), folder_lock(folder, "is taken"):
+            pass
+    finally:
+        process.kill()
+        process.wait()
+    for _ in range(2):
+        with folder_lock(folder, "is taken"):
+            pass

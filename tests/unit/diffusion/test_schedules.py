@@ -3,7 +3,7 @@ import torch
 
 from videoldm.core.errors import InputError
 from videoldm.diffusion.config import AlignYourSteps, Exponential, Karras, SDDiscrete
-from videoldm.diffusion.schedules import AYS_SIGMAS, discrete_sigmas, schedule_sigmas
+from videoldm.diffusion.schedules import AYS_SIGMAS, discrete_sigmas, nearest_index, schedule_sigmas
 
 SVD_25_STEPS = [
     *(
@@ -92,3 +92,24 @@ def test_the_lowest_level_can_be_the_last():
 def test_a_step_from_the_last_level_to_itself_is_left_out():
     sigmas = schedule_sigmas(SDDiscrete(spacing="linspace", last_level="lowest"), 4)
     torch.testing.assert_close(sigmas, discrete_sigmas()[[999, 666, 333, 0]].float())
+
+
+def test_the_range_is_that_of_stable_diffusion_2_1():
+    levels = discrete_sigmas()
+    assert len(levels) == 1000
+    assert torch.all(levels.diff() > 0)
+    assert abs(levels[0] - 0.0292) < 5e-5
+    assert abs(levels[-1] - 14.6146) < 5e-5
+
+
+def test_each_level_is_nearest_to_itself():
+    assert torch.equal(nearest_index(discrete_sigmas().float()), torch.arange(1000))
+
+
+def test_levels_outside_the_range_take_its_ends():
+    assert nearest_index(torch.tensor([1e-4, 700.0])).tolist() == [0, 999]
+
+
+def test_a_level_between_two_takes_the_nearer_one():
+    low, high = discrete_sigmas()[500:502].float()
+    assert nearest_index(torch.stack([low.lerp(high, 0.4), low.lerp(high, 0.6)])).tolist() == [500, 501]
