@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from videoldm.core.errors import InputError
-from videoldm.core.random import SampleKey, normal
+from videoldm.core.random import SampleKey, normal_batch
 
 AUGMENTATION = "augmentation"
 
@@ -54,8 +54,7 @@ def augment(
     """Add Gaussian noise of each clip's own level to pixels, drawn from the clip's own stream on the CPU."""
     if len(samples) != len(pixels):
         raise ValueError(f"{len(pixels)} clips but {len(samples)} sample keys")
-    shape = tuple(pixels.shape[1:])
-    noise = torch.stack([normal(shape, seed, AUGMENTATION, *position) for seed, *position in samples])
+    noise = normal_batch(tuple(pixels.shape[1:]), samples, AUGMENTATION)
     level = noise_level.to(pixels)[:, None, None, None, None]
     return pixels + level * noise.to(pixels)
 

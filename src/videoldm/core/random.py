@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,13 @@ def normal(
 
     drawn = torch.randn(shape, generator=generator(seed, stream, *position), dtype=torch.float32)
     return drawn.to(dtype or torch.float32)
+
+
+def normal_batch(shape: tuple[int, ...], samples: Sequence[SampleKey], stream: str) -> torch.Tensor:
+    """Draw standard normal numbers of `shape` for each sample from its own stream, stacked (float32, on the CPU)."""
+    import torch
+
+    return torch.stack([normal(shape, seed, stream, *position) for seed, *position in samples])
 
 
 @contextmanager

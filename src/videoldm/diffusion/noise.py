@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from videoldm.core.random import SampleKey, generator, normal
+from videoldm.core.random import SampleKey, generator, normal_batch
 from videoldm.diffusion.config import (
     DiscreteUniform,
     IndependentNoise,
@@ -31,22 +31,19 @@ def start_noise(
 
     Its standard deviation is sqrt(1 + sigma_max^2), that of data with unit variance plus noise of `sigma_max`.
     """
-    drawn = torch.stack([normal(shape, seed, "start noise", *position) for seed, *position in samples])
-    return drawn * (1 + sigma_max**2) ** 0.5
+    return normal_batch(shape, samples, "start noise") * (1 + sigma_max**2) ** 0.5
 
 
 def training_noise(
     noise: TrainingNoise, samples: Sequence[SampleKey], shape: tuple[int, ...]
 ) -> Float[Tensor, "b t c h w"]:
     """Draw the training noise of each clip of `shape` (t, c, h, w), not yet scaled by sigma (float32, on the CPU)."""
-    drawn = torch.stack([normal(shape, seed, "noise", *position) for seed, *position in samples])
+    drawn = normal_batch(shape, samples, "noise")
     match noise:
         case IndependentNoise():
             return drawn
         case OffsetNoise(strength=strength):
-            one_a_channel = (1, shape[1], 1, 1)
-            shared = [normal(one_a_channel, seed, "offset noise", *position) for seed, *position in samples]
-            return drawn + strength * torch.stack(shared)
+            return drawn + strength * normal_batch((1, shape[1], 1, 1), samples, "offset noise")
         case _:
             assert_never(noise)
 

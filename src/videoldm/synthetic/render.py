@@ -62,18 +62,17 @@ def render(
     pictures: shown on grounds of kind "photo", in [-1, 1].
     Raises InputError for sizes below 1 or missing pictures.
     """
-    size = Size(height, width)
     num_objects = max((len(scene.objects) for scene in scenes), default=0)
     ready = scene_batches(
         scenes,
         first_frame=first_frame,
         num_frames=num_frames,
         fps=fps,
-        size=size,
+        size=Size(height, width),
         supersampling=supersampling,
-        device=torch.device(device),
+        device=device,
     )
-    parts = [_with_truth(batch, _pixels(batch, size, supersampling, pictures), size, num_objects) for batch in ready]
+    parts = [_with_truth(batch, _pixels(batch, pictures), num_objects) for batch in ready]
     return RenderedClips(*(torch.cat(fields) for fields in zip(*(vars(part).values() for part in parts), strict=True)))
 
 
@@ -90,27 +89,26 @@ def render_pixels(
     first_frame: int = 0,
 ) -> Float[Tensor, "b t 3 h w"]:
     """Render the pixels alone, which is faster than `render`."""
-    size = Size(height, width)
     ready = scene_batches(
         scenes,
         first_frame=first_frame,
         num_frames=num_frames,
         fps=fps,
-        size=size,
+        size=Size(height, width),
         supersampling=supersampling,
-        device=torch.device(device),
+        device=device,
     )
-    return torch.cat([_pixels(batch, size, supersampling, pictures) for batch in ready])
+    return torch.cat([_pixels(batch, pictures) for batch in ready])
 
 
-def _pixels(batch: SceneBatch, size: Size, supersampling: int, pictures: Tensor | None) -> Tensor:
-    x, y = pixel_grid(size, supersampling, batch.device)
-    rays = directions(batch.view, x, y, size)
+def _pixels(batch: SceneBatch, pictures: Tensor | None) -> Tensor:
+    x, y = pixel_grid(batch.size, batch.supersampling, batch.device)
+    rays = directions(batch.view, x, y, batch.size)
     hits = trace(batch.view, rays, batch.bodies)
     colours = shade(batch, rays, hits, pictures)
-    channels = torch.stack([_box_average(channel, supersampling) for channel in colours], dim=1)
+    channels = torch.stack([_box_average(channel, batch.supersampling) for channel in colours], dim=1)
     pixels = channels.clamp(0, 1) * 2 - 1
-    return pixels.reshape(len(batch.scenes), batch.num_frames, 3, *size)
+    return pixels.reshape(len(batch.scenes), batch.num_frames, 3, *batch.size)
 
 
 def _box_average(values: Tensor, factor: int) -> Tensor:
@@ -121,25 +119,25 @@ def _box_average(values: Tensor, factor: int) -> Tensor:
     return total / factor**2
 
 
-def _with_truth(batch: SceneBatch, pixels: Tensor, size: Size, num_objects: int) -> RenderedClips:
-    b, t = len(batch.scenes), batch.num_frames
+def _with_truth(batch: SceneBatch, pixels: Tensor, num_objects: int) -> RenderedClips:
+    b, t, size = len(batch.scenes), batch.num_frames, batch.size
     x, y = pixel_grid(size, 1, batch.device)
     rays = directions(batch.view, x, y, size)
     hits = trace(batch.view, rays, batch.bodies)
-    motion, is_valid = _motion_to_next(batch, rays, hits, size)
+    motion, is_valid = _motion_to_next(batch, rays, hits)
     return RenderedClips(
         pixels=pixels,
         motion=motion.reshape(b, t, 2, *size)[:, 1:],
         motion_valid=is_valid.reshape(b, t, *size)[:, 1:],
         object_index=hits.object_index.reshape(b, t, *size),
         depth=hits.depth.reshape(b, t, *size),
-        tracks=_tracks(batch, num_objects, size).reshape(b, t, num_objects, 2),
+        tracks=_tracks(batch, num_objects).reshape(b, t, num_objects, 2),
         poses=_pose_matrices(batch.poses, batch.device).reshape(b, t, 4, 4),
         focal_px=batch.view.focal.reshape(b, t) * size.height,
     )
 
 
-def _motion_to_next(batch: SceneBatch, rays: Vector, hits: Hits, size: Size) -> tuple[Tensor, Tensor]:
+def _motion_to_next(batch: SceneBatch, rays: Vector, hits: Hits) -> tuple[Tensor, Tensor]:
     """Return the displacement `f 2 h w` from the previous frame to frame `f`, and its validity `f h w`.
 
     Both belong to the pixels of the previous frame; values of a clip's first frame are meaningless. A point is valid if
@@ -147,17 +145,17 @@ def _motion_to_next(batch: SceneBatch, rays: Vector, hits: Hits, size: Size) -> 
     """
     frames = torch.arange(rays.x.shape[0], device=rays.x.device)
     before = torch.where(frames % batch.num_frames == 0, frames, frames - 1)
-    offset = _offsets_in_next_frame(batch, rays, hits, size).at(before)
-    x, y, depth = project(batch.view, offset, size)
-    is_inside = (depth > 0) & (x >= 0) & (x <= size.width) & (y >= 0) & (y <= size.height)
-    again = trace(batch.view, directions(batch.view, x, y, size), batch.bodies)
+    offset = _offsets_in_next_frame(batch, rays, hits).at(before)
+    x, y, depth = project(batch.view, offset, batch.size)
+    is_inside = (depth > 0) & (x >= 0) & (x <= batch.size.width) & (y >= 0) & (y <= batch.size.height)
+    again = trace(batch.view, directions(batch.view, x, y, batch.size), batch.bodies)
     index = hits.object_index[before]
     is_same = (again.object_index == index) & ((index < 0) | ((again.depth - depth).abs() < 0.02 * depth))
-    at_x, at_y = pixel_grid(size, 1, x.device)
+    at_x, at_y = pixel_grid(batch.size, 1, x.device)
     return torch.stack([x - at_x, y - at_y], dim=1), is_inside & is_same
 
 
-def _offsets_in_next_frame(batch: SceneBatch, rays: Vector, hits: Hits, size: Size) -> Vector:
+def _offsets_in_next_frame(batch: SceneBatch, rays: Vector, hits: Hits) -> Vector:
     """Return each visible point's position in the next frame, relative to its camera; for sky, its direction."""
     frames = torch.arange(rays.x.shape[0], device=rays.x.device)
     following = torch.where(frames % batch.num_frames == batch.num_frames - 1, frames, frames + 1)
@@ -169,18 +167,18 @@ def _offsets_in_next_frame(batch: SceneBatch, rays: Vector, hits: Hits, size: Si
         seen = patch.visible(hits)
         bodies, entry = seen.bodies, seen.bodies.following[seen.entry]
         point = bodies.rotation.at(entry).apply(seen.point.times(bodies.size[entry])).plus(bodies.centre.at(entry))
-        point = point.minus(next_position.at(seen.pixel // (size.height * size.width)))
+        point = point.minus(next_position.at(seen.pixel // (batch.size.height * batch.size.width)))
         for target, value in zip(offset, point, strict=True):
             target.view(-1)[seen.pixel] = value
     return offset
 
 
-def _tracks(batch: SceneBatch, num_objects: int, size: Size) -> Tensor:
+def _tracks(batch: SceneBatch, num_objects: int) -> Tensor:
     """Return the image points `f n 2` of the objects' centres, NaN where there is no such object."""
     result = torch.full((len(batch.poses), num_objects, 2), float("nan"), device=batch.device)
     for bodies in batch.bodies:
         view = batch.view.at(bodies.frame)
-        x, y, _ = project(view, bodies.centre.minus(view.position).spread(), size)
+        x, y, _ = project(view, bodies.centre.minus(view.position).spread(), batch.size)
         result[bodies.frame, bodies.slot] = torch.stack([x, y], dim=-1).reshape(-1, 2)
     return result
 

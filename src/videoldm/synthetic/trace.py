@@ -52,6 +52,8 @@ class SceneBatch:
 
     scenes: Sequence[Scene]
     num_frames: int
+    size: Size
+    supersampling: int
     poses: Sequence[Pose]
     view: Cameras
     bodies: Sequence[Bodies]
@@ -95,20 +97,29 @@ def scene_batches(
     fps: Fraction | int,
     size: Size,
     supersampling: int,
-    device: torch.device,
+    device: torch.device | str,
 ) -> Iterator[SceneBatch]:
     """Yield batches of scenes that are small enough to render at once; raises InputError for sizes below 1."""
     numbers = {"num_frames": num_frames, "height": size.height, "width": size.width, "supersampling": supersampling}
     for name, value in (*numbers.items(), ("fps", fps), ("number of scenes", len(scenes))):
         if value <= 0:
             raise InputError(f"{name} is {value}, it should be positive")
+    device = torch.device(device)
     times = [float(frame / Fraction(fps)) for frame in range(first_frame, first_frame + num_frames)]
     budget = SAMPLES_AT_ONCE_CPU if device.type == "cpu" else SAMPLES_AT_ONCE_GPU
     at_once = max(1, budget // (num_frames * size.height * size.width * supersampling**2))
     for first in range(0, len(scenes), at_once):
         part = scenes[first : first + at_once]
         poses = [pose(scene.camera, time_s) for scene, time_s in itertools.product(part, times)]
-        yield SceneBatch(part, num_frames, poses, cameras(poses, device), _bodies_of(part, times, device))
+        yield SceneBatch(
+            scenes=part,
+            num_frames=num_frames,
+            size=size,
+            supersampling=supersampling,
+            poses=poses,
+            view=cameras(poses, device),
+            bodies=_bodies_of(part, times, device),
+        )
 
 
 def trace(view: Cameras, direction: Vector, bodies: Sequence[Bodies]) -> Hits:
