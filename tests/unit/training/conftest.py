@@ -1,12 +1,13 @@
-"""A tiny model, and a small curated dataset exported in every form."""
+"""The command line, a tiny model, and a small curated dataset exported in every form."""
 
 from pathlib import Path
 
 import pytest
+from command_line import cli
 from curated_exports import FORMATS, export, made_dataset
 from tiny_model_folder import tiny_image_model, tiny_model
 
-__all__ = ["tiny_image_model", "tiny_model"]
+__all__ = ["cli", "tiny_image_model", "tiny_model"]
 
 
 @pytest.fixture(scope="session")

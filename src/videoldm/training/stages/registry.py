@@ -23,7 +23,8 @@ _STAGES: dict[str, type[Stage]] = {}
 
 def register_stage(stage: StageType) -> StageType:
     """Let recipes hold the decorated stage, whose field `kind` has one value."""
-    _STAGES[stage.model_fields["kind"].default] = stage
+    kind = stage.model_fields["kind"].default
+    assert _STAGES.setdefault(kind, stage) is stage, f"two stages are of kind {kind!r}"
     return stage
 
 
