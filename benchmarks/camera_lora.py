@@ -21,12 +21,13 @@ from rich.table import Table
 from torch import Tensor
 
 from videoldm.core.progress import progress
+from videoldm.generation.load import load_model
 from videoldm.measures.camera import CameraClass, CameraFit, classify_camera, video_camera
 from videoldm.measures.temporal import video_motion
 from videoldm.recipes.camera_lora import CAMERAS, EXPORT, WORLD, Camera
 from videoldm.synthetic.render import render_pixels
 from videoldm.synthetic.scene import sample_scene
-from videoldm.tasks.model import VideoModel, load_model
+from videoldm.tasks.model import VideoModel
 from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs
 

@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from videoldm.core.config import GIB
+from videoldm.generation.memory import clip_size, forecaster
 from videoldm.inference.config import ALL_IN_MEMORY, MemoryPlan, RunStage
 from videoldm.inference.memory.forecast import ClipSize, Forecaster, measures_on
 from videoldm.inference.memory.meter import PeakMeter
@@ -33,10 +34,9 @@ from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.clip.encoders import build_image_encoder
 from videoldm.models.presets import SVD_XT
 from videoldm.models.unet.network import VideoUNet
-from videoldm.tasks.memory import clip_size, forecaster
-from videoldm.tasks.model import load_opened
-from videoldm.tasks.open import open_model
-from videoldm.tasks.published import SVD_XT_SAMPLING
+from videoldm.pipelines.load import load_opened
+from videoldm.pipelines.open import open_model
+from videoldm.tasks.image_to_video import SVD_XT_SAMPLING
 from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs
 

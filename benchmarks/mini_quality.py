@@ -24,19 +24,20 @@ from torch import Tensor
 from videoldm.conditioners.micro import bucket_of_motion
 from videoldm.core.progress import progress
 from videoldm.core.random import python_random
+from videoldm.generation.load import load_model
 from videoldm.measures.feature_distances import frechet_distance, perceptual_distance
 from videoldm.measures.feature_network import FeatureNetwork, VideoFeatures, load_feature_network
 from videoldm.measures.fidelity import psnr
 from videoldm.measures.temporal import estimated_warping_error, mean_motion, video_motion
+from videoldm.pipelines.folder import NativeFolder
+from videoldm.pipelines.open import open_model
 from videoldm.synthetic.captions import caption
 from videoldm.synthetic.config import WorldOptions
 from videoldm.synthetic.elements import Scene
 from videoldm.synthetic.render import render, render_pixels
 from videoldm.synthetic.scene import sample_scene, scene_from
 from videoldm.synthetic.vocabulary import COLOURS, OBJECT_MOTIONS, SHAPES
-from videoldm.tasks.folder import NativeFolder
-from videoldm.tasks.model import VideoModel, load_model
-from videoldm.tasks.open import open_model
+from videoldm.tasks.model import VideoModel
 from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs
 

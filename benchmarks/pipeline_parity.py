@@ -39,7 +39,7 @@ from videoldm.evaluation.speed.contenders import (
     our_latents,
     random_picture,
 )
-from videoldm.tasks.model import load_model
+from videoldm.generation.load import load_model
 
 SEED = 2026
 TINY_UNET: dict[str, Any] = {

@@ -39,6 +39,7 @@ from videoldm.diffusion.noise import SeededNoise
 from videoldm.diffusion.samplers.sample import sample
 from videoldm.diffusion.schedules import schedule_sigmas
 from videoldm.evaluation.speed.contenders import random_unet
+from videoldm.generation.load import load_model
 from videoldm.inference.config import Speed
 from videoldm.inference.precision import DTYPES, default_precision
 from videoldm.inference.reuse import Reusing
@@ -50,8 +51,8 @@ from videoldm.models.unet.config import UNetConfig
 from videoldm.models.unet.network import VideoUNet
 from videoldm.synthetic.render import render_pixels
 from videoldm.tasks.config import SamplingConfig, TaskModelConfig, TaskName
-from videoldm.tasks.model import VideoModel, load_model
-from videoldm.tasks.published import SVD
+from videoldm.tasks.image_to_video import svd
+from videoldm.tasks.model import VideoModel
 from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs
 
@@ -142,7 +143,7 @@ def forecast() -> Table:
     table = Table("frames, size", "speed", "steps", "full calls", "shallow calls", "TFLOP a clip", "forecast ratio")
     for num_frames, height, width in FULL_SIZES:
         exact = 0.0
-        model = SVD.model_copy(update={"num_frames": num_frames, "height": height, "width": width})
+        model = svd().model_copy(update={"num_frames": num_frames, "height": height, "width": width})
         for speed in SPEEDS:
             sampling = model.sampling.at(speed)
             calls, flops = clip_flops(SVD_NETWORKS.unet, model, sampling)
@@ -158,7 +159,7 @@ def timed(num_frames: int, height: int, width: int) -> Table:
     dtype = DTYPES[default_precision("cuda" if torch.cuda.is_available() else "cpu")]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     unet = random_unet(SVD_NETWORKS.unet, dtype=dtype, device=device)
-    model = SVD.model_copy(update={"num_frames": num_frames, "height": height, "width": width})
+    model = svd().model_copy(update={"num_frames": num_frames, "height": height, "width": width})
     full_s, shallow_s = call_seconds(unet, num_frames, height // FACTOR, width // FACTOR)
     table = Table("speed", "s a clip", "ratio", title=f"{num_frames} frames of {width}x{height}, {dtype}, {device}")
     exact = 0.0
@@ -177,7 +178,7 @@ def call_seconds(unet: VideoUNet, num_frames: int, height: int, width: int) -> t
     x = torch.ones(1, num_frames, 4, height, width, device=device, dtype=dtype)
     vector, context = torch.ones(1, num_frames, 768, device=device), torch.ones(1, 1, 1024, device=device)
     conditioning = Conditioning(context=context, vector=vector, concat=x).to(dtype=dtype)
-    reuse = SVD.sampling.at("fast").reuse
+    reuse = svd().sampling.at("fast").reuse
     assert reuse is not None
     network = Reusing(unet, reuse)
     seconds: list[float] = []

@@ -33,6 +33,7 @@ from torch.nn import functional as F
 from videoldm.checkpoints.autoencoder_files import open_autoencoder
 from videoldm.core.progress import progress
 from videoldm.core.random import python_random
+from videoldm.generation.load import load_model
 from videoldm.inference.decode import decode
 from videoldm.measures.fidelity import psnr
 from videoldm.measures.flow import visible_backward_flow, visible_flow
@@ -42,7 +43,7 @@ from videoldm.synthetic.captions import caption
 from videoldm.synthetic.config import WorldOptions
 from videoldm.synthetic.render import RenderedClips, render
 from videoldm.synthetic.scene import sample_scene, scene_from
-from videoldm.tasks.model import VideoModel, load_model
+from videoldm.tasks.model import VideoModel
 from videoldm.tasks.sampling import sample_latents
 from videoldm.tasks.task import Inputs
 

@@ -109,7 +109,9 @@ class Clip:
         """See `TrainingData`."""
         record = ClipRecord(caption="", image_caption="", fps=Fraction(FPS), motion=MOTION)
         return TrainingClips(
-            samples=keys, records=[record] * len(keys), first_frames=self._first.expand(len(keys), -1, -1, -1)
+            samples=keys,
+            records=[record] * len(keys),
+            read_frames=lambda _, positions: self._first.expand(len(positions), -1, -1, -1),
         )
 
 

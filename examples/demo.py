@@ -4,11 +4,12 @@ import time
 from pathlib import Path
 
 from videoldm.core.progress import progress
+from videoldm.generation.choices import Choices
+from videoldm.generation.clips import make_clips
+from videoldm.generation.load import load_model
+from videoldm.generation.request import Request
 from videoldm.synthetic.render import render_pixels
 from videoldm.synthetic.scene import scene_from
-from videoldm.tasks.generate import make_clips
-from videoldm.tasks.model import load_model
-from videoldm.tasks.request import Choices, Request
 from videoldm.video.contact_sheet import contact_sheet
 from videoldm.video.write import write_video
 
@@ -26,9 +27,9 @@ def main(num_inference_steps: int | None = None) -> None:
     from_image = load_model("mini", "image-to-video")
     from_text = load_model("mini", "text-to-video")
     jobs = {
-        "photograph": (from_image, calm.request(from_image.origin, from_image.config, image=HERE / "cat.jpg")),
-        "scene": (from_image, choices.request(from_image.origin, from_image.config, image=held_out_scene())),
-        "sentence": (from_text, choices.request(from_text.origin, from_text.config, prompt=PROMPT)),
+        "photograph": (from_image, calm.request(from_image.files.ref, from_image.config, image=HERE / "cat.jpg")),
+        "scene": (from_image, choices.request(from_image.files.ref, from_image.config, image=held_out_scene())),
+        "sentence": (from_text, choices.request(from_text.files.ref, from_text.config, prompt=PROMPT)),
     }
     clips = {}
     for name, (model, request) in jobs.items():

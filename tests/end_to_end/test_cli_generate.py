@@ -15,11 +15,11 @@ from PIL import Image
 from tiny_model_folder import NUM_FRAMES, SIZE, STEPS
 
 from videoldm.diffusion.config import SamplerName, ScheduleName
-from videoldm.tasks import generate as generate_module
+from videoldm.generation import clips as generate_module
+from videoldm.generation.clips import generate
+from videoldm.generation.request import Request
 from videoldm.tasks.config import SamplingConfig
-from videoldm.tasks.generate import generate
 from videoldm.tasks.model import VideoModel
-from videoldm.tasks.request import Request
 from videoldm.video.metadata import read_metadata
 from videoldm.video.probe import probe
 

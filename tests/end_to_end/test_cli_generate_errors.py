@@ -16,10 +16,10 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from videoldm.core.errors import InputError
-from videoldm.tasks import generate as generate_module
-from videoldm.tasks import model as model_module
-from videoldm.tasks.generate import generate, make_clip
-from videoldm.tasks.model import load_model
+from videoldm.generation import clips as generate_module
+from videoldm.generation import load as load_module
+from videoldm.generation.clips import generate, make_clip
+from videoldm.generation.load import load_model
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object, **kwargs: object) -> None:
         raise AssertionError("the model was loaded")
 
-    monkeypatch.setattr(model_module, "load_model", fail)
+    monkeypatch.setattr(load_module, "load_model", fail)
 
 
 def test_size_that_no_latent_has_is_refused_from_python(tiny_model: Path) -> None:
@@ -57,7 +57,7 @@ def test_folder_of_bad_pictures_only(cli: CommandLine, tiny_model: Path, no_mode
     ("words", "line"),
     [
         ((), "nothing to make a clip from: give a picture, or a sentence with --prompt"),
-        (("cat.png", "--prompt", "a cube"), "a picture (cat.png) and --prompt 'a cube' exclude each other"),
+        (("cat.png", "--prompt", "a cube"), "a picture (cat.png) and a prompt ('a cube') exclude each other"),
         (("--prompt", " "), "--prompt is ' ', it should say what the clip shows"),
         (("cat.png", "--height", 17), "--height is 17, it should be a multiple of 8, for example 16"),
         (("cat.png", "--width", 1), "--width is 1, it should be a multiple of 8, for example 8"),
@@ -85,7 +85,7 @@ def test_folder_of_bad_pictures_only(cli: CommandLine, tiny_model: Path, no_mode
         ),
         (
             ("cat.png", "--model", "."),
-            "model .: is no model, a folder should hold model_index.json or ",
+            "model .: is not a model, a folder should hold model_index.json or ",
         ),
         (("cat.png", "--fps", "fast"), "generate: --fps is 'fast', should be a valid number"),
         (("cat.png", "--guidance", 3), "generate: --guidance is no option, did you mean --guidance-scale or "),
@@ -111,7 +111,7 @@ def test_model_that_cannot_do_the_task(cli: CommandLine, tiny_model: Path, cat: 
     for part in ("autoencoder", "text_encoder", "text-to-video"):
         (half / part).symlink_to(tiny_model / part)
     line = cli.refuses("generate", cat, "--model", "half")
-    assert line == "model half cannot do image-to-video, it can do text-to-video"
+    assert line == "model half makes nothing from a picture, it can do text-to-video (from a text)"
     (half / "image-to-video").mkdir()
     (half / "image-to-video" / "model.json").write_text('{"task": "image-to-video", "num_frame": 3}')
     assert "half/image-to-video/model.json: num_frame is not a known key, did you mean num_frames?" in cli(

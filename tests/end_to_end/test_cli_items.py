@@ -48,7 +48,10 @@ def test_json_lines_and_common_options(cli: CommandLine, tiny_model: Path) -> No
     [
         ("image,seed\ncat.png,one\n", "clips.csv, clip 1: seed is 'one', should be a valid integer"),
         ("image,sed\ncat.png,1\n", "clips.csv, clip 1: sed is not a known key, did you mean seed or speed?"),
-        ("image,prompt\ncat.png,a cube\n", "clips.csv, clip 1: should have a picture (image) or a sentence (prompt)"),
+        (
+            "image,prompt\ncat.png,a cube\n",
+            "clips.csv: a picture (cat.png) and a prompt ('a cube') exclude each other for model ",
+        ),
         ("image,prompt\ncat.png,\n,a cube\n", "clips.csv: has pictures and prompts, which are for different models"),
         ("image\nnone.png\n", "none.png: does not exist"),
         ("image,output\ncat.png,a.mp4\ncat.png,a.mp4\n", "clips.csv: two clips are to be out/a.mp4"),
@@ -66,6 +69,6 @@ def test_options_that_mean_nothing_beside_a_list(cli: CommandLine, tiny_model: P
     Path("clips.csv").write_text("image\ncat.png\n")
     assert cli.refuses("generate", cat, "--items", "clips.csv") == "--items lists all clips, leave out --image"
     Path("clips.jsonl").write_text("[1]")
-    assert cli.refuses("generate", "--items", "clips.jsonl") == "clips.jsonl, line 1: is no JSON object"
+    assert cli.refuses("generate", "--items", "clips.jsonl") == "clips.jsonl, line 1: is not a JSON object"
     Path("clips.jsonl").write_text("{")
     assert cli.refuses("generate", "--items", "clips.jsonl").startswith("clips.jsonl: cannot be read as .jsonl: ")

@@ -80,19 +80,27 @@ def test_info_tells_the_task(cli: CommandLine, unposed: Path, posed: Path) -> No
 
 
 def test_what_cannot_be(cli: CommandLine, thing: Path, unposed: Path, posed: Path, cat: Path) -> None:
-    turned = "elevations_deg are given, but this model is not told any, it turns once at the picture's own"
+    turned = "--elevations-deg are given, but this model is not conditioned on any, it turns once at the picture's own"
     for model, words, line in (
         (unposed, ("--elevations-deg", "10"), turned),
-        (unposed, ("--azimuths-deg", "1,2,3,4,0"), "azimuths_deg are given, but this model is not told any"),
-        (posed, ("--elevations-deg", "1,2"), "elevations_deg has 2 values, it should have 1 or 5, one a frame"),
-        (posed, ("--azimuths-deg", "90"), "azimuths_deg has 1 values, it should have 5, one a frame"),
+        (
+            unposed,
+            ("--azimuths-deg", "1,2,3,4,0"),
+            "--azimuths-deg are given, but this model is not conditioned on any",
+        ),
+        (posed, ("--elevations-deg", "1,2"), "--elevations-deg has 2 values, it should have 1 or 5, one a frame"),
+        (posed, ("--azimuths-deg", "90"), "--azimuths-deg has 1 values, it should have 5, one a frame"),
         (posed, ("--elevations-deg", "95"), "generate: --elevations-deg is '95', should be less than or equal to 90"),
         (posed, ("--azimuths-deg", "a"), "generate: --azimuths-deg is 'a', should be a valid number"),
-        ("mini", ("--elevations-deg", "10"), "elevations_deg are given, but this model is not told any, it has no"),
+        (
+            "mini",
+            ("--elevations-deg", "10"),
+            "--elevations-deg are given, but this model is not conditioned on any, it has no",
+        ),
     ):
         assert cli.refuses("generate", thing, "--model", model, *SMALL, *words).startswith(line)
     line = cli.refuses("generate", "--prompt", "a cube", "--model", posed)
-    assert line == f"model {posed} cannot do text-to-video, it can do multi-view"
+    assert line == f"model {posed} makes nothing from a text, it can do multi-view (from a picture)"
     outcome = cli("generate", cat, "--model", posed, *SMALL, "--motion-bucket-id", "low", "-o", "cat.mkv")
     assert outcome.code == 0
     assert "warning: --motion-bucket-id has no effect on a turn around an object" in outcome.err

@@ -99,7 +99,7 @@ def test_bad_checkpoints_take_one_clear_line(cli: CommandLine, cat: Path, pipeli
         str(lora): f"{lora}: is a LoRA, which goes with a model: give it with --lora",
         str(weights): f"{weights}: is a UNet alone: give it with --unet",
         "model.ckpt": "model.ckpt: is a pickle, which can run any code when it is read; --allow-pickle reads",
-        "mine/unet": "model mine/unet: is no model",
+        "mine/unet": "model mine/unet: is not a model",
     }.items():
         assert cli.refuses("generate", cat, "--model", name, *SMALL).startswith(line)
     for damage, line in {

@@ -60,7 +60,7 @@ def test_the_upscaler_says_why_it_makes_nothing(
 
 def test_a_picture_is_refused_by_what_draws(cli: CommandLine, text_to_image_folder: Path, cat: Path) -> None:
     line = cli.refuses("generate", cat, "--model", text_to_image_folder)
-    assert line == f"model {text_to_image_folder} cannot do image-to-video, it can do text-to-image"
+    assert line == f"model {text_to_image_folder} makes nothing from a picture, it can do text-to-image (from a text)"
 
 
 @pytest.mark.parametrize(

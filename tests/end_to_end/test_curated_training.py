@@ -25,9 +25,10 @@ from videoldm.dataset.config import Bucket
 from videoldm.dataset.exports import open_export
 from videoldm.dataset.source import window_of
 from videoldm.diffusion.config import LogNormal
+from videoldm.tasks.conditioning import training_conditioning
 from videoldm.tasks.config import TaskName
-from videoldm.tasks.registry import TASKS
-from videoldm.tasks.task import Inputs, training_conditioning
+from videoldm.tasks.registry import task_named
+from videoldm.tasks.task import Inputs
 from videoldm.training.config import OptimizerConfig, TrainingConfig
 from videoldm.training.data.config import CachedLatents, CuratedData, EncodedAnew
 from videoldm.training.objective import Losses
@@ -287,7 +288,7 @@ def test_training_is_conditioned_as_sampling_from_the_first_frame(
     objective = stage.objective(seed=0, cache=tmp_path)
     objective.prepare()
     assert isinstance(objective, DiffusionObjective)
-    task, model, source = TASKS["image-to-video"], objective._model, open_export(exports["files"])
+    task, model, source = task_named("image-to-video"), objective._model, open_export(exports["files"])
     objective._data.reader.announce([5])
     clips = objective._data.samples([5], is_image=False).clips
     trained = training_conditioning(task, model, clips, num_frames=NUM_FRAMES, dropout=DropoutConfig())

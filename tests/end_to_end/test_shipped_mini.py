@@ -9,15 +9,15 @@ from command_line import CommandLine
 
 from videoldm.assets.models import shipped_models
 from videoldm.core.config import from_yaml
+from videoldm.generation.choices import Choices
+from videoldm.generation.clips import generate
+from videoldm.generation.load import load_model
 from videoldm.measures.feature_network import load_feature_network
 from videoldm.recipes.ship import PARTS
 from videoldm.synthetic.captions import labels
 from videoldm.synthetic.render import render
 from videoldm.synthetic.scene import sample_scene
 from videoldm.synthetic.vocabulary import LABELS
-from videoldm.tasks.generate import generate
-from videoldm.tasks.model import load_model
-from videoldm.tasks.request import Choices
 from videoldm.training.recipe import Recipe
 from videoldm.video.picture import load_picture
 from videoldm.video.read import read_frames
@@ -55,7 +55,7 @@ def test_batch_of_four_seeds_equals_four_single_clips() -> None:
     model = load_model("mini", "text-to-video")
     requests = [
         Choices(seed=seed, num_inference_steps=1, guidance_scale=1.0).request(
-            model.origin, model.config, prompt="a red cube moves to the left"
+            model.files.ref, model.config, prompt="a red cube moves to the left"
         )
         for seed in (1, 2, 3, 4)
     ]

@@ -9,11 +9,11 @@ import torch
 from videoldm.assets.models import shipped_models
 from videoldm.core.errors import InputError
 from videoldm.core.random import normal
+from videoldm.generation.clips import make_clip
+from videoldm.generation.load import load_model
 from videoldm.inference.decode import decode
 from videoldm.models.autoencoder.config import TemporalDecoder
 from videoldm.recipes.temporal_decoder import mini_temporal_decoder, temporal_decoder
-from videoldm.tasks.generate import make_clip
-from videoldm.tasks.model import load_model
 from videoldm.training.run import check, run
 
 MINI = shipped_models()["mini"]

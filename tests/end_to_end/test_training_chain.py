@@ -19,14 +19,14 @@ from videoldm.conditioners.config import DropoutConfig
 from videoldm.core.config import from_yaml, to_yaml
 from videoldm.core.errors import InputError
 from videoldm.diffusion.config import LogNormal
+from videoldm.generation.choices import Choices
+from videoldm.generation.clips import generate
+from videoldm.generation.load import load_model
 from videoldm.measures.config import FeatureNetworkConfig
 from videoldm.measures.feature_network import load_feature_network
 from videoldm.models.unet.config import NoTemporalLayers
 from videoldm.recipes.ship import PARTS, ship
 from videoldm.synthetic.vocabulary import LABELS
-from videoldm.tasks.generate import generate
-from videoldm.tasks.model import load_model
-from videoldm.tasks.request import Choices
 from videoldm.training.config import OptimizerConfig, TrainingConfig
 from videoldm.training.data.config import PannedPictures, WorldData
 from videoldm.training.data.samples import first_frame
@@ -134,7 +134,7 @@ def test_shipped_folder_is_16_bit_and_generates(runs: Path, tmp_path: Path) -> N
     judge = load_feature_network(tmp_path / "model/judge")
     assert judge.accuracy["shape"].num_clips == 64
     model = load_model(str(tmp_path / "model"), "text-to-video")
-    request = Choices(seed=1).request(model.origin, model.config, prompt="a red cube moves left")
+    request = Choices(seed=1).request(model.files.ref, model.config, prompt="a red cube moves left")
     clip = generate(model, [request])
     assert clip.shape == (1, 3, 3, 16, 16)
     assert bool(clip.isfinite().all())

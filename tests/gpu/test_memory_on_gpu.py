@@ -6,14 +6,14 @@ import pytest
 import torch
 from tiny_networks import UNET, conditioning, numbers, randomise
 
+from videoldm.generation.memory import clip_size, forecaster
 from videoldm.inference.config import Measure, MemoryPlan
 from videoldm.inference.memory.forecast import measures_on
 from videoldm.inference.memory.meter import PeakMeter
 from videoldm.inference.memory.residence import stream_blocks
 from videoldm.models.unet.network import VideoUNet
-from videoldm.tasks.memory import clip_size, forecaster
-from videoldm.tasks.model import load_opened
-from videoldm.tasks.open import open_model
+from videoldm.pipelines.load import load_opened
+from videoldm.pipelines.open import open_model
 from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs
 

@@ -12,7 +12,7 @@ from tiny_stable_diffusion import LEVELS, write_text_to_image
 from videoldm.diffusion.config import DDIM, Euler
 from videoldm.diffusion.noise import start_noise
 from videoldm.diffusion.schedules import schedule_sigmas
-from videoldm.tasks.model import load_model
+from videoldm.generation.load import load_model
 from videoldm.tasks.sampling import sample_latents
 from videoldm.tasks.task import Inputs
 

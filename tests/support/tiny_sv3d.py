@@ -18,8 +18,7 @@ from videoldm.models.clip.encoders import build_image_encoder
 from videoldm.models.presets import PRESETS, ModelConfig
 from videoldm.models.unet.config import UNetConfig
 from videoldm.models.unet.network import VideoUNet
-from videoldm.tasks import published
-from videoldm.tasks.published_multi_view import DEFAULTS
+from videoldm.tasks import multi_view
 
 WIDTH = 16
 VECTOR_DIMS = {"sv3d-u": 256, "sv3d-p": 1280}
@@ -65,5 +64,5 @@ def tiny_sv3d(folder: Path, name: Name) -> Generator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PRESETS, f"tiny-{name}", config)
         patch.setitem(single_file.LAYOUTS, f"tiny-{name}", single_file.sv3d)
-        patch.setattr(published, "MULTI_VIEW", {**published.MULTI_VIEW, f"tiny-{name}": DEFAULTS[name]})
+        patch.setattr(multi_view, "PUBLISHED", {**multi_view.PUBLISHED, f"tiny-{name}": multi_view.PUBLISHED[name]})
         yield path

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 from pydantic import Field
 
-from videoldm.cli.device import find_device
 from videoldm.cli.options import OPTIONS, Verb
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError
 from videoldm.core.progress import silent
 from videoldm.evaluation.speed.presets import PresetName
 from videoldm.inference.config import Precision
+from videoldm.inference.device import find_device
 
 if TYPE_CHECKING:
     import torch

@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from videoldm.cli.options import OPTIONS, Verb
-from videoldm.core.config import Config
+from videoldm.cli.options import OPTIONS, PickleOption, Verb, trust_in_pickles
 from videoldm.inference.config import Precision
 
 DESCRIPTION = """Write a model in another layout, tensor by tensor; values keep their bits.
@@ -22,7 +21,7 @@ examples:
 """
 
 
-class ConvertOptions(Config):
+class ConvertOptions(PickleOption):
     """What is written where, and how."""
 
     model_config = OPTIONS
@@ -37,8 +36,6 @@ class ConvertOptions(Config):
     """Which of several precisions in the source's folder to read, such as fp16."""
     tokenizer: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
     """The tokenizer to put into the new folder, for a single file of Stable Diffusion that has none beside it."""
-    allow_pickle: bool = False
-    """Also read .ckpt, .bin and .pt files: their tensors only, no code in them runs."""
     autoencoder: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
     """An autoencoder that videoldm train has exported, in the place of the source's."""
     dtype: Precision | None = None
@@ -50,14 +47,14 @@ def run(options: ConvertOptions) -> None:
     from videoldm.checkpoints.autoencoder_files import with_autoencoder
     from videoldm.checkpoints.convert import convert
     from videoldm.inference.precision import DTYPES
-    from videoldm.tasks.as_checkpoint import as_checkpoint
-    from videoldm.tasks.folder import NativeFolder
-    from videoldm.tasks.open import open_model
-    from videoldm.tasks.published import PublishedModel
+    from videoldm.pipelines.as_checkpoint import as_checkpoint
+    from videoldm.pipelines.folder import NativeFolder
+    from videoldm.pipelines.open import open_model
+    from videoldm.pipelines.published import PublishedModel
+    from videoldm.pipelines.reference import ModelRef
 
-    files = open_model(
-        options.source, variant=options.variant, tokenizer=options.tokenizer, allow_pickle=options.allow_pickle
-    )
+    with trust_in_pickles(options):
+        files = open_model(ModelRef(name=options.source, variant=options.variant, tokenizer=options.tokenizer))
     if isinstance(files, NativeFolder):
         checkpoint = as_checkpoint(files)
     else:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from videoldm.cli.inputs import is_folder
 from videoldm.cli.options import OPTIONS, Verb
 from videoldm.cli.train import find_recipe
 from videoldm.core.config import Config, apply_overrides
 from videoldm.core.errors import InputError, hint
+from videoldm.core.reading import is_folder
 from videoldm.dataset.config import Bucket
 from videoldm.training.data.config import CuratedData
 

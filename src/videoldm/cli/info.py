@@ -11,15 +11,14 @@ from typing import Annotated, Any
 import tyro
 
 from videoldm.checkpoints.storage.file_names import INDEX_FILE, WEIGHTS_ENDINGS
+from videoldm.cli.describe import describe_component, describe_model, describe_task
 from videoldm.cli.describe_media import describe_file, describe_frames
-from videoldm.cli.describe_model import describe_component, describe_model, describe_task
-from videoldm.cli.inputs import is_folder
-from videoldm.cli.options import OPTIONS, Verb
+from videoldm.cli.options import OPTIONS, PickleOption, Verb, trust_in_pickles
 from videoldm.cli.tables import show
-from videoldm.core.config import Config
 from videoldm.core.errors import InputError
-from videoldm.tasks.folder import COMPONENT_FILE, TASK_FILE
-from videoldm.tasks.open import may_be_model
+from videoldm.core.reading import is_folder
+from videoldm.pipelines.folder import COMPONENT_FILE, TASK_FILE
+from videoldm.pipelines.open import may_be_model
 
 DESCRIPTION = """Tell what a model or a video is: sizes, defaults, and the settings that made it.
 
@@ -30,7 +29,7 @@ examples:
 """
 
 
-class InfoOptions(Config):
+class InfoOptions(PickleOption):
     """What to look at."""
 
     model_config = OPTIONS
@@ -38,22 +37,21 @@ class InfoOptions(Config):
     target: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="MODEL|FOLDER|FILE")]]
     """A model that is in the package, the folder of a model or of one of its parts, a video, a picture, or a folder of
     PNG frames."""
-    allow_pickle: bool = False
-    """Also look into .ckpt, .bin and .pt files: their tensors only, no code in them runs."""
     json_: Annotated[bool, tyro.conf.arg(name="json")] = False
     """Print one JSON object."""
 
 
 def run(options: InfoOptions) -> None:
     """Print the description."""
-    description = describe(options.target, allow_pickle=options.allow_pickle)
+    with trust_in_pickles(options):
+        description = describe(options.target)
     if options.json_:
         print(json.dumps(description))
     else:
         show(description)
 
 
-def describe(target: str, *, allow_pickle: bool = False) -> Mapping[str, Any]:
+def describe(target: str) -> Mapping[str, Any]:
     """Everything that is known of `target`, as plain JSON values; its `kind` says what it is."""
     path = Path(target)
     if is_folder(path):
@@ -61,13 +59,13 @@ def describe(target: str, *, allow_pickle: bool = False) -> Mapping[str, Any]:
             if any(path.glob(sign)):
                 return function(path)
         if (path / "autoencoder").is_dir() or (path / INDEX_FILE).is_file():
-            return describe_model(target, allow_pickle=allow_pickle)
+            return describe_model(target)
         raise InputError(f"{target}: holds no model, no part of one and no frames (frame_00000.png, ...)")
     if path.suffix not in WEIGHTS_ENDINGS and os.path.lexists(path):
         return describe_file(path)
     if not (os.path.lexists(path) or may_be_model(target)):
         raise InputError(f"{target}: does not exist, and no model of the package has that name")
-    return describe_model(target, allow_pickle=allow_pickle)
+    return describe_model(target)
 
 
 _FOLDERS: Mapping[str, Callable[[Path], dict[str, Any]]] = {

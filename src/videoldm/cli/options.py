@@ -7,10 +7,11 @@ tyro's, made from the same class.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+import warnings
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import ConfigDict
 
@@ -30,6 +31,22 @@ def option_name(field: str) -> str:
 
 OPTIONS = ConfigDict(alias_generator=option_name)
 """The model_config of every class of options, so that errors name options as they are typed."""
+
+
+class PickleOption(Config):
+    """The option of verbs that read published checkpoints."""
+
+    model_config = OPTIONS
+
+    allow_pickle: bool = False
+    """Also read .ckpt, .bin and .pt files: their tensors only, no code in them runs."""
+
+
+def trust_in_pickles(options: PickleOption) -> AbstractContextManager[None]:
+    """Return a context in which pickles are read if the options say so."""
+    from videoldm.checkpoints.storage.trust import pickles_trusted
+
+    return pickles_trusted(when=options.allow_pickle)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +81,13 @@ class Verb(Generic[O]):
         """Do what `words`, the command line after the verb, say; raises InputError for words that mean nothing."""
         if _asks_for_help(words):
             self.print_help()
-        else:
-            self.run(self.read(words))
+            return
+        options = self.read(words)
+        try:
+            with self._warnings_as_typed():
+                self.run(options)
+        except InputError as error:
+            raise InputError(self._as_typed(str(error))) from error.__cause__
 
     def read(self, words: Sequence[str]) -> O:
         """The options that `words` give; raises InputError with one line for each thing that is wrong."""
@@ -145,6 +167,23 @@ class Verb(Generic[O]):
     def _listed(self) -> list[str]:
         """The options as help lists them: without those that need no name."""
         return [option for option in self._is_flag_by_option() if option not in map(option_name, self.positional)]
+
+    def _as_typed(self, text: str) -> str:
+        """Return a message about a field with the field spelled as it is typed: "--seed is ..." for "seed is ..."."""
+        name, _, rest = text.partition(" ")
+        is_field = name in self.options.model_fields and rest.startswith(("is ", "are ", "has ", "cannot "))
+        return f"{option_name(name)} {rest}" if is_field else text
+
+    @contextmanager
+    def _warnings_as_typed(self) -> Generator[None]:
+        with warnings.catch_warnings():
+            show: Callable[..., None] = warnings.showwarning
+
+            def show_as_typed(message: Warning | str, *others: Any, **named: Any) -> None:
+                show(self._as_typed(str(message)), *others, **named)
+
+            warnings.showwarning = show_as_typed
+            yield
 
     def _with_option_names(self, text: str) -> str:
         """`text` with the names of fields, as rules about several fields use them, spelled as they are typed."""

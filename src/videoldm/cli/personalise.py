@@ -37,7 +37,7 @@ class PersonaliseOptions(Config):
 
 def run(options: PersonaliseOptions) -> None:
     """Put together and write."""
-    from videoldm.tasks.personalise import personalise
+    from videoldm.pipelines.personalise import personalise
 
     personalise(options.video, options.image, Path(options.output))
     print(options.output)

@@ -68,8 +68,8 @@ def _tasks(tasks: Mapping[str, Any]) -> Table:
         table.add_row(
             task,
             f"{config.num_frames} x {config.width}x{config.height}",
-            f"{signals.fps:g}" if "fps" in config.told else "-",
-            f"{signals.motion_bucket:g}" if "motion_bucket" in config.told else "-",
+            f"{signals.fps:g}" if "fps" in config.signal_names else "-",
+            f"{signals.motion_bucket:g}" if "motion_bucket" in config.signal_names else "-",
             f"{signals.noise_level:g}",
             f"{signals.elevation_deg:g}" if config.camera is not None else "-",
             str(sampling.num_inference_steps),

@@ -9,12 +9,12 @@ from typing import Annotated
 
 import tyro
 
-from videoldm.cli.device import find_device
-from videoldm.cli.inputs import is_folder
 from videoldm.cli.options import OPTIONS, Verb
 from videoldm.core import ranks
 from videoldm.core.config import Config, apply_overrides, from_yaml, to_yaml
 from videoldm.core.errors import InputError, Interrupted, hint
+from videoldm.core.reading import is_folder
+from videoldm.inference.device import find_device
 from videoldm.recipes.registry import RECIPES
 from videoldm.training.config import LONGEST_PROFILE
 from videoldm.training.recipe import Recipe

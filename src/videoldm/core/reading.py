@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from functools import partial
@@ -37,6 +38,11 @@ def existing_file(path: str | Path, *, kind: str) -> Path:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     return found
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether a folder is there; names that no file can have are not folders."""
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises for names that are too long
 
 
 def read_json(path: str | Path) -> Any:

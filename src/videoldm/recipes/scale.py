@@ -21,7 +21,9 @@ from videoldm.diffusion.config import (
 from videoldm.models.presets import MINI as MINI_MODEL
 from videoldm.models.presets import SD21
 from videoldm.models.unet.config import NoTemporalLayers, TemporalLayers, UNetConfig
-from videoldm.tasks.config import FROM_PICTURE, SamplingConfig, SignalDefaults, TaskModelConfig, TaskName
+from videoldm.tasks.config import SamplingConfig, SignalDefaults, TaskModelConfig, TaskName
+from videoldm.tasks.registry import task_named
+from videoldm.tasks.task import Need
 from videoldm.training.config import (
     AdamW,
     ClassicAverage,
@@ -120,15 +122,17 @@ class Scale:
         changes = {
             "temporal": NoTemporalLayers() if task == "text-to-image" else TemporalLayers(),
             "vector_dim": micro.vector_dim if signals else None,
-            "concat_channels": self.unet.in_channels if task in FROM_PICTURE else 0,
+            "concat_channels": self.unet.in_channels if task_named(task).joins_latents else 0,
         }
-        data, validation = self._data(clips, height, width, batch=length.batch, by_picture=task in FROM_PICTURE)
+        data, validation = self._data(
+            clips, height, width, batch=length.batch, by_picture=Need.PICTURE in task_named(task).needs
+        )
         stage = DiffusionStage(
             unet=self.unet.model_copy(update=changes),
             start=start,
             trained=trained or AllParameters(),
             autoencoder=self.autoencoder,
-            encoders=self.image_encoder if task in FROM_PICTURE else self.text_encoder,
+            encoders=self.image_encoder if Need.PICTURE in task_named(task).needs else self.text_encoder,
             data=data,
             validation=validation,
             noise_levels=noise_levels,

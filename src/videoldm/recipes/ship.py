@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file, atomic_folder
-from videoldm.tasks.folder import RECIPE_FILE
+from videoldm.pipelines.folder import RECIPE_FILE
 from videoldm.training.folder import CONFIG_FILE
 
 PARTS = {

@@ -1,35 +1,40 @@
-"""What a video model needs beside its weights; torch-free."""
+"""Configuration of a video model beside its weights; torch-free."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
 from videoldm.conditioners.config import SVD_MICRO, CameraConfig, MicroConfig, MicroSignal
 from videoldm.core.config import Config, NonNegative
 from videoldm.diffusion.config import Euler, Guidance, Preconditioning, Sampler, Schedule, VPrediction
 from videoldm.inference.config import LADDER, Reuse, Speed
 
-TaskName = Literal["text-to-image", "text-to-video", "image-to-video", "multi-view"]
-FROM_PICTURE: frozenset[TaskName] = frozenset({"image-to-video", "multi-view"})
-"""Tasks that are given a picture; the others are given a text."""
 
+def _known(name: str) -> str:
+    """Return the name of a task that there is."""
+    from videoldm.tasks.registry import task_named  # tasks import this file
+
+    return task_named(name).name
+
+
+TaskName = Annotated[str, AfterValidator(_known)]
 
 Elevation = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 """Degrees above the object's equator."""
 
 
 class SamplingConfig(Config):
-    """How clips are drawn from a model."""
+    """How clips are sampled from a model."""
 
     num_inference_steps: PositiveInt
     schedule: Schedule
     sampler: Sampler = Euler()
     guidance: Guidance
     reuse: Reuse | None = None
-    """Not exact; None computes every step in full."""
+    """What is reused between steps, which is not exact; None computes every step in full."""
 
     def at(self, speed: Speed) -> Self:
-        """The same on a rung of the speed ladder; `exact` changes nothing."""
+        """Return the same on a rung of the speed ladder; `exact` changes nothing."""
         return self.model_copy(
             update=LADDER[speed].changes(
                 num_inference_steps=self.num_inference_steps, schedule=self.schedule, guidance=self.guidance
@@ -38,13 +43,13 @@ class SamplingConfig(Config):
 
 
 class SignalDefaults(Config):
-    """What the model is told about the clip it should make, where the user does not say."""
+    """The signals that a clip is conditioned on where the user gives none."""
 
     fps: PositiveFloat = 7
     motion_bucket: NonNegative = 127
     noise_level: NonNegative = 0.02
     elevation_deg: Elevation = 10
-    """Of the camera, for a model that is told where it is."""
+    """Elevation of the camera, for a model that is conditioned on it."""
 
 
 class TaskModelConfig(Config):
@@ -57,11 +62,11 @@ class TaskModelConfig(Config):
     preconditioning: Preconditioning = VPrediction()
     micro: MicroConfig = SVD_MICRO
     camera: CameraConfig | None = None
-    """How a model is told where the camera is, in the place of `micro`; None for one that is not."""
+    """How a model is conditioned on the camera, in the place of `micro`; None for one that is not."""
     signals: SignalDefaults = SignalDefaults()
     sampling: SamplingConfig
 
     @property
-    def told(self) -> tuple[MicroSignal, ...]:
-        """The signals beside the camera that the model is told."""
+    def signal_names(self) -> tuple[MicroSignal, ...]:
+        """The signals beside the camera that the model is conditioned on."""
         return self.micro.signals if self.camera is None else ("noise_level",)

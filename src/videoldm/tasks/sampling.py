@@ -16,10 +16,11 @@ from videoldm.diffusion.samplers.steps import OnStep, ignore_step
 from videoldm.diffusion.schedules import schedule_sigmas
 from videoldm.inference.config import RunStage
 from videoldm.inference.decode import decode
+from videoldm.tasks.conditioning import unconditional
 from videoldm.tasks.config import SamplingConfig
 from videoldm.tasks.model import VideoModel
-from videoldm.tasks.registry import TASKS
-from videoldm.tasks.task import Inputs, unconditional
+from videoldm.tasks.registry import task_named
+from videoldm.tasks.task import Inputs
 
 
 class Watch(Protocol):
@@ -71,7 +72,7 @@ def sample_clips(
             tiles=model.memory.decoding.tiles,
             map_device="cpu" if model.memory.has("decode-from-host") else None,
         )
-    return TASKS[model.config.task].finish(inputs, pixels.clamp_(-1, 1).float())
+    return task_named(model.config.task).finish(inputs, pixels.clamp_(-1, 1).float())
 
 
 def sample_latents(
@@ -86,7 +87,7 @@ def sample_latents(
     watch: Watch = unwatched,
 ) -> Float[Tensor, "b t c h_latent w_latent"]:
     """Model latents of a batch of clips."""
-    task = TASKS[model.config.task]
+    task = task_named(model.config.task)
     factor = model.autoencoder.config.factor
     with watch("encode"):
         conditioning = task.conditioning(model, inputs, num_frames=num_frames)

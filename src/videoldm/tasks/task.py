@@ -1,28 +1,45 @@
-"""What every task is: a way from what is given (a text, a picture) to a conditioning."""
+"""What a task says about itself, and what it is given; torch-free, so that requests and recipes can ask.
+
+A task is one file beside this one: a subclass of `Task` that `registry` knows. Nothing outside compares a task's name;
+whoever must know something about a task asks it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
 
-from videoldm.conditioners.config import DropoutConfig
-from videoldm.conditioners.dropout import apply_dropout, draw_dropout
-from videoldm.conditioners.micro import camera_vector, micro_vector, per_clip
-from videoldm.core.random import SampleKey
-from videoldm.dataset.clips import ClipRecord
-from videoldm.diffusion.conditioning import Conditioning
-from videoldm.diffusion.guidance import Drop, drop_image, use_context
-from videoldm.tasks.model import VideoModel
+    from videoldm.checkpoints.checkpoint import Checkpoint
+    from videoldm.core.random import SampleKey
+    from videoldm.dataset.clips import ClipRecord
+    from videoldm.diffusion.conditioning import Conditioning
+    from videoldm.tasks.config import TaskModelConfig
+    from videoldm.tasks.model import VideoModel
+    from videoldm.video.picture_files import FitMode
+
+EncoderName = Literal["text_encoder", "image_encoder"]
+"""The folder of an encoder in a model of our own layout."""
+
+
+class Need(StrEnum):
+    """What a clip can be made from."""
+
+    TEXT = "text"
+    PICTURE = "picture"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What a batch of clips is made from; the lists have one entry a clip."""
+    """Everything a batch of clips is conditioned on; each list has one entry per clip."""
 
     samples: Sequence[SampleKey]
     prompts: Sequence[str] = ()
@@ -32,86 +49,110 @@ class Inputs:
     noise_level: Sequence[float]
     elevation_deg: Sequence[Sequence[float]] = ()
     azimuth_deg: Sequence[Sequence[float]] = ()
-    """Of the camera in each frame, for models that are told it."""
+    """Camera angles of each frame, for models that are conditioned on them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingClips:
-    """A batch of training clips as tasks see it: what is known of each and its first frame."""
+    """A batch of training clips as tasks see it: a record per clip, and frames on demand."""
 
     samples: Sequence[SampleKey]
     records: Sequence[ClipRecord]
-    first_frames: Float[Tensor, "b 3 h w"]
+    read_frames: Callable[[int, Sequence[int]], Float[Tensor, "n 3 h w"]]
+    """Frames of one clip by row of the batch and position in the clip, negative ones from its end; in [-1, 1]."""
+
+    def frames(self, positions: Sequence[int]) -> Float[Tensor, "b n 3 h w"]:
+        """Return the frames at these positions of every clip; raise InputError where the data does not keep them."""
+        import torch
+
+        return torch.stack([self.read_frames(row, positions) for row in range(len(self.samples))])
+
+    @property
+    def first_frames(self) -> Float[Tensor, "b 3 h w"]:
+        """The first frame of every clip."""
+        return self.frames([0])[:, 0]
 
     def __getitem__(self, rows: Sequence[int]) -> TrainingClips:
-        """Some clips of the batch."""
+        """Return some clips of the batch."""
         return TrainingClips(
             samples=[self.samples[row] for row in rows],
             records=[self.records[row] for row in rows],
-            first_frames=self.first_frames[list(rows)],
+            read_frames=lambda row, positions: self.read_frames(rows[row], positions),
         )
 
 
-class Task(Protocol):
+class Task(ABC):
     """One task. Training and sampling both go through `conditioning`, so they cannot drift apart (contract 2)."""
 
+    name: ClassVar[str]
+    """As users, folders and configurations call it."""
+    needs: ClassVar[frozenset[Need]]
+    """What every clip is made from; a caption is the text of a training clip."""
+    encoders: ClassVar[Sequence[EncoderName]]
+    """The encoders whose tokens are the context."""
+    joins_latents: ClassVar[bool] = False
+    """Whether latents of given frames are joined to the network's input on the channel axis."""
+    reads_frame_mask: ClassVar[bool] = False
+    """Whether the network is given a mask of the frames that are known."""
+    still_task: ClassVar[str | None] = None
+    """The task whose conditioning single frames are trained with; None for a task that learns from clips only."""
+    idle_options: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Options of a request that change nothing here, each with the reason after "has no effect"."""
+    has_foreign_layouts: ClassVar[bool] = False
+    """Whether the layouts of diffusers and Stability can hold a model of this task."""
+    without_camera: ClassVar[str] = "it has no camera"
+    """Why camera angles are refused by a model that is not conditioned on them."""
+
+    @property
+    def has_one_token(self) -> bool:
+        """Whether the context is a single token, so that attention over it has nothing to choose from."""
+        return "text_encoder" not in self.encoders
+
+    def accepts(self, given: frozenset[Need]) -> bool:
+        """Whether clips can be made from exactly these inputs."""
+        return given == self.needs
+
+    def default_ending(self, num_frames: int) -> str:
+        """Return the ending of a file that the user has not named."""
+        del num_frames
+        return ".mp4"
+
+    def load_picture(self, path: Path, height: int, width: int, mode: FitMode) -> Float[Tensor, "3 h w"]:
+        """Return a given picture in [-1, 1] at the size of the clip; raise InputError if it cannot be read."""
+        from videoldm.video.picture import fit_picture, load_picture
+
+        return fit_picture(load_picture(path), height, width, mode)
+
+    def is_of_kind(self, checkpoint: Checkpoint) -> bool:
+        """Whether a published checkpoint is a model of this task, even if parts of it are missing."""
+        del checkpoint
+        return False
+
+    def obstacle(self, checkpoint: Checkpoint) -> str | None:
+        """Return what keeps a published checkpoint of this kind from being sampled; None if nothing does."""
+        del checkpoint
+        return None
+
+    def published_config(self, checkpoint: Checkpoint) -> TaskModelConfig:
+        """Return how a published checkpoint of this kind is sampled, as the official scripts do.
+
+        Raises InputError for a scheduler that is not supported.
+        """
+        raise AssertionError(f"no published checkpoint is of the kind {self.name}: {checkpoint.source}")
+
+    @abstractmethod
     def training_inputs(self, clips: TrainingClips) -> Inputs:
-        """What sampling would be given to make these clips."""
-        ...
+        """Return the inputs from which sampling would make these clips."""
 
+    @abstractmethod
     def conditioning(self, model: VideoModel, inputs: Inputs, *, num_frames: int) -> Conditioning:
-        """The network's conditions of a batch."""
-        ...
+        """Return the network's conditions for a batch."""
 
+    @abstractmethod
     def null_context(self, model: VideoModel) -> Float[Tensor, "1 n d"] | None:
-        """The context of guidance's unconditional branch; None means zeros."""
-        ...
+        """Return the context of guidance's unconditional branch; None means zeros."""
 
     def finish(self, inputs: Inputs, pixels: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "b t 3 h w"]:
-        """The clips as users get them, from what was decoded, which may be changed."""
-        ...
-
-
-def training_conditioning(
-    task: Task, model: VideoModel, clips: TrainingClips, *, num_frames: int, dropout: DropoutConfig
-) -> Conditioning:
-    """The conditioning of training clips, some of it dropped for guidance; in full precision, as in sampling."""
-    with torch.no_grad(), torch.autocast(model.device.type, enabled=False):
-        conditioning = task.conditioning(model, task.training_inputs(clips), num_frames=num_frames)
-        drops = draw_dropout(dropout, clips.samples)
-        return apply_dropout(
-            conditioning,
-            drops,
-            null_context=task.null_context(model),
-            null_temporal_context=_null_temporal_context(model),
-        )
-
-
-def unconditional(task: Task, model: VideoModel) -> Drop:
-    """What guidance takes away in sampling."""
-    context = task.null_context(model)
-    return drop_image if context is None else use_context(context, _null_temporal_context(model))
-
-
-def signal_vector(model: VideoModel, inputs: Inputs, *, num_frames: int) -> Float[Tensor, "b t d"] | None:
-    """The vector condition that all tasks share; None for a UNet that takes none."""
-    if model.unet.config.vector_dim is None:
-        return None
-    if model.config.camera is not None:
-        level, elevation, azimuth = map(torch.tensor, (inputs.noise_level, inputs.elevation_deg, inputs.azimuth_deg))
-        return camera_vector(level, elevation, azimuth, model.config.camera).to(model.device)
-    signals = {
-        "fps": per_clip(inputs.fps),
-        "motion_bucket": per_clip(inputs.motion_bucket),
-        "noise_level": per_clip(inputs.noise_level),
-    }
-    micro = model.config.micro
-    return micro_vector({name: signals[name] for name in micro.signals}, micro, num_frames=num_frames).to(model.device)
-
-
-def _null_temporal_context(model: VideoModel) -> Float[Tensor, "1 n d"] | None:
-    """Tokens of the empty prompt for temporal layers that have a text encoder of their own."""
-    if model.temporal_text is None:
-        return None
-    with model.at_work(model.temporal_text.model):
-        return model.temporal_text.null()
+        """Return the finished clips, made from the decoded ones, which may be changed in place."""
+        del inputs
+        return pixels

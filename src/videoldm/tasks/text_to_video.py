@@ -1,21 +1,33 @@
-"""Text to video: the prompt's tokens are the context of every cross-attention."""
+"""Text to video: the prompt's tokens are the context of every cross-attention (Video LDM, section 4.2)."""
 
 from __future__ import annotations
 
-from jaxtyping import Float
-from torch import Tensor
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from videoldm.conditioners.micro import bucket_of_motion
-from videoldm.diffusion.conditioning import Conditioning
-from videoldm.tasks.model import VideoModel
-from videoldm.tasks.task import Inputs, TrainingClips, signal_vector
+from videoldm.tasks.task import Inputs, Need, Task, TrainingClips
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from videoldm.diffusion.conditioning import Conditioning
+    from videoldm.tasks.model import VideoModel
 
 
-class TextToVideo:
-    """See `Task`. The noise level is always 0: there is no condition frame."""
+class TextToVideo(Task):
+    """A clip from a sentence. The noise level is always 0: there is no condition frame."""
+
+    name = "text-to-video"
+    needs = frozenset({Need.TEXT})
+    encoders = ("text_encoder",)
+    still_task = "text-to-image"
+    idle_options = MappingProxyType(dict.fromkeys(("resize", "noise_aug_strength"), "without a picture"))
 
     def training_inputs(self, clips: TrainingClips) -> Inputs:
-        """Caption, frame rate and measured motion of each clip."""
+        """Return caption, frame rate and measured motion of each clip."""
+        from videoldm.conditioners.micro import bucket_of_motion
+
         return Inputs(
             samples=clips.samples,
             prompts=[record.caption for record in clips.records],
@@ -25,29 +37,13 @@ class TextToVideo:
         )
 
     def conditioning(self, model: VideoModel, inputs: Inputs, *, num_frames: int) -> Conditioning:
-        """Tokens of the prompts, and the signals."""
-        with model.at_work(model.text_conditioner.model):
-            context = model.text_conditioner(inputs.prompts)
-        return Conditioning(
-            context=context,
-            temporal_context=_temporal_context(model, inputs),
-            vector=signal_vector(model, inputs, num_frames=num_frames),
-        )
+        """Return the tokens of the prompts, and the signals."""
+        from videoldm.tasks.conditioning import text_conditioning
+
+        return text_conditioning(model, inputs, num_frames=num_frames)
 
     def null_context(self, model: VideoModel) -> Float[Tensor, "1 n d"]:
-        """Tokens of the empty prompt."""
-        with model.at_work(model.text_conditioner.model):
-            return model.text_conditioner.null()
+        """Return the tokens of the empty prompt."""
+        from videoldm.tasks.conditioning import empty_prompt
 
-    def finish(self, inputs: Inputs, pixels: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "b t 3 h w"]:
-        """All frames as they are."""
-        del inputs
-        return pixels
-
-
-def _temporal_context(model: VideoModel, inputs: Inputs) -> Float[Tensor, "b n d"] | None:
-    """Tokens from the temporal layers' own text encoder; None where they read those of the spatial ones."""
-    if model.temporal_text is None:
-        return None
-    with model.at_work(model.temporal_text.model):
-        return model.temporal_text(inputs.prompts)
+        return empty_prompt(model)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from videoldm.core.errors import InputError
+from videoldm.core.reading import existing_file, is_folder
 
 FitMode = Literal["crop", "pad", "stretch"]
 """Way to fit a picture of another aspect ratio into a frame."""
@@ -28,3 +29,10 @@ def pictures_in(folder: Path) -> list[Path]:
     if not pictures:
         raise InputError(f"{folder}: is a folder without pictures, it should hold some (.jpg, .png, .webp, ...)")
     return pictures
+
+
+def find_pictures(path: str) -> list[Path]:
+    """Return the picture itself, or all pictures of a folder, sorted by name; raise InputError if there are none."""
+    if not is_folder(path):
+        return [existing_file(path, kind="a picture or a folder of pictures")]
+    return pictures_in(Path(path))

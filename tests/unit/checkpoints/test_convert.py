@@ -15,14 +15,14 @@ from videoldm.checkpoints.layouts.diffusers_folder import open_folder
 from videoldm.checkpoints.layouts.native import save_component
 from videoldm.checkpoints.layouts.single_file import open_file
 from videoldm.core.errors import InputError
+from videoldm.generation.load import load_model
 from videoldm.models.autoencoder.config import PlainDecoder
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.presets import MINI
-from videoldm.tasks.as_checkpoint import as_checkpoint
-from videoldm.tasks.folder import NativeFolder
-from videoldm.tasks.model import load_model
-from videoldm.tasks.open import open_model
-from videoldm.tasks.write import write_model
+from videoldm.pipelines.as_checkpoint import as_checkpoint
+from videoldm.pipelines.folder import NativeFolder
+from videoldm.pipelines.open import open_model
+from videoldm.pipelines.write import write_model
 
 __all__ = ["tiny_preset"]
 

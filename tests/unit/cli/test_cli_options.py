@@ -6,7 +6,7 @@ import tyro
 from videoldm.cli.options import OPTIONS, OwnGrammar, Verb
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError
-from videoldm.tasks.request import Choices
+from videoldm.generation.choices import Choices
 
 
 class _Options(Choices):

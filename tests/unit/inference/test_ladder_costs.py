@@ -18,7 +18,7 @@ from videoldm.inference.reuse import Reusing
 from videoldm.models.presets import SVD as SVD_NETWORKS
 from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.config import SamplingConfig, TaskModelConfig
-from videoldm.tasks.published import SVD
+from videoldm.tasks.image_to_video import svd
 
 SAMPLING = SamplingConfig(
     num_inference_steps=7,
@@ -46,11 +46,11 @@ def test_counted_operations_are_those_of_sampling():
 
 @pytest.mark.parametrize(("speed", "times"), [("fast", 2), ("faster", 3), ("turbo", 5)])
 def test_rungs_save_what_they_promise_at_svds_defaults(speed: Speed, times: float):
-    small = SVD.model_copy(update={"height": 256, "width": 384})
+    small = svd().model_copy(update={"height": 256, "width": 384})
     exact, rung = (clip_flops(SVD_NETWORKS.unet, small, small.sampling.at(name)) for name in ("exact", speed))
-    assert exact[0].full == 2 * SVD.sampling.num_inference_steps
+    assert exact[0].full == 2 * svd().sampling.num_inference_steps
     assert exact[1] >= times * rung[1]
 
 
 def test_guidance_of_the_exact_rung_doubles_the_calls():
-    assert count_calls(SVD, SVD.sampling, 12).full == 50
+    assert count_calls(svd(), svd().sampling, 12).full == 50

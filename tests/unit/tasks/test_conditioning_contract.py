@@ -15,13 +15,15 @@ from videoldm.core.random import normal
 from videoldm.dataset.clips import ClipRecord
 from videoldm.diffusion.conditioning import FIELDS, Conditioning
 from videoldm.diffusion.config import Constant, EulerAncestral, Guidance
+from videoldm.generation.choices import Choices
+from videoldm.generation.clips import generate
+from videoldm.generation.load import load_model
+from videoldm.tasks.conditioning import training_conditioning
 from videoldm.tasks.config import TaskName
-from videoldm.tasks.generate import generate
-from videoldm.tasks.model import VideoModel, load_model
-from videoldm.tasks.registry import TASKS
-from videoldm.tasks.request import Choices
+from videoldm.tasks.model import VideoModel
+from videoldm.tasks.registry import task_named
 from videoldm.tasks.sampling import sample_clips
-from videoldm.tasks.task import Inputs, TrainingClips, training_conditioning
+from videoldm.tasks.task import Inputs, TrainingClips
 from videoldm.video.picture import fit_picture, load_picture
 from videoldm.video.write import write_video
 
@@ -36,14 +38,15 @@ def training_clips(count: int = 4, seed: int = 5) -> TrainingClips:
         ClipRecord(caption=CAPTIONS[i], image_caption="a cube", fps=Fraction(5 + i), motion=0.02 * i)
         for i in range(count)
     ]
-    return TrainingClips(samples=[(seed, i) for i in range(count)], records=records, first_frames=pictures)
+    return TrainingClips(
+        samples=[(seed, i) for i in range(count)],
+        records=records,
+        read_frames=lambda row, positions: torch.stack([pictures[row] for _ in positions]),
+    )
 
 
 def one(clips: TrainingClips, index: int) -> TrainingClips:
-    rows = slice(index, index + 1)
-    return TrainingClips(
-        samples=clips.samples[rows], records=clips.records[rows], first_frames=clips.first_frames[rows]
-    )
+    return clips[[index]]
 
 
 def assert_bit_equal(left: Conditioning, right: Conditioning) -> None:
@@ -60,22 +63,22 @@ def test_training_and_sampling_see_the_same_conditions(tiny_model: Path, task: T
     """Contract 2: same pixels, noise level and stream give the same bits, whatever the precision of training."""
     model, clips = load_model(str(tiny_model), task), one(training_clips(), 2)
     with torch.autocast("cpu", torch.bfloat16, enabled=is_16_bit):
-        trained = training_conditioning(TASKS[task], model, clips, num_frames=NUM_FRAMES, dropout=NEVER)
+        trained = training_conditioning(task_named(task), model, clips, num_frames=NUM_FRAMES, dropout=NEVER)
     by_image = task == "image-to-video"
     asked = Inputs(
         samples=clips.samples,
         prompts=() if by_image else [CAPTIONS[2]],
         pictures=clips.first_frames if by_image else None,
         fps=[7.0],
-        motion_bucket=TASKS[task].training_inputs(clips).motion_bucket,
-        noise_level=TASKS[task].training_inputs(clips).noise_level,
+        motion_bucket=task_named(task).training_inputs(clips).motion_bucket,
+        noise_level=task_named(task).training_inputs(clips).noise_level,
     )
     with torch.no_grad():
-        sampled = TASKS[task].conditioning(model, asked, num_frames=NUM_FRAMES)
+        sampled = task_named(task).conditioning(model, asked, num_frames=NUM_FRAMES)
     assert_bit_equal(trained, sampled)
     other = replace(asked, samples=[(6, 2)], prompts=[CAPTIONS[1]] if not by_image else ())
     with torch.no_grad(), pytest.raises(AssertionError):
-        assert_bit_equal(trained, TASKS[task].conditioning(model, other, num_frames=NUM_FRAMES))
+        assert_bit_equal(trained, task_named(task).conditioning(model, other, num_frames=NUM_FRAMES))
 
 
 def test_incomplete_model_is_refused_by_name(tiny_model: Path, tmp_path: Path) -> None:
@@ -90,9 +93,9 @@ def test_noise_levels_of_training_follow_the_paper(tiny_model: Path) -> None:
     clips = TrainingClips(
         samples=[(0, i) for i in range(4000)],
         records=[training_clips(1).records[0]] * 4000,
-        first_frames=torch.zeros(1, 3, SIZE, SIZE),
+        read_frames=lambda row, positions: torch.zeros(len(positions), 3, SIZE, SIZE),
     )
-    levels = torch.tensor(TASKS["image-to-video"].training_inputs(clips).noise_level).log()
+    levels = torch.tensor(task_named("image-to-video").training_inputs(clips).noise_level).log()
     assert float(levels.mean()) == pytest.approx(-3.0, abs=0.03)
     assert float(levels.std()) == pytest.approx(0.5, abs=0.02)
 
@@ -100,14 +103,16 @@ def test_noise_levels_of_training_follow_the_paper(tiny_model: Path) -> None:
 @pytest.mark.parametrize("task", VIDEO_TASKS)
 def test_dropped_conditions_are_those_of_the_unconditional_branch(tiny_model: Path, task: TaskName) -> None:
     model, clips = load_model(str(tiny_model), task), training_clips()
-    dropped = training_conditioning(TASKS[task], model, clips, num_frames=NUM_FRAMES, dropout=DropoutConfig(joint=1.0))
+    dropped = training_conditioning(
+        task_named(task), model, clips, num_frames=NUM_FRAMES, dropout=DropoutConfig(joint=1.0)
+    )
     assert dropped.context is not None
-    null = TASKS[task].null_context(model)
+    null = task_named(task).null_context(model)
     expected = torch.zeros_like(dropped.context) if null is None else null.expand_as(dropped.context)
     torch.testing.assert_close(dropped.context, expected, rtol=0, atol=0)
     if dropped.concat is not None:
         assert not bool(dropped.concat.any())
-    kept = training_conditioning(TASKS[task], model, clips, num_frames=NUM_FRAMES, dropout=NEVER)
+    kept = training_conditioning(task_named(task), model, clips, num_frames=NUM_FRAMES, dropout=NEVER)
     assert kept.vector is not None
     torch.testing.assert_close(dropped.vector, kept.vector, rtol=0, atol=0)
 
@@ -117,7 +122,7 @@ def test_dropped_conditions_are_those_of_the_unconditional_branch(tiny_model: Pa
 def test_batch_of_four_equals_four_single_clips(tiny_model: Path, task: TaskName, *, stochastic: bool) -> None:
     """Contract 4, also for samplers that draw noise."""
     model = load_model(str(tiny_model), task)
-    inputs = TASKS[task].training_inputs(training_clips())
+    inputs = task_named(task).training_inputs(training_clips())
     inputs = replace(inputs, samples=[(seed,) for seed in (3, 1, 4, 15)])
     sampling = model.config.sampling
     if stochastic:
@@ -145,7 +150,7 @@ def test_generate_sees_the_fitted_picture(tiny_model: Path, tmp_path: Path) -> N
     picture = tmp_path / "wide.png"
     write_video(picture, normal((1, 3, 20, 48), 0, "picture").clamp(-1, 1), Fraction(1))
     model = load_model(str(tiny_model), "image-to-video")
-    request = Choices(seed=9, guidance_scale=1.0).request(model.origin, model.config, image=picture)
+    request = Choices(seed=9, guidance_scale=1.0).request(model.files.ref, model.config, image=picture)
     made = generate(model, [request])
     inputs = Inputs(
         samples=[(9,)],
@@ -164,7 +169,7 @@ def test_other_lengths_and_sizes_work(
     tiny_model: Path, task: TaskName, num_frames: int, height: int, width: int
 ) -> None:
     model: VideoModel = load_model(str(tiny_model), task)
-    inputs = TASKS[task].training_inputs(training_clips(2))
+    inputs = task_named(task).training_inputs(training_clips(2))
     if inputs.pictures is not None:
         inputs = replace(inputs, pictures=torch.zeros(2, 3, height, width))
     clips = sample_clips(model, inputs, num_frames=num_frames, height=height, width=width)

@@ -16,14 +16,16 @@ from videoldm.conditioners.image import clip_pixels
 from videoldm.core.errors import InputError
 from videoldm.core.random import normal
 from videoldm.diffusion.conditioning import Conditioning
-from videoldm.tasks.cameras import elevations_of
-from videoldm.tasks.generate import generate
-from videoldm.tasks.model import VideoModel, load_model
-from videoldm.tasks.published_multi_view import SV3D_P, SV3D_U
-from videoldm.tasks.registry import TASKS
-from videoldm.tasks.request import Choices, Request
+from videoldm.generation.choices import Choices, elevations_of
+from videoldm.generation.clips import generate
+from videoldm.generation.load import load_model
+from videoldm.generation.request import Request
+from videoldm.tasks.conditioning import unconditional
+from videoldm.tasks.model import VideoModel
+from videoldm.tasks.multi_view import sv3d_p, sv3d_u
+from videoldm.tasks.registry import task_named
 from videoldm.tasks.sampling import sample_latents
-from videoldm.tasks.task import Inputs, unconditional
+from videoldm.tasks.task import Inputs
 
 NUM_FRAMES, SIZE, STEPS, SEED = 6, 64, 3, 7
 ELEVATIONS = [0.0, 10.0, 25.0, -5.0, 3.0, 40.0]
@@ -74,7 +76,7 @@ def inputs_of(pictures: Tensor) -> Inputs:
 
 def twin(model: VideoModel, picture: Tensor) -> Tensor:
     """The official run, step by step: Euler on Karras' levels, v scaling, triangular guidance, zeros for nothing."""
-    name = Path(model.origin.name).stem
+    name = Path(model.files.ref.name).stem
     assert model.image is not None
     token = model.image.model(pixel_values=clip_pixels(picture[None], 16, 16)).image_embeds[:, None]
     noised = picture + 1e-5 * normal((1, 3, SIZE, SIZE), SEED, "augmentation")
@@ -100,11 +102,11 @@ def twin(model: VideoModel, picture: Tensor) -> Tensor:
 
 def test_conditions_are_those_of_the_official_script(model: VideoModel) -> None:
     picture = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    task = TASKS["multi-view"]
+    task = task_named("multi-view")
     with torch.no_grad():
         given = task.conditioning(model, inputs_of(picture), num_frames=NUM_FRAMES)
     assert given.vector is not None
-    torch.testing.assert_close(given.vector[0], official_vector(Path(model.origin.name).stem), rtol=0, atol=1e-6)
+    torch.testing.assert_close(given.vector[0], official_vector(Path(model.files.ref.name).stem), rtol=0, atol=1e-6)
     without = unconditional(task, model)(given)
     assert torch.equal(without.vector, given.vector)
     assert not without.context.any()
@@ -123,7 +125,7 @@ def test_a_run_equals_the_twin(model: VideoModel) -> None:
 
 def request_of(model: VideoModel, picture: Path, **choices: object) -> Request:
     sizes = {"num_frames": NUM_FRAMES, "height": SIZE, "width": SIZE, "num_inference_steps": 1}
-    return Choices.model_validate(sizes | choices).request(model.origin, model.config, image=picture)
+    return Choices.model_validate(sizes | choices).request(model.files.ref, model.config, image=picture)
 
 
 def test_the_last_frame_is_the_picture(model: VideoModel, picture: Path) -> None:
@@ -151,19 +153,21 @@ def test_clips_of_a_batch_have_their_own_cameras(model: VideoModel, picture: Pat
 
 
 def test_what_cameras_cannot_be() -> None:
-    assert elevations_of(None, None, SV3D_P, 21) == (10,)
-    assert elevations_of([5], None, SV3D_P, 21) == [5]
-    assert elevations_of(None, None, SV3D_U, 21) is None
-    with pytest.raises(InputError, match="elevations_deg are given, but this model is not told any, it turns once"):
-        elevations_of([5], None, SV3D_U, 21)
+    assert elevations_of(None, None, sv3d_p(), 21) == (10,)
+    assert elevations_of([5], None, sv3d_p(), 21) == [5]
+    assert elevations_of(None, None, sv3d_u(), 21) is None
+    with pytest.raises(
+        InputError, match="elevations_deg are given, but this model is not conditioned on any, it turns once"
+    ):
+        elevations_of([5], None, sv3d_u(), 21)
     with pytest.raises(InputError, match="azimuths_deg has 1 values, it should have 21, one a frame"):
-        elevations_of(None, [5], SV3D_P, 21)
+        elevations_of(None, [5], sv3d_p(), 21)
 
 
 def test_defaults_are_those_of_the_official_script() -> None:
-    for config in (SV3D_U, SV3D_P):
+    for config in (sv3d_u(), sv3d_p()):
         sampling = config.sampling
         assert (config.num_frames, config.height, config.width, config.signals.noise_level) == (21, 576, 576, 1e-5)
         assert sampling.model_dump()["guidance"]["scale"] == {"kind": "triangle", "min_scale": 1.0, "max_scale": 2.5}
         assert sampling.num_inference_steps == 50
-    assert (SV3D_U.told, SV3D_P.told) == (("noise_level",), ("noise_level",))
+    assert (sv3d_u().signal_names, sv3d_p().signal_names) == (("noise_level",), ("noise_level",))

@@ -18,7 +18,7 @@ from videoldm.diffusion.noise import training_noise
 from videoldm.diffusion.schedules import discrete_sigmas
 from videoldm.models.unet.groups import is_temporal
 from videoldm.models.unet.network import VideoUNet
-from videoldm.tasks.registry import TASKS
+from videoldm.tasks.registry import task_named
 from videoldm.tasks.task import Inputs
 from videoldm.training.data.config import WorldData
 from videoldm.training.stages.diffusion.config import DiffusionStage, FromScratch
@@ -138,7 +138,7 @@ def test_the_network_is_told_what_sampling_would_tell_it(make: Make, calls: Call
     objective, position = make(task, dropout=DropoutConfig()), 5
     objective.losses([position])
     clips = objective._data.samples([position], is_image=False).clips
-    trained = TASKS[task].training_inputs(clips)
+    trained = task_named(task).training_inputs(clips)
     asked = Inputs(
         samples=[(7, position)],
         prompts=trained.prompts,
@@ -148,7 +148,7 @@ def test_the_network_is_told_what_sampling_would_tell_it(make: Make, calls: Call
         noise_level=trained.noise_level,
     )
     with torch.no_grad():
-        sampled = TASKS[task].conditioning(objective._model, asked, num_frames=3)
+        sampled = task_named(task).conditioning(objective._model, asked, num_frames=3)
     for name in FIELDS:
         ours, theirs = getattr(calls[0][2], name), getattr(sampled, name)
         assert (ours is None) == (theirs is None), name

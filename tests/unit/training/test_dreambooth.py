@@ -12,12 +12,13 @@ from videoldm.cli.main import main
 from videoldm.core.config import from_yaml, to_yaml
 from videoldm.core.errors import InputError
 from videoldm.diffusion.config import LogNormal
-from videoldm.models.unet.groups import is_temporal
-from videoldm.tasks.model import load_model
-from videoldm.tasks.personalise import personalise
-from videoldm.tasks.registry import TASKS
+from videoldm.generation.load import load_model
+from videoldm.models.unet.surgery import is_temporal
+from videoldm.pipelines.personalise import personalise
+from videoldm.tasks.conditioning import unconditional
+from videoldm.tasks.registry import task_named
 from videoldm.tasks.sampling import sample_clips
-from videoldm.tasks.task import Inputs, unconditional
+from videoldm.tasks.task import Inputs
 from videoldm.training.config import OptimizerConfig, TrainingConfig
 from videoldm.training.recipe import Recipe
 from videoldm.training.run import run
@@ -139,11 +140,11 @@ def test_personalised_model_draws_with_the_tuned_layers_and_moves_with_its_own(t
     )
     inputs = Inputs(samples=[(0,)], prompts=["a red cube"], fps=[7.0], motion_bucket=[50.0], noise_level=[0.0])
     conditioning, before = (
-        TASKS["text-to-video"].conditioning(model, inputs, num_frames=3) for model in (ours, original)
+        task_named("text-to-video").conditioning(model, inputs, num_frames=3) for model in (ours, original)
     )
     assert torch.equal(conditioning.temporal_context, before.context)
     assert not torch.equal(conditioning.context, before.context)
-    without, empty = unconditional(TASKS["text-to-video"], ours)(conditioning), original.text_conditioner.null()
+    without, empty = unconditional(task_named("text-to-video"), ours)(conditioning), original.text_conditioner.null()
     assert torch.equal(without.temporal_context, empty)
     assert not torch.equal(without.context, empty)
     clip = sample_clips(ours, inputs)

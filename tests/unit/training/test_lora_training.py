@@ -16,12 +16,12 @@ from videoldm.conditioners.config import DropoutConfig
 from videoldm.core.config import apply_overrides, from_yaml, to_yaml
 from videoldm.core.errors import InputError
 from videoldm.diffusion.config import LogNormal
+from videoldm.generation.load import load_model
 from videoldm.models.adapters.config import SpatialAttention, TemporalAttention, TemporalLayers
 from videoldm.models.adapters.fresh import fresh_lora, target_layers
 from videoldm.models.adapters.injection import inject
 from videoldm.models.adapters.low_rank import Adapter, merge
-from videoldm.models.unet.groups import is_temporal
-from videoldm.tasks.model import load_model
+from videoldm.models.unet.surgery import is_temporal
 from videoldm.training.config import ExecutionConfig, OptimizerConfig, TrainingConfig
 from videoldm.training.data.config import WorldData
 from videoldm.training.recipe import Recipe

@@ -26,7 +26,6 @@ from videoldm.checkpoints.part import AutoencoderPart, Network, Part
 from videoldm.checkpoints.storage.file_names import CONFIG_FILE, INDEX_FILE, NETWORK_WEIGHTS, SCHEDULER_FILE
 from videoldm.checkpoints.storage.pickles import PickledTensor
 from videoldm.checkpoints.storage.safetensors import StoredTensor
-from videoldm.checkpoints.storage.trust import accepts_allow_pickle
 from videoldm.checkpoints.storage.weights_file import tensors_in, weights_file
 from videoldm.checkpoints.tokenizer import Tokenizer
 from videoldm.core.config import Config, input_error
@@ -57,7 +56,6 @@ class ToNative(Protocol[N_co]):
         ...
 
 
-@accepts_allow_pickle
 def open_folder(folder: Path, *, variant: str | None = None) -> Checkpoint:
     """What the folder of a pipeline holds, all keys and shapes checked; no weights are read.
 

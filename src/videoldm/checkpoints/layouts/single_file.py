@@ -17,7 +17,6 @@ from videoldm.checkpoints.layouts import diffusers, openclip, sgm
 from videoldm.checkpoints.layouts.diffusers_image_config import SD_SCHEDULER, ImageScheduler
 from videoldm.checkpoints.lora.keys import is_lora
 from videoldm.checkpoints.part import Encoder, Network, Part, UNetPart, check_shapes
-from videoldm.checkpoints.storage.trust import accepts_allow_pickle
 from videoldm.checkpoints.storage.weights_file import FileTensors, tensors_in
 from videoldm.checkpoints.tokenizer import tokenizer_beside
 from videoldm.core.errors import InputError
@@ -64,7 +63,6 @@ class Layout:
         return fitting / len(self.shapes)
 
 
-@accepts_allow_pickle
 def open_file(path: Path) -> Checkpoint:
     """What a single file holds, all keys and shapes checked; no weights are read.
 
@@ -173,7 +171,6 @@ MIN_UNET_SHARE = 0.5
 """Of the tensors in a file whose names must fit."""
 
 
-@accepts_allow_pickle
 def open_unet(path: Path, config: UNetConfig) -> UNetPart:
     """The UNet in a file of its own, all keys and shapes checked, in whichever layout fits best.
 

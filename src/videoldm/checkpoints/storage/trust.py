@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import wraps
-from typing import Any
 
 _ARE_TRUSTED: ContextVar[bool] = ContextVar("are_pickles_trusted", default=False)
 
@@ -28,14 +26,3 @@ def pickles_trusted(*, when: bool = True) -> Generator[None]:
 def are_pickles_trusted() -> bool:
     """Return whether this thread is within `pickles_trusted`."""
     return _ARE_TRUSTED.get()
-
-
-def accepts_allow_pickle(function: Any) -> Any:
-    """Until all callers enter `pickles_trusted` themselves: let a function take allow_pickle too."""
-
-    @wraps(function)
-    def call(*values: Any, allow_pickle: bool = False, **named: Any) -> Any:
-        with pickles_trusted(when=allow_pickle):
-            return function(*values, **named)
-
-    return call

@@ -7,14 +7,13 @@ from pathlib import Path
 
 from videoldm.checkpoints.storage.pickles import PickledTensor, is_pickle, pickled_tensors
 from videoldm.checkpoints.storage.safetensors import INDEX_ENDING, StoredTensor, files_of, stored_tensors
-from videoldm.checkpoints.storage.trust import accepts_allow_pickle, are_pickles_trusted
+from videoldm.checkpoints.storage.trust import are_pickles_trusted
 from videoldm.core.errors import InputError
 
 FileTensors = Mapping[str, StoredTensor | PickledTensor]
 PICKLED_INDEX = f".bin{INDEX_ENDING}"
 
 
-@accepts_allow_pickle
 def tensors_in(path: Path) -> FileTensors:
     """List the tensors in a file of weights, or in all files that an index names.
 

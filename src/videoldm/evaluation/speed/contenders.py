@@ -31,8 +31,8 @@ from videoldm.models.presets import ModelConfig
 from videoldm.models.unet.config import PlacedNormEps, UNetConfig
 from videoldm.models.unet.network import VideoUNet as UNet
 from videoldm.tasks.config import SamplingConfig
+from videoldm.tasks.image_to_video import svd
 from videoldm.tasks.model import VideoModel
-from videoldm.tasks.published import SVD
 from videoldm.tasks.sampling import sample_latents
 from videoldm.tasks.task import Inputs
 
@@ -92,7 +92,7 @@ def random_model(sizes: ModelConfig, *, dtype: torch.dtype, device: torch.device
     number_positions(encoder, device=device)
     micro = MicroConfig(embedding_dim=(sizes.unet.vector_dim or 0) // len(MICRO_ORDER))
     return VideoModel(
-        config=SVD.model_copy(update={"micro": micro}),
+        config=svd().model_copy(update={"micro": micro}),
         unet=random_unet(sizes.unet, dtype=dtype, device=device),
         autoencoder=random_autoencoder(sizes.autoencoder, dtype=dtype, device=device),
         image=ImageConditioner(encoder),

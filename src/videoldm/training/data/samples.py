@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from videoldm.conditioners.micro import motion_of_bucket
+from videoldm.core.errors import InputError
 from videoldm.core.random import SampleKey, generator, python_random
 from videoldm.dataset.clips import ClipRecord, ClipShards, to_pixels
 from videoldm.tasks.task import TrainingClips
@@ -106,12 +107,16 @@ class RenderedData:
     def _training_clips(
         self, indices: Sequence[int], keys: Sequence[SampleKey], starts: Sequence[int]
     ) -> TrainingClips:
-        frames = [self._clips.frame(i, start) for i, start in zip(indices, starts, strict=True)]
         return TrainingClips(
             samples=keys,
             records=[told(self._clips.records[i], self._signals) for i in indices],
-            first_frames=torch.stack(frames),
+            read_frames=lambda row, positions: self._frames(indices[row], starts[row], positions),
         )
+
+    def _frames(self, index: int, start: int, positions: Sequence[int]) -> Float[Tensor, "n 3 h w"]:
+        """Frames of the window of a clip that begins at `start`."""
+        places = range(start, start + self._num_frames)
+        return torch.stack([self._clips.frame(index, places[position]) for position in positions])
 
 
 def told(record: ClipRecord, signals: Signals) -> ClipRecord:
@@ -173,7 +178,7 @@ class CuratedClips:
         return TrainingClips(
             samples=keys,
             records=[self._record(one.wanted, key) for one, key in zip(read, keys, strict=True)],
-            first_frames=torch.stack([to_pixels(window.first_frame) for window in windows]),
+            read_frames=lambda row, positions: _kept_frames(windows[row], positions),
         )
 
     def _record(self, wanted: Wanted, key: SampleKey) -> ClipRecord:
@@ -194,3 +199,10 @@ class CuratedClips:
             case _:
                 assert_never(data.signals)
         return ClipRecord(caption=caption, image_caption=image_caption, fps=fps, motion=motion)
+
+
+def _kept_frames(window: EncodedWindow, positions: Sequence[int]) -> Float[Tensor, "n 3 h w"]:
+    """Return frames of a window that are kept beside its latents: the first one."""
+    if any(positions):
+        raise InputError(f"frames {list(positions)} of curated clips are needed, only the first is kept with latents")
+    return torch.stack([to_pixels(window.first_frame) for _ in positions])

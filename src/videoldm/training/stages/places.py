@@ -15,9 +15,9 @@ from videoldm.checkpoints.storage.file_names import INDEX_FILE
 from videoldm.core.errors import InputError
 from videoldm.core.reading import file_hash, files_hash
 from videoldm.models.presets import SD14, SD21, SVD, SVD_XT, ModelConfig
+from videoldm.pipelines.folder import COMPONENT_FILE, is_native
+from videoldm.pipelines.open import may_be_model, open_for_task
 from videoldm.tasks.config import TaskName
-from videoldm.tasks.folder import COMPONENT_FILE, is_native
-from videoldm.tasks.open import may_be_model, open_for_task
 from videoldm.training.data.config import CuratedData
 from videoldm.training.folder import EXPORT
 from videoldm.video.picture_files import pictures_in

@@ -19,7 +19,7 @@ from videoldm.diffusion.config import SDDiscrete
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.presets import PRESETS
 from videoldm.models.unet.network import VideoUNet
-from videoldm.tasks.open import open_model
+from videoldm.pipelines.open import open_model
 
 PUBLISHED_UNET = {"cross_attention_dim": 1024, "use_linear_projection": True}
 PUBLISHED = {

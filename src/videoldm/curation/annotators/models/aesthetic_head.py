@@ -12,6 +12,7 @@ from jaxtyping import Float, Float32
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from videoldm.checkpoints.storage.trust import pickles_trusted
 from videoldm.checkpoints.storage.weights_file import tensors_in
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file
@@ -98,7 +99,8 @@ def read_head(path: Path) -> AestheticHead:
     LAION publishes pickles; they are read without running what they contain. Raises InputError for anything else.
     """
     existing_file(path, kind="an aesthetic head, a file of weights")
-    tensors = {key: tensor.read().double() for key, tensor in tensors_in(path, allow_pickle=True).items()}
+    with pickles_trusted():
+        tensors = {key: tensor.read().double() for key, tensor in tensors_in(path).items()}
     if tensors.keys() == {"weight", "bias"}:
         layers = [(tensors["weight"], tensors["bias"])]
     elif {key for layer in _LAION_LAYERS for key in _names(layer)} == tensors.keys():

@@ -21,7 +21,9 @@ from videoldm.diffusion.config import (
 )
 from videoldm.models.presets import MINI, SD21, SVD, ModelConfig
 from videoldm.models.unet.config import UNetConfig
-from videoldm.tasks.config import FROM_PICTURE, TaskModelConfig, TaskName
+from videoldm.tasks.config import TaskModelConfig, TaskName
+from videoldm.tasks.registry import all_tasks, task_named
+from videoldm.tasks.task import Need
 from videoldm.training.config import TrainingConfig
 from videoldm.training.data.config import CuratedData, Data, NoCaptions, PannedPictures, WorldData, check_held_out
 from videoldm.training.stages.places import SamplePictures, StageInput, model_input
@@ -63,17 +65,22 @@ class ClipStage(DenoisingStage):
     def check_clips(self, task: TaskName) -> None:
         """Raise ValueError for clips that the task cannot be learned from."""
         check_held_out(self.data, self.validation)
-        if self.panned_pictures and task != "image-to-video":
+        if self.panned_pictures and Need.TEXT in task_named(task).needs:
             raise ValueError(f"panned_pictures have no captions, which {task} needs: leave them out")
         if self.panned_pictures and not isinstance(self.data, WorldData):
             raise ValueError("panned_pictures are made like the clips of a world, data is curated: leave them out")
-        if self.image_probability and task != "text-to-video":
+        if self.image_probability and task_named(task).still_task is None:
+            learners = ", ".join(task.name for task in all_tasks() if task.still_task is not None)
             raise ValueError(
-                f"image_probability is {self.image_probability}, only text-to-video learns from single frames: it "
+                f"image_probability is {self.image_probability}, only {learners} learns from single frames: it "
                 f"should be 0 for {task}"
             )
         for data in (self.data, self.validation):
-            if isinstance(data, CuratedData) and isinstance(data.captions, NoCaptions) and task not in FROM_PICTURE:
+            if (
+                isinstance(data, CuratedData)
+                and isinstance(data.captions, NoCaptions)
+                and Need.TEXT in task_named(task).needs
+            ):
                 raise ValueError(f"captions are none, {task} needs them: they should be sampled")
         if isinstance(self.validation, WorldData) and self.num_validation_clips > self.validation.num_clips:
             raise ValueError(
@@ -166,9 +173,10 @@ class DiffusionStage(ClipStage):
             _check_size(data, model)
         if isinstance(self.trained, TemporalParameters) and self.unet.temporal_layers is None:
             raise ValueError("trained is temporal, but unet has no temporal layers")
-        if bool(self.unet.concat_channels) != (model.task == "image-to-video"):
+        if bool(self.unet.concat_channels) != task_named(model.task).joins_latents:
+            joins = ", ".join(task.name for task in all_tasks() if task.joins_latents)
             raise ValueError(
-                f"unet.concat_channels is {self.unet.concat_channels}, image-to-video alone joins a picture's latent"
+                f"unet.concat_channels is {self.unet.concat_channels}, only {joins} joins latents of given frames"
             )
         if self.unet.vector_dim not in (None, model.micro.vector_dim):  # an image model may take no signals
             raise ValueError(f"unet.vector_dim is {self.unet.vector_dim}, model.micro gives {model.micro.vector_dim}")
@@ -224,7 +232,7 @@ class DiffusionStage(ClipStage):
 
     def _nearest_preset(self) -> ModelConfig | None:
         """Networks that go with a UNet of these latents and context, with the one encoder that the task uses."""
-        by_picture = self.model.task in FROM_PICTURE
+        by_picture = task_named(self.model.task).has_one_token
         unused = {"text_encoder": None} if by_picture else {"image_encoder": None}
         per_frame = {"autoencoder": SD21.autoencoder}
         for preset in (SVD.model_copy(update=per_frame) if by_picture else SD21, MINI.model_copy(update=unused)):

@@ -19,11 +19,12 @@ from videoldm.diffusion.loss import denoising_loss
 from videoldm.diffusion.noise import draw_sigmas, training_noise
 from videoldm.measures.temporal import video_motion
 from videoldm.models.unet.groups import group_of
+from videoldm.pipelines.write import write_model
+from videoldm.tasks.conditioning import training_conditioning
 from videoldm.tasks.model import VideoModel
-from videoldm.tasks.registry import TASKS
+from videoldm.tasks.registry import task_named
 from videoldm.tasks.sampling import sample_clips
-from videoldm.tasks.task import Inputs, TrainingClips, training_conditioning
-from videoldm.tasks.write import write_model
+from videoldm.tasks.task import Inputs, TrainingClips
 from videoldm.training.data.config import CuratedData, Data, PannedPictures, WorldData
 from videoldm.training.data.curated_windows import curated_windows
 from videoldm.training.data.latents import LatentCache
@@ -52,7 +53,8 @@ class DenoisingObjective(Objective):
         validation: TrainingData,
     ) -> None:
         self._model, self._stage, self._seed = model, stage, seed
-        self._task = TASKS[model.config.task]
+        self._task = task_named(model.config.task)
+        self._still_task = task_named(self._task.still_task or self._task.name)
         self._data, self._validation = data, validation
         self.readers = data.reader, validation.reader
 
@@ -94,7 +96,7 @@ class DenoisingObjective(Objective):
         """Losses of clips, or of one frame of each as in the stage of pictures."""
         x0 = self._model.to_model_latents(samples.latents.to(self._model.device))
         conditioning = training_conditioning(
-            TASKS["text-to-image"] if is_image else self._task,
+            self._still_task if is_image else self._task,
             self._model,
             samples.clips,
             num_frames=x0.shape[1],

@@ -17,11 +17,12 @@ from videoldm.models.unet.config import UNetConfig
 from videoldm.models.unet.groups import idle_with_one_token, is_temporal
 from videoldm.models.unet.network import VideoUNet
 from videoldm.models.unet.surgery import grow_unet
-from videoldm.tasks.config import FROM_PICTURE, TaskName
-from videoldm.tasks.folder import encoder_of
-from videoldm.tasks.model import VideoModel, load_conditioners, text_conditioner
-from videoldm.tasks.open import open_model
-from videoldm.tasks.parts import ModelParts
+from videoldm.pipelines.load import load_conditioners, text_conditioner
+from videoldm.pipelines.open import open_model
+from videoldm.pipelines.parts import ModelParts
+from videoldm.tasks.config import TaskName
+from videoldm.tasks.model import VideoModel
+from videoldm.tasks.registry import task_named
 from videoldm.training.stages.diffusion.config import (
     AllParameters,
     DiffusionStage,
@@ -79,7 +80,7 @@ def set_trained(unet: VideoUNet, trained: Trained, *, task: TaskName) -> None:
     """Freeze every parameter that is not trained, and those that a task's context of one token teaches nothing."""
     for name, parameter in unet.named_parameters():
         parameter.requires_grad_(_is_trained(name, trained))
-    if task in FROM_PICTURE:
+    if task_named(task).has_one_token:
         for parameter in idle_with_one_token(unet):
             parameter.requires_grad_(False)
 
@@ -100,27 +101,34 @@ def autoencoder_at(place: str) -> Autoencoder:
     """The autoencoder of a model, or of the run that exported it alone, in float32 on the CPU."""
     if is_component(place):
         return load_autoencoder(Path(place))
-    return _parts(place, "image-to-video").autoencoder.load(dtype=torch.float32)
+    return _parts(place).autoencoder.load(dtype=torch.float32)
 
 
 def _conditioners(place: str, task: TaskName, device: str) -> tuple[TextConditioner | None, ImageConditioner | None]:
     """Of the encoders at a place, the one that the task uses; the other is None."""
     if is_export_of_encoders(place):
         return load_conditioners(Path(place), task, device)
-    parts = _parts(place, task)
-    if task in FROM_PICTURE and parts.image_encoder is not None:
-        return None, ImageConditioner(parts.image_encoder.load(device=device))
-    if task not in FROM_PICTURE and parts.text_encoder is not None:
-        return text_conditioner(parts.text_encoder.load(device=device), parts.tokenizer), None
-    raise InputError(f"model {place} can do {', '.join(open_model(place).tasks)}, so it has no {encoder_of(task)}")
+    parts, encoders = _parts(place, task), task_named(task).encoders
+    found = {"text_encoder": parts.text_encoder, "image_encoder": parts.image_encoder}
+    missing = [name for name in encoders if found[name] is None]
+    if missing:
+        raise InputError(f"model {place} can do {', '.join(open_model(place).tasks)}, so it has no {missing[0]}")
+    text, image = (parts.text_encoder, parts.image_encoder)
+    return (
+        text_conditioner(text.load(device=device), parts.tokenizer) if text and "text_encoder" in encoders else None,
+        ImageConditioner(image.load(device=device)) if image and "image_encoder" in encoders else None,
+    )
 
 
-def _parts(model: str, task: TaskName) -> ModelParts:
-    """The networks of a model in its own task that is nearest to `task`: that one, else one with the same encoder."""
+def _parts(model: str, task: TaskName | None = None) -> ModelParts:
+    """The networks of a model in its own task that is nearest to `task`: that one, else one with the same encoders."""
     files = open_model(model)
     if not files.tasks:
-        raise InputError(f"model {model} can do nothing that is known here, a stage needs one that does")
-    return files.parts(min(files.tasks, key=lambda other: (other != task, encoder_of(other) != encoder_of(task))))
+        raise InputError(f"model {model} supports none of the known tasks, a stage needs one that does")
+    if task is None:
+        return files.parts(files.tasks[0])
+    encoders = task_named(task).encoders
+    return files.parts(min(files.tasks, key=lambda other: (other != task, task_named(other).encoders != encoders)))
 
 
 def _check_widths(stage: DiffusionStage, latent_channels: int, context_dims: Sequence[int]) -> None:

@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from videoldm.core.random import normal
 from videoldm.dataset.order import sample_index
 from videoldm.diffusion.conditioning import Conditioning
-from videoldm.tasks.model import VideoModel, load_model
-from videoldm.tasks.registry import TASKS
+from videoldm.pipelines.load import load_opened
+from videoldm.pipelines.open import open_for_task
+from videoldm.pipelines.write import write_model
+from videoldm.tasks.model import VideoModel
+from videoldm.tasks.registry import task_named
 from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs
-from videoldm.tasks.write import write_model
 from videoldm.training.objective import Losses, Objective, Player
 from videoldm.training.stages.diffusion.objective import denoising_losses
 from videoldm.training.stages.dreambooth.config import DreamBoothStage, PriorPreservation, PromptedPictures, TrainedText
@@ -44,7 +46,7 @@ class DreamBoothObjective(Objective):
 
     def __init__(self, stage: DreamBoothStage, *, seed: int, device: str = "cpu") -> None:
         self._stage, self._seed = stage, seed
-        self._model = load_model(stage.base, "text-to-image", device=device)
+        self._model = load_opened(open_for_task(stage.base, "text-to-image"), "text-to-image", device=device)
         self._shown = [_encoded(stage.subject, 1.0, self._model)]
         if isinstance(stage.prior, PriorPreservation):
             self._shown.append(_encoded(stage.prior.pictures, stage.prior.weight, self._model))
@@ -97,7 +99,7 @@ class DreamBoothObjective(Objective):
     def _conditioning(self, prompts: Sequence[str], keys: Sequence[tuple[int, ...]]) -> Conditioning:
         """What sampling would have, with gradients to the text encoder if it learns."""
         with torch.autocast(self._model.device.type, enabled=False):
-            return TASKS["text-to-image"].conditioning(self._model, self._inputs(prompts, keys), num_frames=1)
+            return task_named("text-to-image").conditioning(self._model, self._inputs(prompts, keys), num_frames=1)
 
     def _inputs(self, prompts: Sequence[str], keys: Sequence[tuple[int, ...]]) -> Inputs:
         signals = self._model.config.signals

@@ -10,7 +10,7 @@ from pydantic import model_validator
 
 from videoldm.inference.config import Precision
 from videoldm.models.adapters.config import LoraPreset
-from videoldm.tasks.config import FROM_PICTURE
+from videoldm.tasks.registry import task_named
 from videoldm.training.config import Sharded, TrainingConfig
 from videoldm.training.stages.diffusion.config import ClipStage
 from videoldm.training.stages.places import UNKNOWN_BASE, StageInput, base_sizes, model_input
@@ -48,7 +48,7 @@ class LoraStage(ClipStage):
     @property
     def has_one_token(self) -> bool:
         """Whether the context is one token, which leaves what only decides where to look without effect."""
-        return self.task in FROM_PICTURE
+        return task_named(self.task).has_one_token
 
     def objective(self, *, seed: int, cache: Path, device: str = "cpu") -> LoraObjective:
         """Load the model, put a LoRA beside its weights and open the clips."""

@@ -15,8 +15,9 @@ from videoldm.inference.precision import DTYPES
 from videoldm.models.adapters.fresh import fresh_lora
 from videoldm.models.adapters.injection import inject
 from videoldm.models.adapters.low_rank import Adapter, LoRA
-from videoldm.tasks.model import VideoModel, load_opened
-from videoldm.tasks.open import open_for_task
+from videoldm.pipelines.load import load_opened
+from videoldm.pipelines.open import open_for_task
+from videoldm.tasks.model import VideoModel
 from videoldm.training.data.config import CuratedData, Data, WorldData
 from videoldm.training.objective import Player
 from videoldm.training.stages.diffusion.objective import DenoisingObjective, open_data

@@ -27,7 +27,7 @@ from videoldm.models.autoencoder.surgery import fold_projection, insert_temporal
 from videoldm.models.discriminator.network import Discriminator, hinge_of_decoder, hinge_of_judge
 from videoldm.models.layers import SpatioTemporalResBlock
 from videoldm.models.presets import SD21
-from videoldm.tasks.folder import COMPONENT_FILE
+from videoldm.pipelines.folder import COMPONENT_FILE
 from videoldm.training.data.config import CuratedData, Data, WorldData
 from videoldm.training.data.curated_windows import CuratedWindows, curated_windows
 from videoldm.training.data.latents import LatentCache

@@ -1,4 +1,4 @@
-"""Doing what the plan of `videoldm generate` says: load, sample, write."""
+"""Making what a plan says, item by item: load, sample, write, and go on after a picture that fails."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videoldm.cli.generate_options import GenerateOptions
-from videoldm.cli.plan import Item, Plan
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file
 from videoldm.core.progress import notice, progress
+from videoldm.generation.plan import Item, Plan
+from videoldm.generation.request import Request
 from videoldm.inference.config import RunStage
-from videoldm.tasks.request import Request
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from videoldm.diffusion.samplers.steps import OnStep
-    from videoldm.tasks.generate import Clip
-    from videoldm.tasks.model import VideoModel
+    from videoldm.generation.clips import Clip
+    from videoldm.pipelines.load import LoadedModel
     from videoldm.tasks.sampling import Watch
 
 SHEET_COLUMNS = 8
@@ -30,51 +29,60 @@ OUT_OF_MEMORY = ("out of memory", "allocate memory", "alloc_failed")
 
 @dataclass
 class Results:
-    """What has been made so far."""
+    """Clips made so far, and items that failed."""
 
+    keeps_frames: bool = False
+    """Whether some frames of each clip are kept, for a contact sheet."""
     paths: list[Path] = field(default_factory=list[Path])
     requests: list[Request] = field(default_factory=list[Request])
     settings: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    """What is stored with each clip."""
+    """The settings stored with each clip."""
     failures: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    """Label and reason."""
     peaks: Mapping[RunStage, int] = field(default_factory=dict["RunStage", int])
-    """The most bytes in use in each stage."""
+    """The most bytes in use in each part of a run."""
     rows: list[Tensor] = field(default_factory=list["Tensor"])
-    """Some frames of each clip, for the contact sheet."""
 
-    def add(self, path: Path, clip: Clip, *, keep_frames: bool) -> None:
+    def add(self, path: Path, clip: Clip) -> None:
         """List a clip that has been written."""
         self.paths.append(path)
         self.requests.append(clip.request)
         self.settings.append(clip.settings)
-        if keep_frames:
+        if self.keeps_frames:
             from videoldm.video.contact_sheet import spread_frames
 
             self.rows.append(clip.pixels[spread_frames(len(clip.pixels), SHEET_COLUMNS)])
 
+    def draw_contact_sheet(self, path: Path) -> None:
+        """Write a picture with a row of frames for each clip."""
+        from videoldm.video.contact_sheet import contact_sheet
 
-def make_all(plan: Plan, options: GenerateOptions, results: Results) -> None:
-    """Generate and write item by item into `results`; of several, one whose picture is bad is left out and listed.
+        names = [request.prompt or Path(request.image or "").name for request in self.requests]
+        labels = [f"{name}, seed {request.seed}" for name, request in zip(names, self.requests, strict=True)]
+        with atomic_file(path) as partial:
+            contact_sheet(self.rows, labels, num_columns=SHEET_COLUMNS).save(partial, format="PNG")
+
+
+def make_all(plan: Plan, results: Results) -> None:
+    """Generate and write item by item into `results`; of several, one whose picture is bad is skipped and listed.
 
     A failure that is not the picture's ends the work. Raises InputError if nothing could be made.
     """
     from videoldm.inference.memory.meter import PeakMeter
 
-    model: VideoModel | None = None
+    model: LoadedModel | None = None
     meter = PeakMeter(plan.device)
     results.peaks = meter.peaks
-    with progress("Pictures", len(plan.items)) if len(plan.items) > 1 else nullcontext(_ignore) as advance:
+    with progress("Pictures", len(plan.items)) if len(plan.items) > 1 else nullcontext(_no_bar) as advance:
         for index, item in enumerate(plan.items):
             try:
-                requests = item.requests or requests_of(item, plan, options)
+                requests = item.requests or requests_of(item, plan)
             except InputError as error:
                 results.failures.append((item.label, str(error).removeprefix(f"{item.label}: ")))
             else:
-                model = model or load(plan)
+                model = model or load_planned(plan)
                 try:
-                    make_item(
-                        model, item, requests, results, meter.watch, keep_frames=options.contact_sheet is not None
-                    )
+                    _make_item(model, item, requests, results, meter.watch)
                 except InputError as error:
                     if not (results.paths or results.failures):
                         raise
@@ -86,27 +94,25 @@ def make_all(plan: Plan, options: GenerateOptions, results: Results) -> None:
         raise InputError("\n".join(f"{label}: {reason}" for label, reason in results.failures))
 
 
-def requests_of(item: Item, plan: Plan, options: GenerateOptions) -> list[Request]:
-    """The requests of one picture or prompt, its picture read once to see that it is whole."""
+def requests_of(item: Item, plan: Plan) -> list[Request]:
+    """Return the requests of one picture or prompt, after reading the picture once to see that it is whole."""
     from videoldm.video.picture import load_picture
 
     if item.image is not None:
         load_picture(item.image)
-    first = (item.choices or options).request(
-        plan.files, plan.config, loras=plan.loras, image=item.image, prompt=item.prompt
-    )
+    first = item.choices.request(plan.files.ref, plan.config, loras=plan.loras, image=item.image, prompt=item.prompt)
     return [first.model_copy(update={"seed": first.seed + index}) for index in range(len(item.paths))]
 
 
-def load(plan: Plan) -> VideoModel:
-    """The model of a plan."""
+def load_planned(plan: Plan) -> LoadedModel:
+    """Load the model of a plan, compiled if the plan says so."""
     from videoldm.inference.compiled import check_compiler, code_folder, compile_blocks
     from videoldm.inference.precision import DTYPES
-    from videoldm.tasks.model import load_opened
+    from videoldm.pipelines.load import load_opened
 
     if plan.is_compiled:
         check_compiler(plan.device)
-    with enough_memory(f"the networks of {plan.files.name}"):
+    with enough_memory(f"the networks of {plan.files.ref.name}"):
         model = load_opened(
             plan.files,
             plan.config.task,
@@ -121,24 +127,22 @@ def load(plan: Plan) -> VideoModel:
     return model
 
 
-def make_item(
-    model: VideoModel, item: Item, requests: Sequence[Request], results: Results, watch: Watch, *, keep_frames: bool
-) -> None:
+def _make_item(model: LoadedModel, item: Item, requests: Sequence[Request], results: Results, watch: Watch) -> None:
     """Generate the clips of one item and write each before the next begins.
 
-    They are sampled one by one: together they would round differently, and `--from` could not repeat them bit by bit.
+    They are sampled one by one: together they would round differently, and they could not be repeated bit by bit.
     """
     label = "Generating" if item.image is None else f"Generating {item.image.name}"
     with progress(label, len(requests) * requests[0].sampling.num_inference_steps) as advance:
         for request, path in zip(requests, item.paths, strict=True):
-            clip = sample(model, request, on_step=lambda _: advance(), watch=watch)
+            clip = sample_one(model, request, on_step=lambda _: advance(), watch=watch)
             clip.save(path)
-            results.add(path, clip, keep_frames=keep_frames)
+            results.add(path, clip)
 
 
-def sample(model: VideoModel, request: Request, *, on_step: OnStep, watch: Watch) -> Clip:
-    """A clip; raises InputError if memory does not suffice."""
-    from videoldm.tasks.generate import make_clips
+def sample_one(model: LoadedModel, request: Request, *, on_step: OnStep, watch: Watch) -> Clip:
+    """Return the clip of a request; raise InputError if memory does not suffice."""
+    from videoldm.generation.clips import make_clips
 
     with enough_memory(f"{request.num_frames} frames of {request.width}x{request.height}"):
         return make_clips(model, [request], on_step=on_step, watch=watch)[0]
@@ -155,18 +159,8 @@ def enough_memory(purpose: str) -> Generator[None]:
         raise InputError(f"memory is too small for {purpose}: give a smaller --vram, or ask for less") from error
 
 
-def draw_contact_sheet(path: Path, results: Results) -> None:
-    """A row of frames for each clip."""
-    from videoldm.video.contact_sheet import contact_sheet
-
-    names = [request.prompt or Path(request.image or "").name for request in results.requests]
-    labels = [f"{name}, seed {request.seed}" for name, request in zip(names, results.requests, strict=True)]
-    with atomic_file(path) as partial:
-        contact_sheet(results.rows, labels, num_columns=SHEET_COLUMNS).save(partial, format="PNG")
-
-
-def _ignore() -> None:
-    """Advance no bar."""
+def _no_bar() -> None:
+    """Advance no progress bar."""
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -12,11 +12,13 @@ from videoldm.checkpoints.layouts.transformers import open_text_encoder
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_folder
 from videoldm.models.unet.surgery import with_image_layers
+from videoldm.pipelines.folder import TEMPORAL_TEXT_ENCODER, NativeFolder
+from videoldm.pipelines.open import open_model
+from videoldm.pipelines.reference import require_task
 from videoldm.tasks.config import TaskName
-from videoldm.tasks.folder import TEMPORAL_TEXT_ENCODER, NativeFolder
-from videoldm.tasks.open import open_for_task
+from videoldm.tasks.registry import all_tasks
 
-TASK, TEXT_ENCODER, AUTOENCODER = "text-to-video", "text_encoder", "autoencoder"
+TEXT_ENCODER, AUTOENCODER = "text_encoder", "autoencoder"
 
 
 def personalise(video: str, image: str, target: Path) -> None:
@@ -25,21 +27,29 @@ def personalise(video: str, image: str, target: Path) -> None:
     If their text encoders differ, the spatial layers read with the image model's, the temporal ones with the video
     model's own (Video LDM, App. D.3). Raises InputError if the two do not belong together.
     """
-    moving, drawn = _folder(video, TASK), _folder(image, "text-to-image")
-    unet = with_image_layers(load_unet(moving / TASK / "unet"), load_unet(drawn / "text-to-image" / "unet"))
+    moving = _native(video)
+    task = min((task for task in all_tasks() if task.still_task), key=lambda task: task.name not in moving.tasks)
+    assert task.still_task is not None
+    moving_unet, drawn = _folder(moving, task.name) / task.name, _folder(_native(image), task.still_task)
+    unet = with_image_layers(load_unet(moving_unet / "unet"), load_unet(drawn / task.still_task / "unet"))
     with atomic_folder(target, replace=True) as folder:
-        for part in (AUTOENCODER, TASK):
-            shutil.copytree(moving / part, folder / part)
+        for part in (AUTOENCODER, task.name):
+            shutil.copytree(moving.folder / part, folder / part)
         shutil.copytree(drawn / TEXT_ENCODER, folder / TEXT_ENCODER)
-        if not _read_alike(moving / TEXT_ENCODER, drawn / TEXT_ENCODER):
-            shutil.copytree(moving / TEXT_ENCODER, folder / TEMPORAL_TEXT_ENCODER)
-        save_component(folder / TASK / "unet", unet, unet.config)
+        if not _read_alike(moving.folder / TEXT_ENCODER, drawn / TEXT_ENCODER):
+            shutil.copytree(moving.folder / TEXT_ENCODER, folder / TEMPORAL_TEXT_ENCODER)
+        save_component(folder / task.name / "unet", unet, unet.config)
 
 
-def _folder(name: str, task: TaskName) -> Path:
-    files = open_for_task(name, task)
+def _native(name: str) -> NativeFolder:
+    files = open_model(name)
     if not isinstance(files, NativeFolder):
         raise InputError(f"model {name} should be one of our own layout, as a run exports")
+    return files
+
+
+def _folder(files: NativeFolder, task: TaskName) -> Path:
+    require_task(files, task)
     return files.folder
 
 

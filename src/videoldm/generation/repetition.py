@@ -1,4 +1,4 @@
-"""Making a clip again from the settings that are stored with it; torch-free."""
+"""Repetition of a clip from the settings stored with it; torch-free."""
 
 from __future__ import annotations
 
@@ -10,27 +10,17 @@ from pathlib import Path
 
 from videoldm.core.config import validate
 from videoldm.core.errors import InputError
-from videoldm.tasks.files import ModelFiles
-from videoldm.tasks.lora import check_loras
-from videoldm.tasks.open import open_model
-from videoldm.tasks.request import Request, Settings, check_picture
+from videoldm.generation.request import Request, Settings, check_picture
+from videoldm.pipelines.lora import check_loras
+from videoldm.pipelines.open import open_model
+from videoldm.pipelines.reference import ModelFiles
 
 
-def open_model_of(request: Request, *, allow_pickle: bool) -> ModelFiles:
-    """The model of a request; that its files may be pickles is no part of it, whoever repeats it says so again."""
-    return open_model(
-        request.model,
-        variant=request.variant,
-        unet=request.unet,
-        tokenizer=request.tokenizer,
-        allow_pickle=allow_pickle,
-    )
+def stored_settings(source: str, *, image: str | None, model: str | None, device: str) -> Settings:
+    """Return the settings of an earlier clip, its picture and model taken from elsewhere if that is given.
 
-
-def stored_settings(
-    source: str, *, image: str | None, model: str | None, device: str, allow_pickle: bool = False
-) -> Settings:
-    """The settings of an earlier clip, its picture and model taken from elsewhere if that is given."""
+    Raises InputError if they are missing, or if picture, model or LoRAs are not those that made the clip.
+    """
     from videoldm.video.metadata import read_metadata
 
     stored = read_metadata(source)
@@ -39,7 +29,7 @@ def stored_settings(
     settings = validate(Settings, stored, source=source)
     request = settings.request
     if model is not None:
-        request = request.model_copy(update={"model": model})
+        request = request.model_copy(update={"model": request.model.model_copy(update={"name": model})})
     if image is not None:
         if request.image is None:
             raise InputError(f"{source} was made from a prompt, so no picture goes with it: leave out {image}")
@@ -47,7 +37,7 @@ def stored_settings(
     elif request.image is not None and not Path(request.image).exists():
         raise InputError(f"{source} was made from {request.image}, which is not here: give the picture beside --from")
     check_picture(request)
-    _check_weights(open_model_of(request, allow_pickle=allow_pickle), request, settings.model_hash, source)
+    _check_weights(open_model(request.model), request, settings.model_hash, source)
     check_loras(request.loras)
     _warn_of_versions(settings.versions)
     if settings.device != device:
@@ -56,16 +46,16 @@ def stored_settings(
 
 
 def _check_weights(files: ModelFiles, request: Request, made_by: str | None, source: str) -> None:
-    """Refuse to repeat a clip with other weights than made it."""
+    """Raise InputError for other weights than made the clip."""
     if made_by not in (None, files.content_hash(request.task)):
         raise InputError(
-            f"{source} was made by other weights than model {request.model} has now: give the folder of the model that "
-            f"made it with --model"
+            f"{source} was made by other weights than model {request.model.name} has now: give the folder of the "
+            f"model that made it with --model"
         )
 
 
 def _warn_of_versions(stored: Mapping[str, str]) -> None:
-    """Say so if the clip comes from other versions, which may round differently."""
+    """Warn if the clip was made with other versions, which may round differently."""
     for package, old in stored.items():
         with suppress(PackageNotFoundError):
             if old != version(package):

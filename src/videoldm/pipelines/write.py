@@ -8,7 +8,7 @@ from videoldm.checkpoints.layouts.native import save_component
 from videoldm.conditioners.text import TextConditioner
 from videoldm.core.files import write_json
 from videoldm.core.progress import hide_transformers_bars
-from videoldm.tasks.folder import TASK_FILE, TEMPORAL_TEXT_ENCODER
+from videoldm.pipelines.folder import TASK_FILE, TEMPORAL_TEXT_ENCODER
 from videoldm.tasks.model import VideoModel
 
 

@@ -1,4 +1,4 @@
-"""The device that an option names."""
+"""Devices by the names that users give them; torch-free until one is looked up."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from videoldm.core.errors import InputError
 
 
 def find_device(name: str | None) -> str:
-    """The device as torch calls it; raises InputError if there is none of that name."""
+    """Return the device as torch calls it, the first GPU for None; raise InputError if there is none of that name."""
     import torch
 
     if name is None:
@@ -18,4 +18,4 @@ def find_device(name: str | None) -> str:
     if kind == "cuda" and (index or "0").isdecimal() and int(index or "0") < num_gpus:
         return name
     gpus = "".join(f", cuda:{number}" for number in range(num_gpus))
-    raise InputError(f"--device is {name!r}, on this machine it should be cpu{gpus}")
+    raise InputError(f"device is {name!r}, on this machine it should be cpu{gpus}")

@@ -10,14 +10,14 @@ from safetensors.torch import load_file, save_file
 from tiny_networks import numbers
 
 from videoldm.core.errors import InputError
+from videoldm.generation.memory import clip_size, forecaster, plan_memory
 from videoldm.inference.config import ALL_IN_MEMORY, Decoding, Measure, MemoryPlan
 from videoldm.inference.memory import meter
 from videoldm.inference.memory.forecast import Forecast, measures_on
 from videoldm.inference.memory.meter import PeakMeter
-from videoldm.tasks.lora import parse_loras
-from videoldm.tasks.memory import clip_size, forecaster, plan_memory
-from videoldm.tasks.model import load_opened
-from videoldm.tasks.open import open_model
+from videoldm.pipelines.load import load_opened
+from videoldm.pipelines.lora import parse_loras
+from videoldm.pipelines.open import open_model
 from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs
 

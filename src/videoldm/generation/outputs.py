@@ -1,4 +1,4 @@
-"""Where the results of `generate` go, decided and checked before any work starts."""
+"""Output paths, decided and checked before any work starts; torch-free."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from videoldm.cli.inputs import is_folder
 from videoldm.core.errors import InputError
 from videoldm.core.files import check_writable
+from videoldm.core.reading import is_folder
 from videoldm.video.time import parse_rate
 
 DEFAULT_FOLDER = Path("outputs")
@@ -18,20 +18,20 @@ MAX_SLUG_BYTES = 60
 
 
 def slug(text: str) -> str:
-    """`text` as part of a file name: lower case, letters and digits of any script, the rest as hyphens."""
+    """Return `text` as part of a file name: lower case, letters and digits of any script, the rest as hyphens."""
     words = re.sub(r"[\W_]+", "-", text.lower()).strip("-")
     return words.encode()[:MAX_SLUG_BYTES].decode(errors="ignore").rstrip("-") or "clip"
 
 
 def stems_of(paths: Sequence[Path]) -> list[str]:
-    """A name for the clips of each picture: its own without the ending, unless that is another's too."""
+    """Return a name for the clips of each picture: its own without the ending, unless that is another's too."""
     counts = Counter(path.stem for path in paths)
     stems = [path.stem if counts[path.stem] == 1 else path.name.replace(".", "-") for path in paths]
     return stems if len(set(stems)) == len(stems) else [path.name for path in paths]
 
 
 def output_paths(output: str | None, names: Sequence[Sequence[str]]) -> list[list[Path]]:
-    """The paths of the clips with these default names, a row for each picture or prompt.
+    """Return the paths of the clips with these default names, a row for each picture or prompt.
 
     A single clip goes to `output` itself, unless that is a folder of other things or ends in "/"; several go into the
     folder `output`.
@@ -47,7 +47,7 @@ def output_paths(output: str | None, names: Sequence[Sequence[str]]) -> list[lis
 
 
 def check_outputs(paths: Sequence[Path], *, inputs: Sequence[Path], num_frames: int, output_fps: float) -> None:
-    """Find out now what would go wrong when the clips are written; raises InputError."""
+    """Raise InputError for whatever would go wrong when the clips are written."""
     from videoldm.video.metadata import sidecar_path
     from videoldm.video.write import check_output
 
@@ -55,7 +55,7 @@ def check_outputs(paths: Sequence[Path], *, inputs: Sequence[Path], num_frames: 
     for path in paths:
         if path.resolve() in given:
             raise InputError(f"{path}: is the input, give the output another name")
-        check_output(path, parse_rate(output_fps, name="--output-fps"), num_frames=num_frames)
+        check_output(path, parse_rate(output_fps, name="output_fps"), num_frames=num_frames)
         if path.suffix:
             check_writable(path)
         elif os.path.lexists(path) and not is_folder(path):

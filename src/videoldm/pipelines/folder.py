@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING
 
 from videoldm.core.config import read_config
 from videoldm.core.reading import files_hash
 from videoldm.models.autoencoder.config import AutoencoderConfig
-from videoldm.tasks.config import FROM_PICTURE, TaskModelConfig, TaskName
-from videoldm.tasks.files import require_task
+from videoldm.pipelines.reference import ModelRef, require_task
+from videoldm.tasks.config import TaskModelConfig, TaskName
+from videoldm.tasks.registry import all_tasks, task_named
 
 if TYPE_CHECKING:
-    from videoldm.tasks.parts import ModelParts
+    from videoldm.pipelines.parts import ModelParts
 
 TASK_FILE = "model.json"
 COMPONENT_FILE = "config.json"
@@ -36,55 +37,52 @@ def is_native(folder: Path) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class NativeFolder:
-    """See `ModelFiles`."""
+    """A model in our own layout."""
 
-    name: str
+    ref: ModelRef
     folder: Path
-    variant: None = None
-    unet: None = None
-    tokenizer: None = None
 
     @property
     def tasks(self) -> Sequence[TaskName]:
-        """See `ModelFiles`."""
-        names = cast("tuple[TaskName, ...]", get_args(TaskName))
-        return [task for task in names if (self.folder / task / TASK_FILE).is_file()]
+        """The tasks that have a folder here."""
+        return [task.name for task in all_tasks() if (self.folder / task.name / TASK_FILE).is_file()]
+
+    @property
+    def obstacle(self) -> None:
+        """Always None: what a run exports is complete."""
+        return None
 
     @property
     def size_factor(self) -> int:
-        """See `ModelFiles`."""
+        """The autoencoder's reduction."""
         return read_config(self.folder / "autoencoder" / COMPONENT_FILE, AutoencoderConfig).factor
 
     def config(self, task: TaskName) -> TaskModelConfig:
-        """See `ModelFiles`."""
+        """Return the configuration in the task's folder; raise InputError if there is no such task."""
         require_task(self, task)
         return read_config(self.folder / task / TASK_FILE, TaskModelConfig)
 
     def content_hash(self, task: TaskName) -> str:
-        """See `ModelFiles`."""
-        parts = [self.folder / name for name in ("autoencoder", encoder_of(task), TEMPORAL_TEXT_ENCODER, task)]
+        """Return a hash over all files that the task reads."""
+        names = ("autoencoder", *task_named(task).encoders, TEMPORAL_TEXT_ENCODER, task)
+        parts = [self.folder / name for name in names]
         return files_hash(self.folder, [path for part in parts for path in part.rglob("*") if path.name != RECIPE_FILE])
 
     def parts(self, task: TaskName) -> ModelParts:
-        """See `ModelFiles`."""
+        """Return the networks of a task, not read yet."""
         from videoldm.checkpoints.layouts.native import autoencoder_part, unet_part
         from videoldm.checkpoints.layouts.transformers import open_image_encoder, open_text_encoder
         from videoldm.checkpoints.tokenizer import Tokenizer
-        from videoldm.tasks.parts import ModelParts
+        from videoldm.pipelines.parts import ModelParts
 
-        encoder = self.folder / encoder_of(task)
-        is_image = encoder.name == "image_encoder"
-        temporal = self.folder / TEMPORAL_TEXT_ENCODER
+        encoders = task_named(task).encoders
+        text, temporal = self.folder / "text_encoder", self.folder / TEMPORAL_TEXT_ENCODER
+        reads_text = text.name in encoders
         return ModelParts(
             unet=unet_part(self.folder / task / "unet"),
             autoencoder=autoencoder_part(self.folder / "autoencoder"),
-            image_encoder=open_image_encoder(encoder) if is_image else None,
-            text_encoder=None if is_image else open_text_encoder(encoder),
-            temporal_text_encoder=open_text_encoder(temporal) if temporal.is_dir() and not is_image else None,
-            tokenizer=None if is_image else Tokenizer(encoder),
+            image_encoder=open_image_encoder(self.folder / "image_encoder") if "image_encoder" in encoders else None,
+            text_encoder=open_text_encoder(text) if reads_text else None,
+            temporal_text_encoder=open_text_encoder(temporal) if temporal.is_dir() and reads_text else None,
+            tokenizer=Tokenizer(text) if reads_text else None,
         )
-
-
-def encoder_of(task: TaskName) -> str:
-    """The folder of the encoder that a task's model looks or reads with."""
-    return "image_encoder" if task in FROM_PICTURE else "text_encoder"

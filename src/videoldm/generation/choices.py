@@ -1,13 +1,14 @@
-"""Everything that decides one generated clip, as it is stored with the clip; torch-free."""
+"""Options of a clip as a user gives them, completed by the defaults of a model into a request; torch-free."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self, get_args
+from typing import Any, Self
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import model_validator
 
-from videoldm.conditioners.config import MotionLevel
 from videoldm.core.config import Config, Finite, NonNegative, validate
 from videoldm.core.errors import InputError
 from videoldm.core.reading import file_hash
@@ -20,88 +21,28 @@ from videoldm.diffusion.config import (
     ScheduleName,
     schedule_named,
 )
-from videoldm.inference.config import Decoding, Precision, Speed
-from videoldm.tasks.cameras import Azimuths, Elevations, elevations_of
-from videoldm.tasks.config import FROM_PICTURE, SamplingConfig, TaskModelConfig, TaskName
-from videoldm.tasks.files import ModelFiles
-from videoldm.tasks.lora import LoraChoice
+from videoldm.generation.request import (
+    Azimuths,
+    Elevations,
+    Fps,
+    Frames,
+    MotionBucket,
+    PlaybackRate,
+    Request,
+    Seed,
+    Side,
+    Steps,
+)
+from videoldm.inference.config import Speed
+from videoldm.pipelines.lora import LoraChoice
+from videoldm.pipelines.reference import ModelRef
+from videoldm.tasks.config import SamplingConfig, TaskModelConfig
+from videoldm.tasks.registry import task_named
 from videoldm.video.picture_files import FitMode
 
 
-def _level_or_number(value: object) -> object:
-    """A name of an amount of motion as it is, anything else as a number."""
-    if value in get_args(MotionLevel):
-        return value
-    try:
-        return TypeAdapter(NonNegative).validate_python(value)
-    except ValidationError:
-        raise ValueError(f"should be {', '.join(get_args(MotionLevel))} or a number >= 0") from None
-
-
-Fps = Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)]
-PlaybackRate = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
-MAX_SEED = 2**63 - 1
-Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-# Bounds far beyond what any model makes, so that a slip of the finger is found before it fills the memory.
-Frames = Annotated[int, Field(ge=1, le=10_000)]
-Side = Annotated[int, Field(ge=1, le=16_384)]
-Steps = Annotated[int, Field(ge=1, le=10_000)]
-MotionBucket = Annotated[MotionLevel | float, BeforeValidator(_level_or_number)]
-
-
-class Request(Config):
-    """One clip. The same request on the same versions gives the same clip."""
-
-    model: str
-    variant: str | None = None
-    unet: str | None = None
-    tokenizer: str | None = None
-    loras: tuple[LoraChoice, ...] = ()
-    task: TaskName
-    image: str | None = None
-    image_hash: str | None = None
-    prompt: str | None = None
-    resize: FitMode = "crop"
-    seed: Seed
-    num_frames: Frames
-    height: Side
-    width: Side
-    fps: Fps
-    motion_bucket_id: NonNegative
-    noise_aug_strength: NonNegative
-    elevations_deg: Elevations | None = None
-    azimuths_deg: Azimuths | None = None
-    """Of the camera: one elevation or one a frame, azimuths of all frames; None for a whole turn."""
-    speed: Speed = "exact"
-    """The rung of the ladder that `sampling` is on; what it changed is written out there."""
-    sampling: SamplingConfig
-    output_fps: PlaybackRate
-
-    @model_validator(mode="after")
-    def _has_what_the_task_needs(self) -> Self:
-        if (self.image is None) == (self.task in FROM_PICTURE):
-            raise ValueError(f"image is {self.image!r}, which does not fit the task {self.task}")
-        if (self.prompt is None) == (self.task not in FROM_PICTURE):
-            raise ValueError(f"prompt is {self.prompt!r}, which does not fit the task {self.task}")
-        if self.prompt is not None and not self.prompt.strip():
-            raise ValueError(f"prompt is {self.prompt!r}, it should say what the clip shows")
-        return self
-
-
-class Settings(Config):
-    """What is stored with a clip: its request, and the weights, device, precision, code and versions that made it."""
-
-    request: Request
-    model_hash: str | None = None
-    device: str = "cpu"
-    dtype: Precision = "float32"
-    decoding: Decoding = Decoding()
-    compiled: bool = False
-    versions: dict[str, str] = Field(default_factory=dict)
-
-
 class Choices(Config):
-    """What a user asked for; None means the model's default."""
+    """Options of a clip as a user gives them; None means the model's default."""
 
     resize: FitMode = "crop"
     """How a picture of another shape is made to fit: crop its sides, pad it with black bars, or stretch it."""
@@ -114,13 +55,13 @@ class Choices(Config):
     width: Side | None = None
     """Width in pixels, likewise."""
     fps: Fps | None = None
-    """Frames per second that the model is told (the rate itself: one is subtracted inside, as SVD was trained)."""
+    """Frames per second that the model is conditioned on (the rate itself: one is subtracted inside)."""
     motion_bucket_id: MotionBucket | None = None
     """How much should move: low, medium, high or a number, usually up to 255."""
     noise_aug_strength: NonNegative | None = None
     """Noise added to the picture; more of it lets the clip move away from the picture."""
     elevations_deg: Elevations | None = None
-    """Degrees of the camera above the object, for a model that is told it (sv3d_p): one number, or one a frame."""
+    """Degrees of the camera above the object, for a model conditioned on it (sv3d_p): one number, or one a frame."""
     azimuths_deg: Azimuths | None = None
     """Degrees of the camera around the object, one a frame, of which the last shows the picture; without them a whole
     turn in equal steps."""
@@ -152,24 +93,21 @@ class Choices(Config):
 
     def request(
         self,
-        files: ModelFiles,
+        model: ModelRef,
         config: TaskModelConfig,
         *,
         loras: tuple[LoraChoice, ...] = (),
         image: Path | None = None,
         prompt: str | None = None,
     ) -> Request:
-        """These choices completed by the defaults of a model.
+        """Return these choices completed by the defaults of a model.
 
         Raises InputError if the picture cannot be read or what is given does not fit the model's task.
         """
         fps = self.fps or config.signals.fps
         num_frames = self.num_frames or config.num_frames
         values = {
-            "model": files.name,
-            "variant": files.variant,
-            "unet": files.unet,
-            "tokenizer": files.tokenizer,
+            "model": model,
             "loras": loras,
             "task": config.task,
             "image": None if image is None else str(image),
@@ -181,7 +119,7 @@ class Choices(Config):
             "height": self.height or config.height,
             "width": self.width or config.width,
             "fps": fps,
-            "motion_bucket_id": self._motion_bucket(config),
+            "motion_bucket_id": self.motion_bucket(config),
             # Without a picture there is nothing to add noise to, and training says so too.
             "noise_aug_strength": 0 if image is None else _either(self.noise_aug_strength, config.signals.noise_level),
             "elevations_deg": elevations_of(self.elevations_deg, self.azimuths_deg, config, num_frames),
@@ -192,7 +130,8 @@ class Choices(Config):
         }
         return validate(Request, values, source="request")
 
-    def _motion_bucket(self, config: TaskModelConfig) -> float:
+    def motion_bucket(self, config: TaskModelConfig) -> float:
+        """Return the motion bucket of these choices, a named level as the number that the model takes it for."""
         match self.motion_bucket_id:
             case None:
                 return config.signals.motion_bucket
@@ -202,7 +141,7 @@ class Choices(Config):
                 return bucket
 
     def sampling(self, default: SamplingConfig) -> SamplingConfig:
-        """A model's sampling, as the speed changes it, as the user changes that."""
+        """Return a model's sampling, as the speed changes it, as the user changes that."""
         default = default.at(self.speed)
         changes: dict[str, Any] = {"guidance": self._guidance(default.guidance)}
         if self.num_inference_steps is not None:
@@ -214,7 +153,7 @@ class Choices(Config):
         return default.model_copy(update=changes)
 
     def _guidance(self, default: Guidance) -> Guidance:
-        """One scale for all frames, or the two ends of the model's shape; a constant one becomes a linear rise."""
+        """Return one scale for all frames, or both ends of the model's shape; a constant becomes a linear rise."""
         lowest, highest = self.min_guidance_scale, self.max_guidance_scale
         if self.guidance_scale is not None:
             return default.model_copy(update={"scale": Constant(scale=self.guidance_scale)})
@@ -227,18 +166,43 @@ class Choices(Config):
         return default.model_copy(update={"scale": scale})
 
 
-def check_size(height: int, width: int, *, factor: int) -> None:
-    """Refuse sizes that are no multiple of the autoencoder's factor, naming the nearest that is."""
-    for name, value in (("height", height), ("width", width)):
-        if value % factor:
-            nearest = max(factor, round(value / factor) * factor)
-            raise InputError(f"{name} is {value}, it should be a multiple of {factor}, for example {nearest}")
+@dataclass(frozen=True, kw_only=True)
+class ChosenShape:
+    """The shape and sampling of a clip before there is a request for it."""
+
+    num_frames: int
+    height: int
+    width: int
+    sampling: SamplingConfig
 
 
-def check_picture(request: Request) -> None:
-    """Refuse a picture that has changed since the request was made."""
-    if request.image is not None and request.image_hash not in (None, file_hash(request.image)):
-        raise InputError(f"{request.image}: is not the picture that the settings were made with, its content differs")
+def chosen_shape(choices: Choices, config: TaskModelConfig) -> ChosenShape:
+    """Return what choices, completed by a model's defaults, say of a clip's shape."""
+    return ChosenShape(
+        num_frames=choices.num_frames or config.num_frames,
+        height=choices.height or config.height,
+        width=choices.width or config.width,
+        sampling=choices.sampling(config.sampling),
+    )
+
+
+def elevations_of(
+    elevations: Sequence[float] | None, azimuths: Sequence[float] | None, config: TaskModelConfig, num_frames: int
+) -> Sequence[float] | None:
+    """Return the elevations a model is conditioned on, by default its own; None for other models.
+
+    Raises InputError for angles that the model has no use for, and for another number of them than frames.
+    """
+    given = {"elevations_deg": elevations, "azimuths_deg": azimuths}
+    counts = {"elevations_deg": (1, num_frames), "azimuths_deg": (num_frames,)}
+    for name, angles in given.items():
+        if angles is not None and config.camera is None:
+            reason = task_named(config.task).without_camera
+            raise InputError(f"{name} are given, but this model is not conditioned on any, {reason}; sv3d_p is")
+        if angles is not None and len(angles) not in counts[name]:
+            expected = " or ".join(dict.fromkeys(map(str, counts[name])))
+            raise InputError(f"{name} has {len(angles)} values, it should have {expected}, one a frame")
+    return elevations or (config.camera and (config.signals.elevation_deg,))
 
 
 def _ends(guidance: Guidance) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Generating clips from requests."""
+"""Clips from requests, and what is stored with them: the Python interface to generation."""
 
 from __future__ import annotations
 
@@ -16,26 +16,28 @@ from videoldm.conditioners.micro import Signals, orbit_azimuths, per_clip, warn_
 from videoldm.core.config import validate
 from videoldm.core.errors import InputError
 from videoldm.diffusion.samplers.steps import OnStep, ignore_step
+from videoldm.generation.choices import Choices
+from videoldm.generation.request import Request, Settings, check_picture, check_size
 from videoldm.inference.compiled import is_compiled
 from videoldm.inference.precision import precision_of
+from videoldm.pipelines.load import LoadedModel
 from videoldm.tasks.model import VideoModel
-from videoldm.tasks.request import Choices, Request, Settings, check_picture, check_size
+from videoldm.tasks.registry import task_named
 from videoldm.tasks.sampling import Watch, sample_clips, unwatched
 from videoldm.tasks.task import Inputs
-from videoldm.video.picture import fit_picture, load_object, load_picture
 from videoldm.video.time import parse_rate
 from videoldm.video.write import write_video
 
 PACKAGES = ("videoldm", "torch", "transformers", "numpy", "pillow", "av")
-"""Whose versions can change the pixels of a clip."""
+"""Packages whose versions can change the pixels of a clip."""
 BATCHED = ("num_frames", "height", "width", "sampling")
-"""What the requests of one batch must share."""
+"""Fields that the requests of one batch must share."""
 
 
 def generate(
     model: VideoModel, requests: Sequence[Request], *, on_step: OnStep = ignore_step, watch: Watch = unwatched
 ) -> Float[Tensor, "b t 3 h w"]:
-    """One clip a request, pixels in [-1, 1]; a clip does not depend on the others of its batch.
+    """Return one clip a request, pixels in [-1, 1]; a clip does not depend on the others of its batch.
 
     Raises InputError for a size the model cannot make, a picture that cannot be read or is not the one that was asked
     for, and requests that cannot share a batch.
@@ -57,8 +59,8 @@ def generate(
     )
     if model.unet.config.vector_dim is not None:
         signals: Signals = {"fps": per_clip(inputs.fps), "motion_bucket": per_clip(inputs.motion_bucket)}
-        told: Signals = {name: values for name, values in signals.items() if name in model.config.told}
-        warn_if_untrained(told, model.config.micro)
+        used: Signals = {name: values for name, values in signals.items() if name in model.config.signal_names}
+        warn_if_untrained(used, model.config.micro)
     return sample_clips(
         model,
         inputs,
@@ -84,30 +86,32 @@ class Clip:
         write_video(path, self.pixels, parse_rate(self.request.output_fps), self.settings)
 
 
-def make_clip(model: VideoModel, *, image: str | Path | None = None, prompt: str | None = None, **choices: Any) -> Clip:
-    """One clip from a picture or a sentence; `choices` are the fields of `Choices`, such as seed and num_frames.
+def make_clip(
+    model: LoadedModel, *, image: str | Path | None = None, prompt: str | None = None, **choices: Any
+) -> Clip:
+    """Return one clip from a picture or a sentence; `choices` are fields of `Choices`, such as seed and num_frames.
 
     Raises InputError for choices that are unknown or out of range and for pictures that cannot be read.
     """
-    chosen = validate(Choices, choices, source="make_clip")
+    chosen = validate(Choices, {"speed": model.speed, **choices}, source="make_clip")
     picture = None if image is None else Path(image)
-    request = chosen.request(model.origin, model.config, loras=model.loras, image=picture, prompt=prompt)
+    request = chosen.request(model.files.ref, model.config, loras=model.loras, image=picture, prompt=prompt)
     return make_clips(model, [request])[0]
 
 
 def make_clips(
-    model: VideoModel, requests: Sequence[Request], *, on_step: OnStep = ignore_step, watch: Watch = unwatched
+    model: LoadedModel, requests: Sequence[Request], *, on_step: OnStep = ignore_step, watch: Watch = unwatched
 ) -> list[Clip]:
-    """A clip for each request; see `generate`."""
+    """Return a clip for each request, as `generate` makes them."""
     pixels = generate(model, requests, on_step=on_step, watch=watch)
     return [Clip(one, request, settings(request, model)) for one, request in zip(pixels, requests, strict=True)]
 
 
-def settings(request: Request, model: VideoModel) -> dict[str, Any]:
-    """`Settings` as plain JSON values."""
+def settings(request: Request, model: LoadedModel) -> dict[str, Any]:
+    """Return `Settings` as plain JSON values."""
     return Settings(
         request=request,
-        model_hash=model.origin.content_hash(model.config.task),
+        model_hash=model.files.content_hash(model.config.task),
         device=model.device.type,
         dtype=precision_of(model.unet),
         decoding=model.memory.decoding,
@@ -117,19 +121,17 @@ def settings(request: Request, model: VideoModel) -> dict[str, Any]:
 
 
 def _pictures(requests: Sequence[Request]) -> Float[Tensor, "b 3 h w"] | None:
-    paths = [request.image for request in requests if request.image is not None]
-    return torch.stack([_picture(request) for request in requests]) if paths else None
-
-
-def _elevations(request: Request) -> Sequence[float]:
-    """One a frame, so that all clips of a batch have as many."""
-    angles = request.elevations_deg or ()
-    return angles * request.num_frames if len(angles) == 1 else angles
+    pictures = [_picture(request) for request in requests if request.image is not None]
+    return torch.stack(pictures) if pictures else None
 
 
 def _picture(request: Request) -> Float[Tensor, "3 h w"]:
     assert request.image is not None
     check_picture(request)
-    if request.task == "multi-view":
-        return load_object(request.image, request.height, request.width, request.resize)
-    return fit_picture(load_picture(request.image), request.height, request.width, request.resize)
+    return task_named(request.task).load_picture(Path(request.image), request.height, request.width, request.resize)
+
+
+def _elevations(request: Request) -> Sequence[float]:
+    """Return one a frame, so that all clips of a batch have as many."""
+    angles = request.elevations_deg or ()
+    return angles * request.num_frames if len(angles) == 1 else angles

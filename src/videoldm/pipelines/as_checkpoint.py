@@ -8,20 +8,21 @@ from videoldm.conditioners.config import MICRO_ORDER
 from videoldm.core.errors import InputError
 from videoldm.diffusion.config import Karras, VPrediction
 from videoldm.models.presets import preset_of
+from videoldm.pipelines.folder import NativeFolder
 from videoldm.tasks.config import TaskModelConfig
-from videoldm.tasks.folder import NativeFolder
-
-TASK = "image-to-video"
+from videoldm.tasks.registry import all_tasks
 
 
 def as_checkpoint(files: NativeFolder) -> Checkpoint:
-    """The image-to-video model of a folder; raises InputError for one that no other layout can hold."""
-    if TASK not in files.tasks:
+    """Return the model of a folder as a checkpoint; raise InputError for one that no other layout can hold."""
+    able = [task.name for task in all_tasks() if task.has_foreign_layouts]
+    task = next((name for name in able if name in files.tasks), None)
+    if task is None:
         raise InputError(
-            f"model {files.name} can do {', '.join(files.tasks) or 'nothing'}: of our own layout, other layouts hold "
-            f"{TASK} only"
+            f"model {files.ref.name} can do {', '.join(files.tasks) or 'nothing'}: of our own layout, other layouts "
+            f"hold {', '.join(able)} only"
         )
-    parts, config = files.parts(TASK), files.config(TASK)
+    parts, config = files.parts(task), files.config(task)
     unet, autoencoder = parts.unet.config, parts.autoencoder.config
     return Checkpoint(
         source=files.folder,
@@ -32,16 +33,17 @@ def as_checkpoint(files: NativeFolder) -> Checkpoint:
         autoencoder=parts.autoencoder,
         image_encoder=parts.image_encoder,
         num_frames=config.num_frames,
-        scheduler=_scheduler(config, files.name),
+        scheduler=_scheduler(config, files.ref.name),
     )
 
 
 def _scheduler(config: TaskModelConfig, name: str) -> EulerScheduler:
-    """SVD's, with the noise levels that the model samples at."""
+    """Return SVD's scheduler with the noise levels that the model is sampled at."""
     schedule = config.sampling.schedule
     is_like_svd = isinstance(config.preconditioning, VPrediction) and config.micro.signals == MICRO_ORDER
     if not is_like_svd or not isinstance(schedule, Karras):
         raise InputError(
-            f"model {name} should be told {', '.join(MICRO_ORDER)}, predict v and sample at Karras' levels, as SVD does"
+            f"model {name} should be conditioned on {', '.join(MICRO_ORDER)}, predict v and sample at "
+            f"Karras' levels, as SVD does"
         )
     return svd_scheduler(sigma_min=schedule.sigma_min, sigma_max=schedule.sigma_max)

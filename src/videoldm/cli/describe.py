@@ -1,4 +1,4 @@
-"""Models and their parts as plain values, read from configurations and the headers of weights."""
+"""Describe models and published checkpoints as plain values."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from safetensors import SafetensorError, safe_open
 
 from videoldm.core.config import read_config
 from videoldm.core.errors import InputError
 from videoldm.core.reading import read_mapping
+from videoldm.pipelines.folder import COMPONENT_FILE, SHARED_COMPONENTS, TASK_FILE, NativeFolder
+from videoldm.pipelines.open import open_model
 from videoldm.tasks.config import TaskModelConfig
-from videoldm.tasks.folder import COMPONENT_FILE, SHARED_COMPONENTS, TASK_FILE, NativeFolder
-from videoldm.tasks.open import open_model
+
+if TYPE_CHECKING:
+    from videoldm.checkpoints.checkpoint import Checkpoint
+    from videoldm.checkpoints.part import Part
+    from videoldm.pipelines.published import PublishedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +32,12 @@ class Component:
     config: Mapping[str, Any]
 
 
-def describe_model(name: str, *, allow_pickle: bool = False) -> dict[str, Any]:
+def describe_model(name: str) -> dict[str, Any]:
     """A whole model: its tasks and components."""
-    files = open_model(name, allow_pickle=allow_pickle)
+    files = open_model(name)
     if isinstance(files, NativeFolder):
         return describe_native(files)
-    from videoldm.cli.describe_checkpoint import describe_checkpoint
-    from videoldm.tasks.published import PublishedModel
+    from videoldm.pipelines.published import PublishedModel
 
     assert isinstance(files, PublishedModel)
     return describe_checkpoint(files)
@@ -46,7 +50,7 @@ def describe_native(files: NativeFolder) -> dict[str, Any]:
     components = {place: component(folder / place) for place in [*shared, *(f"{task}/unet" for task in files.tasks)]}
     return {
         "kind": "model",
-        "name": files.name,
+        "name": files.ref.name,
         "folder": str(folder),
         "parameters": sum(part.num_parameters for part in components.values()),
         "bytes": sum(part.num_bytes for part in components.values()),
@@ -96,3 +100,39 @@ def _count(path: Path) -> int:
             return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: is cut off or broken ({error})") from None
+
+
+def describe_checkpoint(files: PublishedModel) -> dict[str, Any]:
+    """A published checkpoint, whatever its layout; all of its keys and shapes have been checked."""
+    checkpoint = files.checkpoint
+    components = {name: _component(part) for name, part in checkpoint.parts().items()}
+    return {
+        "kind": "model",
+        "name": files.ref.name,
+        "layout": checkpoint.layout,
+        "preset": checkpoint.preset,
+        "parameters": sum(part.num_parameters for part in components.values()),
+        "bytes": sum(part.num_bytes for part in components.values()),
+        "size_multiple": files.size_factor,
+        "tokenizer": _tokenizer(checkpoint),
+        "note": files.obstacle,
+        "components": {name: values_of(part) for name, part in components.items()},
+        "tasks": {task: files.config(task).model_dump(mode="json") for task in files.tasks},
+    }
+
+
+def _tokenizer(checkpoint: Checkpoint) -> str | None:
+    """Where it lies; None for a model that reads no text."""
+    if checkpoint.text_encoder is None:
+        return None
+    found = checkpoint.tokenizer
+    return "none here, generate fetches it from the hub or takes --tokenizer" if found is None else str(found.folder)
+
+
+def _component(part: Part[Any, Any]) -> Component:
+    tensors = part.tensors.values()
+    return Component(
+        num_parameters=sum(math.prod(tensor.shape) for tensor in tensors),
+        num_bytes=sum(tensor.num_bytes for tensor in tensors),
+        config=part.config.model_dump(mode="json"),
+    )

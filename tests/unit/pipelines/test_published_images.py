@@ -7,7 +7,8 @@ import pytest
 
 from videoldm.checkpoints.layouts.diffusers_folder import open_folder
 from videoldm.core.errors import InputError
-from videoldm.tasks.published import PublishedModel
+from videoldm.pipelines.published import PublishedModel
+from videoldm.pipelines.reference import ModelRef
 
 
 def test_a_model_with_a_part_missing_or_a_channel_too_many_says_so(text_to_image_folder: Path) -> None:
@@ -18,7 +19,7 @@ def test_a_model_with_a_part_missing_or_a_channel_too_many_says_so(text_to_image
         r"m: reads 5 channels beside the latents": replace(checkpoint, unet=replace(checkpoint.unet, config=inpaints)),
     }
     for line, incomplete in cases.items():
-        model = PublishedModel(name="m", variant=None, unet=None, checkpoint=incomplete)
+        model = PublishedModel(ref=ModelRef(name="m"), checkpoint=incomplete)
         assert model.tasks == []
         for act in (model.config, model.parts):
             with pytest.raises(InputError, match=line):

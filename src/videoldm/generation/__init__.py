@@ -1,0 +1,1 @@
+"""Generation of clips, shared by the command line, the web, evaluation and Python."""

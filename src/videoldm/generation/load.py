@@ -1,0 +1,76 @@
+"""Models for Python: loaded by name, on the device and in the memory that is there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from videoldm.checkpoints.storage.trust import pickles_trusted
+from videoldm.core.errors import InputError
+from videoldm.generation.batch import enough_memory
+from videoldm.generation.memory import look_ahead
+from videoldm.inference.config import ALL_IN_MEMORY, Decoding, MemoryPlan, Precision, Speed
+from videoldm.inference.device import find_device
+from videoldm.inference.precision import DTYPES
+from videoldm.pipelines.load import LoadedModel, load_opened
+from videoldm.pipelines.lora import parse_loras
+from videoldm.pipelines.open import open_model
+from videoldm.pipelines.reference import ModelFiles, ModelRef, require_task
+from videoldm.tasks.config import TaskName
+
+
+def load_model(
+    model: ModelRef | str,
+    task: TaskName | None = None,
+    *,
+    variant: str | None = None,
+    lora: str = "",
+    device: str | None = "cpu",
+    dtype: Precision = "float32",
+    vram: float | None = None,
+    speed: Speed = "exact",
+    allow_pickle: bool = False,
+) -> LoadedModel:
+    """Return a model by any name that `open_model` knows, for one of its tasks; None means its only one.
+
+    lora: LoRAs to merge into it, as in "camera.safetensors:0.8,style.safetensors".
+    device: cpu, cuda, cuda:1 and so on; None means the first GPU if there is one.
+    dtype: precision of the UNet; all else computes in float32.
+    vram: GiB of the device's memory for clips of the model's own size: measures that change nothing but the time are
+        taken until they fit. None means no limit, and all networks stay in memory.
+    speed: rung of the speed ladder for clips that do not name one; "exact" gives up nothing.
+    allow_pickle: also read .ckpt, .bin and .pt files, their tensors only.
+
+    Raises InputError if there is no such model, LoRA or device, or the model cannot do the task or does not fit.
+    """
+    ref = ModelRef(name=model, variant=variant) if isinstance(model, str) else model
+    with pickles_trusted(when=allow_pickle):
+        files = open_model(ref)
+    if task is None:
+        if len(files.tasks) != 1:
+            raise InputError(f"model {ref.name} can do {', '.join(files.tasks) or 'nothing'}: name one of them")
+        [task] = files.tasks
+    require_task(files, task)
+    place = find_device(device)
+    with enough_memory(f"the networks of {ref.name}"):
+        loaded = load_opened(
+            files,
+            task,
+            loras=parse_loras(lora) if lora else (),
+            device=place,
+            dtype=DTYPES[dtype],
+            memory=ALL_IN_MEMORY if vram is None else _memory_plan(files, task, vram, device=place, dtype=dtype),
+        )
+    return replace(loaded, speed=speed)
+
+
+def _memory_plan(files: ModelFiles, task: TaskName, vram_gib: float, *, device: str, dtype: Precision) -> MemoryPlan:
+    return look_ahead(
+        [files.config(task)],
+        files,
+        task,
+        decoding=Decoding(),
+        device=device,
+        dtype=dtype,
+        vram_gib=vram_gib,
+        is_compiled=False,
+    ).plan

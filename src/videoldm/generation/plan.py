@@ -1,0 +1,249 @@
+"""Plans: everything that can be found out about clips to make before a model is loaded; torch-free."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from videoldm.core.errors import InputError
+from videoldm.core.files import check_writable
+from videoldm.generation.choices import Choices, chosen_shape, elevations_of
+from videoldm.generation.memory import ClipShape, MemoryOutlook, look_ahead
+from videoldm.generation.outputs import check_outputs, output_paths, slug, stems_of
+from videoldm.generation.repetition import stored_settings
+from videoldm.generation.request import MAX_SEED, Request, check_size, given_inputs
+from videoldm.inference.config import Decoding, Precision
+from videoldm.inference.device import find_device
+from videoldm.pipelines.folder import NativeFolder
+from videoldm.pipelines.lora import LoraChoice, parse_loras
+from videoldm.pipelines.open import open_model
+from videoldm.pipelines.reference import ModelFiles, ModelRef, abilities, listed
+from videoldm.tasks.config import TaskModelConfig
+from videoldm.tasks.registry import accepting_task, task_named
+from videoldm.tasks.task import Task
+from videoldm.video.picture_files import find_pictures
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """Where and how clips are computed; None leaves it to the machine and the model."""
+
+    device: str | None = None
+    """cpu, cuda, cuda:1 and so on."""
+    dtype: Precision | None = None
+    """Precision of the UNet."""
+    vram_gib: float | None = None
+    """Memory that may be used, in GiB."""
+    is_compiled: bool = False
+    decoding: Decoding = field(default_factory=Decoding)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """Where results go."""
+
+    output: str | None = None
+    """A file for one clip, a folder for several; None for the default folder."""
+    contact_sheet: str | None = None
+    """A picture of frames of all clips."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One picture or prompt: its clips, one a path, and either finished requests or the choices to make them from."""
+
+    label: str
+    paths: Sequence[Path]
+    image: Path | None = None
+    prompt: str | None = None
+    choices: Choices = field(default_factory=Choices)
+    requests: Sequence[Request] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that is to be made; all of it with the same model."""
+
+    items: Sequence[Item]
+    files: ModelFiles
+    loras: tuple[LoraChoice, ...]
+    config: TaskModelConfig
+    device: str
+    dtype: Precision
+    outlook: MemoryOutlook
+    is_compiled: bool
+
+
+def plan_new(
+    model: ModelRef,
+    choices: Choices,
+    runtime: Runtime,
+    targets: Targets,
+    *,
+    image: str | None = None,
+    prompt: str | None = None,
+    loras: str | None = None,
+    num_clips: int = 1,
+) -> Plan:
+    """Plan `num_clips` clips with consecutive seeds of a picture, of every picture of a folder, or of a sentence.
+
+    Raises InputError for whatever would keep them from being made.
+    """
+    if image is None and prompt is None:
+        raise InputError("nothing to make a clip from: give a picture, or a sentence with --prompt")
+    if prompt is not None and not prompt.strip():
+        raise InputError(f"prompt is {prompt!r}, it should say what the clip shows")
+    pictures = [] if image is None else find_pictures(image)
+    files = open_model(model)
+    task = task_for(files, image=image, prompt=prompt)
+    config = files.config(task.name)
+    check_choices(choices, config, files)
+    warn_of_idle_options(choices, task)
+
+    num_frames = choices.num_frames or config.num_frames
+    stems, ending = stems_of(pictures) or [slug(prompt or "")], task.default_ending(num_frames)
+    names = [[f"{stem}-{seed}{ending}" for seed in _seeds(choices, num_clips)] for stem in stems]
+    paths = output_paths(targets.output, names)
+    flat = [path for row in paths for path in row]
+    check_outputs(flat, inputs=pictures, num_frames=num_frames, output_fps=_output_fps(choices, config))
+    check_contact_sheet(targets, taken=[*flat, *pictures])
+    items = [
+        Item(label=prompt or "" if path is None else str(path), paths=row, image=path, prompt=prompt, choices=choices)
+        for path, row in zip(pictures or [None], paths, strict=True)
+    ]
+    return plan_items(items, files, config, runtime, loras=loras)
+
+
+def plan_repetition(
+    source: str,
+    runtime: Runtime,
+    targets: Targets,
+    *,
+    image: str | None = None,
+    model: str | None = None,
+) -> Plan:
+    """Plan the clip whose settings are stored in `source`, its picture and model from elsewhere if that is given."""
+    device = find_device(runtime.device)
+    settings = stored_settings(source, image=image, model=model, device=device.split(":")[0])
+    request = settings.request
+    files = open_model(request.model)
+    stem = Path(source.removesuffix(".json")).stem
+    ending = task_named(request.task).default_ending(request.num_frames)
+    [[path]] = output_paths(targets.output, [[f"{stem}-again{ending}"]])
+    inputs = [Path(source), *([Path(request.image)] if request.image else [])]
+    check_outputs([path], inputs=inputs, num_frames=request.num_frames, output_fps=request.output_fps)
+    check_contact_sheet(targets, taken=[path, *inputs])
+    runtime = Runtime(
+        device=device,
+        dtype=settings.dtype,
+        vram_gib=runtime.vram_gib,
+        is_compiled=settings.compiled,
+        decoding=settings.decoding,
+    )
+    item = Item(label=source, paths=[path], requests=[request])
+    return _plan([item], [request], files, files.config(request.task), runtime, loras=request.loras)
+
+
+def plan_items(
+    items: Sequence[Item], files: ModelFiles, config: TaskModelConfig, runtime: Runtime, *, loras: str | None
+) -> Plan:
+    """Plan the new clips of checked items."""
+    shapes = [chosen_shape(item.choices, config) for item in items]
+    return _plan(items, shapes, files, config, runtime, loras=() if loras is None else parse_loras(loras))
+
+
+def _plan(
+    items: Sequence[Item],
+    shapes: Sequence[ClipShape],
+    files: ModelFiles,
+    config: TaskModelConfig,
+    runtime: Runtime,
+    *,
+    loras: tuple[LoraChoice, ...],
+) -> Plan:
+    device = find_device(runtime.device)
+    dtype = runtime.dtype or default_precision_of(files, device)
+    outlook = look_ahead(
+        shapes,
+        files,
+        config.task,
+        decoding=runtime.decoding,
+        device=device,
+        dtype=dtype,
+        vram_gib=runtime.vram_gib,
+        is_compiled=runtime.is_compiled,
+    )
+    return Plan(
+        items=items,
+        files=files,
+        loras=loras,
+        config=config,
+        device=device,
+        dtype=dtype,
+        outlook=outlook,
+        is_compiled=runtime.is_compiled,
+    )
+
+
+def task_for(files: ModelFiles, *, image: object | None, prompt: str | None) -> Task:
+    """Return the task by which the model makes clips from what is given; raise InputError if there is none."""
+    given = given_inputs(image=image, prompt=prompt)
+    task = accepting_task(files.tasks, given)
+    if task is not None:
+        return task
+    if len(given) > 1:
+        raise InputError(
+            f"a picture ({image}) and a prompt ({prompt!r}) exclude each other for model {files.ref.name}: give one of "
+            f"them, texts in quotes"
+        )
+    if files.obstacle is not None:
+        raise InputError(f"model {files.ref.name}: {files.obstacle}")
+    raise InputError(f"model {files.ref.name} makes nothing from {listed(given)}, it can do {abilities(files)}")
+
+
+def check_choices(choices: Choices, config: TaskModelConfig, files: ModelFiles) -> None:
+    """Raise InputError for sizes and camera angles that the model cannot make."""
+    shape = chosen_shape(choices, config)
+    check_size(shape.height, shape.width, factor=files.size_factor)
+    elevations_of(choices.elevations_deg, choices.azimuths_deg, config, shape.num_frames)
+
+
+def check_contact_sheet(targets: Targets, *, taken: Sequence[Path]) -> None:
+    """Raise InputError if the contact sheet cannot be written."""
+    path = targets.contact_sheet
+    if path is None:
+        return
+    if Path(path).resolve() in {other.resolve() for other in taken}:
+        raise InputError(f"contact_sheet is {path!r}, which is an input or an output: give it another name")
+    if Path(path).suffix.lower() != ".png":
+        raise InputError(f"contact_sheet is {path!r}, its name should end in .png")
+    check_writable(path)
+
+
+def warn_of_idle_options(choices: Choices, task: Task) -> None:
+    """Warn of given options that change nothing for the task."""
+    for name, reason in task.idle_options.items():
+        if name in choices.model_fields_set:
+            warnings.warn(f"{name} has no effect {reason}", stacklevel=1)
+
+
+def default_precision_of(files: ModelFiles, device: str) -> Precision:
+    """Return float32 for our own small models, so that each machine makes the same clips; for others what is fast."""
+    if isinstance(files, NativeFolder):
+        return "float32"
+    from videoldm.inference.precision import default_precision
+
+    return default_precision(device)
+
+
+def _seeds(choices: Choices, num_clips: int) -> Sequence[int]:
+    last = choices.seed + num_clips - 1
+    if last > MAX_SEED:
+        raise InputError(f"seed is {choices.seed}, the seed of the last clip should be at most {MAX_SEED}")
+    return range(choices.seed, last + 1)
+
+
+def _output_fps(choices: Choices, config: TaskModelConfig) -> float:
+    return choices.output_fps or choices.fps or config.signals.fps

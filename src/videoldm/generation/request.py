@@ -1,0 +1,128 @@
+"""Everything that decides one generated clip, as it is stored with the clip; torch-free."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self, get_args
+
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
+
+from videoldm.conditioners.config import MotionLevel
+from videoldm.core.config import Config, Finite, NonNegative
+from videoldm.core.errors import InputError
+from videoldm.core.reading import file_hash
+from videoldm.inference.config import Decoding, Precision, Speed
+from videoldm.pipelines.lora import LoraChoice
+from videoldm.pipelines.reference import ModelRef
+from videoldm.tasks.config import Elevation, SamplingConfig, TaskName
+from videoldm.tasks.registry import task_named
+from videoldm.tasks.task import Need
+from videoldm.video.picture_files import FitMode
+
+
+def _level_or_number(value: object) -> object:
+    """Return a name of an amount of motion as it is, anything else as a number."""
+    if value in get_args(MotionLevel):
+        return value
+    try:
+        return TypeAdapter(NonNegative).validate_python(value)
+    except ValidationError:
+        raise ValueError(f"should be {', '.join(get_args(MotionLevel))} or a number >= 0") from None
+
+
+def _listed(value: object) -> object:
+    """Return what is typed as "10,20,30" as a list, and a single number as a list of one."""
+    if isinstance(value, str):
+        return value.split(",")
+    return [value] if isinstance(value, int | float) else value
+
+
+Fps = Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)]
+PlaybackRate = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
+MAX_SEED = 2**63 - 1
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+# Bounds far beyond what any model makes, so that a slip of the finger is found before it fills the memory.
+Frames = Annotated[int, Field(ge=1, le=10_000)]
+Side = Annotated[int, Field(ge=1, le=16_384)]
+Steps = Annotated[int, Field(ge=1, le=10_000)]
+MotionBucket = Annotated[MotionLevel | float, BeforeValidator(_level_or_number)]
+Elevations = Annotated[tuple[Elevation, ...], BeforeValidator(_listed)]
+Azimuths = Annotated[tuple[Finite, ...], BeforeValidator(_listed)]
+
+
+class Request(Config):
+    """One clip. The same request on the same versions gives the same clip."""
+
+    model: ModelRef
+    loras: tuple[LoraChoice, ...] = ()
+    task: TaskName
+    image: str | None = None
+    image_hash: str | None = None
+    prompt: str | None = None
+    resize: FitMode = "crop"
+    seed: Seed
+    num_frames: Frames
+    height: Side
+    width: Side
+    fps: Fps
+    motion_bucket_id: NonNegative
+    noise_aug_strength: NonNegative
+    elevations_deg: Elevations | None = None
+    """Elevation of the camera: one, or one a frame."""
+    azimuths_deg: Azimuths | None = None
+    """Azimuths of the camera in all frames; None for a whole turn."""
+    speed: Speed = "exact"
+    """The rung of the ladder that `sampling` is on; what it changed is written out there."""
+    sampling: SamplingConfig
+    output_fps: PlaybackRate
+
+    @model_validator(mode="before")
+    @classmethod
+    def _model_is_one_value(cls, values: Any) -> Any:
+        """Read requests of before there was a `ModelRef`, which named the model's four fields one by one."""
+        if not isinstance(values, dict) or not isinstance(values.get("model"), str):
+            return values
+        given = dict(values)
+        ref = {name: given.pop(name, None) for name in ("variant", "unet", "tokenizer")}
+        return given | {"model": {"name": given["model"], **ref}}
+
+    @model_validator(mode="after")
+    def _has_what_the_task_needs(self) -> Self:
+        needs, given = task_named(self.task).needs, given_inputs(image=self.image, prompt=self.prompt)
+        for need, (name, value) in {Need.PICTURE: ("image", self.image), Need.TEXT: ("prompt", self.prompt)}.items():
+            if (need in needs) != (need in given):
+                raise ValueError(f"{name} is {value!r}, which does not fit the task {self.task}")
+        if self.prompt is not None and not self.prompt.strip():
+            raise ValueError(f"prompt is {self.prompt!r}, it should say what the clip shows")
+        return self
+
+
+def given_inputs(*, image: object | None, prompt: str | None) -> frozenset[Need]:
+    """Return what is given of what a clip can be made from."""
+    given = {Need.PICTURE: image, Need.TEXT: prompt}
+    return frozenset(need for need, value in given.items() if value is not None)
+
+
+class Settings(Config):
+    """Everything stored with a clip: its request, and the weights, device, precision and versions that made it."""
+
+    request: Request
+    model_hash: str | None = None
+    device: str = "cpu"
+    dtype: Precision = "float32"
+    decoding: Decoding = Decoding()
+    compiled: bool = False
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+def check_size(height: int, width: int, *, factor: int) -> None:
+    """Raise InputError for sizes that are not multiples of `factor`, naming the nearest multiple."""
+    for name, value in (("height", height), ("width", width)):
+        if value % factor:
+            nearest = max(factor, round(value / factor) * factor)
+            raise InputError(f"{name} is {value}, it should be a multiple of {factor}, for example {nearest}")
+
+
+def check_picture(request: Request) -> None:
+    """Raise InputError for a picture that has changed since the request was made."""
+    if request.image is not None and request.image_hash not in (None, file_hash(request.image)):
+        raise InputError(f"{request.image}: is not the picture that the settings were made with, its content differs")

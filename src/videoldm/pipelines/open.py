@@ -1,0 +1,53 @@
+"""Finding a model by what a user calls it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from videoldm.assets.models import shipped_models
+from videoldm.core.errors import InputError
+from videoldm.pipelines.folder import NativeFolder, is_native
+from videoldm.pipelines.reference import ModelFiles, ModelRef, require_task
+from videoldm.tasks.config import TaskName
+
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(/[\w./-]+\.safetensors)?")
+
+
+def may_be_model(name: str) -> bool:
+    """Whether the name is that of a model in the package or may be one on the hub."""
+    return name in shipped_models() or _HUB_ID.fullmatch(name) is not None
+
+
+def open_model(model: ModelRef | str) -> ModelFiles:
+    """Open a model that is in the package, a folder (ours or a pipeline of diffusers), a file, or a model of the hub.
+
+    No weights are read. Pickles are refused outside of `pickles_trusted`; inside, only their tensors are read. Raises
+    InputError if there is no such model or its files do not fit together.
+    """
+    ref = ModelRef(name=model) if isinstance(model, str) else model
+    shipped = shipped_models()
+    path = shipped.get(ref.name, Path(ref.name))
+    if not ref.name.strip():
+        raise InputError("model is '', it should be a name or a path")
+    if path.is_dir() and is_native(path):
+        others = {"another UNet": ref.unet, "another tokenizer": ref.tokenizer, "a variant": ref.variant}
+        for what, given in others.items():
+            if given is not None:
+                raise InputError(f"model {ref.name} is one of ours, {what} ({given}) goes with published models only")
+        return NativeFolder(ref=ref, folder=path)
+    if path.exists() or _HUB_ID.fullmatch(ref.name):
+        from videoldm.pipelines.published import open_published
+
+        return open_published(ref)
+    raise InputError(
+        f"model {ref.name!r} is neither in the package ({', '.join(shipped)}) nor a folder or file nor a name on the "
+        "hub such as stabilityai/stable-video-diffusion-img2vid"
+    )
+
+
+def open_for_task(model: ModelRef | str, task: TaskName) -> ModelFiles:
+    """Open a model as `open_model` does; also raise InputError if it cannot do the task."""
+    files = open_model(model)
+    require_task(files, task)
+    return files
