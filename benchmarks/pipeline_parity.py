@@ -29,9 +29,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from videoldm.checkpoints.layouts.diffusers_config import svd_scheduler
 from videoldm.core.random import generator
 from videoldm.evaluation.speed.contenders import (
-    SVD_SCHEDULER,
     ClipRequest,
     diffusers_frames,
     diffusers_latents,
@@ -112,7 +112,7 @@ def write_pipeline(folder: Path, size: str, num_frames: int) -> None:
         vae=_randomise(vae),
         image_encoder=_randomise(encoder),
         unet=unet,
-        scheduler=EulerDiscreteScheduler(**SVD_SCHEDULER),
+        scheduler=EulerDiscreteScheduler.from_config(svd_scheduler().to_json()),
         feature_extractor=CLIPImageProcessor(),
     ).save_pretrained(folder)
 

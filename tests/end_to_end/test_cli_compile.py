@@ -59,7 +59,7 @@ def test_without_a_compiler_nothing_loads(
     monkeypatch.setattr("torch._inductor.cpp_builder.get_cpp_compiler", _no_compiler)
     monkeypatch.setattr("videoldm.pipelines.load.load_opened", _not_to_be_called)
     error = cli.refuses("generate", cat, "--model", tiny_model, "--compile")
-    assert error.startswith("nothing can be compiled here (")
+    assert error.startswith("the compiler does not work here (")
     assert "install a C++ compiler" in error
 
 

@@ -1,1 +1,1 @@
-"""Measuring what the system makes and how fast: protocols and reports."""
+"""Evaluation of the system: its speed beside others, protocols and reports."""

@@ -13,17 +13,17 @@ from videoldm.core.errors import InputError
 from videoldm.models.unet.network import VideoUNet
 
 MAX_VERSIONS = 1024
-"""Of one block's code, a version for each size. All blocks share it, so this is for all blocks together."""
+"""Limit of compiled versions, one for each size of a block; all blocks share it, as they share their code."""
 FOLDER_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
-"""Where torch reads which folder to keep compiled code in; its own default is a temporary one."""
+"""Variable from which torch reads the folder for compiled code; its own default is a temporary folder."""
 
 
 def compile_blocks(unet: VideoUNet) -> VideoUNet:
-    """Compile every block of a UNet in place, when it first runs; the compiled code is kept on disk for later starts.
+    """Compile every block of a UNet in place when it first runs, and keep the code on disk for later processes.
 
-    Blocks of equal sizes share their code, and a second picture needs no new one; another size or number of frames
-    does. Whole UNets take many times longer to compile and gain little, as convolutions and products stay library
-    calls in any case.
+    Blocks of equal sizes share their code; another size or number of frames is compiled anew, another picture is not.
+    Whole UNets take many times longer to compile and gain little, as convolutions and matrix products remain library
+    calls in either case.
     """
     _set_up()
     for block in unet.blocks:
@@ -32,31 +32,31 @@ def compile_blocks(unet: VideoUNet) -> VideoUNet:
 
 
 def is_compiled(unet: VideoUNet) -> bool:
-    """Whether `compile_blocks` has been here."""
+    """Return whether `compile_blocks` was applied."""
     return any(block._compiled_call_impl is not None for block in unet.blocks)  # pyright: ignore[reportPrivateUsage]
 
 
 def check_compiler(device: str) -> None:
-    """Compile something tiny; raises InputError where that fails, as without a C++ compiler."""
+    """Compile a tiny function; raises InputError if that fails, for example without a C++ compiler."""
     _set_up()
     try:
         torch.compile(_tiny, dynamic=False)(torch.ones(8, device=device))
     except (RuntimeError, OSError) as error:
         raise InputError(
-            f"nothing can be compiled here ({_reason(error)}): {_remedy(device)} or do without --compile"
+            f"the compiler does not work here ({_reason(error)}): {_remedy(device)} or leave out --compile"
         ) from error
 
 
 def _remedy(device: str) -> str:
     if device.startswith("cuda"):
-        return "install Triton, which PyTorch's packages for GPUs bring along, and a C compiler,"
+        return "install Triton, which PyTorch's packages for GPUs include, and a C compiler,"
     return "install a C++ compiler (packages g++ and python3-dev of Debian and Ubuntu)"
 
 
 def code_folder() -> Path:
-    """Where compiled code is kept: what TORCHINDUCTOR_CACHE_DIR says, or else a folder among the user's caches."""
+    """Return the folder for compiled code: TORCHINDUCTOR_CACHE_DIR, or else one in the user's cache folder."""
     chosen = os.environ.get(FOLDER_VARIABLE)
-    if chosen and chosen != default_cache_dir():  # which torch puts there itself as soon as it is asked
+    if chosen and chosen != default_cache_dir():  # torch sets the variable to its default itself
         return Path(chosen)
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(caches) / "videoldm" / "compiled"
@@ -74,6 +74,6 @@ def _tiny(x: Tensor) -> Tensor:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of its message; the others say where in torch it came from."""
+    """Return the first line of the message; the others are torch's traceback."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""Choices of how networks run; torch-free."""
+"""How networks run: precision, the ladder of speeds, memory plans; torch-free."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Speed = Literal["exact", "fast", "faster", "turbo"]
 
 
 class Reuse(Config):
-    """Deep features of the UNet are computed in every `interval`-th call and carried on through the calls between.
+    """Compute deep features of the UNet in every `interval`-th call and extrapolate them in the calls between.
 
-    depth: how many of the outermost layers on either way run in every call, from 1 up; the more, the slower and finer.
+    depth: number of outermost layers on either way that run in every call, at least 1; more are slower and more exact.
     """
 
     interval: PositiveInt
@@ -28,8 +28,8 @@ class Reuse(Config):
 class Tiles(Config):
     """Decode a picture in overlapping squares, blended linearly where they overlap, in the memory of one of them.
 
-    NOT exact: group norms see the statistics of a tile, and attention nothing beyond it. Distance to the exact decode
-    of 384x256 pictures by mini: 62 dB for tiles of 256 with overlap 64, 46 dB for 128 with 32, 35 dB for 128 with 0.
+    NOT exact: group norms use the statistics of a tile, and attention sees nothing beyond it. PSNR against the exact
+    decode of 384x256 by mini: 62 dB for tiles of 256 with overlap 64, 46 dB for 128 with 32, 35 dB for 128 with 0.
     """
 
     size_px: PositiveInt = 512
@@ -43,22 +43,22 @@ class Tiles(Config):
 
 
 RunStage = Literal["encode", "denoise", "decode"]
-"""The stages of a run: conditions of the clip, its latents, its pixels."""
+"""The phases of a run: conditions of the clip are encoded, its latents denoised, its pixels decoded."""
 
 Measure = Literal["idle-networks-leave", "decode-from-host", "unet-by-block"]
-"""Ways to need less memory of the device for the same clip, bit by bit, the cheapest in time first.
+"""Measures that save memory of the device and leave the clip unchanged, bit by bit; the cheapest in time comes first.
 
-idle-networks-leave: a network is in memory only while it works; its files are read again for the next clip.
-decode-from-host: the map of the clip that decoding keeps lies in the host's memory (GPU only).
-unet-by-block: weights of the UNet lie in the host's memory and come block by block (GPU only).
+idle-networks-leave: keep a network in memory only while it works, and read its files again for the next clip.
+decode-from-host: keep the clip's stored map in the host's memory while decoding (GPU only).
+unet-by-block: keep the weights of the UNet in the host's memory and copy them block by block (GPU only).
 """
 
 
 class Decoding(Config):
-    """How decoding is cut.
+    """How decoding is divided.
 
-    chunk_size: frames at a time, to the same result but for rounding; None suits it to the device.
-    tiles: NOT exact, see there; None decodes the picture as a whole.
+    chunk_size: number of frames at a time, without effect on the result except rounding; None suits it to the device.
+    tiles: NOT exact (see `Tiles`); None decodes pictures as a whole.
     """
 
     chunk_size: PositiveInt | None = None
@@ -66,30 +66,30 @@ class Decoding(Config):
 
 
 class MemoryPlan(Config):
-    """What is done to need less memory."""
+    """The measures that save memory, and how decoding is divided."""
 
     measures: tuple[Measure, ...] = ()
     decoding: Decoding = Decoding()
 
     def has(self, measure: Measure) -> bool:
-        """Whether a measure is taken."""
+        """Return whether a measure is taken."""
         return measure in self.measures
 
     def with_measure(self, measure: Measure) -> Self:
-        """The plan with one more measure."""
+        """Return the plan with one more measure."""
         return self.model_copy(update={"measures": (*self.measures, measure)})
 
 
 ALL_IN_MEMORY = MemoryPlan()
-"""No measure is taken."""
+"""The plan without any measure."""
 
 
 class Rung(Config):
-    """How a clip is sampled faster than the model's defaults do it; None and False change nothing.
+    """Changes to a model's default sampling that make it faster; None and False change nothing.
 
-    max_steps: more steps than these are cut down to them.
-    uses_ays: Align Your Steps' levels take the place of SVD's, for which they were found; other models keep theirs.
-    guidance_interval: noise levels with guidance, unless the model names its own; at the others one branch does.
+    max_steps: upper limit of the number of steps.
+    uses_ays: replace SVD's noise levels by those of Align Your Steps, found for SVD; other models keep theirs.
+    guidance_interval: noise levels with guidance, unless the model has its own interval; others need one branch only.
     """
 
     max_steps: PositiveInt | None = None
@@ -98,7 +98,7 @@ class Rung(Config):
     reuse: Reuse | None = None
 
     def changes(self, *, num_inference_steps: int, schedule: Schedule, guidance: Guidance) -> dict[str, Any]:
-        """New values, by name, for what this rung changes about a model's sampling."""
+        """Return the changed values of a model's sampling, by name."""
         changes: dict[str, Any] = {}
         if self.max_steps is not None and num_inference_steps > self.max_steps:
             changes["num_inference_steps"] = self.max_steps
@@ -113,7 +113,7 @@ class Rung(Config):
 
 SVD_SCHEDULE = Karras()
 ABOVE_ALL = 1000.0
-"""Higher than any model's levels: guidance at the highest ones decides what a clip shows."""
+"""Above the levels of any model, as guidance at the highest levels decides what a clip shows."""
 
 LADDER: Mapping[Speed, Rung] = MappingProxyType(
     {

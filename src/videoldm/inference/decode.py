@@ -1,4 +1,4 @@
-"""Decoding in bounded memory, with a result that does not depend on how the work is cut."""
+"""Decoding in bounded memory, with a result that does not depend on how the work is divided."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from videoldm.core.errors import InputError
 from videoldm.inference.config import Tiles
-from videoldm.inference.decoder_blocks import stages
+from videoldm.inference.decoder_blocks import decoder_blocks
 from videoldm.inference.decoder_sizes import Cut, map_sizes
 from videoldm.inference.stored_map import StoredMap
 from videoldm.models.autoencoder.network import Autoencoder
@@ -32,13 +32,13 @@ def decode(
 ) -> Float[Tensor, "b t c hf wf"]:
     """Decode raw latents as `Autoencoder.decode` does, but clip by clip and layer by layer in bounded memory.
 
-    Every layer goes over the whole clip before the next one starts: layers over space in chunks of frames, layers over
-    time in chunks of pixels, so that no chunk has a border where the clip has none. Statistics of group norms over the
-    clip are gathered before they are used. So the result does not depend on `chunk_frames`, the number of frames of
-    full size in work at a time; None suits it to the machine. Beside the chunk one map of the clip is kept, on
-    `map_device`, without it where the latents are.
+    Every layer processes the whole clip before the next one starts: layers over space in chunks of frames, layers over
+    time in chunks of pixels, so that no chunk has a border where the clip has none. Statistics of group norms are
+    computed over the clip before they are used. The result therefore does not depend on `chunk_frames`, the number of
+    frames of full size that are computed at a time; None suits it to the device. Beside the chunk one map of the clip
+    is kept, on `map_device`, by default the device of the latents.
 
-    `tiles` bound memory further and are NOT exact, see `Tiles`. Finished frames go to `device`. Raises InputError if
+    `tiles` bound memory further and are NOT exact (see `Tiles`). Finished frames go to `device`. Raises InputError if
     `chunk_frames` is less than 1 or the tiles are not whole latents.
     """
     if chunk_frames is not None and chunk_frames < 1:
@@ -62,17 +62,17 @@ def _frames(
     chunk_frames: int | None,
     map_device: torch.device | str,
 ) -> Iterator[Float[Tensor, "c hf wf"]]:
-    """The decoded frames of one clip, in their order."""
+    """Yield the decoded frames of one clip in their order."""
     config, decoder = autoencoder.config, autoencoder.decoder
     sizes = map_sizes(config, *latents.shape[2:])
     cut = Cut.of(sizes, len(latents), chunk_frames=chunk_frames, device=latents.device.type)
     stored = StoredMap(latents.contiguous(memory_format=torch.channels_last), cut, map_device)
     sizes_left = iter(sizes)
-    for stage in stages(decoder):
-        if stage.temporal is not None:
-            stored.apply(stage.per_frame, stage.temporal, next(sizes_left))
+    for block in decoder_blocks(decoder):
+        if block.temporal is not None:
+            stored.apply(block.per_frame, block.temporal, next(sizes_left))
             continue
-        patches = map(stage.per_frame, stored.chunks())
+        patches = map(block.per_frame, stored.chunks())
         if decoder.temporal_conv_out is not None:
             patches = _convolved(decoder.temporal_conv_out, patches)
         for chunk in patches:
@@ -80,7 +80,7 @@ def _frames(
 
 
 def _convolved(conv: TemporalConv, chunks: Iterator[Float[Tensor, "n c h w"]]) -> Iterator[Float[Tensor, "n c h w"]]:
-    """The frames of a clip convolved over time, each as soon as the chunks with those after it are there."""
+    """Convolve the frames of a clip over time; yield each as soon as the chunks with the frames after it are there."""
     halo = conv.weight.shape[2] // 2
     first = next(chunks)
     edge = first.new_zeros(halo, *first.shape[1:])
@@ -103,7 +103,7 @@ class Span:
 
 
 def spans(tiles: Tiles | None, num_latents: int, *, factor: int) -> list[Span]:
-    """The tiles along an axis of `num_latents`, each of which becomes `factor` pixels; None is one tile for all.
+    """Divide an axis of `num_latents`, each of which becomes `factor` pixels, into tiles; None is one tile for all.
 
     Shares add up to 1 in every pixel. Raises InputError if the tiles are not whole latents.
     """
@@ -127,6 +127,6 @@ def spans(tiles: Tiles | None, num_latents: int, *, factor: int) -> list[Span]:
 
 
 def _ramps(length: int, overlap: int) -> Float[Tensor, " length"]:
-    """Weights that rise over the overlap with the tile before and fall over that with the tile after."""
+    """Return weights that rise over the overlap with the tile before and fall over that with the tile after."""
     from_border = torch.arange(length) + 0.5
     return torch.minimum(from_border, from_border.flip(0)).clamp(max=max(overlap, 1))

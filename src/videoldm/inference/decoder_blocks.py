@@ -1,4 +1,4 @@
-"""The decoder as stages: layers that see one frame at a time, up to the next layer that sees the whole clip."""
+"""The decoder in blocks: layers that see one frame at a time, up to the next layer that sees the whole clip."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from videoldm.models.autoencoder.coders import Decoder, DecoderLevel, DecoderMid
 from videoldm.models.layers import ResBlock, SpatioTemporalResBlock, Upsample
 
 PerFrame = Callable[[Tensor], Tensor]
-"""Maps frames `n c h w` to as many frames, each of which depends on its own only."""
+"""A function from frames `n c h w` to as many frames, each of which depends on its own frame only."""
 
 
 @dataclass(frozen=True)
-class Stage:
-    """Layers over space, then a residual block over time; the last stage has none."""
+class DecoderBlock:
+    """Layers over space, then a residual block over time, which the last block lacks."""
 
     per_frame: PerFrame
     temporal: SpatioTemporalResBlock | None
 
 
-def stages(decoder: Decoder) -> Iterator[Stage]:
-    """The decoder but for its last temporal convolution; a plain decoder is one stage.
+def decoder_blocks(decoder: Decoder) -> Iterator[DecoderBlock]:
+    """Divide a decoder, without its last temporal convolution, into blocks; a plain decoder is one block.
 
-    Each stage is made when its turn comes, as some bring weights of their own.
+    Blocks are made one after another, as some have weights of their own.
     """
     pending: list[PerFrame] = []
     for layer in _layers(decoder):
@@ -39,9 +39,9 @@ def stages(decoder: Decoder) -> Iterator[Stage]:
             continue
         pending.append(partial(residual, layer.spatial))
         if layer.temporal is not None:
-            yield Stage(_chain(pending), layer)
+            yield DecoderBlock(_chain(pending), layer)
             pending = []
-    yield Stage(_chain(pending), None)
+    yield DecoderBlock(_chain(pending), None)
 
 
 def residual(block: ResBlock, frames: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c_out h w"]:
@@ -52,16 +52,16 @@ def residual(block: ResBlock, frames: Float[Tensor, "n c h w"]) -> Float[Tensor,
 
 
 def attend_each(attention: PixelAttention, frames: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-    """Attend within each frame, one after the other, as attention takes many times the memory of a frame."""
-    # The group norm inside is accurate only for frames that lie plane by plane, see `normalise_each`.
+    """Attend within one frame after another, as attention takes many times the memory of a frame."""
+    # The group norm inside is accurate only for frames in contiguous format, see `normalise_each`.
     return torch.cat([attention(frame.contiguous()) for frame in frames.split(1)])
 
 
 class FoldedUpsample:
-    """Nearest-neighbour enlargement by 2 with the 3 x 3 convolution after it, in 4/9 of the multiplications.
+    """Nearest-neighbour enlargement by 2 and the 3 x 3 convolution after it, with 4/9 of the multiplications.
 
-    The nine enlarged pixels below a kernel are four different ones. Which of its weights meet the same one depends on
-    whether row and column are even or odd, so their sums make four kernels of 2 x 2 over the small picture.
+    The nine enlarged pixels below a kernel have four different values. Which of its weights share a value depends on
+    whether row and column are even or odd, so that sums of weights make four 2 x 2 kernels over the small picture.
     """
 
     def __init__(self, upsample: Upsample) -> None:
@@ -75,7 +75,7 @@ class FoldedUpsample:
     def __call__(self, frames: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c 2*h 2*w"]:
         """Enlarge frames."""
         num_frames, channels, height, width = frames.shape
-        # Row i of the result saw rows i - 1 and i of the frames: what even rows need lies at i, odd ones at i + 1.
+        # Row i of the result comes from rows i - 1 and i of the frames: even rows are found at i, odd ones at i + 1.
         kernels = F.conv2d(frames, self._weight, self._bias, padding=1).split(channels, dim=1)
         enlarged = frames.new_empty(num_frames, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)
         for index, pixels in enumerate(kernels):
@@ -85,7 +85,7 @@ class FoldedUpsample:
 
 
 def _folded(kernel: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Sums of the three weights along `dim` that meet the same small pixel, for even and for odd positions."""
+    """Add the weights along `dim` that share a small pixel, for even and for odd positions."""
     before, centre, after = kernel.unbind(dim)
     return torch.stack((before, centre + after), dim), torch.stack((before + centre, after), dim)
 

@@ -1,4 +1,4 @@
-"""Sizes of the decoder's maps, and how much of them is in work at a time."""
+"""Sizes of the decoder's maps, how much is computed at a time, and the memory that decoding takes; torch-free."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from videoldm.models.chunks import numbers_at_once
 
 @dataclass(frozen=True)
 class MapSize:
-    """One frame of a layer's map."""
+    """Size of one frame of a layer's map."""
 
     channels: int
     height: int
@@ -20,12 +20,12 @@ class MapSize:
 
     @property
     def numbers(self) -> int:
-        """How many numbers a frame has."""
+        """Number of values in a frame."""
         return self.channels * self.height * self.width
 
 
 def map_sizes(config: AutoencoderConfig, height: int, width: int) -> list[MapSize]:
-    """What each residual block of the decoder makes of a frame of latents of the given size, in their order."""
+    """Return the size of each residual block's map, in the order of the decoder, for latents of the given size."""
     sizes = [MapSize(config.channels[-1], height, width)] * 2
     for level, channels in enumerate(reversed(config.channels)):
         sizes += [MapSize(channels, height * 2**level, width * 2**level)] * (config.num_res_blocks + 1)
@@ -34,30 +34,30 @@ def map_sizes(config: AutoencoderConfig, height: int, width: int) -> list[MapSiz
 
 @dataclass(frozen=True)
 class Cut:
-    """How much of a clip is in work at a time."""
+    """How much of a clip is computed at a time."""
 
     num_frames: int
     largest: int
-    """Numbers of a frame of the largest map."""
+    """Values in a frame of the largest map."""
     chunk_frames: int
-    """Frames at a time in layers over space; of smaller maps more, as many as have `working` numbers."""
+    """Frames at a time in layers over space; of smaller maps as many as have `working` values."""
     working: int
-    """Numbers at a time in layers over time."""
+    """Values at a time in layers over time."""
 
     @classmethod
     def of(cls, sizes: list[MapSize], num_frames: int, *, chunk_frames: int | None, device: str) -> Cut:
-        """The cut into the given chunks, or for None into those that suit the kind of device."""
+        """Divide into the given chunks, or for None into those that suit the kind of device."""
         largest = max(size.numbers for size in sizes)
         working = numbers_at_once(device)
         chunk_frames = min(num_frames, chunk_frames or max(1, working // largest))
         return cls(num_frames, largest, chunk_frames, min(working, chunk_frames * largest))
 
     def frames(self, size: MapSize) -> int:
-        """Frames at a time of a map of the given size."""
+        """Return the number of frames of a map of the given size to compute at a time."""
         return min(self.num_frames, max(self.chunk_frames, self.working // size.numbers))
 
     def pixels(self, size: MapSize) -> int:
-        """Pixels at a time, in all frames, of a map of the given size."""
+        """Return the number of pixels of a map of the given size to compute at a time, in all frames."""
         return max(1, self.working // (self.num_frames * size.channels))
 
 
@@ -76,10 +76,10 @@ def decode_peak_bytes(
     device: str = "cpu",
     map_device: str | None = None,
 ) -> int:
-    """Forecast the most memory of `device` ("cpu" or "cuda") that `decode` takes for one clip beyond the weights.
+    """Forecast the peak memory of `device` ("cpu" or "cuda") that `decode` takes for one clip beyond the weights.
 
-    Height and width are those of the pixels. On a CPU the finished frames count too. `map_device` is where the map of
-    the clip lies, None for the same device.
+    Height and width are in pixels. On a CPU the finished frames count too. `map_device` is where the stored map of the
+    clip lies, None for the same device.
     """
     finished = num_frames * config.pixel_channels * height * width if device == "cpu" else 0
     if tiles is not None:
@@ -90,7 +90,7 @@ def decode_peak_bytes(
     folded = [16 * before.channels**2 if after.height != before.height else 0 for before, after in steps]
     if isinstance(config.decoder, TemporalDecoder):
         is_map_here = map_device in (None, device)
-        # Of a map that lies elsewhere the pixels in work are copied.
+        # Of a map that lies elsewhere the pixels that are computed are copied here.
         stored = num_frames * cut.largest if is_map_here else cut.working
         in_work = max(
             weights + cut.frames(after) * _in_work(before, after, is_stored=is_map_here)
@@ -99,19 +99,19 @@ def decode_peak_bytes(
     else:
         stored = 0
         in_work = sum(folded) + cut.chunk_frames * max(_in_work(*step, is_stored=False) for step in steps)
-    # The last chunk of finished frames is there in two forms while the next one is computed.
+    # The last chunk of finished frames exists in two forms while the next one is computed.
     has_next = cut.chunk_frames < num_frames
     leaving = 2 * cut.chunk_frames * config.pixel_channels * height * width if has_next else 0
     return BYTES[precision] * (finished + stored + in_work + leaving)
 
 
 def _in_work(before: MapSize, after: MapSize, *, is_stored: bool) -> int:
-    """The most numbers that layers over space hold of one frame between two maps, stored maps not counted."""
+    """Return the most values that layers over space hold of one frame between two maps, without stored maps."""
     entering = before.channels * after.height * after.width
     is_enlarged = after.height != before.height
     # A frame is enlarged as the results of four kernels, which are then arranged.
     enlarging = (0 if is_stored else before.numbers) + 2 * entering if is_enlarged else 0
-    # The block reads what enters. Its first convolution makes its result of the normalised frame, its second one of
-    # what it normalised, beside that before the norm.
+    # The block reads what enters. Its first convolution computes its result from the normalised frame; its second one
+    # from a normalised copy of that result.
     held = 0 if is_stored and not is_enlarged else entering
     return max(enlarging, held + entering + after.numbers, held + 3 * after.numbers)

@@ -1,4 +1,4 @@
-"""Group norms whose statistics are gathered piece by piece, exact for any pieces."""
+"""Group norms whose statistics are computed piece by piece, exact for any division into pieces."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# PyTorch's CPU kernel adds one number after the other in float32: 100,000 rows cost three digits, 1,000 none.
+# PyTorch's CPU kernel adds sequentially in float32, which costs three digits for 100,000 rows and none for 1,000.
 MAX_CPU_ROWS = 1024
 
 
 class Moments(NamedTuple):
-    """How many values each channel has in some pieces, their mean and their variance."""
+    """Count, mean and variance of the values of each channel in some pieces."""
 
     counts: Float[Tensor, "*rows pieces"]
     means: Float[Tensor, "*rows pieces c"]
@@ -32,7 +32,7 @@ class FixedNorm:
     variance: Float[Tensor, " c"]
 
     def __call__(self, frames: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        """Normalise frames; the result lies channels last in memory."""
+        """Normalise frames; the result is in channels-last memory format."""
         # A batch norm that does not train is that scale and shift, computed in float32 on 16-bit frames too.
         return F.batch_norm(
             frames.contiguous(memory_format=torch.channels_last),
@@ -45,27 +45,27 @@ class FixedNorm:
 
 
 def moments_of(frames: Float[Tensor, "n c h w"]) -> Moments:
-    """Read frames once."""
+    """Compute the moments of each channel in one pass over the frames."""
     num_channels = frames.shape[1]
     rows = frames.movedim(1, -1).reshape(-1, num_channels)
     parts = rows.split(MAX_CPU_ROWS if frames.is_cpu else len(rows))
     unused = torch.zeros(num_channels, dtype=torch.promote_types(frames.dtype, torch.float32), device=frames.device)
-    # As pictures of one column, which the fast kernels for channels-last pictures read.
+    # Viewed as pictures of one column, for which there are fast channels-last kernels.
     read = [torch.batch_norm_update_stats(part.t()[None, ..., None], unused, unused, 0.0) for part in parts]
     counts = [torch.full((), len(part), dtype=torch.float64, device=frames.device) for part in parts]
     return Moments(torch.stack(counts), *(torch.stack(moment) for moment in zip(*read, strict=True)))
 
 
 def fixed_norm(norm: nn.GroupNorm, parts: Sequence[Moments]) -> FixedNorm:
-    """The norm with the statistics of all parts together."""
+    """Return the norm with the statistics of all parts together."""
     return FixedNorm(norm, *_of_groups(Moments(*map(torch.cat, zip(*parts, strict=True))), norm.num_groups))
 
 
 def normalise_each(norm: nn.GroupNorm, frames: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     """Apply a group norm to each frame with the frame's own statistics.
 
-    PyTorch's own would do, but for channels-last frames it makes copies on the GPU, and on the CPU it takes the squared
-    mean from the mean of squares, which cancels.
+    For channels-last frames PyTorch's own norm makes copies on the GPU, and on the CPU it subtracts the squared mean
+    from the mean of squares, which loses digits by cancellation.
     """
     parts = [moments_of(frame) for frame in frames.split(1)]
     statistics = _of_groups(Moments(*map(torch.stack, zip(*parts, strict=True))), norm.num_groups)
@@ -79,9 +79,9 @@ def normalise_each(norm: nn.GroupNorm, frames: Float[Tensor, "n c h w"]) -> Floa
 
 
 def _of_groups(moments: Moments, num_groups: int) -> tuple[Float[Tensor, "*rows c"], Float[Tensor, "*rows c"]]:
-    """For each channel mean and variance of its group in all pieces.
+    """Return for each channel mean and variance of its group over all pieces.
 
-    Pieces are joined in float64 by the law of total variance, which unlike the mean of squares does not cancel where
+    Pieces are joined in float64 by the law of total variance, which, unlike the mean of squares, is accurate where
     means are large.
     """
     means = moments.means.double().unflatten(-1, (num_groups, -1))

@@ -1,4 +1,4 @@
-"""Networks that compute in 16 bits between samplers that do not."""
+"""Precision of networks: 16-bit networks between samplers that compute in float32."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ DTYPES: Mapping[Precision, torch.dtype] = MappingProxyType(
 
 @dataclass(frozen=True)
 class InPrecision:
-    """A network that gets its latents and conditions in `dtype`; its answer has the precision of `x` again.
+    """A network that receives latents and conditions in `dtype` and returns its output in the precision of `x`.
 
-    The noise level stays as it is: networks embed it in float32.
+    The noise level is not cast, as networks embed it in float32.
     """
 
     network: Network
@@ -32,24 +32,24 @@ class InPrecision:
     def __call__(
         self, x: Float[Tensor, "b t c h w"], c_noise: Float[Tensor, " b"], conditioning: Conditioning
     ) -> Float[Tensor, "b t c h w"]:
-        """See `Network`."""
+        """Return the network's output for inputs cast to `dtype`."""
         return self.network(x.to(self.dtype), c_noise, conditioning.to(dtype=self.dtype)).to(x.dtype)
 
 
 def in_precision_of(weights: nn.Module, network: Network) -> Network:
-    """A network as it is if the module whose weights it uses is in float32, else with its input cast to it."""
+    """Return the network, with inputs cast to the precision of `weights` unless they are float32."""
     dtype = next(weights.parameters()).dtype
     return network if dtype is torch.float32 else InPrecision(network, dtype)
 
 
 def precision_of(network: nn.Module) -> Precision:
-    """The precision of a network's weights."""
+    """Return the precision of a network's weights."""
     dtype = next(network.parameters()).dtype
     return next(name for name, value in DTYPES.items() if value is dtype)
 
 
 def default_precision(device: str) -> Precision:
-    """float16 on a GPU, as SVD's official scripts have it; on a CPU bfloat16 where it computes in it, else float32."""
+    """Return float16 on a GPU, as in SVD's official scripts; on a CPU bfloat16 if it supports that, else float32."""
     if device != "cpu":
         return "float16"
     return "bfloat16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "float32"

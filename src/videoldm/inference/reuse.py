@@ -18,19 +18,19 @@ NUM_KEPT = 2
 
 @dataclass
 class _Branch:
-    """What one run keeps for one conditioning of its clips."""
+    """Deep features that one run keeps for one of its conditionings."""
 
     conditioning: Conditioning
     num_calls: int = 0
     kept: list[Float[Tensor, "bt d h w"]] = field(default_factory=list[Tensor])
-    """Deep features of the last full calls, the latest at the end."""
+    """Features of the last full calls, the latest at the end."""
 
 
 class Reusing:
     """A UNet of which most calls compute the outermost layers only; not exact.
 
-    It serves one sampling run: make a new one for the next. The branches of guidance keep features of their own; they
-    are told apart by their conditionings, which must stay the same over the run.
+    One object serves one sampling run. Each branch of guidance has features of its own; branches are distinguished by
+    their conditionings, which must stay the same during the run.
     Raises InputError for a depth that the UNet does not have.
     """
 
@@ -44,11 +44,11 @@ class Reusing:
     def __call__(
         self, x: Float[Tensor, "b t c h w"], c_noise: Float[Tensor, " b"], conditioning: Conditioning
     ) -> Float[Tensor, "b t c h w"]:
-        """See `Network`."""
+        """Return the UNet's output, with deep features of this call or extrapolated from earlier ones."""
         branch = self._branch_of(conditioning)
         calls_since_full = branch.num_calls % self._reuse.interval
         branch.num_calls += 1
-        known = _carried_on(branch.kept, calls_since_full / self._reuse.interval) if calls_since_full else None
+        known = _extrapolated(branch.kept, calls_since_full / self._reuse.interval) if calls_since_full else None
         output, deep = self._unet.forward_reusing(x, c_noise, conditioning, depth=self._reuse.depth, deep=known)
         if known is None:
             branch.kept = [*branch.kept, deep][-NUM_KEPT:]
@@ -62,10 +62,10 @@ class Reusing:
         return self._branches[-1]
 
 
-def _carried_on(kept: list[Tensor], intervals: float) -> Float[Tensor, "bt d h w"]:
-    """The features that many intervals after the last ones: on the line through the last two, or as the only ones were.
+def _extrapolated(kept: list[Tensor], intervals: float) -> Float[Tensor, "bt d h w"]:
+    """Extrapolate the last two features linearly by a number of intervals; return a single one as it is.
 
-    (TaylorSeer, arXiv 2503.06923, of first order)
+    (TaylorSeer, arXiv 2503.06923, first order)
     """
     return kept[-1] if len(kept) < NUM_KEPT else torch.lerp(kept[0], kept[1], 1 + intervals)
 

@@ -1,4 +1,4 @@
-"""The one map of a clip that decoding keeps."""
+"""The one map of a whole clip that decoding keeps in memory."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from videoldm.models.layers import SpatioTemporalResBlock
 
 
 class StoredMap:
-    """What a layer made of the frames of a clip; the next layer's result takes its place in memory.
+    """A layer's map of the frames of a clip, which the map of the next layer overwrites in memory.
 
-    It lies channels last, where both a frame, for layers over space, and a few pixels of all frames, for layers over
-    time, are plain views. If its device is not that of the first frames, parts of it are copied there while they are
-    in work.
+    Its channels-last format makes both a frame, for layers over space, and a few pixels of all frames, for layers over
+    time, plain views. If it is kept on another device than that of the first frames, parts of it are copied there to
+    compute with them.
     """
 
     def __init__(self, frames: Float[Tensor, "t c h w"], cut: Cut, device: torch.device | str) -> None:
@@ -32,26 +32,26 @@ class StoredMap:
 
     @property
     def is_away(self) -> bool:
-        """Whether the map lies elsewhere than it is worked on."""
+        """Whether the map is kept on another device than the one that computes."""
         return self._device != self._work_device
 
     def chunks(self) -> Iterator[Float[Tensor, "n c h w"]]:
-        """The frames, some at a time, where they are worked on."""
+        """Yield chunks of the frames on the device that computes."""
         return (chunk.to(self._work_device) for chunk in self.frames.split(self._cut.chunk_frames))
 
     def apply(self, per_frame: PerFrame, temporal: SpatioTemporalResBlock, size: MapSize) -> None:
-        """Replace the map by what layers over space, which lead to the given size, and a block over time make of it."""
+        """Replace the map by the result of layers over space, which has the given size, and of a block over time."""
         moments = self._replace(per_frame, size)
         self._add_temporal(temporal, moments, chunk_pixels=self._cut.pixels(size))
 
     def _replace(self, per_frame: PerFrame, size: MapSize) -> list[Moments]:
-        """Replace each frame by its image, and return the moments of the new map."""
+        """Replace each frame by its result, and return the moments of the new map."""
         chunk_frames = self._cut.frames(size)
         starts = range(0, len(self.frames), chunk_frames)
         moments: list[Moments] = []
         result = self._view(size)
-        # Both maps begin at the same place. Growing frames are written from the last on, shrinking ones from the
-        # first on, so that none lands on one that is still to be read.
+        # Both maps begin at the same address. Growing frames are written from the last on, shrinking ones from the
+        # first on, so that none overwrites one that is still to be read.
         for start in reversed(starts) if size.numbers >= self.frames[0].numel() else starts:
             chunk = slice(start, start + chunk_frames)
             moments.append(_written(per_frame(self.frames[chunk].to(self._work_device)), result[chunk]))
@@ -59,7 +59,7 @@ class StoredMap:
         return moments
 
     def _add_temporal(self, layer: SpatioTemporalResBlock, moments: list[Moments], *, chunk_pixels: int) -> None:
-        """Merge the map, whose moments are given, with what the block over time makes of it.
+        """Merge the map, whose moments are given, with the result of the block over time.
 
         The block's hidden layer is computed twice, for its moments and for its use, as it would be a second map.
         """
@@ -82,7 +82,7 @@ class StoredMap:
                 _copy_frames(changed, pixels)
 
     def _arrived(self, pixels: Float[Tensor, "1 c t s"]) -> Float[Tensor, "1 c t s"]:
-        """Some pixels of the map where they are worked on."""
+        """Return pixels of the map on the device that computes."""
         if not self.is_away:
             return pixels
         _, channels, num_frames, num_pixels = pixels.shape
@@ -92,7 +92,7 @@ class StoredMap:
 
     @cached_property
     def _memory(self) -> Float[Tensor, " numbers"]:
-        is_pinned = self._work_device.type == "cuda" and self._device.type == "cpu"  # such memory is copied faster
+        is_pinned = self._work_device.type == "cuda" and self._device.type == "cpu"  # pinned memory is copied faster
         return self.frames.new_empty(
             self._cut.num_frames * self._cut.largest, device=self._device, pin_memory=is_pinned
         )
@@ -103,7 +103,7 @@ class StoredMap:
 
 
 def _copy_frames(source: Float[Tensor, "1 c t s"], target: Float[Tensor, "1 c t s"]) -> None:
-    """Copy pixels that lie channels last, frame by frame, as only those of one frame lie together."""
+    """Copy channels-last pixels frame by frame, as only those of one frame are contiguous."""
     for of_frame, place in zip(source.unbind(2), target.unbind(2), strict=True):
         place.mT.copy_(of_frame.mT, non_blocking=True)
 

@@ -1,1 +1,1 @@
-"""Networks: the video UNet, the autoencoder and what they are made of."""
+"""Networks: the video UNet, the autoencoder, CLIP encoders, the discriminator, and adapters."""

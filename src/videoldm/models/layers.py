@@ -1,4 +1,8 @@
-"""Layers that the UNet and the autoencoder share."""
+"""Layers that the UNet and the autoencoder share.
+
+They see a batch of clips in two forms: as frames `(b t) c h w`, each a picture for the spatial layers, and as clips
+`b c t (h w)` with one axis of space, for which temporal convolution and normalisation are 2-D operations.
+"""
 
 import math
 from collections.abc import Callable
@@ -8,6 +12,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+Branch = Literal["spatial", "temporal"]
+# CUDA's attention kernels launch one block column for each row; more rows than this do not fit a grid.
+MAX_ROWS = 65_535
 
 
 class SpatialConv(nn.Conv2d):
@@ -33,7 +41,7 @@ class TemporalConv(nn.Module):
         nn.init.uniform_(self.bias, -bound, bound)
 
     def reset_to_identity(self) -> None:
-        """Make the convolution pass its input on (same number of channels in and out)."""
+        """Make the convolution return its input, for as many channels in as out."""
         nn.init.dirac_(self.weight)
         nn.init.zeros_(self.bias)
 
@@ -74,46 +82,6 @@ class Upsample(nn.Module):
         return self.conv(F.interpolate(frames, size=size, mode="nearest"))
 
 
-def fold_frames(video: Float[Tensor, "b t c h w"]) -> Float[Tensor, "bt c h w"]:
-    """Make every frame of every clip a row."""
-    return video.flatten(0, 1)
-
-
-def unfold_frames(frames: Float[Tensor, "bt c h w"], num_frames: int) -> Float[Tensor, "b t c h w"]:
-    """Undo `fold_frames`."""
-    return frames.unflatten(0, (-1, num_frames))
-
-
-def frames_to_clips(frames: Float[Tensor, "bt c h w"], num_frames: int) -> Float[Tensor, "b c t s"]:
-    """View frames as clips with one axis of space."""
-    return unfold_frames(frames, num_frames).transpose(1, 2).flatten(3)
-
-
-def clips_to_frames(clips: Float[Tensor, "b c t s"], height: int) -> Float[Tensor, "bt c h w"]:
-    """Undo `frames_to_clips`."""
-    return fold_frames(clips.unflatten(3, (height, -1)).transpose(1, 2))
-
-
-# CUDA's attention kernels launch one block column a row; more rows than this do not fit a grid.
-MAX_ROWS = 65_535
-
-
-def attend(
-    query: Float[Tensor, "rows heads s d"], key: Float[Tensor, "rows heads n d"], value: Float[Tensor, "rows heads n d"]
-) -> Float[Tensor, "rows heads s d"]:
-    """Compute softmax(q k / sqrt(d)) v for any number of rows."""
-    if query.is_cpu and query.dtype is not torch.float32 and torch.is_grad_enabled():
-        # PyTorch's 16-bit CPU kernel is many times slower than the fp32 one in the backward pass.
-        with torch.autocast("cpu", enabled=False):
-            return F.scaled_dot_product_attention(query.float(), key.float(), value.float()).to(query.dtype)
-    parts = zip(query.split(MAX_ROWS), key.split(MAX_ROWS), value.split(MAX_ROWS), strict=True)
-    attended = [F.scaled_dot_product_attention(*part) for part in parts]
-    return attended[0] if len(attended) == 1 else torch.cat(attended)
-
-
-Branch = Literal["spatial", "temporal"]
-
-
 class Merge(nn.Module):
     """Blend two branches with one learned weight, sigmoid(mix_factor).
 
@@ -139,7 +107,7 @@ class Merge(nn.Module):
         return torch.lerp(temporal.to(spatial.dtype), spatial, share.to(spatial.dtype))
 
     def spatial_share(self) -> Float[Tensor, "1"]:
-        """The weight of the spatial branch; that of the temporal one is the rest to 1."""
+        """Return the weight of the spatial branch; the temporal branch has the rest to 1."""
         share = self.mix_factor.sigmoid()
         return share if self.weighted == "spatial" else 1 - share
 
@@ -213,7 +181,40 @@ class SpatioTemporalResBlock(nn.Module):
         return self.merge(spatial, clips_to_frames(clips, spatial.shape[2]), image_only)
 
 
+def attend(
+    query: Float[Tensor, "rows heads s d"], key: Float[Tensor, "rows heads n d"], value: Float[Tensor, "rows heads n d"]
+) -> Float[Tensor, "rows heads s d"]:
+    """Compute softmax(q k / sqrt(d)) v for any number of rows."""
+    if query.is_cpu and query.dtype is not torch.float32 and torch.is_grad_enabled():
+        # PyTorch's 16-bit CPU kernel is many times slower than the fp32 one in the backward pass.
+        with torch.autocast("cpu", enabled=False):
+            return F.scaled_dot_product_attention(query.float(), key.float(), value.float()).to(query.dtype)
+    parts = zip(query.split(MAX_ROWS), key.split(MAX_ROWS), value.split(MAX_ROWS), strict=True)
+    attended = [F.scaled_dot_product_attention(*part) for part in parts]
+    return attended[0] if len(attended) == 1 else torch.cat(attended)
+
+
+def fold_frames(video: Float[Tensor, "b t c h w"]) -> Float[Tensor, "bt c h w"]:
+    """Make every frame of every clip a row."""
+    return video.flatten(0, 1)
+
+
+def unfold_frames(frames: Float[Tensor, "bt c h w"], num_frames: int) -> Float[Tensor, "b t c h w"]:
+    """Undo `fold_frames`."""
+    return frames.unflatten(0, (-1, num_frames))
+
+
+def frames_to_clips(frames: Float[Tensor, "bt c h w"], num_frames: int) -> Float[Tensor, "b c t s"]:
+    """View frames as clips with one axis of space."""
+    return unfold_frames(frames, num_frames).transpose(1, 2).flatten(3)
+
+
+def clips_to_frames(clips: Float[Tensor, "b c t s"], height: int) -> Float[Tensor, "bt c h w"]:
+    """Undo `frames_to_clips`."""
+    return fold_frames(clips.unflatten(3, (height, -1)).transpose(1, 2))
+
+
 def zero_parameters(module: nn.Module) -> None:
-    """Set all parameters of a module to zero, so that its branch starts as nothing."""
+    """Set all parameters of a module to zero, so that its branch adds nothing at first."""
     for parameter in module.parameters():
         nn.init.zeros_(parameter)

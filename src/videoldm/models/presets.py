@@ -22,11 +22,11 @@ class ModelConfig(Config):
     unet: UNetConfig
     autoencoder: AutoencoderConfig
     text_encoder: TextEncoderConfig | None = None
-    """What turns sentences into context, None for a model that reads none."""
+    """Encoder of prompts, None for a model that reads no text."""
     image_encoder: ImageEncoderConfig | None = None
-    """What turns pictures into context, None for a model that reads none."""
+    """Encoder of pictures, None for a model whose context holds no picture."""
     num_frames: PositiveInt
-    """Length of the clips the model was trained on, 1 for an image model; others work."""
+    """Length of the clips that the model was trained on, 1 for an image model; other lengths work."""
 
 
 def _image_to_video(*, vector_dim: int, autoencoder: AutoencoderConfig, num_frames: int) -> ModelConfig:
@@ -47,7 +47,7 @@ SVD_XT = _image_to_video(vector_dim=768, autoencoder=_TEMPORAL, num_frames=25)
 SVD_IMAGE_DECODER = _image_to_video(vector_dim=768, autoencoder=_PER_FRAME, num_frames=14)
 SVD_XT_IMAGE_DECODER = _image_to_video(vector_dim=768, autoencoder=_PER_FRAME, num_frames=25)
 
-# SV3D is told the noise level alone, or also the camera's two angles in every frame.
+# SV3D is conditioned on the noise level alone, or also on two angles of the camera in every frame.
 _SV3D_AUTOENCODER = AutoencoderConfig(project_latents=False)
 SV3D_U = _image_to_video(vector_dim=256, autoencoder=_SV3D_AUTOENCODER, num_frames=21)
 SV3D_P = _image_to_video(vector_dim=1280, autoencoder=_SV3D_AUTOENCODER, num_frames=21)
@@ -64,7 +64,7 @@ SD14 = ModelConfig(
     text_encoder=SD14_TEXT_ENCODER,
     num_frames=1,
 )
-# The low-resolution picture lies beside the latents, which are a fourth of the large picture's size.
+# The low-resolution picture is joined to the latents, which are a fourth of the large picture's size.
 X4_UPSCALER = ModelConfig(
     unet=UNetConfig(
         concat_channels=3,
@@ -121,8 +121,8 @@ PRESETS = {
 
 
 def preset_of(unet: UNetConfig, autoencoder: AutoencoderConfig, num_frames: int) -> str | None:
-    """The name of the model with these sizes, None if there is none."""
-    if isinstance(unet.norm_eps, PlacedNormEps):  # diffusers' habit, the official code has one everywhere
+    """Return the name of the published model with these sizes, None if there is none."""
+    if isinstance(unet.norm_eps, PlacedNormEps):  # as diffusers builds UNets; the official ones have one epsilon
         unet = unet.model_copy(update={"norm_eps": UniformNormEps()})
     for name, preset in PRESETS.items():
         if (preset.unet, preset.autoencoder, preset.num_frames) == (unet, autoencoder, num_frames):

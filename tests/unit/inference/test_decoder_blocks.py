@@ -3,7 +3,7 @@ import torch
 from tiny_decoders import DECODERS
 from tiny_networks import numbers, randomise, relative_error
 
-from videoldm.inference.decoder_blocks import FoldedUpsample, residual, stages
+from videoldm.inference.decoder_blocks import FoldedUpsample, decoder_blocks, residual
 from videoldm.inference.decoder_sizes import map_sizes
 from videoldm.models.autoencoder.coders import Decoder
 from videoldm.models.autoencoder.config import PlainDecoder
@@ -30,16 +30,16 @@ def test_residual_block_computes_what_its_forward_does():
 
 @pytest.mark.parametrize("name", sorted(DECODERS))
 @torch.no_grad()
-def test_there_is_a_stage_for_each_temporal_block_and_its_size_is_foretold(name):
+def test_decoder_is_divided_at_temporal_blocks_whose_sizes_are_known(name):
     config = DECODERS[name]
-    found = list(stages(Decoder(config)))
+    blocks = list(decoder_blocks(Decoder(config)))
     sizes = map_sizes(config, 3, 2)
-    assert [stage.temporal is None for stage in found] == [False] * (len(found) - 1) + [True]
+    assert [block.temporal is None for block in blocks] == [False] * (len(blocks) - 1) + [True]
     if isinstance(config.decoder, PlainDecoder):
-        assert len(found) == 1
+        assert len(blocks) == 1
         return
     frames = numbers(1, 3, 3, 2)
-    for stage, size in zip(found[:-1], sizes, strict=True):
-        frames = stage.per_frame(frames)
+    for block, size in zip(blocks[:-1], sizes, strict=True):
+        frames = block.per_frame(frames)
         assert frames.shape == (1, size.channels, size.height, size.width)
         assert frames[0].numel() == size.numbers

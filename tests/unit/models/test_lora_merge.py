@@ -119,7 +119,7 @@ def test_adapter_of_another_model_is_refused_before_anything_changes(unet):
     with pytest.raises(InputError, match=r"cross_attention.to_k is \(16, 12\) here and would be \(16, 20\)$"):
         merge(unet, [Adapter(random_lora(unet, stream="b")), Adapter(wider)])
     deeper = random_lora(randomise(VideoUNet(UNET.model_copy(update={"num_res_blocks": 2}))), stream="a")
-    with pytest.raises(InputError, match=r"^LoRA: down.0.blocks.1.\S+ is no linear layer or convolution"):
+    with pytest.raises(InputError, match=r"^LoRA: down.0.blocks.1.\S+ is not a linear layer or convolution"):
         merge_for_good(unet, [Adapter(deeper)])
     assert is_unchanged(unet, before)
 

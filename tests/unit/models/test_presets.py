@@ -74,13 +74,13 @@ def test_mini_fits_the_package():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"attention_levels": (True, False)}, "one entry a level"),
+        ({"attention_levels": (True, False)}, "one entry for each level"),
         ({"channels": (320, 640, 1280, 1290)}, "multiples of norm_groups = 32"),
         ({"head_channels": 60}, "multiples of head_channels = 60 where attention is"),
         ({"head_channels": (64, 64, 60, 64)}, r"multiples of head_channels = \(64, 64, 60, 64\) where attention is"),
         ({"head_channels": (64, 64, 64, 60)}, "where attention is"),  # the middle has the last level's
-        ({"head_channels": (64, 64)}, r"head_channels \(64, 64\) must have one entry a level"),
-        ({"self_attention_levels": (True, False)}, "self_attention_levels .* must have one entry a level"),
+        ({"head_channels": (64, 64)}, r"head_channels \(64, 64\) must have one entry for each level"),
+        ({"self_attention_levels": (True, False)}, "self_attention_levels .* must have one entry for each level"),
         ({"num_noise_indices": 0}, "greater than 0"),
         ({"num_res_blocks": 0}, "greater than 0"),
         ({"depth": 3}, "Extra inputs are not permitted"),

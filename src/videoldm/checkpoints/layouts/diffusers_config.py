@@ -148,6 +148,17 @@ class EulerScheduler(DiffusersConfig):
     sigma_min: float | None = Field(default=None, gt=0)
     sigma_max: float | None = Field(default=None, gt=0)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of a `scheduler_config.json`, with the values of SVD's repository that we do not read."""
+        return super().to_json() | {
+            "beta_schedule": "scaled_linear",
+            "beta_start": 0.00085,
+            "beta_end": 0.012,
+            "timestep_spacing": "leading",
+            "steps_offset": 1,
+            "num_train_timesteps": 1000,
+        }
+
 
 def svd_scheduler(*, sigma_min: float = 0.002, sigma_max: float = 700.0) -> EulerScheduler:
     """SVD's, which predicts v at continuous noise levels as Karras has them."""

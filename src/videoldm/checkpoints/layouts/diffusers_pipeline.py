@@ -105,9 +105,7 @@ def _video_texts(checkpoint: Checkpoint, encoder: ImageEncoderConfig) -> Mapping
             **image_config(encoder).to_dict(),
             "architectures": ["CLIPVisionModelWithProjection"],
         },
-        SCHEDULER_FILE: scheduler.to_json()
-        | {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "timestep_spacing": "leading"}
-        | {"steps_offset": 1, "num_train_timesteps": 1000},
+        SCHEDULER_FILE: scheduler.to_json(),
         "feature_extractor/preprocessor_config.json": {
             "image_processor_type": "CLIPImageProcessor",
             "crop_size": {"height": encoder.image_size, "width": encoder.image_size},

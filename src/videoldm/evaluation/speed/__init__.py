@@ -1,1 +1,1 @@
-"""Our networks timed beside those of diffusers, with the same weights and inputs, in one run."""
+"""Speed of our networks beside those of diffusers, with the same weights and inputs in one run."""

@@ -1,4 +1,7 @@
-"""What `videoldm bench` measures."""
+"""Timing of a UNet step, of decoding and of a whole clip, ours beside diffusers'.
+
+Machines are noisy, so contenders take turns, and only medians over the rounds and medians of their ratios count.
+"""
 
 from __future__ import annotations
 
@@ -39,17 +42,20 @@ from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.model import VideoModel
 
 SIGNALS = (6.0, 127.0, 0.02)
-"""The frame rate less one, the motion and the noise on the picture."""
+"""Signals of the vector condition: frame rate less one, motion bucket, noise level of the picture."""
 OURS, COMPILED, THEIRS = "videoldm", "videoldm, compiled", "diffusers"
+WARM_UP = 1
+MATRIX_SIDE = 4096
+MATRIX_ROUNDS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What is timed, and how often."""
+    """Size, precision and device of what is timed, and the number of rounds."""
 
     num_frames: int
     height: int
-    """Of the latents, as is `width`."""
+    """In latents, as is `width`."""
     width: int
     dtype: torch.dtype
     device: torch.device
@@ -57,28 +63,48 @@ class Setting:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Times:
+    """Times of one contender in seconds, one for each round."""
+
+    name: str
+    first_s: float
+    """Time of the call before the rounds, which compiles and fills caches."""
+    rounds_s: tuple[float, ...]
+
+    @property
+    def median_s(self) -> float:
+        """Median over the rounds."""
+        return statistics.median(self.rounds_s)
+
+    @property
+    def spread(self) -> float:
+        """Difference of the slowest and the fastest round, as a share of the median."""
+        return (max(self.rounds_s) - min(self.rounds_s)) / self.median_s
+
+
+@dataclass(frozen=True, kw_only=True)
 class Result:
-    """Times by contender, and what they mean."""
+    """Times by contender, and figures to judge them by."""
 
     times: dict[str, Times]
     flops: int
-    """Of one call."""
+    """Operations of one call."""
     peak_rate: float
-    """The machine's matrix multiply, in FLOP/s."""
+    """Rate of the machine's matrix multiplication in FLOP/s."""
     largest_difference: float | None
-    """Between ours and diffusers', over the largest value; None without diffusers."""
+    """Largest difference between our output and diffusers', over the largest value; None without diffusers."""
 
     def rate(self, name: str) -> float:
-        """FLOP/s that a contender reaches."""
+        """Return the FLOP/s that a contender reaches."""
         return self.flops / self.times[name].median_s
 
     def speed_up(self, name: str) -> float | None:
-        """How many times faster than diffusers a contender is; None without diffusers."""
+        """Return the factor by which a contender is faster than diffusers; None without diffusers."""
         return speed_ratio(self.times[name], self.times[THEIRS]) if THEIRS in self.times else None
 
 
 def bench_step(preset: ModelConfig, setting: Setting, *, is_compiled: bool) -> Result:
-    """One call of the UNet for one clip."""
+    """Time one call of the UNet for one clip."""
     unet = random_unet(preset.unet, dtype=setting.dtype, device=setting.device)
     x, c_noise, conditioning = _step_inputs(unet.config, setting)
     embedding_dim = (unet.config.vector_dim or 0) // len(SIGNALS)
@@ -95,7 +121,7 @@ def bench_step(preset: ModelConfig, setting: Setting, *, is_compiled: bool) -> R
 
 
 def bench_decode(preset: ModelConfig, setting: Setting) -> Result:
-    """One clip from latents to pixels: ours in bounded memory, diffusers' all frames at once."""
+    """Time one clip from latents to pixels: ours in bounded memory, diffusers' all frames at once."""
     autoencoder = random_autoencoder(preset.autoencoder, dtype=setting.dtype, device=setting.device)
     channels = preset.autoencoder.latent_channels
     latents = _numbers((1, setting.num_frames, channels, setting.height, setting.width), setting, "latents")
@@ -108,7 +134,7 @@ def bench_decode(preset: ModelConfig, setting: Setting) -> Result:
 
 
 def bench_pipeline(preset: ModelConfig, setting: Setting, *, num_steps: int, is_compiled: bool) -> Result:
-    """One clip from a picture to pixels: both encoders, all steps with guidance, decoding."""
+    """Time one clip from a picture to pixels: both encoders, all steps with guidance, decoding."""
     model = random_model(preset, dtype=setting.dtype, device=setting.device)
     factor = preset.autoencoder.factor
     picture = random_picture(setting.height * factor, setting.width * factor)
@@ -121,6 +147,33 @@ def bench_pipeline(preset: ModelConfig, setting: Setting, *, num_steps: int, is_
         compiled = replace(model, unet=compile_blocks(_twin(model.unet)))
         calls[COMPILED] = lambda: our_frames(compiled, our_latents(compiled, request))
     return _measure(calls, setting, flops=_pipeline_flops(model, setting, num_steps))
+
+
+def interleaved(
+    contenders: Mapping[str, Callable[[], object]], *, rounds: int, device: torch.device
+) -> dict[str, Times]:
+    """Time every contender once in each round, in turn, after one call of each that does not count."""
+    first = {name: _seconds(call, device) for name, call in contenders.items()}
+    taken: dict[str, list[float]] = {name: [] for name in contenders}
+    with progress("Timing", rounds * len(contenders)) as advance:
+        for _ in range(rounds):
+            for name, call in contenders.items():
+                taken[name].append(_seconds(call, device))
+                advance()
+    return {name: Times(name=name, first_s=first[name], rounds_s=tuple(taken[name])) for name in contenders}
+
+
+def speed_ratio(ours: Times, theirs: Times) -> float:
+    """Return the median over the rounds of the factor by which `ours` is faster."""
+    return statistics.median(b / a for a, b in zip(ours.rounds_s, theirs.rounds_s, strict=True))
+
+
+def matrix_multiply_rate(dtype: torch.dtype, device: torch.device) -> float:
+    """Measure the best rate at which this machine multiplies large square matrices, in FLOP/s."""
+    side = MATRIX_SIDE
+    left, right = (torch.ones(side, side, dtype=dtype, device=device) for _ in range(2))
+    times = [_seconds(lambda: left @ right, device) for _ in range(WARM_UP + MATRIX_ROUNDS)]
+    return 2 * side**3 / min(times[WARM_UP:])
 
 
 def _measure(calls: dict[str, Callable[[], Tensor]], setting: Setting, *, flops: int) -> Result:
@@ -138,7 +191,7 @@ def _measure(calls: dict[str, Callable[[], Tensor]], setting: Setting, *, flops:
 
 
 def _count(call: Callable[[], Tensor]) -> int:
-    """FLOPs of a call on the meta device: on a CPU the counter misses attention."""
+    """Count the FLOPs of a call on the meta device; on a CPU the counter misses attention."""
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
         call()
@@ -158,7 +211,7 @@ def _decode_flops(autoencoder: Autoencoder, latents: Tensor) -> int:
 
 
 def _pipeline_flops(model: VideoModel, setting: Setting, num_steps: int) -> int:
-    """The steps of both branches and decoding; encoding one picture is left out, it is less than a hundredth."""
+    """Count the FLOPs of all steps with both branches and of decoding; encoding a picture is less than a hundredth."""
     inputs = _step_inputs(model.unet.config, setting)
     latents = inputs[0].to(setting.dtype)
     return 2 * num_steps * _step_flops(model.unet, *inputs) + _decode_flops(model.autoencoder, latents)
@@ -170,7 +223,7 @@ def _compiled_step(unet: VideoUNet, x: Tensor, c_noise: Tensor, conditioning: Co
 
 
 def _twin(unet: VideoUNet) -> VideoUNet:
-    """The same network again, on the same weights."""
+    """Return the same network again, on the same weights."""
     with torch.device("meta"):
         twin = VideoUNet(unet.config)
     twin.load_state_dict(unet.state_dict(), assign=True)
@@ -178,7 +231,7 @@ def _twin(unet: VideoUNet) -> VideoUNet:
 
 
 def _step_inputs(config: UNetConfig, setting: Setting) -> tuple[Tensor, Tensor, Conditioning]:
-    """x, c_noise and conditioning of one clip."""
+    """Return x, c_noise and conditioning of one clip."""
     size = (1, setting.num_frames, config.in_channels, setting.height, setting.width)
     embedded = sinusoids(_signals(setting), (config.vector_dim or 0) // len(SIGNALS)).flatten(1)[:, None]
     conditioning = Conditioning(
@@ -195,58 +248,6 @@ def _signals(setting: Setting) -> Tensor:
 
 def _numbers(shape: tuple[int, ...], setting: Setting, stream: str) -> Tensor:
     return normal(shape, 0, stream).to(setting.device, setting.dtype)
-
-
-WARM_UP = 1
-MATRIX_SIDE = 4096
-MATRIX_ROUNDS = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Times:
-    """How long one contender took, in seconds, one value a round."""
-
-    name: str
-    first_s: float
-    """The call before the rounds, which compiles and fills caches."""
-    rounds_s: tuple[float, ...]
-
-    @property
-    def median_s(self) -> float:
-        """The middle of all rounds."""
-        return statistics.median(self.rounds_s)
-
-    @property
-    def spread(self) -> float:
-        """Slowest minus fastest round, as a share of the median."""
-        return (max(self.rounds_s) - min(self.rounds_s)) / self.median_s
-
-
-def interleaved(
-    contenders: Mapping[str, Callable[[], object]], *, rounds: int, device: torch.device
-) -> dict[str, Times]:
-    """Time every contender once a round, in turn, after one call of each that does not count."""
-    first = {name: _seconds(call, device) for name, call in contenders.items()}
-    taken: dict[str, list[float]] = {name: [] for name in contenders}
-    with progress("Timing", rounds * len(contenders)) as advance:
-        for _ in range(rounds):
-            for name, call in contenders.items():
-                taken[name].append(_seconds(call, device))
-                advance()
-    return {name: Times(name=name, first_s=first[name], rounds_s=tuple(taken[name])) for name in contenders}
-
-
-def speed_ratio(ours: Times, theirs: Times) -> float:
-    """How many times faster `ours` is: the median over the rounds' pairs."""
-    return statistics.median(b / a for a, b in zip(ours.rounds_s, theirs.rounds_s, strict=True))
-
-
-def matrix_multiply_rate(dtype: torch.dtype, device: torch.device) -> float:
-    """The best rate at which this machine multiplies large square matrices, in FLOP/s."""
-    side = MATRIX_SIDE
-    left, right = (torch.ones(side, side, dtype=dtype, device=device) for _ in range(2))
-    times = [_seconds(lambda: left @ right, device) for _ in range(WARM_UP + MATRIX_ROUNDS)]
-    return 2 * side**3 / min(times[WARM_UP:])
 
 
 def _seconds(call: Callable[[], object], device: torch.device) -> float:

@@ -1,10 +1,12 @@
-"""The same network or model twice: ours with random weights, and diffusers' on the very same tensors."""
+"""The same networks twice: ours with random weights, and diffusers' on the same tensors; and the same clip by both.
+
+The two clips start from the same picture and noise and take the same steps.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 from transformers import CLIPImageProcessorPil
 
 from videoldm.checkpoints.layouts import diffusers as layout
-from videoldm.checkpoints.layouts.diffusers_config import VideoAutoencoder, VideoUNet
+from videoldm.checkpoints.layouts.diffusers_config import VideoAutoencoder, VideoUNet, svd_scheduler
 from videoldm.conditioners.config import MICRO_ORDER, MicroConfig
 from videoldm.conditioners.image import ImageConditioner
 from videoldm.core.errors import InputError
@@ -39,52 +41,41 @@ from videoldm.tasks.task import Inputs
 M = TypeVar("M", bound=nn.Module)
 
 STRETCH = 65_537
-SVD_SCHEDULER: Mapping[str, Any] = MappingProxyType(
-    {
-        "beta_start": 0.00085,
-        "beta_end": 0.012,
-        "beta_schedule": "scaled_linear",
-        "prediction_type": "v_prediction",
-        "use_karras_sigmas": True,
-        "sigma_min": 0.002,
-        "sigma_max": 700.0,
-        "timestep_spacing": "leading",
-        "timestep_type": "continuous",
-        "steps_offset": 1,
-    }
-)
-"""Of diffusers' EulerDiscreteScheduler, as SVD's repository has it."""
+SEED = 2026
+SCALES = (1.0, 3.0)
+"""Scale of guidance at the first and the last frame."""
+FACTOR = 8
 
 
 def random_unet(config: UNetConfig, *, dtype: torch.dtype, device: torch.device) -> UNet:
-    """Our UNet with diffusers' group norms, in evaluation mode."""
+    """Build our UNet with diffusers' group norms and random weights, in evaluation mode."""
     with torch.device("meta"):
         unet = UNet(config.model_copy(update={"norm_eps": PlacedNormEps()}))
     return _random(unet, dtype, device)
 
 
 def random_autoencoder(config: AutoencoderConfig, *, dtype: torch.dtype, device: torch.device) -> Autoencoder:
-    """Our autoencoder, in evaluation mode."""
+    """Build our autoencoder with random weights, in evaluation mode."""
     with torch.device("meta"):
         autoencoder = Autoencoder(config)
     return _random(autoencoder, dtype, device)
 
 
 def diffusers_unet(unet: UNet, *, embedding_dim: int, num_frames: int) -> nn.Module | None:
-    """Diffusers' UNet with the same weights; None if diffusers is not installed."""
+    """Build diffusers' UNet on the same weights; None if diffusers is not installed."""
     config = VideoUNet.from_native(unet.config, embedding_dim=embedding_dim, num_frames=num_frames)
     return _foreign(config.class_name, config.to_json(), layout.unet(unet.config).to_foreign(unet.state_dict()))
 
 
 def diffusers_autoencoder(autoencoder: Autoencoder) -> nn.Module | None:
-    """Diffusers' autoencoder with the same weights; None if diffusers is not installed."""
+    """Build diffusers' autoencoder on the same weights; None if diffusers is not installed."""
     config = VideoAutoencoder.from_native(autoencoder.config, sample_size=768)
     weights = layout.autoencoder(autoencoder.config).to_foreign(autoencoder.state_dict())
     return _foreign(config.class_name, config.to_json(), weights)
 
 
 def random_model(sizes: ModelConfig, *, dtype: torch.dtype, device: torch.device) -> VideoModel:
-    """Our image-to-video model, all of it in one precision."""
+    """Build our image-to-video model with random weights, all networks in one precision."""
     assert sizes.image_encoder is not None, "image-to-video needs an image encoder"
     with torch.device("meta"):
         encoder = build_image_encoder(sizes.image_encoder)
@@ -100,66 +91,31 @@ def random_model(sizes: ModelConfig, *, dtype: torch.dtype, device: torch.device
 
 
 def diffusers_pipeline(model: VideoModel, *, num_frames: int) -> Any | None:
-    """Diffusers' pipeline on the networks' same tensors; None if diffusers is not installed."""
+    """Build diffusers' pipeline on the same weights; None if diffusers is not installed."""
     unet: Any = diffusers_unet(model.unet, embedding_dim=model.config.micro.embedding_dim, num_frames=num_frames)
     autoencoder: Any = diffusers_autoencoder(model.autoencoder)
     if unet is None or autoencoder is None:
         return None
     from diffusers import EulerDiscreteScheduler, StableVideoDiffusionPipeline
 
-    # In float16 the pipeline would change the precision of the weights that it shares with ours.
+    # In float16 the pipeline would otherwise change the precision of the weights that it shares with ours.
     autoencoder.register_to_config(force_upcast=False)
-    processor: Any = CLIPImageProcessorPil()  # which needs no torchvision
+    processor: Any = CLIPImageProcessorPil()  # the variant that needs no torchvision
+    scheduler: Any = EulerDiscreteScheduler.from_config(svd_scheduler().to_json())
     pipeline = StableVideoDiffusionPipeline(
         vae=autoencoder,
         image_encoder=model.image_conditioner.model,
         unet=unet,
-        scheduler=EulerDiscreteScheduler(**SVD_SCHEDULER),
+        scheduler=scheduler,
         feature_extractor=processor,
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
-def _foreign(class_name: str, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> nn.Module | None:
-    try:
-        import diffusers
-    except ImportError:
-        return None
-    with torch.device("meta"):
-        network = getattr(diffusers, class_name).from_config(dict(config))
-    network.load_state_dict(weights, assign=True)
-    return network.eval().requires_grad_(False)
-
-
-def _random(network: M, dtype: torch.dtype, device: torch.device) -> M:
-    """Weights that keep activations at about their size, so that 16 bits suffice."""
-    try:
-        network = network.to(dtype).to_empty(device=device)
-    except (RuntimeError, MemoryError) as error:
-        raise InputError(f"memory is too small for this network in {dtype}: {error}") from error
-    for position, (name, parameter) in enumerate(sorted(network.named_parameters())):
-        if parameter.ndim > 1:
-            # One stretch of random numbers repeated: drawing a billion takes longer than a step. Its length is a prime,
-            # so that no two rows of a matrix are alike.
-            drawn = torch.randn(STRETCH, generator=generator(0, "weights", position)).to(device, dtype)
-            repeats = -(-parameter.numel() // len(drawn))
-            values = drawn.repeat(repeats)[: parameter.numel()].view_as(parameter)
-            parameter.data = values / parameter[0].numel() ** 0.5
-        else:
-            parameter.data.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.1)
-    return network.eval().requires_grad_(False)
-
-
-SEED = 2026
-SCALES = (1.0, 3.0)
-"""Of guidance, at the first and the last frame."""
-FACTOR = 8
-
-
 @dataclass(frozen=True, kw_only=True)
 class ClipRequest:
-    """A clip, without noise on its picture: the two would draw different noise."""
+    """A clip to be made by both; without noise on its picture, as the two would draw different noise."""
 
     picture: Image.Image
     num_frames: int
@@ -167,14 +123,14 @@ class ClipRequest:
 
 
 def random_picture(height: int, width: int) -> Image.Image:
-    """Coarse random colours."""
+    """Draw a picture of coarse random colours."""
     coarse = torch.rand(8, 8, 3, generator=generator(SEED, "picture"))
     return Image.fromarray((coarse * 255).byte().numpy()).resize((width, height), Image.Resampling.BICUBIC)
 
 
 @torch.no_grad()
 def our_latents(model: VideoModel, request: ClipRequest) -> Float[Tensor, "1 t c h w"]:
-    """Model latents by ours."""
+    """Sample model latents with our model."""
     pixels = torch.from_numpy(np.array(request.picture)).permute(2, 0, 1)[None] / 127.5 - 1
     inputs = Inputs(samples=[(SEED,)], pictures=pixels, fps=[7], motion_bucket=[127], noise_level=[0.0])
     lowest, highest = SCALES
@@ -188,12 +144,12 @@ def our_latents(model: VideoModel, request: ClipRequest) -> Float[Tensor, "1 t c
 
 
 def our_frames(model: VideoModel, latents: Float[Tensor, "1 t c h w"]) -> Float[Tensor, "1 t 3 hf wf"]:
-    """Pixels by ours, in bounded memory."""
+    """Decode model latents with our model, in bounded memory."""
     return decode(model.autoencoder, model.to_raw_latents(latents), device=model.device).clamp(-1, 1).float()
 
 
 def diffusers_latents(pipeline: Any, request: ClipRequest) -> Float[Tensor, "1 t c h w"]:
-    """Model latents by diffusers' StableVideoDiffusionPipeline."""
+    """Sample model latents with diffusers' StableVideoDiffusionPipeline."""
     width, height = request.picture.size
     shape = (request.num_frames, pipeline.unet.config.out_channels, height // FACTOR, width // FACTOR)
     noise = start_noise([(SEED,)], shape, float(schedule_sigmas(Karras(), request.num_steps)[0]))
@@ -215,7 +171,37 @@ def diffusers_latents(pipeline: Any, request: ClipRequest) -> Float[Tensor, "1 t
 
 @torch.no_grad()
 def diffusers_frames(pipeline: Any, latents: Float[Tensor, "1 t c h w"]) -> Float[Tensor, "1 t 3 hf wf"]:
-    """Pixels by diffusers, all frames at once, as its pipeline does by default."""
+    """Decode model latents with diffusers, all frames at once, as its pipeline does by default."""
     num_frames = latents.shape[1]
     frames: Tensor = pipeline.decode_latents(latents, num_frames, decode_chunk_size=num_frames)
     return frames.clamp(-1, 1).transpose(1, 2)
+
+
+def _foreign(class_name: str, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> nn.Module | None:
+    try:
+        import diffusers
+    except ImportError:
+        return None
+    with torch.device("meta"):
+        network = getattr(diffusers, class_name).from_config(dict(config))
+    network.load_state_dict(weights, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def _random(network: M, dtype: torch.dtype, device: torch.device) -> M:
+    """Fill a network with random weights that keep activations at about the same size, so that 16 bits suffice."""
+    try:
+        network = network.to(dtype).to_empty(device=device)
+    except (RuntimeError, MemoryError) as error:
+        raise InputError(f"memory is too small for this network in {dtype}: {error}") from error
+    for position, (name, parameter) in enumerate(sorted(network.named_parameters())):
+        if parameter.ndim > 1:
+            # Repeat a short stretch of random numbers, as drawing a billion takes longer than a step. Its length is a
+            # prime, so that no two rows of a matrix are equal.
+            drawn = torch.randn(STRETCH, generator=generator(0, "weights", position)).to(device, dtype)
+            repeats = -(-parameter.numel() // len(drawn))
+            values = drawn.repeat(repeats)[: parameter.numel()].view_as(parameter)
+            parameter.data = values / parameter[0].numel() ** 0.5
+        else:
+            parameter.data.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.1)
+    return network.eval().requires_grad_(False)

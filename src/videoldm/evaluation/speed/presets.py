@@ -1,4 +1,4 @@
-"""Sizes that are timed: published models, and a small one to try it with."""
+"""Sizes of the models that can be timed: published ones and a small one for trials; torch-free."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -19,6 +19,6 @@ SMALL = ModelConfig(
     ),
     num_frames=14,
 )
-"""SVD's form with a fifth of its channels."""
+"""SVD's architecture with a fifth of its channels."""
 
 SIZES: Mapping[PresetName, ModelConfig] = MappingProxyType({"svd": SVD, "svd-xt": SVD_XT, "small": SMALL})

@@ -1,1 +1,1 @@
-"""How much memory a clip takes, before it is made and after, and what can be done with less."""
+"""The memory that a clip takes: forecast, measured, and reduced."""

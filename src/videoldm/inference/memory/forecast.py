@@ -1,4 +1,4 @@
-"""A forecast of the memory that each stage of a run takes, before anything is loaded."""
+"""A forecast of the memory that each phase of a run takes, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from videoldm.models.unet.network import VideoUNet
 from videoldm.models.unet.transformer import FeedForward
 
 Forecast = Mapping[RunStage, int]
-"""Bytes of the device at most in each stage, weights included."""
+"""Peak bytes of the device in each phase, weights included."""
 
 CPU_MEASURES: tuple[Measure, ...] = ("idle-networks-leave",)
-"""A CPU has no second memory to which anything else could go."""
+"""Measures for a CPU, which has no second memory for anything else."""
 NUM_BLOCKS_AT_ONCE = 2
-"""Of a UNet whose weights come block by block: the one that works and the one after it. Between calls one is there."""
-
+"""Blocks in memory of a UNet that is copied block by block: the working one and the next; between calls only one."""
 MAX_CHUNKS = 32
+"""Limit of the chunks into which the forecast divides a hidden layer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipSize:
-    """What is made in one batch; `num_branches` is 2 with guidance."""
+    """Size of one batch of clips; `num_branches` is 2 with guidance."""
 
     num_clips: int = 1
     num_frames: int
     height: int
-    """Of the pixels, as is `width`."""
+    """In pixels, as is `width`."""
     width: int
     num_branches: int = 1
     has_picture: bool
@@ -48,22 +48,22 @@ class ClipSize:
 
 @dataclass(frozen=True, kw_only=True)
 class Forecaster:
-    """Forecasts for one model; its networks are on the meta device, in the precision that they will compute in.
+    """Forecasts for one model, whose networks are on the meta device in the precision in which they will compute.
 
-    `encoders` are those that the task uses: of pictures or of texts, which need little beside their weights.
+    `encoders` are the text or image encoders that the task uses, which need little memory beside their weights.
     """
 
     unet: VideoUNet
     autoencoder: Autoencoder
     encoders: Sequence[nn.Module]
     num_tokens: int
-    """Length of the context."""
+    """Number of tokens of the context."""
     device: str
-    """The kind: "cpu" or "cuda"."""
+    """Kind of the device, "cpu" or "cuda"."""
     _known: dict[tuple[Any, ...], tuple[int, int]] = field(default_factory=dict[tuple[Any, ...], tuple[int, int]])
 
     def __call__(self, clip: ClipSize, plan: MemoryPlan) -> Forecast:
-        """The forecast of one batch of clips."""
+        """Forecast the peak of each phase for one batch of clips."""
         unet, autoencoder = (_bytes(network.state_dict().values()) for network in (self.unet, self.autoencoder))
         encoders = [_bytes(network.state_dict().values()) for network in self.encoders]
         idle_unet = unet
@@ -80,32 +80,32 @@ class Forecaster:
             }
         left = idle_unet if plan.has("unet-by-block") else 0
         return {
-            "encode": left + max(*encoders, autoencoder + encoding if clip.has_picture else 0),
+            "encode": left + max([*encoders, autoencoder + encoding if clip.has_picture else 0]),
             "denoise": unet + denoising,
             "decode": left + autoencoder + decoding,
         }
 
     def at_least(self, clip: ClipSize) -> int:
-        """Less than any plan needs: three maps of the finest level; known at once, for clips far too large."""
+        """Return a lower bound for any plan, three maps of the finest level, at once even for clips far too large."""
         factor, width = self.autoencoder.config.factor, self.unet.config.channels[0]
         numbers = clip.num_clips * clip.num_frames * (clip.height // factor) * (clip.width // factor) * width
         return 3 * numbers * next(self.unet.parameters()).dtype.itemsize
 
     def _encoding(self, clip: ClipSize) -> int:
-        """Of one picture a clip by the autoencoder."""
+        """Return the memory for encoding one picture for each clip with the autoencoder."""
         dtype = next(self.autoencoder.parameters()).dtype
         size = (clip.num_clips, 1, self.autoencoder.config.pixel_channels, clip.height, clip.width)
         picture = torch.empty(size, dtype=dtype, device="meta")
         return peak_bytes(lambda: self.autoencoder.encode(picture))
 
     def _denoising(self, clip: ClipSize) -> int:
-        """Of the UNet in one call, with the features that are kept between calls."""
+        """Return the memory of the UNet in one call, with the features that are kept between calls."""
         in_work, feature = self._call(clip)
         kept = 0 if clip.reuse is None else NUM_KEPT * clip.num_branches * feature
         return in_work + kept
 
     def _call(self, clip: ClipSize) -> tuple[int, int]:
-        """Of one call of the UNet: its peak, and the deep feature that `reuse` would keep of it."""
+        """Return the peak of one call of the UNet, and the size of the deep feature that `reuse` keeps of it."""
         factor, config = self.autoencoder.config.factor, self.unet.config
         latents = (clip.num_clips, clip.num_frames, config.in_channels, clip.height // factor, clip.width // factor)
         depth = 1 if clip.reuse is None else clip.reuse.depth
@@ -122,14 +122,14 @@ class Forecaster:
         return self._known[key]
 
     def _set_chunks(self, *, num_positions: int) -> None:
-        """Let hidden layers be cut as on the device, but not so often that going through the code takes long."""
+        """Divide hidden layers as on the device, but into few enough chunks for the forecast to be quick."""
         for module in self.unet.modules():
             if isinstance(module, FeedForward):
                 hidden = num_positions * module.project_in.out_features
                 module.numbers_at_once = max(numbers_at_once(self.device), hidden // MAX_CHUNKS)
 
     def _decoding(self, clip: ClipSize, plan: MemoryPlan) -> int:
-        """Of the autoencoder, clip by clip."""
+        """Return the memory for decoding, clip by clip."""
         precision: Precision = precision_of(self.autoencoder)
         return decode_peak_bytes(
             self.autoencoder.config,
@@ -145,9 +145,9 @@ class Forecaster:
 
 
 def measures_on(device: str, *, is_compiled: bool = False) -> tuple[Measure, ...]:
-    """The measures that a kind of device has, in the order in which they should be taken.
+    """Return the measures for a kind of device, in the order in which they should be taken.
 
-    A compiled block would have to be left for every weight that comes.
+    Compiled blocks cannot be copied block by block, as the copies would interrupt compiled code.
     """
     measures: tuple[Measure, ...] = get_args(Measure) if device == "cuda" else CPU_MEASURES
     return tuple(measure for measure in measures if not (is_compiled and measure == "unet-by-block"))
@@ -156,9 +156,9 @@ def measures_on(device: str, *, is_compiled: bool = False) -> tuple[Measure, ...
 def first_fit(
     limit: int, forecast: Callable[[MemoryPlan], Forecast], given: MemoryPlan, measures: Iterable[Measure]
 ) -> MemoryPlan | None:
-    """The given plan with as many of the measures, in their order, as it takes to stay within `limit` bytes.
+    """Add measures to a plan, in their order, until its forecast stays within `limit` bytes.
 
-    Measures that do not help are left out; None if all of them do not suffice.
+    Measures that do not help are left out. Returns None if all measures together do not suffice.
     """
     plan, excess = given, _excess(limit, forecast(given))
     for measure in measures:
@@ -172,7 +172,7 @@ def first_fit(
 
 
 def _excess(limit: int, forecast: Forecast) -> int:
-    """By how much stages pass the limit, all together."""
+    """Return the bytes above the limit, summed over the phases."""
     return sum(max(0, peak - limit) for peak in forecast.values())
 
 
@@ -181,13 +181,13 @@ def _bytes(tensors: Iterable[Tensor]) -> int:
 
 
 def _bytes_by_block(unet: VideoUNet, num_blocks: int) -> int:
-    """The largest blocks, as many as are there at once, and all that is in no block."""
+    """Return the bytes of the largest blocks, as many as are in memory at once, and of everything outside of blocks."""
     blocks = sorted(_bytes(block.state_dict().values()) for block in unet.blocks)
     return _bytes(unet.state_dict().values()) - sum(blocks[:-num_blocks])
 
 
 def _inputs(unet: VideoUNet, latents: tuple[int, ...], num_tokens: int) -> tuple[Tensor, Tensor, Conditioning]:
-    """Inputs of a call for latents `b t c h w`, on the meta device."""
+    """Build inputs of a call for latents `b t c h w` on the meta device."""
     config, dtype = unet.config, next(unet.parameters()).dtype
     batch, num_frames, _, *size = latents
 

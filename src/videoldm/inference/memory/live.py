@@ -1,4 +1,4 @@
-"""The memory that tensors take at a time, counted exactly: of real ones, or of a computation without any data."""
+"""The memory that tensors take at a time, counted exactly, for real tensors or for a computation without data."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from torch.utils._pytree import tree_leaves
 
 
 class LiveTensors(TorchDispatchMode):
-    """Within the context, count the bytes of all tensors made inside it that are still alive.
+    """Count, within the context, the bytes of all tensors made inside it that are still alive.
 
-    What an operation takes and gives back within itself is not seen.
+    Memory that one operation takes and frees itself is not seen.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class LiveTensors(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Run an operation and count what it made."""
+        """Run an operation and count the tensors that it made."""
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         given = {key for key, _ in map(_storage, tree_leaves((args, kwargs)))}
@@ -50,14 +50,14 @@ class LiveTensors(TorchDispatchMode):
 
 
 def peak_bytes(call: Callable[[], object]) -> int:
-    """The most bytes of new tensors that live at a time while `call` runs, on the meta device, without gradients."""
+    """Return the peak bytes of new tensors while `call` runs on the meta device, without gradients."""
     with torch.no_grad(), _FusedAttention(), LiveTensors() as live:
         call()
     return live.peak_bytes
 
 
 class _FusedAttention(TorchFunctionMode):
-    """Attention as the kernels of real devices compute it, which keep no table of scores."""
+    """Compute attention as the kernels of real devices do, without a table of scores."""
 
     def __torch_function__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -68,7 +68,7 @@ class _FusedAttention(TorchFunctionMode):
 
 
 def _storage(leaf: object) -> tuple[int, torch.UntypedStorage | None]:
-    """A tensor's memory and what tells it from others."""
+    """Return a tensor's memory and its identity."""
     if not isinstance(leaf, Tensor):
         return 0, None
     storage = leaf.untyped_storage()

@@ -1,4 +1,4 @@
-"""The memory that was really in use at most."""
+"""The memory that is there for a model, and the peak that was in use."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ STATUS, RESTART = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 class PeakMeter:
-    """The most memory in use in each stage of a run, in bytes above what was in use when the meter was made.
+    """The peak memory of each phase of a run, in bytes above the memory in use when the meter was made.
 
-    On a GPU what PyTorch's tensors take, those included that were freed but may still be read by a kernel; on a CPU the
-    resident set, which only Linux tells: elsewhere `peaks` stays empty. Of several clips it is the largest value.
+    On a GPU it is the memory of PyTorch's tensors, including those that are freed but may still be read by a kernel;
+    on a CPU it is the resident set, which only Linux reports: elsewhere `peaks` stays empty. Of several clips it is the
+    largest value.
     """
 
     def __init__(self, device: str) -> None:
@@ -31,8 +32,8 @@ class PeakMeter:
         self.peaks: dict[RunStage, int] = {}
 
     @contextmanager
-    def watch(self, stage: RunStage) -> Generator[None]:
-        """Measure one stage."""
+    def watch(self, phase: RunStage) -> Generator[None]:
+        """Measure one phase within the context."""
         if not self._can_measure:
             yield
             return
@@ -42,7 +43,7 @@ class PeakMeter:
             _restart()
         yield
         peak = self._read("peak") - self._before
-        self.peaks[stage] = max(self.peaks.get(stage, 0), peak)
+        self.peaks[phase] = max(self.peaks.get(phase, 0), peak)
 
     def _read(self, what: str) -> int:
         if self._is_gpu:
@@ -53,7 +54,7 @@ class PeakMeter:
 
 
 def _can_restart() -> bool:
-    """Whether the kernel tells the resident set and lets its peak be forgotten."""
+    """Return whether the kernel reports the resident set and lets its peak be reset."""
     try:
         _restart()
         resident_bytes("VmHWM")
@@ -63,26 +64,26 @@ def _can_restart() -> bool:
 
 
 def _restart() -> None:
-    RESTART.write_text("5")  # the kernel's word for: forget the peak of the resident set
+    RESTART.write_text("5")  # resets the peak of the resident set
 
 
 def resident_bytes(name: str = "VmRSS") -> int:
-    """One of the kernel's figures about the resident set of this process (Linux)."""
+    """Return a value of /proc/self/status, by default the resident set of this process (Linux only)."""
     return 1024 * int(STATUS.read_text().partition(f"{name}:")[2].split()[0])
 
 
 MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 SHARE = 0.95
-"""Of what is free; the rest is for what other programs take meanwhile."""
-# What is there beside the tensors that a forecast counts: the driver's part and the libraries' workspaces; on a CPU the
-# libraries themselves, and blocks that the allocator does not give back at once.
+"""Share of the free memory that is used; the rest is for other programs."""
+# Memory beside the tensors that a forecast counts: the driver's part and the libraries' workspaces; on a CPU the
+# libraries themselves, and blocks that the allocator does not return at once.
 GPU_OVERHEAD, CPU_OVERHEAD = 0.8 * GIB, 1.0 * GIB
 
 
 def usable_bytes(device: str, vram_gib: float | None) -> int:
-    """Of a GPU's memory, on a CPU of the machine's, what a model's tensors may take: what is free, or less if said so.
+    """Return the free memory for a model's tensors, of a GPU or for a CPU of the machine, at most `vram_gib`.
 
-    Raises InputError for less than the libraries take.
+    Raises InputError for less memory than the libraries take.
     """
     is_gpu = torch.device(device).type == "cuda"
     overhead = GPU_OVERHEAD if is_gpu else CPU_OVERHEAD
@@ -96,7 +97,7 @@ def usable_bytes(device: str, vram_gib: float | None) -> int:
 
 
 def _free_on_machine() -> int:
-    """Memory that programs could still take, no more than what is left to this process's group (Linux)."""
+    """Return the memory that programs can still take, at most the rest of this process's control group (Linux)."""
     if not MEMINFO.exists():
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     available = 1024 * int(MEMINFO.read_text().partition("MemAvailable:")[2].split()[0])

@@ -1,4 +1,4 @@
-"""Where networks are while they do not work."""
+"""Where weights are while a network does not work: read again from files, or in the host's memory block by block."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from videoldm.models.unet.network import VideoUNet
 
 @dataclass(frozen=True)
 class Residence:
-    """Networks that are in memory only while they work, each with the function that reads its weights; others stay."""
+    """Networks that are in memory only while they work, with functions that read their weights; others stay loaded."""
 
     fill: Mapping[nn.Module, Callable[[], object]] = field(default_factory=dict[nn.Module, Callable[[], object]])
 
     @contextmanager
     def at_work(self, network: nn.Module) -> Generator[None]:
-        """The network has its weights inside the context."""
+        """Keep the weights of a network in memory within the context."""
         if network not in self.fill:
             yield
             return
@@ -36,7 +36,7 @@ class Residence:
 
 
 def _give_back() -> None:
-    """Return what was freed to the system: glibc keeps blocks of less than 32 MiB, other libraries do not."""
+    """Return freed memory to the system: glibc keeps blocks of less than 32 MiB, other libraries do not."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -45,10 +45,10 @@ ALL_STAY = Residence()
 
 
 def stream_blocks(unet: VideoUNet, device: torch.device | str) -> None:
-    """Let the weights of each block come to the device while the block before it runs, and go after it has run.
+    """Copy the weights of each block to the device while the block before it runs, and drop them after it has run.
 
-    What belongs to no block moves to the device for good. Between calls the blocks have their weights in the host's
-    memory, as if they had never left it. To be done once.
+    Parameters outside of blocks move to the device for good. Between calls the parameters of blocks are those in the
+    host's memory. Must be applied once.
     """
     blocks = unet.blocks
     in_blocks = {parameter for block in blocks for parameter in block.parameters()}
@@ -63,7 +63,7 @@ def stream_blocks(unet: VideoUNet, device: torch.device | str) -> None:
 
 
 class _Stream:
-    """The weights of blocks at home, and of one block that is on its way."""
+    """Weights of all blocks in the host's memory, and of one block that is being copied."""
 
     def __init__(self, blocks: list[UNetBlock], device: torch.device) -> None:
         self._device = device
@@ -71,14 +71,14 @@ class _Stream:
         self._arriving: dict[int, Mapping[nn.Parameter, Tensor]] = {}
 
     def enter(self, index: int, *_: object) -> None:
-        """Before a block runs."""
+        """Use the copied weights, before a block runs."""
         if index not in self._arriving:
             self._fetch(index)
         for parameter, arrived in self._arriving.pop(index).items():
             parameter.data = arrived
 
     def leave(self, index: int, *_: object) -> None:
-        """After a block has run."""
+        """Go back to the weights in the host's memory and copy those of the next block, after a block has run."""
         for parameter, home in self._homes[index].items():
             parameter.data = home
         self._fetch((index + 1) % len(self._homes))
@@ -92,10 +92,10 @@ class _Stream:
 
 
 class _GpuStream(_Stream):
-    """Copies on a stream of their own, beside what is computed.
+    """Copies on a CUDA stream of their own, parallel to the computation.
 
     Kernels run long after they were launched. So the host, which has just launched a block, waits until the one before
-    it is done before it fetches the next: else the weights of all of them would come ahead of the first.
+    it is done before it copies the next: else the weights of all blocks would arrive before the first has run.
     """
 
     def __init__(self, blocks: list[UNetBlock], device: torch.device) -> None:
@@ -104,11 +104,11 @@ class _GpuStream(_Stream):
         self._before = torch.cuda.Event()
         for home in self._homes:
             for parameter in home:
-                # Only pinned memory is copied while the host goes on.
+                # Only pinned memory is copied while the host continues.
                 home[parameter] = parameter.data = parameter.data.pin_memory()
 
     def enter(self, index: int, *_: object) -> None:
-        """Before a block is launched."""
+        """Let the computation wait for the copied weights, before a block is launched."""
         super().enter(index)
         current = torch.cuda.current_stream(self._device)
         current.wait_stream(self._stream)
@@ -116,7 +116,7 @@ class _GpuStream(_Stream):
             parameter.data.record_stream(current)
 
     def leave(self, index: int, *_: object) -> None:
-        """After a block was launched."""
+        """Copy the weights of the next block when the block before is done, after a block was launched."""
         self._before.synchronize()
         self._before = torch.cuda.Event()
         self._before.record(torch.cuda.current_stream(self._device))

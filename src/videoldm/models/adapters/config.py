@@ -1,4 +1,4 @@
-"""Which layers of a UNet a LoRA changes; torch-free."""
+"""Presets of LoRA training: which layers of a UNet are adapted, and at which rank; torch-free."""
 
 from typing import Annotated, Literal
 
@@ -8,30 +8,30 @@ from videoldm.core.config import Config, Positive
 
 
 class TemporalAttention(Config):
-    """The projections of attention along time: how things move, not what they look like (SVD, D.4)."""
+    """The projections of temporal attention: a LoRA of how things move, not of what they look like (SVD, D.4)."""
 
     kind: Literal["temporal-attention"] = "temporal-attention"
     rank: PositiveInt = 16
     alpha: Positive = 16.0
-    """The update counts alpha / rank times."""
+    """The update is multiplied by alpha / rank."""
 
 
 class TemporalLayers(Config):
-    """All that runs along time, its feed-forward networks and convolutions too: more to learn motion with."""
+    """All temporal layers, with their feed-forward networks and convolutions: more parameters for motion."""
 
     kind: Literal["temporal-layers"] = "temporal-layers"
     rank: PositiveInt = 16
     alpha: Positive = 16.0
-    """The update counts alpha / rank times."""
+    """The update is multiplied by alpha / rank."""
 
 
 class SpatialAttention(Config):
-    """The projections of attention within each frame: a style or a subject, which moves as before."""
+    """The projections of spatial attention: a LoRA of a style or a subject, which moves as before."""
 
     kind: Literal["spatial-attention"] = "spatial-attention"
     rank: PositiveInt = 16
     alpha: Positive = 16.0
-    """The update counts alpha / rank times."""
+    """The update is multiplied by alpha / rank."""
 
 
 LoraPreset = Annotated[TemporalAttention | TemporalLayers | SpatialAttention, Field(discriminator="kind")]

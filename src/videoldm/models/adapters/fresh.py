@@ -1,4 +1,4 @@
-"""LoRAs that have learned nothing yet: which layers a preset takes, and their first updates."""
+"""Untrained LoRAs: the layers that a preset adapts, their first updates, and stand-ins without data for forecasts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROJECTIONS = frozenset({"to_q", "to_k", "to_v", "to_out"})
 
 
 def target_layers(unet: VideoUNet, preset: LoraPreset, *, has_one_token: bool) -> list[str]:
-    """The paths of the layers that a preset adapts, those left out that can learn nothing from a one-token context."""
+    """Return the paths of the layers that a preset adapts, without those that a one-token context leaves untrained."""
     known = layers(unet)
     match preset:
         case TemporalAttention():
@@ -36,7 +36,7 @@ def target_layers(unet: VideoUNet, preset: LoraPreset, *, has_one_token: bool) -
 
 
 def fresh_lora(unet: VideoUNet, preset: LoraPreset, *, has_one_token: bool, seed: int) -> LoRA:
-    """A LoRA that changes nothing yet: `down` is drawn, with variance 1 / inputs, and `up` is zero (section 4.1)."""
+    """Return a LoRA without effect: `down` is drawn with variance 1 / inputs, `up` is zero (LoRA, section 4.1)."""
     known = layers(unet)
     lora: dict[str, LowRank] = {}
     for path in target_layers(unet, preset, has_one_token=has_one_token):
@@ -48,7 +48,7 @@ def fresh_lora(unet: VideoUNet, preset: LoraPreset, *, has_one_token: bool, seed
 
 
 def num_lora_parameters(unet: VideoUNet, preset: LoraPreset, *, has_one_token: bool) -> int:
-    """How many numbers such a LoRA has; the UNet may be on the meta device."""
+    """Return the number of parameters of a preset's LoRA; the UNet may be on the meta device."""
     known = layers(unet)
     weights = [known[path].weight for path in target_layers(unet, preset, has_one_token=has_one_token)]
     return sum(preset.rank * (weight.shape[0] + weight[0].numel()) for weight in weights)
@@ -59,7 +59,7 @@ def _is_projection(path: str) -> bool:
 
 
 class StandIn(nn.Module):
-    """A layer with an update in float32 beside it; for forecasts, as its numbers are not set."""
+    """A layer with a float32 update beside it whose numbers are not set; peft itself takes no tensors without data."""
 
     def __init__(self, layer: Layer, rank: int) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class StandIn(nn.Module):
         self.up = nn.Parameter(torch.empty(num_outputs, rank, dtype=torch.float32))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The layer's output and the update."""
+        """Return the layer's output plus the update."""
         result, x = self.layer(x), x.to(self.down.dtype)
         if isinstance(self.layer, nn.Linear):
             update = F.linear(F.linear(x, self.down), self.up)
@@ -80,7 +80,7 @@ class StandIn(nn.Module):
 
 
 def put_stand_ins(unet: VideoUNet, preset: LoraPreset, *, has_one_token: bool) -> None:
-    """Put updates beside the layers that a preset adapts."""
+    """Put stand-ins in the place of the layers that a preset adapts."""
     known = layers(unet)
     for path in target_layers(unet, preset, has_one_token=has_one_token):
         parent, _, name = path.rpartition(".")

@@ -1,4 +1,4 @@
-"""Adapters that run beside the layers of a network: for training, and for weights that change between two calls."""
+"""Adapters that run beside the layers of a network, for training and for weights that change between calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def inject(module: nn.Module, adapters: Sequence[Adapter]) -> Injection:
-    """Run adapters beside the layers of `module`; its own parameters stay as they are and take no gradients.
+    """Run adapters beside the layers of `module`, whose own parameters stay unchanged and get no gradients.
 
     Raises InputError if an adapter does not fit, or peft is not installed.
     """
@@ -36,7 +36,7 @@ def inject(module: nn.Module, adapters: Sequence[Adapter]) -> Injection:
 
 
 class Injection:
-    """The adapters inside a module, numbered as they were given."""
+    """The adapters inside a module, numbered in the order in which they were given."""
 
     def __init__(self, module: nn.Module, originals: Mapping[str, Layer], *, num_adapters: int) -> None:
         self._module, self._originals, self._num_adapters = module, originals, num_adapters
@@ -44,7 +44,7 @@ class Injection:
         self._trained: set[int] = set()
 
     def set_weights(self, weights: Sequence[float]) -> None:
-        """Give every adapter another weight; with 0 it is not computed, and the outputs are the module's own bits."""
+        """Set the weight of every adapter; with 0 it is not computed, so that outputs are the module's own bits."""
         assert len(weights) == self._num_adapters, f"{len(weights)} weights for {self._num_adapters} adapters"
         for weight in weights:
             check_weight(weight)
@@ -57,7 +57,7 @@ class Injection:
             self.train(index)
 
     def train(self, index: int) -> list[Tensor]:
-        """Let an adapter take gradients, in float32 whatever the module's dtype is, and return its parameters."""
+        """Make an adapter trainable, in float32 whatever the module's dtype is, and return its parameters."""
         self._trained.add(index)
         parameters = [matrix for update in self.lora(index).values() for matrix in (update.down, update.up)]
         for parameter in parameters:
@@ -66,7 +66,7 @@ class Injection:
         return parameters
 
     def lora(self, index: int) -> LoRA:
-        """The updates of an adapter by the module's own paths; the matrices are those that run, not copies."""
+        """Return an adapter's updates by the paths of the module; the matrices are the running ones, not copies."""
         from videoldm.models.adapters.peft_layers import holders
 
         name = _name(index)
@@ -78,12 +78,12 @@ class Injection:
         return lora
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The module's own tensors under its own names, as if nothing were injected."""
+        """Return the module's own tensors under its own names, as if nothing were injected."""
         state = self._module.state_dict()
         return {key.replace(".base_layer.", "."): value for key, value in state.items() if ".lora_" not in key}
 
     def eject(self) -> None:
-        """Put the module's own layers back, and what their parameters said about gradients."""
+        """Restore the module's own layers and the `requires_grad` of its parameters."""
         for path, layer in self._originals.items():
             parent, _, child = path.rpartition(".")
             setattr(self._module.get_submodule(parent), child, layer)
@@ -106,11 +106,11 @@ def _add(module: nn.Module, name: str, lora: LoRA) -> None:
     for rank in {update.rank for update in lora.values()}:
         paths = [path for path, update in lora.items() if update.rank == rank]
         config = LoraConfig(r=rank, target_modules=[f"module.{path}" for path in paths])
-        # Peft offers this to everybody, but calls it experimental.
+        # Peft documents this method for public use as experimental.
         config._register_custom_module(  # pyright: ignore[reportPrivateUsage]
             {nn.Conv2d: LowRankConv, TemporalConv: LowRankConv}
         )
-        # Peft leaves its notes on the module that it is given, and adapters on the meta device draw no random numbers.
+        # Peft stores attributes on the module that it is given; adapters on the meta device draw no random numbers.
         inject_adapter_in_model(config, nn.ModuleDict({"module": module}), name, low_cpu_mem_usage=True)
     for path, update in lora.items():
         layer = cast("LoraLayer", module.get_submodule(path))
@@ -120,5 +120,5 @@ def _add(module: nn.Module, name: str, lora: LoRA) -> None:
 
 
 def _copy(matrix: Tensor, *, like: Tensor) -> nn.Parameter:
-    """`matrix` for a layer with the weight `like`; a copy, so that training leaves the given LoRA alone."""
+    """Copy `matrix` for a layer with the weight `like`, so that training leaves the given LoRA alone."""
     return nn.Parameter(matrix.detach().to(like.device, like.dtype, copy=True), requires_grad=False)

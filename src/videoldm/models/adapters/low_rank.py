@@ -1,4 +1,8 @@
-"""Low-rank updates of a network's weights (LoRA, arXiv 2106.09685)."""
+"""Low-rank updates of a network's weights (LoRA, arXiv 2106.09685), and their merge into the weights.
+
+A merge leaves nothing to compute, so that whatever speeds up the network works as before. It comes first: weights that
+were derived earlier (folded, quantised, compiled in) do not contain it.
+"""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,12 +16,12 @@ from videoldm.core.errors import InputError
 from videoldm.models.layers import TemporalConv
 
 Layer = nn.Linear | nn.Conv2d | TemporalConv
-"""What can be adapted: layers whose weight is `o i` or `o i kernel...`."""
+"""A layer that can be adapted: its weight is `o i` or `o i kernel...`."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LowRank:
-    """The update of one layer's weight, alpha / rank * up @ down (section 4.1).
+    """An update of one layer's weight, alpha / rank * up @ down (section 4.1).
 
     `down` has the layer's own kernel, if it has one, and `up` a kernel of size 1.
     """
@@ -28,12 +32,12 @@ class LowRank:
 
     @property
     def rank(self) -> int:
-        """The number of channels between `down` and `up`."""
+        """Number of channels between `down` and `up`."""
         return self.down.shape[0]
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
-        """The shape of the weights that this updates."""
+        """Shape of the weight that is updated."""
         return (self.up.shape[0], *self.down.shape[1:])
 
     def add_to(self, weight: Float[Tensor, "o i ..."], *, strength: float) -> None:
@@ -48,7 +52,7 @@ LoRA = Mapping[str, LowRank]
 
 @dataclass(frozen=True, eq=False)
 class Adapter:
-    """A LoRA and how strongly it acts: 0 is not at all, 1 as it was trained."""
+    """A LoRA and its weight: 0 is without effect, 1 as trained."""
 
     lora: LoRA
     weight: float = 1.0
@@ -58,22 +62,25 @@ class Adapter:
 
 
 def check_weight(weight: float) -> None:
-    """Refuse with InputError what cannot be the weight of an adapter."""
+    """Raise InputError for a weight of an adapter that is not finite."""
     if not math.isfinite(weight):
         raise InputError(f"the weight of a LoRA is {weight}, it should be a finite number")
 
 
 def layers(module: nn.Module) -> dict[str, Layer]:
-    """Every layer of `module` that can be adapted, by its path."""
+    """Return every layer of `module` that can be adapted, by its path."""
     return {path: layer for path, layer in module.named_modules() if isinstance(layer, Layer)}
 
 
 def adapted_layers(module: nn.Module, lora: LoRA, *, source: str = "LoRA") -> dict[str, Layer]:
-    """The layers that `lora` updates; raises InputError, which begins with `source`, if one is missing or misshapen."""
+    """Return the layers that `lora` updates.
+
+    Raises InputError, which begins with `source`, if one is missing or has another shape.
+    """
     known = layers(module)
     for path, update in lora.items():
         if path not in known:
-            raise InputError(f"{source}: {path} is no linear layer or convolution of this network")
+            raise InputError(f"{source}: {path} is not a linear layer or convolution of this network")
         shape = tuple(known[path].weight.shape)
         if update.weight_shape != shape:
             raise InputError(
@@ -83,25 +90,25 @@ def adapted_layers(module: nn.Module, lora: LoRA, *, source: str = "LoRA") -> di
 
 
 def without_effect_on_one_token(paths: Iterable[str]) -> list[str]:
-    """The layers of a UNet where an update changes nothing if the context is one token: its softmax is always 1."""
+    """Return the layers of a UNet whose update has no effect on a one-token context, where the softmax is always 1."""
     return [path for path in paths if path.endswith((".cross_attention.to_q", ".cross_attention.to_k"))]
 
 
 @dataclass(frozen=True, eq=False)
 class Merged:
-    """The weights that a merge has changed, each with a copy of what it was, in the computer's main memory."""
+    """The weights that a merge has changed, each with a copy of its earlier value in the host's memory."""
 
     originals: tuple[tuple[Tensor, Tensor], ...]
 
     @torch.no_grad()
     def unmerge(self) -> None:
-        """Bring the copies back, bit by bit; several merges are taken back from the last to the first."""
+        """Restore the copies, bit by bit; undo several merges from the last to the first."""
         for weight, original in self.originals:
             weight.copy_(original)
 
 
 def merge(module: nn.Module, adapters: Sequence[Adapter]) -> Merged:
-    """Add adapters to the weights of `module`, in a way that can be taken back.
+    """Add adapters to the weights of `module` in a way that can be undone.
 
     Raises InputError, before anything has changed, if an adapter does not fit.
     """

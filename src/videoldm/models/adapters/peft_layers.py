@@ -1,4 +1,4 @@
-"""Layers for peft, which knows neither our convolutions nor how to build one more of them."""
+"""Layers for peft, which does not know our convolutions."""
 
 from typing import Any, cast
 
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 
 class LowRankConv(nn.Module, LoraLayer):
-    """A convolution over space or time with adapters beside it.
+    """A convolution over space or time with low-rank updates beside it.
 
     The convolution itself runs the `down` matrices in place of its weight, so that padding and stride are its own.
     """
@@ -18,7 +18,7 @@ class LowRankConv(nn.Module, LoraLayer):
     def __init__(self, base_layer: nn.Module, adapter_name: str, *, config: Any, r: int, **options: Any) -> None:
         super().__init__()
         LoraLayer.__init__(self, base_layer)
-        # Peft makes linear layers here; they only hold the matrices, which are replaced by those of a convolution.
+        # Peft makes linear layers here, which only hold the matrices; `injection` replaces these by a convolution's.
         self.update_layer(adapter_name, r, config=config, **options)
 
     def _get_in_out_features(self, module: nn.Module) -> tuple[int, int]:
@@ -39,5 +39,5 @@ class LowRankConv(nn.Module, LoraLayer):
 
 
 def holders(layer: LoraLayer, name: str) -> tuple[nn.Linear, nn.Linear]:
-    """The modules whose weights are an adapter's `down` and `up`."""
+    """Return the modules whose weights are an adapter's `down` and `up`."""
     return cast("nn.Linear", layer.lora_A[name]), cast("nn.Linear", layer.lora_B[name])

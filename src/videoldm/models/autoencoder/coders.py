@@ -1,4 +1,4 @@
-"""The encoder: pixels to the moments of their latents, frame by frame."""
+"""Encoder and decoder of the autoencoder; a temporal decoder sees whole clips, all else works frame by frame."""
 
 from functools import partial
 

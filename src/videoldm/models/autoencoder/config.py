@@ -30,7 +30,7 @@ class AutoencoderConfig(Config):
 
     pixel_channels: PositiveInt = 3
     patch_size: PositiveInt = 1
-    """Squares of this side become channels before the encoder and unfold after the decoder; Stable Diffusion has 1."""
+    """Squares of this side become channels before the encoder and unfold after the decoder (1 in Stable Diffusion)."""
     latent_channels: PositiveInt = 4
     channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (128, 256, 512, 512)
     """Width of each level, finest first; each but the last halves the picture."""
@@ -48,12 +48,12 @@ class AutoencoderConfig(Config):
 
     @property
     def factor(self) -> int:
-        """How many times smaller latents are than pixels, along each axis of space."""
+        """Factor by which latents are smaller than pixels along each axis of space."""
         return self.patch_size * 2 ** (len(self.channels) - 1)
 
     @property
     def patch_channels(self) -> int:
-        """Channels of a patch, which the convolutions see as one pixel."""
+        """Number of channels of a patch, which the convolutions see as one pixel."""
         return self.pixel_channels * self.patch_size**2
 
     @model_validator(mode="after")

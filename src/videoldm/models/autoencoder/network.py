@@ -1,4 +1,4 @@
-"""The autoencoder: an encoder and a decoder."""
+"""The autoencoder between pixels and raw latents, and the distribution of latents that its encoder returns."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Posterior:
         return self.mean
 
     def draw(self, noise: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t c h w"]:
-        """The latents that standard normal noise stands for."""
+        """Return the latents drawn with the given standard normal noise."""
         return self.mean + (0.5 * self.log_variance).exp() * noise
 
     def kl(self) -> Float[Tensor, "b t c h w"]:

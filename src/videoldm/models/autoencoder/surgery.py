@@ -1,4 +1,4 @@
-"""Growing a trained autoencoder: time for a decoder that works frame by frame."""
+"""Changing a trained autoencoder: adding temporal layers to its decoder, removing the layer before the decoder."""
 
 import torch
 from torch import nn
@@ -17,7 +17,7 @@ def is_temporal(key: str) -> bool:
 def insert_temporal_layers(autoencoder: Autoencoder, temporal: TemporalDecoder | None = None) -> Autoencoder:
     """Return an autoencoder whose decoder sees whole clips and starts as the given one applied to each frame.
 
-    The last convolution of every temporal block is zero and the one after the decoder passes pixels on, so the start
+    The last convolution of every temporal block is zero and the one after the decoder is the identity, so the start
     does not depend on how the branches are merged. The other temporal layers are drawn from torch's global generator,
     as in every constructor of a module. Raises ValueError if the decoder has temporal layers already.
     (Video LDM, section 3.1.1)
@@ -33,11 +33,11 @@ def insert_temporal_layers(autoencoder: Autoencoder, temporal: TemporalDecoder |
 
 @torch.no_grad()
 def fold_projection(autoencoder: Autoencoder) -> Autoencoder:
-    """Return an autoencoder without the 1 x 1 convolution before its decoder, whose work the next one takes over.
+    """Return an autoencoder whose decoder has the 1 x 1 convolution before it folded into its first 3 x 3 convolution.
 
-    SVD's decoder has no such layer. Exact but for the outermost latents: there the next convolution sees zeros beyond
-    the frame, which the bias of the layer that is gone no longer leaves out. An autoencoder without it is returned as
-    it is.
+    SVD's decoder has no such layer. The result is exact except in the outermost latents, where the 3 x 3 convolution
+    pads with zeros, to which the bias of the removed layer was not added. An autoencoder without the layer is returned
+    unchanged.
     """
     if not autoencoder.config.project_latents:
         return autoencoder

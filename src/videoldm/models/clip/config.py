@@ -12,12 +12,12 @@ from videoldm.core.config import Config
 Activation = Literal["gelu", "quick_gelu"]
 MLP_RATIO = 4
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-"""Of each colour channel in [0, 1], and its deviation below: what CLIP's pictures are normalised with."""
+"""Mean of each colour channel in [0, 1], with which CLIP normalises pictures; its standard deviation is below."""
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class TransformerConfig(Config):
-    """What both encoders have in common; the MLP is 4 times as wide as the tokens."""
+    """Sizes that both encoders have; the MLP is 4 times as wide as the tokens."""
 
     width: int = Field(ge=1)
     num_layers: int = Field(ge=1)
@@ -36,7 +36,7 @@ class TextEncoderConfig(TransformerConfig):
     """A causal text transformer over `max_tokens` tokens, start and end token included.
 
     As in CLIP, the last two entries of the vocabulary are the start token and the end token, and the end token also
-    fills up short prompts. `videoldm.models.clip.tokenizer` keeps to that.
+    pads short prompts. `videoldm.models.clip.tokenizer` builds such vocabularies.
     """
 
     vocab_size: int = Field(ge=3)
@@ -65,7 +65,7 @@ MINI_IMAGE_ENCODER = ImageEncoderConfig(
     image_size=64, patch_size=8, width=96, num_layers=3, num_heads=3, projection_dim=96
 )
 
-# OpenCLIP ViT-H/14: its image tower conditions SVD, its text tower without the last layer is that of SD 2.1.
+# OpenCLIP ViT-H/14: its image tower conditions SVD, its text tower without the last layer conditions SD 2.1.
 SVD_IMAGE_ENCODER = ImageEncoderConfig(
     image_size=224, patch_size=14, width=1280, num_layers=32, num_heads=16, projection_dim=1024
 )

@@ -1,4 +1,4 @@
-"""From sizes to transformers' CLIP models with random weights."""
+"""CLIP encoders: transformers' models with random weights, built from our sizes, and the loss that trains them."""
 
 from __future__ import annotations
 
@@ -20,35 +20,38 @@ from transformers import (
 from videoldm.core.random import seeded_initialisation
 from videoldm.models.clip.config import MLP_RATIO, ImageEncoderConfig, TextEncoderConfig
 
+INITIAL_LOGIT_SCALE = math.log(1 / 0.07)
+MAX_LOGIT_SCALE = math.log(100)
+
 
 def build_text_encoder(config: TextEncoderConfig, *, seed: int = 0) -> CLIPTextModel:
-    """The text encoder whose hidden states condition a UNet."""
+    """Build the text encoder whose hidden states condition a UNet."""
     with seeded_initialisation(seed, "text encoder"):
         return CLIPTextModel(text_config(config))
 
 
 def build_projected_text_encoder(config: TextEncoderConfig, *, seed: int = 0) -> CLIPTextModelWithProjection:
-    """The text encoder plus the projection of its end token, for contrastive training."""
+    """Build the text encoder with the projection of its end token, for contrastive training."""
     with seeded_initialisation(seed, "text encoder"):
         return CLIPTextModelWithProjection(text_config(config))
 
 
 def build_image_encoder(config: ImageEncoderConfig, *, seed: int = 0) -> CLIPVisionModelWithProjection:
-    """The image encoder with the projection of its class token."""
+    """Build the image encoder with the projection of its class token."""
     with seeded_initialisation(seed, "image encoder"):
         return CLIPVisionModelWithProjection(image_config(config))
 
 
 def number_positions(model: PreTrainedModel, *, device: torch.device | str) -> None:
-    """Fill in the position numbers of an encoder that was made without storage: they are no weights and in no file."""
+    """Set the position numbers of an encoder that was built without storage: they are not weights and not stored."""
     for name, buffer in list(model.named_buffers()):
-        assert name.endswith("position_ids"), f"{name} is in no file and not known"
+        assert name.endswith("position_ids"), f"unknown buffer {name}, which no file stores"
         numbers = torch.arange(buffer.shape[-1], device=device).expand(buffer.shape)
         model.get_submodule(name.rpartition(".")[0]).register_buffer("position_ids", numbers, persistent=False)
 
 
 def text_config(config: TextEncoderConfig) -> CLIPTextConfig:
-    """Our few numbers as transformers' configuration."""
+    """Return transformers' configuration of an encoder of these sizes."""
     return CLIPTextConfig(
         vocab_size=config.vocab_size,
         hidden_size=config.width,
@@ -65,7 +68,7 @@ def text_config(config: TextEncoderConfig) -> CLIPTextConfig:
 
 
 def image_config(config: ImageEncoderConfig) -> CLIPVisionConfig:
-    """Our few numbers as transformers' configuration."""
+    """Return transformers' configuration of an encoder of these sizes."""
     return CLIPVisionConfig(
         hidden_size=config.width,
         intermediate_size=MLP_RATIO * config.width,
@@ -78,10 +81,6 @@ def image_config(config: ImageEncoderConfig) -> CLIPVisionConfig:
     )
 
 
-INITIAL_LOGIT_SCALE = math.log(1 / 0.07)
-MAX_LOGIT_SCALE = math.log(100)
-
-
 def contrastive_loss(
     image_embeds: Float[Tensor, "b d"],
     text_embeds: Float[Tensor, "b d"],
@@ -89,11 +88,12 @@ def contrastive_loss(
     *,
     ignored: Bool[Tensor, "b b"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Mean cross-entropy of finding each picture's text and each text's picture in the batch.
+    """Return the mean cross-entropy of finding each picture's text and each text's picture in the batch.
 
-    Row i of both belong together; they are normalised here. `logit_scale` is the logarithm of the factor on the
-    cosines, as CLIP stores it: training starts it at INITIAL_LOGIT_SCALE and clamps it to MAX_LOGIT_SCALE. Pairs that
-    are `ignored`, never a row's own, count as neither right nor wrong. CLIP (arXiv 2103.00020), 2.3 and fig. 3.
+    Row i of one belongs to row i of the other; rows are normalised here. `logit_scale` is the logarithm of the factor
+    on the cosines, as CLIP stores it: training starts it at INITIAL_LOGIT_SCALE and clamps it to MAX_LOGIT_SCALE.
+    Pairs marked in `ignored`, never a row's own, count as neither right nor wrong.
+    (CLIP, arXiv 2103.00020, section 2.3 and fig. 3)
     """
     cosines = F.normalize(image_embeds, dim=-1) @ F.normalize(text_embeds, dim=-1).T
     logits = cosines * logit_scale.exp()

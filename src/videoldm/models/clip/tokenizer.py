@@ -53,7 +53,7 @@ def _tokenizer(entries: list[str], merges: list[Pair], max_tokens: int) -> CLIPT
 
 
 def _word_counts(captions: Iterable[str]) -> Counter[str]:
-    """How often each word occurs, after CLIP's own lower-casing and splitting, in its byte alphabet."""
+    """Count the words, after CLIP's own lower-casing and splitting, in its byte alphabet."""
     backend = _tokenizer([UNKNOWN_TOKEN, START_TOKEN, END_TOKEN], [], 3).backend_tokenizer
     normaliser, splitter = backend.normalizer, backend.pre_tokenizer
     return Counter(
@@ -62,7 +62,7 @@ def _word_counts(captions: Iterable[str]) -> Counter[str]:
 
 
 def _learn_merges(words: Counter[str], num_new: int) -> list[Pair]:
-    """Merge the most frequent neighbours again and again, until there are `num_new` new symbols or whole words only."""
+    """Merge the most frequent neighbours repeatedly, until there are `num_new` new symbols or whole words only."""
     spellings = {word: [*word[:-1], word[-1] + END_OF_WORD] for word in words}
     merges: list[Pair] = []
     new_symbols: set[str] = set()  # two merges can spell the same symbol: a+bc and ab+c
@@ -73,7 +73,7 @@ def _learn_merges(words: Counter[str], num_new: int) -> list[Pair]:
                 pairs[pair] += words[word]
         if not pairs:
             break
-        # Ties go to the first pair of the alphabet: the order of the captions must not matter.
+        # Ties go to the alphabetically first pair, so that the order of the captions does not matter.
         best = min(pairs, key=lambda pair: (-pairs[pair], pair))
         merges.append(best)
         new_symbols.add(best[0] + best[1])

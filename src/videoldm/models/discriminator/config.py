@@ -1,4 +1,4 @@
-"""Configuration of the discriminator; imports no torch."""
+"""Configuration of the discriminator; torch-free."""
 
 from typing import Annotated, Self
 
@@ -15,14 +15,14 @@ class DiscriminatorConfig(Config):
 
     pixel_channels: PositiveInt = 3
     channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (64, 128, 256, 512)
-    """Width of each level; each but the last halves height and width, and none the number of frames."""
+    """Width of each level; each but the last halves height and width, none the number of frames."""
     kernel_frames: OddInt = 3
-    """How many frames each convolution sees; at the ends of a clip the end frames repeat."""
+    """Number of frames that each convolution sees; at the ends of a clip the end frames repeat."""
     norm_groups: PositiveInt = 32
 
     @property
     def smallest_side_px(self) -> int:
-        """Sides of frames must have at least so many pixels, for a whole patch to be seen."""
+        """Smallest side of a frame that holds a whole patch."""
         return 3 * 2 ** (len(self.channels) - 1)
 
     @model_validator(mode="after")

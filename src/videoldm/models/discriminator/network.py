@@ -1,4 +1,4 @@
-"""A patch-wise discriminator of videos: is what is seen here, and how it moves, real or decoded?"""
+"""A patch-wise discriminator of videos, which tells real from decoded pictures and motion."""
 
 from itertools import pairwise
 
@@ -28,7 +28,7 @@ class VideoConv(nn.Module):
         nn.init.zeros_(self.conv.bias)
 
     def forward(self, clips: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c2 t h2 w2"]:
-        """Convolve."""
+        """Convolve clips along time, height and width."""
         ends = (0, 0, 0, 0, self._halo, self._halo)
         return self.conv(F.pad(clips, ends, mode="replicate"))
 
@@ -38,7 +38,7 @@ class Discriminator(nn.Module):
 
     The 3-D counterpart of the PatchGAN discriminator (Isola et al. 2017, "Image-to-Image Translation with Conditional
     Adversarial Networks"), with group norm in the place of batch norm, so that a clip's logits do not depend on the
-    clips beside it. It sees clips only, and is not helped by one that sees pictures.
+    others in its batch. There is no second discriminator of single frames, which did not help.
     (Video LDM, section 3.1.1 and its ablation)
     """
 
@@ -51,7 +51,7 @@ class Discriminator(nn.Module):
             VideoConv(narrow, wide, kernel_frames=config.kernel_frames, stride_px=1 if level == last else 2)
             for level, (narrow, wide) in enumerate(pairwise(widths))
         )
-        # The first level has none: the statistics of the pixels themselves tell real from decoded.
+        # The first level has no norm: the statistics of the pixels themselves tell real from decoded.
         self.norms = nn.ModuleList(nn.GroupNorm(config.norm_groups, width) for width in config.channels[1:])
         self.judge = VideoConv(config.channels[-1], 1, kernel_frames=config.kernel_frames, stride_px=1)
 
@@ -73,7 +73,7 @@ class Discriminator(nn.Module):
 
 
 def hinge_of_judge(real: Float[Tensor, "b ..."], decoded: Float[Tensor, "b ..."]) -> Float[Tensor, " b"]:
-    """What the discriminator minimises for each clip, from its logits for both versions; 0 where both are 1 off.
+    """Return the discriminator's loss for each clip, from its logits for both versions; 0 beyond a margin of 1.
 
     (Lim and Ye 2017, "Geometric GAN", with the halves of latent diffusion)
     """
@@ -81,7 +81,7 @@ def hinge_of_judge(real: Float[Tensor, "b ..."], decoded: Float[Tensor, "b ..."]
 
 
 def hinge_of_decoder(decoded: Float[Tensor, "b ..."]) -> Float[Tensor, " b"]:
-    """What the decoder minimises for each clip, from the discriminator's logits."""
+    """Return the decoder's loss for each clip, from the discriminator's logits."""
     return -_mean(decoded)
 
 

@@ -1,4 +1,4 @@
-"""Levels of the UNet: what runs at one size of the latents."""
+"""Levels of the UNet: the blocks that run at one size of the latents."""
 
 from functools import partial
 
@@ -70,7 +70,7 @@ class DownLevel(nn.Module):
 
     @property
     def layers(self) -> list[UNetBlock | Downsample]:
-        """In the order in which they run; the UNet keeps the output of each for the way up."""
+        """Layers in the order in which they run; the UNet keeps the output of each for the way up."""
         blocks = [block for block in self.blocks if isinstance(block, UNetBlock)]
         return [*blocks, *([] if self.downsample is None else [self.downsample])]
 
@@ -99,6 +99,6 @@ class UpLevel(nn.Module):
 
     @property
     def layers(self) -> list[tuple[UNetBlock, Upsample | None]]:
-        """In the order in which they run, each with the upsampling that follows it."""
+        """Blocks in the order in which they run, each with the upsampling that follows it."""
         blocks = [block for block in self.blocks if isinstance(block, UNetBlock)]
         return [*((block, None) for block in blocks[:-1]), (blocks[-1], self.upsample)]

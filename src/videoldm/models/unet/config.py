@@ -12,7 +12,7 @@ T = TypeVar("T", bound=int)
 
 
 class AttentionSizes(NamedTuple):
-    """What tells the transformers of one level from those of another."""
+    """Sizes of the transformers of one level that other levels may have differently."""
 
     head_channels: int
     has_self_attention: bool
@@ -25,7 +25,7 @@ class UniformNormEps(Config):
     value: PositiveFloat = 1e-5
 
     def at(self, place: Place) -> float:
-        """Return the epsilon of the norms at a place."""
+        """Return the same epsilon for every place."""
         del place
         return self.value
 
@@ -49,7 +49,7 @@ NormEps = Annotated[UniformNormEps | PlacedNormEps, Field(discriminator="kind")]
 
 
 class NoTemporalLayers(Config):
-    """An image model: every frame on its own."""
+    """No temporal layers: an image model, which sees every frame on its own."""
 
     kind: Literal["none"] = "none"
 
@@ -60,7 +60,7 @@ class TemporalLayers(Config):
     kind: Literal["layers"] = "layers"
     kernel: OddInt = 3
     frame_embedding_period: PositiveFloat = 10_000.0
-    """Longest period, in frames over 2 pi, of the sinusoids that tell a frame its index."""
+    """Longest period, in frames over 2 pi, of the sinusoids that encode the index of a frame."""
     merge_init: float = 0.5
     """The share of the spatial branch starts as the sigmoid of this."""
 
@@ -94,7 +94,7 @@ class UNetConfig(Config):
     vector_dim: PositiveInt | None = None
     """Size of the vector condition of each frame, None for a model without one."""
     num_noise_indices: PositiveInt | None = None
-    """How many noise levels of the joined conditioning the model tells apart, None for a model that is not told."""
+    """Number of noise levels of the joined conditioning, None for a model that is not conditioned on them."""
     norm_groups: PositiveInt = 32
     norm_eps: NormEps = UniformNormEps()
     temporal: Temporal = TemporalLayers()
@@ -111,20 +111,20 @@ class UNetConfig(Config):
 
     @property
     def temporal_layers(self) -> TemporalLayers | None:
-        """The temporal layers' configuration, None for an image model."""
+        """Configuration of the temporal layers, None for an image model."""
         return self.temporal if isinstance(self.temporal, TemporalLayers) else None
 
     def head_channels_at(self, level: int) -> int:
-        """Width of a level's attention heads."""
+        """Return the width of a level's attention heads."""
         return _at(self.head_channels, level)
 
     @property
     def middle_attention(self) -> AttentionSizes:
-        """The sizes of the middle's transformer."""
+        """Sizes of the transformer in the middle."""
         return AttentionSizes(self.head_channels_at(-1), has_self_attention=True)
 
     def attention_at(self, level: int) -> AttentionSizes | None:
-        """The sizes of a level's transformers, None if it has none."""
+        """Return the sizes of a level's transformers, None if it has none."""
         if not self.attention_levels[level]:
             return None
         return AttentionSizes(self.head_channels_at(level), _at(self.self_attention_levels, level))
@@ -132,7 +132,7 @@ class UNetConfig(Config):
     @model_validator(mode="before")
     @classmethod
     def _forget_checkpointing(cls, data: Any) -> Any:
-        """Files of before name how a training step is computed, which says nothing about the network."""
+        """Drop a key of older files that named how a training step is computed, which is not part of the network."""
         if isinstance(data, dict) and "gradient_checkpointing" in data:
             if data["gradient_checkpointing"] is True:
                 raise ValueError("gradient_checkpointing is now training.execution.recompute=blocks")
@@ -144,7 +144,7 @@ class UNetConfig(Config):
         for name in ("attention_levels", "head_channels", "self_attention_levels"):
             value = getattr(self, name)
             if isinstance(value, tuple) and len(value) != len(self.channels):
-                raise ValueError(f"{name} {value} must have one entry a level of {self.channels}")
+                raise ValueError(f"{name} {value} must have one entry for each level of {self.channels}")
         return self
 
     @model_validator(mode="after")

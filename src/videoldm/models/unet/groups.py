@@ -1,4 +1,4 @@
-"""The parameters of a UNet by what they are part of, and those that cannot learn."""
+"""Parameters of a UNet by their names: temporal or not, what they are part of, and which cannot learn."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -20,12 +20,12 @@ TEMPORAL_MODULES = frozenset({"temporal", "frame_embedding", "merge"})
 
 
 def is_temporal(key: str) -> bool:
-    """Whether a parameter belongs to the temporal layers or their merges, and so is missing in an image UNet."""
+    """Return whether a parameter belongs to the temporal layers or their merges, which an image UNet lacks."""
     return not TEMPORAL_MODULES.isdisjoint(key.split("."))
 
 
 def group_of(key: str) -> Group:
-    """What a parameter of that name is part of; a merge counts to what it merges."""
+    """Return the group of the parameter of that name; a merge belongs to the layers that it merges."""
     parts = key.split(".")
     if parts[0] == "time_embedding":
         return "time embedding"
@@ -39,10 +39,10 @@ def group_of(key: str) -> Group:
 
 
 def idle_with_one_token(unet: nn.Module) -> Iterator[nn.Parameter]:
-    """What cannot learn where the context is a single token: all that only decides which token to attend to.
+    """Yield the parameters that get no gradient if the context is one token: those that choose a token to attend to.
 
-    The softmax over one key is 1 whatever query and key are, so their maps and the norm before the query get no
-    gradient in either cross-attention, spatial and temporal.
+    The softmax over one key is 1 whatever query and key are, so their projections and the norm before the query get no
+    gradient in cross-attention, spatial or temporal.
     """
     for layer in unet.modules():
         if isinstance(layer, TransformerLayer):

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.models.layers import Downsample, SpatialConv, Upsample, fold_frames, unfold_frames, zero_parameters
 from videoldm.models.unet.blocks import DownLevel, Middle, UNetBlock, UpLevel
-from videoldm.models.unet.conditions import BlockConditions, EmbeddingMLP, sinusoids
+from videoldm.models.unet.conditions import BlockConditions, EmbeddingMLP, check_inputs, joined_input, sinusoids
 from videoldm.models.unet.config import UNetConfig
 
 
@@ -58,17 +58,17 @@ class VideoUNet(nn.Module):
         depth: int,
         deep: Float[Tensor, "bt d h2 w2"] | None = None,
     ) -> tuple[Float[Tensor, "b t c_out h w"], Float[Tensor, "bt d h2 w2"]]:
-        """Return F(x; c_noise) and what reached the `depth` last blocks from below them.
+        """Return F(x; c_noise) and the deep features: the input of the `depth` last blocks from the levels below.
 
-        Given that as `deep` from an earlier call, only the `depth` outermost layers of either way run: conv_in counts
+        Given these as `deep` from an earlier call, only the `depth` outermost layers of either way run; conv_in counts
         as the first layer on the way down. (DeepCache, arXiv 2312.00858, section 3.2)
         """
-        self._check(x, c_noise, conditioning)
+        check_inputs(self.config, x, c_noise, conditioning)
         assert 1 <= depth <= self.max_depth, f"depth is {depth}, this UNet has {self.max_depth}"
         num_frames = x.shape[1]
         conditions = self._block_conditions(x, c_noise, conditioning)
         down, up = _layers(self.down), _layers(self.up)
-        skips = [self.conv_in(fold_frames(_joined(x, conditioning)))]
+        skips = [self.conv_in(fold_frames(joined_input(x, conditioning)))]
         _descend(down[: depth - 1], skips, conditions)
         if deep is None:
             _descend(down[depth - 1 :], skips, conditions)
@@ -109,33 +109,6 @@ class VideoUNet(nn.Module):
             image_only=None if image_only is None else image_only.flatten(),
         )
 
-    def _check(self, x: Tensor, c_noise: Tensor, conditioning: Conditioning) -> None:
-        config = self.config
-        if x.ndim != 5 or x.shape[2] != config.in_channels:
-            raise ValueError(f"x has shape {tuple(x.shape)}, expected (b, t, {config.in_channels}, h, w)")
-        b, t, _, h, w = x.shape
-        _check_shape("c_noise", c_noise, (b,))
-        _check_shape("context", conditioning.context, (b, None, config.context_dim))
-        _check_shape("temporal_context", conditioning.temporal_tokens, (b, None, config.context_dim))
-        _check_shape("vector", conditioning.vector, (b, t, config.vector_dim) if config.vector_dim else None)
-        concat = (b, t, config.concat_channels, h, w) if config.concat_channels else None
-        _check_shape("concat", conditioning.concat, concat)
-        _check_shape("noise_index", conditioning.noise_index, (b,) if config.num_noise_indices else None)
-        _check_shape("frame_mask", conditioning.frame_mask, (b, t) if config.reads_frame_mask else None)
-        if conditioning.image_only is not None:
-            _check_shape("image_only", conditioning.image_only, (b, t))
-
-
-def _joined(x: Float[Tensor, "b t c h w"], conditioning: Conditioning) -> Float[Tensor, "b t c_in h w"]:
-    """Join latents, conditioning and frame mask on the channel axis, those that the model reads."""
-    parts = [x]
-    if conditioning.concat is not None:
-        parts.append(conditioning.concat)
-    if conditioning.frame_mask is not None:
-        mask = conditioning.frame_mask.to(x.dtype)[:, :, None, None, None]
-        parts.append(mask.expand(-1, -1, 1, *x.shape[3:]))
-    return torch.cat(parts, dim=2) if len(parts) > 1 else x
-
 
 def _layers(levels: Iterable[Any]) -> list[Any]:
     """All layers of levels, in the order in which they run."""
@@ -161,21 +134,6 @@ def _ascend(
             height, width = skips[-1].shape[2:]
             frames = upsample(frames, (height, width))
     return frames
-
-
-def _check_shape(name: str, value: Tensor | None, expected: tuple[int | None, ...] | None) -> None:
-    if expected is None:
-        if value is not None:
-            raise ValueError(f"{name} of shape {tuple(value.shape)} is given, but this model takes none")
-        return
-    wanted = str(expected).replace("None", "any")
-    if value is None:
-        raise ValueError(f"{name} is missing, this model needs one of shape {wanted}")
-    fits = value.ndim == len(expected) and all(
-        want in (None, size) for want, size in zip(expected, value.shape, strict=True)
-    )
-    if not fits:
-        raise ValueError(f"{name} has shape {tuple(value.shape)}, expected {wanted}")
 
 
 def _down_levels(config: UNetConfig) -> tuple[list[DownLevel], list[int]]:

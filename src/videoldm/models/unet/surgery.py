@@ -1,4 +1,4 @@
-"""Growing a trained UNet: time for an image model, channels for an image condition, signals for its vector."""
+"""UNets made of trained ones: grown by temporal layers, inputs or signals, or with the layers of an image model."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def grow_unet(unet: VideoUNet, config: UNetConfig) -> VideoUNet:
 def insert_temporal_layers(image_unet: VideoUNet, temporal: TemporalLayers | None = None) -> VideoUNet:
     """Return a video UNet that starts as the image UNet applied to each frame.
 
-    The last layer of every temporal branch is zero, so the branches return their input, whatever the merge weighs. The
-    other temporal layers are drawn from torch's global generator, as in every constructor of a module.
+    The last layer of every temporal branch is zero, so the branches return their input, whatever the merge weights are.
+    The other temporal layers are drawn from torch's global generator, as in every constructor of a module.
     Raises ValueError if the UNet has temporal layers already.
     """
     if image_unet.config.temporal_layers is not None:
@@ -90,9 +90,9 @@ def _with_inputs(unet: VideoUNet, config: UNetConfig, *, after: int) -> VideoUNe
 
 
 def extend_vector(unet: VideoUNet, vector_dim: int) -> VideoUNet:
-    """Return a UNet that takes a vector of `vector_dim` numbers, of which it ignores at first those that are new.
+    """Return a UNet that takes a vector of `vector_dim` numbers and ignores the new ones at first.
 
-    Of a new vector embedding the last layer is zero; of one that is there, the weights of the new numbers.
+    A new vector embedding ends with a layer of zeros; an existing one gets weights of zero for the new numbers.
     """
     extended = _like(unet, unet.config.model_copy(update={"vector_dim": vector_dim}))
     state = extended.state_dict() | unet.state_dict()
@@ -114,10 +114,10 @@ def _like(unet: VideoUNet, config: UNetConfig) -> VideoUNet:
 
 
 def with_image_layers(video: VideoUNet, image: VideoUNet) -> VideoUNet:
-    """Return a copy of a video UNet with an image UNet's weights in place of its own, its temporal layers kept.
+    """Return a copy of a video UNet with the spatial layers of an image UNet (Video LDM, section 4.2).
 
-    Applied to pictures, which the temporal layers leave alone, it is the image UNet.
-    Raises InputError if the layers of the two are not alike.
+    For pictures, which the temporal layers leave alone, it computes what the image UNet does.
+    Raises InputError if the spatial layers of the two have other shapes.
     """
     ours = {key: weight for key, weight in video.state_dict().items() if not is_temporal(key)}
     theirs = image.state_dict()
@@ -135,11 +135,11 @@ def _shape(state: Mapping[str, Tensor], key: str) -> tuple[int, ...] | None:
 
 def _why(video: VideoUNet, image: VideoUNet, odd: Sequence[str]) -> str:
     if video.config.temporal_layers is None:
-        return "the video model has no temporal layers, it should be one for clips"
+        return "the video model has no temporal layers, it should be a model for clips"
     if image.config.temporal_layers is not None:
-        return "the image model has temporal layers, it should be one for pictures"
+        return "the image model has temporal layers, it should be a model for pictures"
     there = _shape(image.state_dict(), odd[0])
     return (
-        f"the image model is no backbone of this video model, {len(odd)} of their layers differ: {odd[0]} is "
+        f"the image model is not a backbone of this video model, {len(odd)} of their layers differ: {odd[0]} is "
         f"{_shape(video.state_dict(), odd[0]) or 'missing'} in the video model, {there or 'missing'} in the image model"
     )
