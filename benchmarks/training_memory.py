@@ -30,6 +30,7 @@ from videoldm.models.clip.encoders import build_image_encoder
 from videoldm.models.presets import SD21, SVD_XT
 from videoldm.models.unet.config import UNetConfig
 from videoldm.models.unet.network import VideoUNet
+from videoldm.recipes.scale import PAPER
 from videoldm.recipes.svd import svd_xt_image_to_video_576x1024
 from videoldm.training.config import AdamW8bit, ExecutionConfig, TrainingConfig
 from videoldm.training.distributed import recompute
@@ -120,12 +121,12 @@ def computed(method: Method, *, is_recomputed: bool) -> StepMemory:
 def executed(*, is_recomputed: bool, **changes: object) -> TrainingConfig:
     """SVD-XT's training with blocks recomputed or kept, and other changes."""
     execution = ExecutionConfig(recompute="blocks" if is_recomputed else "none")
-    return svd_xt_image_to_video_576x1024().training.model_copy(update={"execution": execution} | changes)
+    return svd_xt_image_to_video_576x1024(PAPER).training.model_copy(update={"execution": execution} | changes)
 
 
 def training_of(rung: Rung) -> TrainingConfig:
     """SVD-XT's, with the rung's optimizer and one clip a step."""
-    training = svd_xt_image_to_video_576x1024().training.model_copy(update={"batch_size": 1})
+    training = svd_xt_image_to_video_576x1024(PAPER).training.model_copy(update={"batch_size": 1})
     if not rung.has_8_bit_optimizer:
         return training
     optimizer = training.optimizer.model_copy(update={"algorithm": AdamW8bit()})
@@ -151,7 +152,7 @@ def maker(method: Method) -> Callable[[], Rehearsal]:
 
 def show_resident() -> None:
     """A small UNet in float32: what a forward and backward pass is forecast to take, and what it took."""
-    batch = Batch(num_frames=8, height=32, width=32, num_tokens=4)
+    batch = LatentBatch(num_frames=8, height=32, width=32, num_tokens=4)
     table = Table("blocks", "forecast, MiB", "resident set rose by, MiB")
     for is_recomputed in (False, True):
         training = executed(is_recomputed=is_recomputed, precision="float32")

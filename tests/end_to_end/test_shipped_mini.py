@@ -13,7 +13,7 @@ from videoldm.generation.choices import Choices
 from videoldm.generation.clips import generate
 from videoldm.generation.load import load_model
 from videoldm.measures.feature_network import load_feature_network
-from videoldm.recipes.ship import PARTS
+from videoldm.recipes.ship import shipped_parts
 from videoldm.synthetic.captions import labels
 from videoldm.synthetic.render import render
 from videoldm.synthetic.scene import sample_scene
@@ -86,5 +86,5 @@ def test_judge_states_and_keeps_its_accuracy() -> None:
 def test_recipe_beside_each_part_can_be_trained() -> None:
     recipes = sorted(shipped_models()["mini"].rglob("recipe.yaml"))
     assert {from_yaml(Recipe, path.read_text()).name for path in recipes} == {
-        place.split("/", maxsplit=1)[0] for place in PARTS.values()
+        place.parts[0] for place in shipped_parts().values()
     }

@@ -25,7 +25,7 @@ from videoldm.generation.load import load_model
 from videoldm.measures.config import FeatureNetworkConfig
 from videoldm.measures.feature_network import load_feature_network
 from videoldm.models.unet.config import NoTemporalLayers
-from videoldm.recipes.ship import PARTS, ship
+from videoldm.recipes.ship import ship, shipped_parts
 from videoldm.synthetic.vocabulary import LABELS
 from videoldm.training.config import OptimizerConfig, TrainingConfig
 from videoldm.training.data.config import PannedPictures, WorldData
@@ -106,8 +106,8 @@ def diffusion(runs: Path, task: str, start: Start) -> DiffusionStage:
 
 
 def test_every_stage_logs_validates_and_exports(runs: Path) -> None:
-    for place in PARTS.values():
-        name = place.split("/", maxsplit=1)[0]
+    for place in shipped_parts().values():
+        name = place.parts[0]
         assert (runs / place).is_dir()
         log = (runs / name / "log.jsonl").read_text()
         assert '"loss"' in log

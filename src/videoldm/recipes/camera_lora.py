@@ -21,7 +21,7 @@ from videoldm.diffusion.config import SVD_NOISE_LEVELS, LogNormal
 from videoldm.models.adapters.config import LoraPreset, SpatialAttention, TemporalAttention
 from videoldm.recipes.finetune import once_more
 from videoldm.recipes.mini import mini_image_to_video
-from videoldm.recipes.scale import SVD
+from videoldm.recipes.scale import SVD, Scale
 from videoldm.synthetic.config import WorldOptions
 from videoldm.synthetic.vocabulary import CameraMotion
 from videoldm.training.config import (
@@ -32,10 +32,10 @@ from videoldm.training.config import (
     OptimizerConfig,
     TrainingConfig,
 )
-from videoldm.training.data.config import CuratedData, Fixed, NoCaptions, WorldData
+from videoldm.training.data.config import CuratedData, Data, Fixed, NoCaptions, WorldData
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.diffusion.config import DiffusionStage
-from videoldm.training.stages.lora.config import LoraStage
+from videoldm.training.stages.lora.config import LoraStage, Task
 
 Camera = Literal["horizontal", "zooming", "static"]
 
@@ -99,120 +99,117 @@ def mini_moving_camera() -> Recipe:
     )
 
 
-DROPOUT = DropoutConfig(joint=0.15)
+def camera_horizontal(scale: Scale) -> Recipe:
+    """The camera moves to the side."""
+    return _camera(scale, "horizontal", "the camera moves to the side")
 
 
-def camera_horizontal() -> Recipe:
-    """SVD's camera moves to the side."""
-    return _published("camera-horizontal", "LoRA of SVD: the camera moves to the side", TemporalAttention(rank=16))
+def camera_zooming(scale: Scale) -> Recipe:
+    """The camera zooms."""
+    return _camera(scale, "zooming", "the camera zooms")
 
 
-def mini_camera_horizontal() -> Recipe:
-    """The mini model's camera turns left or right."""
-    return _mini_camera("horizontal")
+def camera_static(scale: Scale) -> Recipe:
+    """The camera stands still."""
+    return _camera(scale, "static", "the camera stands still")
 
 
-def camera_zooming() -> Recipe:
-    """SVD's camera zooms."""
-    return _published("camera-zooming", "LoRA of SVD: the camera zooms", TemporalAttention(rank=16))
-
-
-def mini_camera_zooming() -> Recipe:
-    """The mini model's camera zooms in or out."""
-    return _mini_camera("zooming")
-
-
-def camera_static() -> Recipe:
-    """SVD's camera stands still."""
-    return _published("camera-static", "LoRA of SVD: the camera stands still", TemporalAttention(rank=16))
-
-
-def mini_camera_static() -> Recipe:
-    """The mini model's camera does not move."""
-    return _mini_camera("static")
-
-
-def style() -> Recipe:
-    """SVD's pictures keep a style over the whole clip."""
-    return _published("style", "LoRA of SVD: clips keep the style of the export's", SpatialAttention(rank=16))
-
-
-def mini_style() -> Recipe:
-    """The mini model's ground is striped, whatever the text says."""
+def style(scale: Scale) -> Recipe:
+    """Pictures keep a style over the whole clip; with the mini LoRA, the ground is striped whatever the text says."""
     striped = WorldData(split="train", num_clips=512, options=WorldOptions(grounds={"stripes": 1.0}))
-    stage = LoraStage(
-        base="mini",
-        task="text-to-video",
+    return _lora(
+        scale,
+        "style",
+        paper="clips keep the style of the export's",
+        mini="every ground is striped",
+        base=scale.pick(paper=SVD, mini="mini"),
+        task=scale.pick(paper="image-to-video", mini="text-to-video"),
         preset=SpatialAttention(rank=16),
-        data=striped,
-        validation=striped.model_copy(update={"split": "validation", "num_clips": 64}),
-        noise_levels=LEVELS,
-        dropout=DROPOUT,
-    )
-    return _mini("style", "every ground is striped", stage, num_samples=3_200)
-
-
-def _published(name: str, summary: str, preset: LoraPreset) -> Recipe:
-    """A LoRA of SVD, its weights in 16 bits and its activations computed twice, so that a GPU of 24 GB may do."""
-    bucket = Bucket(height=576, width=1024, num_frames=14, fps=Fraction(7), batch_size=8)
-    data = CuratedData(folder=f"datasets/{name}/train", buckets=(bucket,), captions=NoCaptions())
-    return Recipe(
-        name=name,
-        summary=summary,
-        stage=LoraStage(
-            base=SVD,
-            task="image-to-video",
-            preset=preset,
-            frozen_precision="bfloat16",
-            data=data,
-            validation=data.model_copy(update={"folder": f"datasets/{name}/validation"}),
-            noise_levels=SVD_NOISE_LEVELS["image_to_video_576x1024"],
-            dropout=DROPOUT,
-        ),
-        training=TrainingConfig(
-            num_samples=8 * 5_000,
-            batch_size=8,
-            accumulation_steps=8,
-            optimizer=OptimizerConfig(
-                learning_rate=1e-4, warmup_samples=8 * 100, algorithm=AdamW(betas=(0.9, 0.999), weight_decay=0.01)
-            ),
-            average=ClassicAverage(decay=0.999),
-            precision="bfloat16",
-            log_every_samples=200,
-            validate_every_samples=4_000,
-            checkpoint_every_samples=4_000,
-            execution=ExecutionConfig(recompute="blocks"),
-        ),
+        rendered=(striped, striped.model_copy(update={"split": "validation", "num_clips": 64})),
+        mini_samples=3_200,
     )
 
 
-def _mini_camera(camera: Camera) -> Recipe:
+def _camera(scale: Scale, camera: Camera, what: str) -> Recipe:
     only = {"cameras": CAMERAS[camera]}
-    stage = LoraStage(
-        base=EXPORT,
+    return _lora(
+        scale,
+        f"camera-{camera}",
+        paper=what,
+        mini=f"camera {camera}",
+        base=scale.pick(paper=SVD, mini=EXPORT),
         task="image-to-video",
         preset=TemporalAttention(rank=16),
-        data=CLIPS.model_copy(update=only),
-        validation=HELD_OUT.model_copy(update=only),
-        noise_levels=LEVELS,
-        dropout=DROPOUT,
+        rendered=(CLIPS.model_copy(update=only), HELD_OUT.model_copy(update=only)),
+        mini_samples=23_040,
     )
-    return _mini(f"camera-{camera}", f"camera {camera}", stage, num_samples=23_040)
 
 
-def _mini(name: str, what: str, stage: LoraStage, *, num_samples: int) -> Recipe:
+def _lora(
+    scale: Scale,
+    name: str,
+    *,
+    paper: str,
+    mini: str,
+    base: str,
+    task: Task,
+    preset: LoraPreset,
+    rendered: tuple[WorldData, WorldData],
+    mini_samples: int,
+) -> Recipe:
+    """Return a LoRA; `paper` and `mini` say what it does, and the mini one is trained on the rendered clips.
+
+    SVD's own weights are in 16 bits and its activations are computed twice, so that a GPU of 24 GB may do.
+    """
+    data, validation = scale.pick(paper=_exported(name), mini=rendered)
     return Recipe(
-        name=f"mini-{name}",
-        summary=f"LoRA of the mini model: {what}",
-        stage=stage,
-        training=TrainingConfig(
-            num_samples=num_samples,
-            batch_size=4,
-            optimizer=OptimizerConfig(learning_rate=4e-3, warmup_samples=100, decay=CosineRate(final_fraction=0.02)),
-            average=ClassicAverage(decay=0.99),
-            precision="bfloat16",
-            log_every_samples=160,
-            validate_every_samples=num_samples,
-            checkpoint_every_samples=480,
+        name=scale.prefix + name,
+        summary=scale.pick(paper=f"LoRA of SVD: {paper}", mini=f"LoRA of the mini model: {mini}"),
+        stage=LoraStage(
+            base=base,
+            task=task,
+            preset=preset,
+            frozen_precision=scale.pick(paper="bfloat16", mini="float32"),
+            data=data,
+            validation=validation,
+            noise_levels=scale.pick(paper=SVD_NOISE_LEVELS["image_to_video_576x1024"], mini=LEVELS),
+            dropout=DropoutConfig(joint=0.15),
         ),
+        training=scale.pick(paper=_published_training(), mini=_mini_training(mini_samples)),
+    )
+
+
+def _exported(name: str) -> tuple[Data, Data]:
+    bucket = Bucket(height=576, width=1024, num_frames=14, fps=Fraction(7), batch_size=8)
+    data = CuratedData(folder=f"datasets/{name}/train", buckets=(bucket,), captions=NoCaptions())
+    return data, data.model_copy(update={"folder": f"datasets/{name}/validation"})
+
+
+def _published_training() -> TrainingConfig:
+    return TrainingConfig(
+        num_samples=8 * 5_000,
+        batch_size=8,
+        accumulation_steps=8,
+        optimizer=OptimizerConfig(
+            learning_rate=1e-4, warmup_samples=8 * 100, algorithm=AdamW(betas=(0.9, 0.999), weight_decay=0.01)
+        ),
+        average=ClassicAverage(decay=0.999),
+        precision="bfloat16",
+        log_every_samples=200,
+        validate_every_samples=4_000,
+        checkpoint_every_samples=4_000,
+        execution=ExecutionConfig(recompute="blocks"),
+    )
+
+
+def _mini_training(num_samples: int) -> TrainingConfig:
+    return TrainingConfig(
+        num_samples=num_samples,
+        batch_size=4,
+        optimizer=OptimizerConfig(learning_rate=4e-3, warmup_samples=100, decay=CosineRate(final_fraction=0.02)),
+        average=ClassicAverage(decay=0.99),
+        precision="bfloat16",
+        log_every_samples=160,
+        validate_every_samples=num_samples,
+        checkpoint_every_samples=480,
     )

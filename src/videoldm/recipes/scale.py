@@ -1,46 +1,37 @@
-"""The two scales of a line of recipes: as published, and so small that a stage trains on a CPU within minutes.
+"""The two scales of a recipe: as published, and mini, so small that a stage trains on a CPU within minutes.
 
-A recipe is a function of the scale, so that both have the same tasks, starts, noise and conditions and differ in sizes
-and lengths only. Mini pictures have an eighth of the published height and width.
+A recipe is a function of the scale, so both scales have the same tasks, starts, noise and conditions, and the numbers
+in which they differ stand side by side. Mini pictures have an eighth of the published height and width.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeVar
 
 from videoldm.conditioners.config import DropoutConfig, MicroConfig, MicroSignal, MotionLevels
 from videoldm.dataset.config import Bucket
-from videoldm.diffusion.config import (
-    IndependentNoise,
-    NoiseLevels,
-    Preconditioning,
-    TrainingNoise,
-    VPrediction,
-)
+from videoldm.diffusion.config import IndependentNoise, NoiseLevels, Preconditioning, TrainingNoise, VPrediction
 from videoldm.models.presets import MINI as MINI_MODEL
 from videoldm.models.presets import SD21
 from videoldm.models.unet.config import NoTemporalLayers, TemporalLayers, UNetConfig
 from videoldm.tasks.config import SamplingConfig, SignalDefaults, TaskModelConfig, TaskName
 from videoldm.tasks.registry import task_named
 from videoldm.tasks.task import Need
-from videoldm.training.config import (
-    AdamW,
-    ClassicAverage,
-    ConstantRate,
-    ExecutionConfig,
-    OptimizerConfig,
-    TrainingConfig,
-)
+from videoldm.training.config import AdamW, ClassicAverage, ExecutionConfig, OptimizerConfig, TrainingConfig
 from videoldm.training.data.config import CuratedData, Data, EncodedAnew, NoCaptions, SampledCaptions, WorldData
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.diffusion.config import AllParameters, DiffusionStage, FromModel, Start, Trained
+
+T = TypeVar("T")
 
 STABLE_DIFFUSION = "stabilityai/stable-diffusion-2-1"
 SVD = "stabilityai/stable-video-diffusion-img2vid"
 MINI_STABLE_DIFFUSION = "mini-stable-diffusion"
 TRAIN, VALIDATION = "dataset/train", "dataset/validation"
-"""Where the recipes of published size look for clips that `videoldm curate export` wrote."""
+"""Folders with the clips of recipes of published size, as `videoldm curate export` writes them."""
 RATES = (Fraction(7), Fraction(12), Fraction(24))
 """Frames a second, equally often; our choice, so that the fps condition means something."""
 STILL = SignalDefaults(fps=1, motion_bucket=0, noise_level=0)
@@ -48,7 +39,7 @@ STILL = SignalDefaults(fps=1, motion_bucket=0, noise_level=0)
 
 @dataclass(frozen=True, kw_only=True)
 class Length:
-    """How long a stage is trained: in iterations as published, in samples where it is mini."""
+    """Length of a stage's training: in iterations as published, in samples at mini scale."""
 
     iterations: int
     batch: int
@@ -60,7 +51,7 @@ class Length:
 
 @dataclass(frozen=True, kw_only=True)
 class Clips:
-    """What a stage is trained on, as published; a picture is a clip of one frame."""
+    """Clips that a stage is trained on, as published; a picture is a clip of one frame."""
 
     num_frames: int
     height: int
@@ -69,16 +60,16 @@ class Clips:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scale:
-    """Sizes, places and lengths of one line of recipes."""
+class Scale(ABC):
+    """Sizes of networks and clips, and the models that a line of recipes starts from."""
 
     prefix: str
     unet: UNetConfig
-    """Of the image model that the line starts from."""
+    """UNet of the image model that the line starts from."""
     divisor: int
-    """Of heights and widths."""
+    """Published height and width over those of this scale."""
     embedding_dim: int
-    """Of each signal."""
+    """Width of the embedding of each signal."""
     motion_levels: MotionLevels
     autoencoder: str
     text_encoder: str
@@ -86,13 +77,20 @@ class Scale:
     image_model: Start
     """The image model that the line starts from."""
 
-    @property
-    def is_mini(self) -> bool:
-        """Whether it is the small one."""
-        return self.divisor > 1
+    @abstractmethod
+    def pick(self, *, paper: T, mini: T) -> T:
+        """Return the value of this scale."""
+
+    @abstractmethod
+    def data(self, clips: Clips, *, batch: int, has_captions: bool) -> tuple[Data, Data]:
+        """Return the clips to train on and those to validate on."""
+
+    @abstractmethod
+    def training(self, length: Length, *, is_image: bool) -> TrainingConfig:
+        """Return the settings of a run of that length."""
 
     def after(self, name: str) -> FromModel:
-        """The start from what a recipe exported."""
+        """Start from what the recipe of that name exported at this scale."""
         return FromModel(model=f"runs/{self.prefix}{name}/export")
 
     def recipe(
@@ -112,27 +110,21 @@ class Scale:
         preconditioning: Preconditioning | None = None,
         noise: TrainingNoise | None = None,
     ) -> Recipe:
-        """A diffusion stage at this scale; without `signals` the model is told nothing but the noise level."""
-        height, width = clips.height // self.divisor, clips.width // self.divisor
-        micro = MicroConfig(
-            signals=signals or ("fps", "motion_bucket"),
-            embedding_dim=self.embedding_dim,
-            motion_levels=self.motion_levels,
-        )
+        """Return a diffusion stage at this scale; without `signals` the model is conditioned on none."""
+        does, is_image, micro = task_named(task), clips.num_frames == 1, self._micro(signals)
         changes = {
-            "temporal": NoTemporalLayers() if task == "text-to-image" else TemporalLayers(),
+            "temporal": NoTemporalLayers() if is_image else TemporalLayers(),
             "vector_dim": micro.vector_dim if signals else None,
-            "concat_channels": self.unet.in_channels if task_named(task).joins_latents else 0,
+            "concat_channels": self.unet.in_channels if does.joins_latents else 0,
         }
-        data, validation = self._data(
-            clips, height, width, batch=length.batch, by_picture=Need.PICTURE in task_named(task).needs
-        )
+        data, validation = self.data(clips, batch=length.batch, has_captions=Need.TEXT in does.needs)
+        height, width = self.size(clips)
         stage = DiffusionStage(
             unet=self.unet.model_copy(update=changes),
             start=start,
             trained=trained or AllParameters(),
             autoencoder=self.autoencoder,
-            encoders=self.image_encoder if Need.PICTURE in task_named(task).needs else self.text_encoder,
+            encoders=self.image_encoder if "image_encoder" in does.encoders else self.text_encoder,
             data=data,
             validation=validation,
             noise_levels=noise_levels,
@@ -145,24 +137,41 @@ class Scale:
                 width=width,
                 preconditioning=preconditioning or VPrediction(),
                 micro=micro,
-                signals=STILL if task == "text-to-image" else SignalDefaults(),
+                signals=STILL if is_image else SignalDefaults(),
                 sampling=sampling,
             ),
         )
-        size = f"{clips.num_frames} x {height}x{width}" if clips.num_frames > 1 else f"{height}x{width}"
+        size = f"{height}x{width}" if is_image else f"{clips.num_frames} x {height}x{width}"
         return Recipe(
             name=self.prefix + name,
             summary=f"{summary}, {size}",
             stage=stage,
-            training=self._training(length, is_image=clips.num_frames == 1),
+            training=self.training(length, is_image=is_image),
         )
 
-    def _data(self, clips: Clips, height: int, width: int, *, batch: int, by_picture: bool) -> tuple[Data, Data]:
-        """What is trained on and what is held out: the rendered world, or curated clips."""
-        if self.is_mini:
-            num_frames = max(2, clips.num_frames)  # a picture is a frame of a clip
-            train = WorldData(split="train", num_clips=512, num_frames=num_frames, height=height, width=width)
-            return train, train.model_copy(update={"split": "validation", "num_clips": 64})
+    def size(self, clips: Clips) -> tuple[int, int]:
+        """Return height and width of clips at this scale."""
+        return clips.height // self.divisor, clips.width // self.divisor
+
+    def _micro(self, signals: tuple[MicroSignal, ...]) -> MicroConfig:
+        return MicroConfig(
+            signals=signals or ("fps", "motion_bucket"),
+            embedding_dim=self.embedding_dim,
+            motion_levels=self.motion_levels,
+        )
+
+
+class PaperScale(Scale):
+    """As published: curated clips, and lengths in iterations."""
+
+    def pick(self, *, paper: T, mini: T) -> T:
+        """Return the published value."""
+        del mini
+        return paper
+
+    def data(self, clips: Clips, *, batch: int, has_captions: bool) -> tuple[Data, Data]:
+        """Return curated clips, with a bucket for each rate; a picture is taken at the first rate."""
+        height, width = self.size(clips)
         rates = clips.rates if clips.num_frames > 1 else clips.rates[:1]
         curated = CuratedData(
             folder=TRAIN,
@@ -170,38 +179,83 @@ class Scale:
                 Bucket(height=height, width=width, num_frames=clips.num_frames, fps=fps, batch_size=batch)
                 for fps in rates
             ),
-            captions=NoCaptions() if by_picture else SampledCaptions(),
+            captions=SampledCaptions() if has_captions else NoCaptions(),
             latents=EncodedAnew(),
         )
         return curated, curated.model_copy(update={"folder": VALIDATION})
 
-    def _training(self, length: Length, *, is_image: bool) -> TrainingConfig:
-        if self.is_mini:
-            batch, num_samples, faster = (32 if is_image else 8), length.mini_samples, 10
-            warmup, ema_decay = num_samples // 20, 0.99
-        else:
-            batch, num_samples, faster = length.batch, length.batch * length.iterations, 1
-            warmup, ema_decay = length.batch * length.warmup_iterations, length.ema_decay
-        period = batch * (64 if self.is_mini else 1000)
-        return TrainingConfig(
-            num_samples=num_samples,
-            batch_size=batch,
-            optimizer=OptimizerConfig(
-                learning_rate=length.learning_rate * faster,
-                warmup_samples=warmup,
-                decay=ConstantRate(),
-                algorithm=AdamW(betas=(0.9, 0.999), weight_decay=0.01),
-            ),
-            average=ClassicAverage(decay=ema_decay),
-            precision="bfloat16",
-            log_every_samples=period // 8,
-            validate_every_samples=period,
-            checkpoint_every_samples=period,
-            execution=ExecutionConfig(recompute="none" if self.is_mini else "blocks"),
+    def training(self, length: Length, *, is_image: bool) -> TrainingConfig:
+        """Return the published length."""
+        del is_image
+        return _training(
+            length.batch,
+            num_samples=length.batch * length.iterations,
+            learning_rate=length.learning_rate,
+            warmup_samples=length.batch * length.warmup_iterations,
+            ema_decay=length.ema_decay,
+            period=1000 * length.batch,
+            execution=ExecutionConfig(recompute="blocks"),
         )
 
 
-PAPER = Scale(
+class MiniScale(Scale):
+    """Mini: clips of the rendered world, and lengths in samples."""
+
+    def pick(self, *, paper: T, mini: T) -> T:
+        """Return the mini value."""
+        del paper
+        return mini
+
+    def data(self, clips: Clips, *, batch: int, has_captions: bool) -> tuple[Data, Data]:
+        """Return rendered clips; a picture is a frame of a clip."""
+        del batch, has_captions
+        height, width = self.size(clips)
+        num_frames = max(2, clips.num_frames)
+        train = WorldData(split="train", num_clips=512, num_frames=num_frames, height=height, width=width)
+        return train, train.model_copy(update={"split": "validation", "num_clips": 64})
+
+    def training(self, length: Length, *, is_image: bool) -> TrainingConfig:
+        """Return a short run with ten times the learning rate."""
+        batch = 32 if is_image else 8
+        return _training(
+            batch,
+            num_samples=length.mini_samples,
+            learning_rate=10 * length.learning_rate,
+            warmup_samples=length.mini_samples // 20,
+            ema_decay=0.99,
+            period=64 * batch,
+            execution=ExecutionConfig(),
+        )
+
+
+def _training(
+    batch_size: int,
+    *,
+    num_samples: int,
+    learning_rate: float,
+    warmup_samples: int,
+    ema_decay: float,
+    period: int,
+    execution: ExecutionConfig,
+) -> TrainingConfig:
+    return TrainingConfig(
+        num_samples=num_samples,
+        batch_size=batch_size,
+        optimizer=OptimizerConfig(
+            learning_rate=learning_rate,
+            warmup_samples=warmup_samples,
+            algorithm=AdamW(betas=(0.9, 0.999), weight_decay=0.01),
+        ),
+        average=ClassicAverage(decay=ema_decay),
+        precision="bfloat16",
+        log_every_samples=period // 8,
+        validate_every_samples=period,
+        checkpoint_every_samples=period,
+        execution=execution,
+    )
+
+
+PAPER = PaperScale(
     prefix="",
     unet=SD21.unet,
     divisor=1,
@@ -212,7 +266,7 @@ PAPER = Scale(
     image_encoder=SVD,
     image_model=FromModel(model=STABLE_DIFFUSION),
 )
-MINI = Scale(
+MINI = MiniScale(
     prefix="mini-",
     unet=MINI_MODEL.unet.model_copy(update={"temporal": NoTemporalLayers(), "vector_dim": None}),
     divisor=8,

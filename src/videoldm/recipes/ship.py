@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -15,19 +16,21 @@ from safetensors.torch import load_file, save_file
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_file, atomic_folder
 from videoldm.pipelines.folder import RECIPE_FILE
-from videoldm.training.folder import CONFIG_FILE
+from videoldm.recipes.registry import RECIPES
+from videoldm.training.folder import CONFIG_FILE, EXPORT
 
-PARTS = {
-    "autoencoder": "mini-autoencoder/export",
-    "text_encoder": "mini-encoders/export/text_encoder",
-    "image_encoder": "mini-encoders/export/image_encoder",
-    "judge": "mini-judge/export",
-    "text-to-video": "mini-text-to-video/export/text-to-video",
-    "image-to-video": "mini-image-to-video/export/image-to-video",
-}
-"""Part of the model folder -> where a run left it."""
-
+SHIPPED = ("mini-autoencoder", "mini-encoders", "mini-judge", "mini-text-to-video", "mini-image-to-video")
+"""The recipes whose exports make up the model; what each contributes is said by its stage."""
 MAX_FILE_BYTES, MAX_BYTES = 12_000_000, 25_000_000
+
+
+def shipped_parts() -> Mapping[str, Path]:
+    """Parts of the model folder, each with its place among the runs."""
+    return {
+        part: Path(name, EXPORT, place)
+        for name in SHIPPED
+        for part, place in RECIPES[name]().stage.exported_parts.items()
+    }
 
 
 def ship(runs: Path, target: Path) -> int:
@@ -35,13 +38,14 @@ def ship(runs: Path, target: Path) -> int:
 
     Raises InputError if a part is missing or too large.
     """
-    missing = [place for place in PARTS.values() if not (runs / place).is_dir()]
+    parts = shipped_parts()
+    missing = [str(place) for place in parts.values() if not (runs / place).is_dir()]
     if missing:
-        raise InputError(f"{runs}: lacks {', '.join(missing)}; run the recipes that export them first")
+        raise InputError(f"{runs}: {', '.join(missing)} missing; run the recipes that export them first")
     with atomic_folder(target, replace=True) as folder:
-        for part, place in PARTS.items():
+        for part, place in parts.items():
             shutil.copytree(runs / place, folder / part)
-            shutil.copyfile(runs / Path(place).parts[0] / CONFIG_FILE, folder / part / RECIPE_FILE)
+            shutil.copyfile(runs / place.parts[0] / CONFIG_FILE, folder / part / RECIPE_FILE)
         for path in folder.rglob("*.safetensors"):
             _halve(path)
         sizes = {path: path.stat().st_size for path in folder.rglob("*") if path.is_file()}

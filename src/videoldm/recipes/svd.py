@@ -25,7 +25,7 @@ from videoldm.diffusion.config import (
     LinearOverFrames,
     SDDiscrete,
 )
-from videoldm.recipes.scale import MINI, MINI_STABLE_DIFFUSION, PAPER, Clips, Length, Scale
+from videoldm.recipes.scale import MINI, MINI_STABLE_DIFFUSION, Clips, Length, Scale
 from videoldm.tasks.config import SamplingConfig
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.diffusion.config import FromScratch, TimeEmbedding
@@ -58,87 +58,8 @@ def mini_stable_diffusion() -> Recipe:
     )
 
 
-def svd_image_warmup() -> Recipe:
+def svd_image_warmup(scale: Scale) -> Recipe:
     """Stage I, first run: only the time embedding learns what the new c_noise means. Batch and rate are our choice."""
-    return _image_warmup(PAPER)
-
-
-def mini_svd_image_warmup() -> Recipe:
-    """The same, mini."""
-    return _image_warmup(MINI)
-
-
-def svd_image() -> Recipe:
-    """Stage I, second run: all layers, at the size of the first video stage. Batch and rate are our choice."""
-    return _image(PAPER)
-
-
-def mini_svd_image() -> Recipe:
-    """The same, mini."""
-    return _image(MINI)
-
-
-def svd_video_256x384() -> Recipe:
-    """Stage II: temporal layers inserted into the image model, all layers trained."""
-    return _video_low(PAPER)
-
-
-def mini_svd_video_256x384() -> Recipe:
-    """The same, mini: 32x48."""
-    return _video_low(MINI)
-
-
-def svd_video_320x576() -> Recipe:
-    """Stage II, larger and with more noise: the base model; P_std stays, as nothing else is said."""
-    return _video(PAPER)
-
-
-def mini_svd_video_320x576() -> Recipe:
-    """The same, mini: 40x72."""
-    return _video(MINI)
-
-
-def svd_text_to_video_576x1024() -> Recipe:
-    """Stage III: text to video in high resolution."""
-    return _text_to_video(PAPER)
-
-
-def mini_svd_text_to_video_576x1024() -> Recipe:
-    """The same, mini: 72x128."""
-    return _text_to_video(MINI)
-
-
-def svd_image_to_video_320x576() -> Recipe:
-    """Stage III: image to video in the resolution of the base model; the picture is dropped as the text was."""
-    return _image_to_video_base(PAPER)
-
-
-def mini_svd_image_to_video_320x576() -> Recipe:
-    """The same, mini: 40x72."""
-    return _image_to_video_base(MINI)
-
-
-def svd_image_to_video_576x1024() -> Recipe:
-    """Stage III: image to video in high resolution, 14 frames: SVD."""
-    return _image_to_video(PAPER)
-
-
-def mini_svd_image_to_video_576x1024() -> Recipe:
-    """The same, mini: 72x128."""
-    return _image_to_video(MINI)
-
-
-def svd_xt_image_to_video_576x1024() -> Recipe:
-    """Stage III: 25 frames: SVD-XT, from SVD as its model card has it (the paper: from the base resolution)."""
-    return _image_to_video_long(PAPER)
-
-
-def mini_svd_xt_image_to_video_576x1024() -> Recipe:
-    """The same, mini: 72x128."""
-    return _image_to_video_long(MINI)
-
-
-def _image_warmup(scale: Scale) -> Recipe:
     return scale.recipe(
         "svd-image-warmup",
         "stage I: from discrete to continuous noise levels, time embedding only",
@@ -153,7 +74,8 @@ def _image_warmup(scale: Scale) -> Recipe:
     )
 
 
-def _image(scale: Scale) -> Recipe:
+def svd_image(scale: Scale) -> Recipe:
+    """Stage I, second run: all layers, at the size of the first video stage. Batch and rate are our choice."""
     return scale.recipe(
         "svd-image",
         "stage I: all layers at continuous noise levels",
@@ -167,7 +89,8 @@ def _image(scale: Scale) -> Recipe:
     )
 
 
-def _video_low(scale: Scale) -> Recipe:
+def svd_video_256x384(scale: Scale) -> Recipe:
+    """Stage II: temporal layers inserted into the image model, all layers trained."""
     return scale.recipe(
         "svd-video-256x384",
         "stage II: video pretraining, temporal layers inserted",
@@ -182,7 +105,8 @@ def _video_low(scale: Scale) -> Recipe:
     )
 
 
-def _video(scale: Scale) -> Recipe:
+def svd_video_320x576(scale: Scale) -> Recipe:
+    """Stage II, larger and with more noise: the base model; P_std stays, as nothing else is said."""
     return scale.recipe(
         "svd-video-320x576",
         "stage II: video pretraining, larger and noisier: the base model",
@@ -197,7 +121,8 @@ def _video(scale: Scale) -> Recipe:
     )
 
 
-def _text_to_video(scale: Scale) -> Recipe:
+def svd_text_to_video_576x1024(scale: Scale) -> Recipe:
+    """Stage III: text to video in high resolution."""
     return scale.recipe(
         "svd-text-to-video-576x1024",
         "stage III: high-quality text to video",
@@ -212,7 +137,8 @@ def _text_to_video(scale: Scale) -> Recipe:
     )
 
 
-def _image_to_video_base(scale: Scale) -> Recipe:
+def svd_image_to_video_320x576(scale: Scale) -> Recipe:
+    """Stage III: image to video in the resolution of the base model; the picture is dropped as the text was."""
     return _by_image(
         scale,
         "svd-image-to-video-320x576",
@@ -224,7 +150,8 @@ def _image_to_video_base(scale: Scale) -> Recipe:
     )
 
 
-def _image_to_video(scale: Scale) -> Recipe:
+def svd_image_to_video_576x1024(scale: Scale) -> Recipe:
+    """Stage III: image to video in high resolution, 14 frames: SVD."""
     return _by_image(
         scale,
         "svd-image-to-video-576x1024",
@@ -236,7 +163,8 @@ def _image_to_video(scale: Scale) -> Recipe:
     )
 
 
-def _image_to_video_long(scale: Scale) -> Recipe:
+def svd_xt_image_to_video_576x1024(scale: Scale) -> Recipe:
+    """Stage III: 25 frames: SVD-XT, from SVD as its model card has it (the paper: from the base resolution)."""
     return _by_image(
         scale,
         "svd-xt-image-to-video-576x1024",

@@ -10,11 +10,12 @@ from videoldm.recipes.camera_lora import (
     EXPORT,
     MOVING,
     WORLD,
-    mini_camera_horizontal,
-    mini_camera_static,
-    mini_camera_zooming,
+    camera_horizontal,
+    camera_static,
+    camera_zooming,
     mini_moving_camera,
 )
+from videoldm.recipes.scale import MINI
 from videoldm.synthetic.scene import sample_scene
 from videoldm.training.data.config import Fixed
 from videoldm.training.stages.diffusion.config import DiffusionStage
@@ -33,7 +34,7 @@ def test_loras_choose_from_the_clips_of_their_base_and_are_told_the_same() -> No
     assert isinstance(base, DiffusionStage)
     assert CLIPS.signals == Fixed(fps=base.model.signals.fps, motion_bucket=int(base.model.signals.motion_bucket))
     assert CLIPS.num_frames > base.model.num_frames
-    recipes = {"horizontal": mini_camera_horizontal(), "zooming": mini_camera_zooming(), "static": mini_camera_static()}
+    recipes = {"horizontal": camera_horizontal(MINI), "zooming": camera_zooming(MINI), "static": camera_static(MINI)}
     for name, recipe in recipes.items():
         stage = recipe.stage
         assert isinstance(stage, LoraStage)
