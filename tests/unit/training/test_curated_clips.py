@@ -300,7 +300,7 @@ def test_latents_that_only_another_process_can_see_are_told(
     """As where each of two processes has a cache of its own."""
     monkeypatch.setattr(ranks, "world_size", lambda: 2)
     monkeypatch.setattr(ranks, "first_then_others", lambda function: function())
-    monkeypatch.setattr(ranks, "gathered", lambda value: [value])
+    monkeypatch.setattr(ranks, "all_gather", lambda value: [value])
     with pytest.raises(InputError, match=r"lacks what other processes have encoded.*\(--cache\)"):
         opened(data(folder), autoencoder, tmp_path)
 

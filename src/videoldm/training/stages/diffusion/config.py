@@ -173,10 +173,11 @@ class DiffusionStage(ClipStage):
             _check_size(data, model)
         if isinstance(self.trained, TemporalParameters) and self.unet.temporal_layers is None:
             raise ValueError("trained is temporal, but unet has no temporal layers")
-        if bool(self.unet.concat_channels) != task_named(model.task).joins_latents:
-            joins = ", ".join(task.name for task in all_tasks() if task.joins_latents)
+        joins_latents = task_named(model.task).joins_latents
+        if bool(self.unet.concat_channels) != joins_latents:
             raise ValueError(
-                f"unet.concat_channels is {self.unet.concat_channels}, only {joins} joins latents of given frames"
+                f"unet.concat_channels is {self.unet.concat_channels}, {model.task} joins "
+                f"{'latents of given frames' if joins_latents else 'no latents of given frames: it should be 0'}"
             )
         if self.unet.vector_dim not in (None, model.micro.vector_dim):  # an image model may take no signals
             raise ValueError(f"unet.vector_dim is {self.unet.vector_dim}, model.micro gives {model.micro.vector_dim}")
