@@ -25,7 +25,7 @@ from fault_videos import write
 from tiny_annotator_models import CLIP_WIDTH, write_clip
 
 from videoldm.core.config import from_yaml
-from videoldm.curation.annotators.models.aesthetic_head import AestheticHead, Fit, save_head
+from videoldm.curation.annotators.models.aesthetic_head import AestheticFit, AestheticHead, save_head
 from videoldm.curation.config import CurationConfig, Limits
 
 NUM_VIDEOS, SHOT_FRAMES = 6, 40
@@ -146,7 +146,7 @@ def test_changed_source_is_not_exported(cli: CommandLine, tmp_path: Path) -> Non
     write(tmp_path / "raw/changes.mp4", shots(9))
     outcome = cli("curate", "export", "dataset", "-o", "clips")
     assert outcome.code == 1
-    assert outcome.err.count(": is gone since it was curated: bring it back") == 2
+    assert outcome.err.count(": is gone since it was curated: restore it") == 2
     assert outcome.err.count(": has changed since it was curated: run videoldm curate run again") == 2
     assert "clips: 2 of 6 clips" in outcome.out
 
@@ -178,7 +178,9 @@ def test_models_and_server_annotate(cli: CommandLine, raw: Path, tmp_path: Path)
         message = cli.refuses("curate", "fit-aesthetic", "dataset", "ratings.csv")
         assert message == "ratings: 12 rated clips have embeddings, it should be at least 20"
         head = AestheticHead(weights=np.linspace(-1, 1, CLIP_WIDTH, dtype=np.float32), bias=5.0)
-        save_head(Fit(head=head, num_ratings=20, penalty=1.0, pearson=0.5, spearman=0.5), Path("head.safetensors"))
+        save_head(
+            AestheticFit(head=head, num_ratings=20, penalty=1.0, pearson=0.5, spearman=0.5), Path("head.safetensors")
+        )
         cli.succeeds(*run, "--captioner", f"openai:{server.url}#tiny-1", "--aesthetic-head", "head.safetensors")
         assert len(server.asked) == num_asked
     assert json.loads(cli.succeeds("curate", "status", "dataset", "--json"))["missing"]["aesthetics"] == {}
@@ -228,19 +230,19 @@ def test_nothing_but_faulty_inputs_is_bad_input(cli: CommandLine) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["curate"], "curate: a verb is missing"),
+        (["curate"], "curate: the command is missing"),
         (["curate", "seletc"], "did you mean select?"),
         (["curate", "run", "nothing.mp4"], "nothing.mp4: does not exist"),
         (["curate", "run", "x", "--annotations", "flow"], "--annotations has 'flow'"),
         (["curate", "run", "x", "--annotations", ""], "--annotations has ''"),
         (["curate", "run", "x", "--address", "auto"], "--address is for --executor ray"),
         (["curate", "run", "x", "--profile", "paper"], "--profile paper needs a server"),
-        (["curate", "status", "nothing"], "nothing: is no dataset"),
+        (["curate", "status", "nothing"], "nothing: is not a dataset"),
         (["curate", "select", "nothing"], "a selection needs a filter: --drop-lowest, --drop-highest, "),
         (["curate", "select", "x", "--drop-lowes", "motion=25%"], "did you mean --drop-lowest?"),
         (["curate", "select", "x", "--where", "true", "--keep-missing=yes"], "--keep-missing is 'yes', it takes no"),
-        (["curate", "select", "x", "--where", "true"], "x: is no dataset"),
-        (["curate", "export", "nothing", "-o", "x"], "nothing: is no dataset"),
+        (["curate", "select", "x", "--where", "true"], "x: is not a dataset"),
+        (["curate", "export", "nothing", "-o", "x"], "nothing: is not a dataset"),
         (["curate", "export", "x", "-o", "y", "--shortest-s", "inf"], "--shortest-s is 'inf', should be a finite"),
         (["curate", "export", "x", "-o", "y", "--shard-size", "9"], "--shard-size has no effect on files, leave"),
         (["curate", "export", "x", "-o", "y", "--exact", "--shortest-s", "2"], "--shortest-s has no effect with"),
@@ -276,7 +278,7 @@ def test_ray_makes_the_same_dataset(cli: CommandLine, raw: Path, dataset: Path) 
 
 
 def test_export_keeps_to_its_folder(cli: CommandLine, raw: Path, dataset: Path) -> None:
-    assert "holds something else than an export" in cli.refuses("curate", "export", dataset, "-o", dataset)
+    assert "holds something other than an export" in cli.refuses("curate", "export", dataset, "-o", dataset)
     cli.succeeds("curate", "export", dataset, "-o", "clips", "--format", "parquet-index")
     assert "holds an export as parquet-index" in cli.refuses("curate", "export", dataset, "-o", "clips")
     cli.succeeds("curate", "export", dataset, "-o", "shards", "--format", "webdataset", "--shard-size", 2)

@@ -149,7 +149,9 @@ def test_other_videos_and_those_held_out_are_of_one_folder(cli: CommandLine) -> 
     line = cli.refuses("train", "mini-finetune", "stage.data.folder=mine")
     assert "data.folder is 'mine', validation.folder 'clips'" in line
     both = ("stage.data.folder=mine", "stage.validation.folder=mine")
-    assert cli.refuses("train", "mini-finetune", *both).startswith("stage.data: mine: is no export of curated clips")
+    assert cli.refuses("train", "mini-finetune", *both).startswith(
+        "stage.data: mine: is not an export of curated clips"
+    )
 
 
 def test_finished_run_needs_its_clips_no_more(
@@ -197,12 +199,12 @@ def test_folders_are_checked_against_published_sizes(cli: CommandLine, exports: 
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["dataset"], "dataset: a verb is missing: give check or --help"),
-        (["dataset", "chek"], "dataset: 'chek' is no verb, did you mean check?"),
+        (["dataset"], "dataset: the command is missing: give check or --help"),
+        (["dataset", "chek"], "dataset: unknown command 'chek', did you mean check?"),
         (["dataset", "check", "no/such"], "no/such: there is no such folder"),
-        (["dataset", "check", "mini-video"], "mini-video: reads no curated clips"),
-        (["dataset", "check", "mini-judge"], "mini-judge: reads no curated clips"),
-        (["dataset", "check", "."], ".: is no export of curated clips"),
+        (["dataset", "check", "mini-video"], "mini-video: trains on no curated clips"),
+        (["dataset", "check", "mini-judge"], "mini-judge: trains on no curated clips"),
+        (["dataset", "check", "."], ".: is not an export of curated clips"),
     ],
 )
 def test_what_cannot_be_checked_is_told(cli: CommandLine, words: list[str], line: str) -> None:
@@ -264,7 +266,7 @@ def test_run_is_not_continued_with_other_clips(
         ("stage.data.captions.image=2", "stage.data.captions.image is 2"),
         ("stage.data.signals.kind=fixed stage.data.signals.fps=7", "stage.data.signals.motion_bucket is missing"),
         ("stage.data.buckets.1.num_frames=3 stage.data.buckets.1.fps=5", "twice"),
-        ("stage.data.folder=nothing", "nothing: is no export of curated clips"),
+        ("stage.data.folder=nothing", "nothing: is not an export of curated clips"),
         ("stage.data.buckets.1.num_frames=200", "no clip is for the bucket 16x16, 200 frames at 10"),
     ],
 )

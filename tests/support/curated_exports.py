@@ -15,7 +15,7 @@ from fault_videos import write
 from numbered_video import draw_number
 
 from videoldm.curation.config import ClipConfig
-from videoldm.curation.export.cut_out import Cutting
+from videoldm.curation.export.cut_out import CutOutOptions
 from videoldm.curation.export.export import export_files, export_folder, export_index, export_shards, rows_to_export
 from videoldm.curation.store.dataset import Dataset
 from videoldm.dataset.config import INDEX_FILE
@@ -51,9 +51,9 @@ def export(
     with export_folder(folder, form):
         match form:
             case "files":
-                assert export_files(clips, folder, Inline(), Cutting()) == []
+                assert export_files(clips, folder, Inline(), CutOutOptions()) == []
             case "webdataset":
-                assert export_shards(clips, folder, Inline(), Cutting(), shard_size=4) == []
+                assert export_shards(clips, folder, Inline(), CutOutOptions(), shard_size=4) == []
             case _:
                 export_index(clips, folder)
     change_index(folder, lambda row, number: row | (captions or usual_captions)(number))

@@ -1,4 +1,4 @@
-"""`videoldm curate VERB ...`: finds the verb of curation and imports its module only."""
+"""`videoldm curate VERB ...`: find the verb and import its module alone."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from videoldm.core.errors import InputError, hint
 # Each is the VERB of the module of its name in videoldm.cli.curation.
 SUMMARIES = {
     "run": "find cuts and clips in raw videos, and annotate them",
-    "status": "what is done and what is missing",
+    "status": "what is done, what is missing, and the time left",
     "stats": "figures, histograms and a report with thumbnails",
-    "select": "choose clips by exact percentiles and conditions",
-    "export": "write chosen clips as files",
+    "select": "select clips by exact percentiles and conditions",
+    "export": "write selected clips as files",
     "fit-aesthetic": "fit a head that scores clips as people rated them",
 }
 
@@ -31,18 +31,18 @@ examples:
 
 
 def curate(words: Sequence[str]) -> None:
-    """Do what the words after `curate` say."""
+    """Run the verb that the words after `curate` name."""
     match words:
         case []:
-            raise InputError(f"curate: a verb is missing: give {', '.join(SUMMARIES)} or --help")
+            raise InputError(f"curate: the command is missing: give {', '.join(SUMMARIES)} or --help")
         case ["--help" | "-h" | "help", *_]:
             print(HELP, end="")
         case [verb, *rest] if verb in SUMMARIES:
             _check_extra()
             importlib.import_module(f"videoldm.cli.curation.{verb.replace('-', '_')}").VERB(rest)
         case _:
-            known = f"the verbs are {', '.join(SUMMARIES)}"
-            raise InputError(f"curate: {words[0]!r} is no verb, {hint(words[0], SUMMARIES, known)}")
+            known = f"the commands are {', '.join(SUMMARIES)}"
+            raise InputError(f"curate: unknown command {words[0]!r}, {hint(words[0], SUMMARIES, known)}")
 
 
 def _check_extra() -> None:

@@ -1,4 +1,4 @@
-"""`videoldm dataset check`: what training would make of exported clips."""
+"""`videoldm dataset check`: which exported clips training would use."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 HELP = """usage: videoldm dataset VERB ...
 
-  check   clips per bucket, and what is left out and why
+  check   number of clips per bucket, and clips left out with the reason
 
   videoldm dataset check --help   the options, with examples
 
 examples:
   videoldm dataset check mine.yaml
 """
-DESCRIPTION = """Tell how many exported clips training would have in each bucket, and which ones it would leave out.
+DESCRIPTION = """Print how many exported clips training would have in each bucket, and which ones it would leave out.
 
 Without a recipe the buckets are those of Stable Video Diffusion. Exit code 2 if a bucket is empty.
 
@@ -47,27 +47,27 @@ NAMES_SHOWN, NAMES_LISTED = 3, 100
 
 
 class DatasetCheckOptions(Config):
-    """Which clips, and in which buckets."""
+    """Options of `dataset check`."""
 
     model_config = OPTIONS
 
     target: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="FOLDER|RECIPE|FILE.yaml")]]
-    """Folder of an export, or a recipe whose clips are curated."""
+    """Folder of an export, or a recipe that trains on curated clips."""
     overrides: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="key.path=value")]] = ()
-    """Changes to the recipe, or to the data's configuration if a folder is given."""
+    """Changes to the recipe, or for a folder to the configuration of the data."""
     json_: Annotated[bool, tyro.conf.arg(name="json")] = False
-    """Print one JSON object instead of tables for people."""
+    """Print one JSON object instead of tables."""
 
 
 @dataclass(frozen=True)
 class _Checked:
-    """What was found for the data of one key."""
+    """Result for the data of one key."""
 
     key: str
     chosen: Chosen
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, with the names of some of the clips that are left out."""
+        """Return the result as JSON values, with the names of some of the clips that are left out."""
         data, assignment = self.chosen.data, self.chosen.assignment
         return {
             "folder": data.folder,
@@ -82,12 +82,12 @@ class _Checked:
         }
 
     def by_count(self) -> list[tuple[str, list[str]]]:
-        """Reasons and names, the most frequent first."""
+        """Return reasons and names of clips that are left out, the most frequent first."""
         return sorted(self.chosen.assignment.left_out.items(), key=lambda item: (-len(item[1]), item[0]))
 
 
 def run(options: DatasetCheckOptions) -> None:
-    """Read, print, and refuse what training would refuse."""
+    """Print the clips of each bucket, and raise the errors that training would raise."""
     from videoldm.training.data.choose import choose
 
     checked = [_Checked(key, choose(data)) for key, data in data_of(options.target, options.overrides).items()]
@@ -101,7 +101,7 @@ def run(options: DatasetCheckOptions) -> None:
 
 
 def data_of(target: str, overrides: Sequence[str]) -> dict[str, CuratedData]:
-    """The curated data of a folder or a recipe, by the key that names it."""
+    """Return the curated data of a folder or a recipe, by the key that names it."""
     if is_folder(target):
         data = CuratedData(folder=target, buckets=SVD_BUCKETS)
         return {"data": apply_overrides(data, overrides, source=target)}
@@ -110,7 +110,9 @@ def data_of(target: str, overrides: Sequence[str]) -> dict[str, CuratedData]:
     stage = apply_overrides(find_recipe(target), overrides, source=target).stage
     curated = {key.removeprefix("stage."): data for key, data in stage.curated.items()}
     if not curated:
-        raise InputError(f"{target}: reads no curated clips: give one whose stage.data has kind: curated, or a folder")
+        raise InputError(
+            f"{target}: trains on no curated clips, give a folder or a recipe whose stage.data is of kind curated"
+        )
     return curated
 
 
@@ -148,16 +150,18 @@ CHECK = Verb(
 
 
 def dataset(words: Sequence[str]) -> None:
-    """Do what the words after `dataset` say."""
+    """Run the verb that the words after `dataset` name."""
     match words:
         case []:
-            raise InputError("dataset: a verb is missing: give check or --help")
+            raise InputError("dataset: the command is missing: give check or --help")
         case ["--help" | "-h" | "help", *_]:
             print(HELP, end="")
         case ["check", *rest]:
             CHECK(rest)
         case _:
-            raise InputError(f"dataset: {words[0]!r} is no verb, {hint(words[0], ['check'], 'the verb is check')}")
+            raise InputError(
+                f"dataset: unknown command {words[0]!r}, {hint(words[0], ['check'], 'the command is check')}"
+            )
 
 
 VERB = dataset

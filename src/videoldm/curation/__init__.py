@@ -1,1 +1,1 @@
-"""From a heap of raw videos to a filtered, captioned dataset."""
+"""Curation: from raw videos to a filtered, captioned dataset."""

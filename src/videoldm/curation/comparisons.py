@@ -1,4 +1,4 @@
-"""A comparison of all clips: from the parts of annotations to a row for each clip."""
+"""Comparisons of all clips: near-duplicates by embeddings, and captions that many clips share."""
 
 from __future__ import annotations
 
@@ -11,17 +11,22 @@ import pyarrow as pa
 from jaxtyping import Bool, Float32, Int
 
 from videoldm.core.errors import InputError
+from videoldm.curation.annotators.embeddings import unit_vectors
 from videoldm.curation.annotators.guards import repeated_captions
 from videoldm.curation.config import AnyComparison, NearDuplicatesConfig, RepeatedCaptionsConfig
 from videoldm.curation.store.parts import read_part
 from videoldm.dataset.tables import annotation_schema
 
 Needed = Mapping[str, Sequence[Path]]
-"""The parts of each annotation that is compared."""
+"""Parts of each annotation that is compared."""
+THRESHOLD = 0.97
+_MARGIN = 1e-4
+"""Cosines this near to the threshold are computed again; those of blocks in float32 are exact to about 1e-6."""
+_PAIRS_AT_ONCE = 4096
 
 
 def compare(config: AnyComparison, clip_ids: Sequence[str], needed: Needed) -> pa.Table:
-    """The rows of all clips, in this order."""
+    """Compare all clips and return their rows, in this order."""
     match config:
         case NearDuplicatesConfig():
             return _near_duplicates(config, clip_ids, needed)
@@ -30,15 +35,13 @@ def compare(config: AnyComparison, clip_ids: Sequence[str], needed: Needed) -> p
 
 
 def digest(clip_ids: Sequence[str], needed: Needed) -> str:
-    """Of what is compared; values of an annotation follow from its clip, so it is enough to know which there are."""
+    """Hash what is compared; values of an annotation follow from its clip, so it is enough to know which exist."""
     lines = [f"{name} {part.name} {clip} {missing}" for name, parts in needed.items() for part in parts
              for clip, missing in _columns(part)]  # fmt: skip
     return hashlib.blake2b("\n".join([*clip_ids, *lines]).encode(), digest_size=16).hexdigest()
 
 
 def _near_duplicates(config: NearDuplicatesConfig, clip_ids: Sequence[str], needed: Needed) -> pa.Table:
-    from videoldm.curation.annotators.embeddings import unit_vectors  # whose module brings transformers
-
     schema = annotation_schema(pa.schema([("group", pa.string()), ("is_first", pa.bool_()), ("size", pa.int32())]))
     found: dict[str, np.ndarray] = {}
     for part in needed.get("embeddings", ()):
@@ -93,14 +96,8 @@ def _columns(part: Path) -> zip[tuple[str, str | None]]:
     return zip(rows["clip_id"].to_pylist(), rows["missing"].to_pylist(), strict=True)
 
 
-THRESHOLD = 0.97
-_MARGIN = 1e-4
-"""Cosines this near to the threshold are computed again; those of blocks in float32 are exact to about 1e-6."""
-_PAIRS_AT_ONCE = 4096
-
-
 def clip_vectors(embeddings: Float32[np.ndarray, "n 3 d"]) -> Float32[np.ndarray, "n 3*d"]:
-    """One vector a clip, whose cosines are the mean of those between first, middle and last frames of two clips."""
+    """Return one vector a clip, whose cosines are the mean of those between first, middle and last frames."""
     return embeddings.reshape(len(embeddings), -1)
 
 
@@ -111,12 +108,12 @@ def near_duplicates(
     threshold: float = THRESHOLD,
     block_size: int = 4096,
 ) -> list[str]:
-    """For each clip the smallest id in its group, which is its own if nothing is like it.
+    """Return for each clip the smallest id in its group, which is its own if no other clip is similar.
 
     Two clips whose cosine is at least `threshold` are in one group, and so are all that such pairs connect: the first
-    and the last of a chain may be less alike than the threshold. Every pair is looked at, in blocks of
-    `block_size` squared, so that time grows with the square of the number and memory does not. The result depends on
-    neither order nor block size. Raises InputError for ids given twice and vectors without a direction.
+    and the last of a chain may be less similar than that. Every pair is compared, in blocks of `block_size` squared, so
+    that time grows with the square of the number of clips and memory does not. The result depends on neither order nor
+    block size. Raises InputError for ids given twice and vectors without a direction.
     """
     if not 0 < threshold < 1:
         raise InputError(f"threshold is {threshold}, it should lie between 0 and 1")
@@ -145,7 +142,7 @@ def near_duplicates(
 def _similar(
     a: Float32[np.ndarray, "n d"], b: Float32[np.ndarray, "m d"], threshold: float
 ) -> tuple[Int[np.ndarray, " k"], Int[np.ndarray, " k"]]:
-    """The places in both blocks of pairs with a cosine of at least `threshold`."""
+    """Return the indices in both blocks of pairs with a cosine of at least `threshold`."""
     cosines = a @ b.T
     rows, columns = np.nonzero(cosines >= threshold - _MARGIN)
     is_near = cosines[rows, columns] < threshold + _MARGIN
@@ -161,7 +158,7 @@ def _exactly_similar(
     columns: Int[np.ndarray, " k"],
     threshold: float,
 ) -> Bool[np.ndarray, " k"]:
-    """Whether the cosine of each pair reaches `threshold`, in float64 and always the same order of summation."""
+    """Return whether the cosine of each pair reaches `threshold`, in float64 with a fixed order of summation."""
     is_similar = np.empty(len(rows), np.bool_)
     for start in range(0, len(rows), _PAIRS_AT_ONCE):
         part = slice(start, start + _PAIRS_AT_ONCE)
@@ -170,7 +167,7 @@ def _exactly_similar(
 
 
 def _join(parents: Int[np.ndarray, " n"], places: Int[np.ndarray, " k"]) -> None:
-    """Make one group of the groups of all `places`, under the smallest of their roots."""
+    """Join the groups of all `places` into one, under the smallest of their roots."""
     roots = _roots(parents, places)
     parents[roots] = parents[places] = roots.min()
 

@@ -10,6 +10,17 @@ from videoldm.core.config import GIB, Config, NonNegative, Positive
 from videoldm.curation.annotators.registry import AnnotationConfig, default_config
 from videoldm.curation.cuts.config import CutConfig
 
+DEFAULT_ANNOTATIONS = (
+    "motion",
+    "text_area",
+    "embeddings",
+    "image_caption",
+    "video_caption",
+    "summary",
+    "text_similarity",
+    "aesthetics",
+)
+
 
 class SidecarConfig(Config):
     """The small frames that annotators see."""
@@ -24,7 +35,7 @@ class SidecarConfig(Config):
 
 
 class ClipConfig(Config):
-    """Which spans between transitions become clips."""
+    """Lengths of the spans between transitions that become clips."""
 
     min_s: NonNegative = 2.0
     """Shorter spans are left out."""
@@ -85,18 +96,6 @@ class RepeatedCaptionsConfig(ComparisonConfig):
 
 
 AnyComparison = Annotated[NearDuplicatesConfig | RepeatedCaptionsConfig, Field(discriminator="name")]
-
-
-DEFAULT_ANNOTATIONS = (
-    "motion",
-    "text_area",
-    "embeddings",
-    "image_caption",
-    "video_caption",
-    "summary",
-    "text_similarity",
-    "aesthetics",
-)
 
 
 def default_annotations() -> tuple[AnnotationConfig, ...]:

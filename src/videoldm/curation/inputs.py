@@ -1,4 +1,4 @@
-"""Which files are to be curated: named one by one, in folders, by patterns, or in a list with what is known of them."""
+"""Inputs of a run: files, folders, patterns, URLs, and lists with metadata; a copy on this machine of each URL."""
 
 from __future__ import annotations
 
@@ -40,23 +40,23 @@ ENDINGS = frozenset(
         ".y4m",
     ]
 )
-"""What is taken for a video in a folder; a file that is named itself may have any ending."""
+"""Endings of videos in a folder; a file that is named itself may have any ending."""
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A file as it was named, and what a list says of it."""
+    """A file as it was named, and what a list says about it."""
 
     path: str
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def find_inputs(names: Sequence[str]) -> list[Input]:
-    """The files that `names` mean: files, folders (with all below them), patterns, and lists (CSV or Parquet).
+    """Find the files that `names` stand for: files, folders (recursively), patterns, and lists (CSV or Parquet).
 
     A list has a column `path`, relative to the list's own folder; its other columns are metadata. Each file comes once,
     in the order of first mention, folders and patterns sorted, under its absolute path. Raises InputError for a name
-    that means nothing.
+    that stands for no file.
     """
     found: dict[str, Input] = {}
     for name in names:
@@ -65,7 +65,7 @@ def find_inputs(names: Sequence[str]) -> list[Input]:
             known = found.get(path, entry).metadata
             found[path] = Input(path, {**known, **entry.metadata})
     if not found:
-        raise InputError(f"{', '.join(names)}: no video in it, endings looked for are {' '.join(sorted(ENDINGS))}")
+        raise InputError(f"{', '.join(names)}: no videos found, the known endings are {' '.join(sorted(ENDINGS))}")
     return list(found.values())
 
 
@@ -82,7 +82,7 @@ def _inputs_of(name: str) -> Iterator[Input]:
     elif glob.has_magic(name):
         matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
         if not matches:
-            raise InputError(f"{name}: no file has such a name")
+            raise InputError(f"{name}: no file matches this pattern")
         yield from (Input(match) for match in matches if Path(match).is_file())
     else:
         raise InputError(
@@ -91,7 +91,7 @@ def _inputs_of(name: str) -> Iterator[Input]:
 
 
 def _below(folder: Path) -> list[Path]:
-    """Videos in the folder and the folders in it, without hidden ones."""
+    """Return the videos in the folder and the folders in it, without hidden ones."""
     found: list[Path] = []
     for root, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -102,7 +102,7 @@ def _below(folder: Path) -> list[Path]:
 def _listed(path: Path) -> Iterator[Input]:
     rows = list(_rows(path))
     if not rows:
-        raise InputError(f"{path}: lists no video")
+        raise InputError(f"{path}: lists no videos")
     for number, row in enumerate(rows, start=1):
         name = row.pop(PATH_COLUMN, None)
         if not name:
@@ -131,12 +131,12 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
 
 
 def is_url(path: str) -> bool:
-    """Whether a path names a place that fsspec has to open."""
+    """Return whether a path is a URL, which fsspec has to open."""
     return "://" in path
 
 
 def find_urls(name: str, endings: frozenset[str]) -> list[str]:
-    """The files that a URL means: itself, a pattern, or a folder with all videos below it."""
+    """Find the files that a URL stands for: itself, a pattern, or a folder with all videos below it."""
     files, path = _opened(name)
     try:
         if glob.has_magic(path):
@@ -149,12 +149,12 @@ def find_urls(name: str, endings: frozenset[str]) -> list[str]:
     except (OSError, ValueError) as error:
         raise InputError(f"{name}: cannot be read: {error}") from None
     if not found:
-        raise InputError(f"{name}: no video is there")
+        raise InputError(f"{name}: no videos found")
     return sorted(str(files.unstrip_protocol(each)) for each in found)
 
 
 def remote_size(path: str) -> int | None:
-    """In bytes, None if it cannot be had."""
+    """Return the size in bytes, None if it is not known."""
     try:
         files, place = _opened(path)
         return files.size(place)
@@ -163,21 +163,21 @@ def remote_size(path: str) -> int | None:
 
 
 def local_path(path: str) -> str:
-    """`path` itself, or of a URL a copy in the cache of this machine; raises InputError if it cannot be fetched."""
+    """Return `path` itself, or for a URL a copy in the cache of this machine; raises InputError if that fails."""
     if not is_url(path):
         return path
     import fsspec
 
     try:
-        cache = {"cache_storage": str(cache_folder()), "check_files": True}  # fetched again if it has changed there
+        cache = {"cache_storage": str(cache_folder()), "check_files": True}  # downloaded again if it has changed
         found: Any = fsspec.open_local(f"filecache::{path}", filecache=cache)
     except (OSError, ValueError, ImportError) as error:
-        raise InputError(f"{path}: cannot be fetched: {error}") from None
+        raise InputError(f"{path}: cannot be downloaded: {error}") from None
     return str(found)
 
 
 def cache_folder() -> Path:
-    """Where copies of sources lie; delete it as you like."""
+    """Return the folder with copies of sources, which can be deleted at any time."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "videoldm" / "sources"
 
 

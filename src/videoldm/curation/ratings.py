@@ -1,4 +1,4 @@
-"""Clips that people have rated, with their embeddings."""
+"""Ratings that people gave to clips, read from CSV, and the embeddings of these clips."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from videoldm.curation.annotators.embeddings import unit_vectors
 from videoldm.curation.store.dataset import Dataset
 from videoldm.curation.store.parts import read_part
 
+CLIP, RATING = "clip_id", "rating"
+
 
 @dataclass(frozen=True, eq=False)
-class Rated:
-    """Of each rated clip its three unit embeddings and its rating."""
+class RatedClips:
+    """Three unit embeddings and the rating of each rated clip."""
 
     embeddings: Float[np.ndarray, "n 3 d"]
     ratings: Float[np.ndarray, " n"]
     clip_model: str
 
 
-def rated_embeddings(dataset: Dataset, path: Path) -> Rated:
-    """The clips of a dataset that a CSV file rates; InputError if none of them has embeddings, or as `read_ratings`."""
+def rated_embeddings(dataset: Dataset, path: Path) -> RatedClips:
+    """Return the clips of a dataset that a CSV file rates; InputError if none has embeddings, or as `read_ratings`."""
     ratings = read_ratings(path)
     found: dict[str, np.ndarray] = {}
     models: set[str] = set()
@@ -40,20 +42,17 @@ def rated_embeddings(dataset: Dataset, path: Path) -> Rated:
     if not found:
         raise InputError(f"{path}: none of its {len(ratings)} clips has embeddings in {dataset.folder}")
     order = sorted(found)
-    return Rated(
+    return RatedClips(
         np.stack([found[clip_id] for clip_id in order]),
         np.array([ratings[clip_id] for clip_id in order]),
         models.pop() if len(models) == 1 else "",
     )
 
 
-CLIP, RATING = "clip_id", "rating"
-
-
 def read_ratings(path: Path) -> dict[str, float]:
-    """The mean rating of each clip in a CSV file with the columns `clip_id` and `rating`, and any others.
+    """Read the mean rating of each clip from a CSV file with the columns `clip_id` and `rating`, and any others.
 
-    A clip may be rated by several people, each in a line. Raises InputError that names the line of what is wrong.
+    A clip may be rated by several people, each in its own line. Raises InputError that names the wrong line.
     """
     existing_file(path, kind="a CSV file of ratings")
     given: dict[str, list[float]] = {}

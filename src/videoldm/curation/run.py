@@ -1,4 +1,4 @@
-"""A whole run: from inputs to a dataset with all annotations; does what is missing and nothing else."""
+"""A whole run, from inputs to a dataset with all annotations; it does only what is missing."""
 
 from __future__ import annotations
 
@@ -18,24 +18,33 @@ from videoldm.curation.comparisons import compare, digest
 from videoldm.curation.config import AnyComparison, CurationConfig
 from videoldm.curation.executors.executor import Executor, Stopped, check_goes_on
 from videoldm.curation.inputs import Input
-from videoldm.curation.pace import Clock, Pace, told
+from videoldm.curation.pace import Clock, Pace, timed_progress
 from videoldm.curation.stages.annotate import AnnotateTask, annotate, made_from, missing_rows
-from videoldm.curation.stages.clips import USABLE, ClipsTask, Found, make_clips, write_clips
+from videoldm.curation.stages.clips import USABLE, ClipsTask, SourceRows, make_clips, write_clips
 from videoldm.curation.stages.collect import QUARANTINED, Parts, collect, is_owner, is_scanned, quarantine
 from videoldm.curation.stages.scan import ScanTask, scan, write_row
 from videoldm.curation.status import DECODING, FINDING_CUTS, stages_of
-from videoldm.curation.store.batches import Batch, Entry, look_at, new_batches, owners, read_batches, stamp, write_batch
+from videoldm.curation.store.batches import (
+    Entry,
+    InputBatch,
+    new_batches,
+    owners,
+    read_batches,
+    read_entry,
+    stamp,
+    write_batch,
+)
 from videoldm.curation.store.dataset import Dataset, Hashes
 from videoldm.curation.store.parts import PartInPieces, clip_ids, is_made_from, read_part, write_part
 
 CLIPS_PER_TASK = 64
-"""Of one annotation, between two looks at the disk."""
+"""Number of clips that one task annotates."""
 MANY_BATCHES = 4
-"""With so many to do, one goes through all stages first: it tells how long the others will take."""
+"""With this many batches to do, one goes through all stages first, so that the time for the others is known."""
 
 
 class Run:
-    """One run on a dataset that nobody else writes to."""
+    """One run on a dataset that nothing else writes to."""
 
     def __init__(
         self,
@@ -58,7 +67,7 @@ class Run:
         self._pace = Pace(dataset, stages, num_workers=executor.num_workers, clock=clock)
 
     def __call__(self, inputs: Sequence[Input]) -> None:
-        """Everything, in order."""
+        """Carry out all stages, in order."""
         batches = self.read(inputs)
         owner = owners(batches)
         digests = {batch.number: _digest(batch, owner) for batch in batches}
@@ -73,10 +82,10 @@ class Run:
             self.compare(comparison, batches)
         shutil.rmtree(self._dataset.work, ignore_errors=True)
 
-    def read(self, inputs: Sequence[Input]) -> list[Batch]:
-        """All batches, new inputs among them, with files that have changed looked at again.
+    def read(self, inputs: Sequence[Input]) -> list[InputBatch]:
+        """Return all batches, including new inputs, after reading new and changed files.
 
-        What is known and gone stays as it was, unless it is among the inputs: the list may be of other files this time.
+        Known files that are gone stay as they were, unless this run names them: other files may be meant now.
         """
         named = {one.path: dict(one.metadata) for one in inputs}
         before = {batch.number: batch for batch in read_batches(self._dataset.batches)}
@@ -90,8 +99,8 @@ class Run:
         entries = [entry for entry in entries if entry not in gone]
         entries += [entry for batch in fresh for entry in batch.entries]
         seen: dict[str, Entry] = {}
-        with told("Reading files", len(entries), "files") as advance:
-            for place, result in self._executor.run(look_at, entries, self._config.decode_limits):
+        with timed_progress("Reading files", len(entries), "files") as advance:
+            for place, result in self._executor.run(read_entry, entries, self._config.decode_limits):
                 entry = entries[place]
                 if isinstance(result, Stopped):
                     seen[entry.path] = entry.model_copy(update={"source_id": None, "reason": _why(result, "decode")})
@@ -107,8 +116,8 @@ class Run:
                 write_batch(self._dataset.batches, batch)
         return renewed
 
-    def decode(self, batches: Sequence[Batch], owner: Mapping[str, str], digests: Mapping[int, str]) -> None:
-        """Decode each source once; what was decoded before is not decoded again."""
+    def decode(self, batches: Sequence[InputBatch], owner: Mapping[str, str], digests: Mapping[int, str]) -> None:
+        """Decode each source that has not been decoded yet."""
         unfinished = [
             batch
             for batch in batches
@@ -126,8 +135,8 @@ class Run:
             self._forget_clips(batch)
             collect(batch, owner, self._scanned, self._parts(batch), digest=digests[batch.number])
 
-    def make_clips(self, batches: Sequence[Batch], digests: Mapping[int, str]) -> None:
-        """Find the cuts and clips of batches that have none yet; a source where that fails is quarantined."""
+    def make_clips(self, batches: Sequence[InputBatch], digests: Mapping[int, str]) -> None:
+        """Find the cuts and clips of batches that have none yet; a source for which that fails is quarantined."""
         clips = self._tables["clips"]
         uncut = [
             _Uncut(batch, self._clips_tasks(batch))
@@ -135,7 +144,7 @@ class Run:
             if not is_made_from(clips.part(batch.number), digests[batch.number])
         ]
         for one in uncut:
-            if one.is_complete:  # without any source that can be used
+            if one.is_complete:  # without a usable source
                 self._write_clips(one, digests[one.batch.number])
         tasks = [(one, task) for one in uncut for task in one.tasks]
         sizes = [one.sizes[task.source_id] for one, task in tasks]
@@ -149,12 +158,12 @@ class Run:
                     self._write_clips(one, digests[one.batch.number])
                 done(1, sizes[place])
 
-    def annotate(self, config: AnnotatorConfig, batches: Sequence[Batch]) -> None:
-        """Make one annotation for the clips that lack it, or lack a value that may have come by now."""
+    def annotate(self, config: AnnotatorConfig, batches: Sequence[InputBatch]) -> None:
+        """Make one annotation for the clips that lack it, or lack a value that another attempt may give."""
         clips = {batch.number: self._tables["clips"].part(batch.number) for batch in batches}
         parts = {part: self._in_pieces(config.name, number) for number, part in clips.items()}
         for part, pieces in parts.items():
-            pieces.gather(clip_ids(part))  # what a killed run left, and without clips that there are no longer
+            pieces.gather(clip_ids(part))  # what a killed run left, without clips that no longer exist
         tasks = [task for batch in batches for task in self._annotate_tasks(config, batch)]
         waiting = Counter(task.clips for task in tasks)
         try:
@@ -173,11 +182,11 @@ class Run:
                         parts[task.clips].gather(clip_ids(task.clips))
                     done(len(rows), len(rows), num_lost=sum(rows["may_come_later"].to_pylist()))
         finally:
-            for part in +waiting:  # those with pieces to come, as the run is interrupted
+            for part in +waiting:  # incomplete parts, if the run is interrupted
                 parts[part].gather(clip_ids(part))
 
-    def compare(self, config: AnyComparison, batches: Sequence[Batch]) -> None:
-        """Make one comparison of all clips anew if what it compares has changed."""
+    def compare(self, config: AnyComparison, batches: Sequence[InputBatch]) -> None:
+        """Repeat one comparison of all clips if what it compares has changed."""
         parts = [self._tables["clips"].part(batch.number) for batch in batches]
         clips = [clip_ids(part) for part in parts]
         everyone = [clip_id for batch in clips for clip_id in batch]
@@ -190,14 +199,14 @@ class Run:
             write_part(table.folder / part.name, rows.slice(start, len(batch)), rows.schema, digest=inputs)
             start += len(batch)
 
-    def _in_turn(self, batches: Sequence[Batch], digests: Mapping[int, str]) -> Iterator[Sequence[Batch]]:
-        """What goes through all stages, and then what."""
+    def _in_turn(self, batches: Sequence[InputBatch], digests: Mapping[int, str]) -> Iterator[Sequence[InputBatch]]:
+        """Yield the batches that go through all stages together, one group after another."""
         clips = self._tables["clips"]
         uncut = [one for one in batches if not is_made_from(clips.part(one.number), digests[one.number])]
         first = uncut[:1] if len(uncut) >= MANY_BATCHES and not self._pace.is_known else []
         if first:
             num_files = len(first[0].entries)
-            notice(f"one batch (of {num_files}) goes through all stages first, to tell how long the others will take")
+            notice(f"one batch (of {num_files}) goes through all stages first, so that the time left is known")
             yield first
         yield [one for one in batches if one not in first]
 
@@ -209,29 +218,29 @@ class Run:
         write_clips(one.found, transitions, clips, digest=digest)
         one.results.clear()  # there may be many batches
 
-    def _forget_clips(self, batch: Batch) -> None:
-        """Of the sources as they were, whichever way their cuts were found."""
+    def _forget_clips(self, batch: InputBatch) -> None:
+        """Remove the clips of sources that are decoded anew, for all configurations of the cuts."""
         for clips in self._dataset.folder.glob(f"clips/*/{self._parts(batch).sources.name}"):
             clips.unlink()
 
     def _in_pieces(self, annotation: str, number: int) -> PartInPieces:
         return PartInPieces.of(self._dataset, self._annotations[annotation].part(number))
 
-    def _parts(self, batch: Batch) -> Parts:
+    def _parts(self, batch: InputBatch) -> Parts:
         return Parts(**{name: self._tables[name].part(batch.number) for name in ("sources", "signals", "sidecars")})
 
-    def _decoded(self, batch: Batch) -> set[str]:
-        """The sources that need not be decoded."""
+    def _decoded(self, batch: InputBatch) -> set[str]:
+        """Return the sources that need not be decoded."""
         rows = self._parts(batch).decoded()
         return {source for source, row in rows.items() if not (self._retry_quarantined and row["state"] == QUARANTINED)}
 
-    def _is_to_retry(self, batch: Batch) -> bool:
+    def _is_to_retry(self, batch: InputBatch) -> bool:
         return self._retry_quarantined and len(self._decoded(batch)) < len(self._parts(batch).decoded())
 
     def _scanned(self, source_id: str) -> Path:
         return self._dataset.work / self._hashes.tables["sources"] / source_id
 
-    def _scan_tasks(self, batch: Batch, owner: Mapping[str, str]) -> Iterator[ScanTask]:
+    def _scan_tasks(self, batch: InputBatch, owner: Mapping[str, str]) -> Iterator[ScanTask]:
         before = self._decoded(batch)
         for entry in batch.entries:
             if entry.source_id is None or not is_owner(entry, owner) or entry.source_id in before:
@@ -240,7 +249,7 @@ class Run:
             if not is_scanned(folder):
                 yield ScanTask(entry, folder, self._config.sidecar, self._config.cuts)
 
-    def _clips_tasks(self, batch: Batch) -> list[ClipsTask]:
+    def _clips_tasks(self, batch: InputBatch) -> list[ClipsTask]:
         parts = self._parts(batch)
         return [
             ClipsTask(
@@ -250,7 +259,7 @@ class Run:
             if row["state"] in USABLE
         ]
 
-    def _annotate_tasks(self, config: AnnotatorConfig, batch: Batch) -> list[AnnotateTask]:
+    def _annotate_tasks(self, config: AnnotatorConfig, batch: InputBatch) -> list[AnnotateTask]:
         everyone = AnnotateTask(
             clips=self._tables["clips"].part(batch.number),
             sources=self._tables["sources"].part(batch.number),
@@ -271,14 +280,14 @@ class Run:
 class _Uncut:
     """A batch whose cuts are being found."""
 
-    batch: Batch
+    batch: InputBatch
     tasks: list[ClipsTask]
-    results: dict[str, Found | Stopped] = field(default_factory=dict[str, Found | Stopped])
-    """By source."""
+    results: dict[str, SourceRows | Stopped] = field(default_factory=dict[str, SourceRows | Stopped])
+    """Results by source."""
 
     @cached_property
     def sizes(self) -> dict[str, int]:
-        """Bytes of the sources."""
+        """Sizes of the sources in bytes."""
         return {one.source_id: one.size_bytes or 0 for one in self.batch.entries if one.source_id is not None}
 
     @property
@@ -286,14 +295,14 @@ class _Uncut:
         return len(self.results) == len(self.tasks)
 
     @property
-    def found(self) -> list[Found]:
-        """In the order of the sources."""
+    def found(self) -> list[SourceRows]:
+        """Rows found in the sources, in their order."""
         results = [self.results[task.source_id] for task in self.tasks]
         return [one for one in results if not isinstance(one, Stopped)]
 
     @property
     def failed(self) -> dict[str, str]:
-        """Why nothing was found in a source."""
+        """Reasons by source, for those in which nothing was found."""
         return {
             source: f"no cuts can be found in it: {_why(result, 'decode')}"
             for source, result in self.results.items()
@@ -302,14 +311,14 @@ class _Uncut:
 
 
 def _why(stopped: Stopped, kind: Literal["decode", "annotate"], what: str = "") -> str:
-    """The reason, and the option of `videoldm curate run` that sets the limit if there was one."""
+    """Return the reason, and the option of `videoldm curate run` that sets the limit if there was one."""
     if stopped.limit is None:
         return stopped.reason
     return f"{stopped.reason}{what}; --{kind}-{stopped.limit.replace('_', '-')} sets this limit"
 
 
-def _with_metadata(batch: Batch, named: Mapping[str, Mapping[str, str]]) -> Batch:
-    """The batch with what a list of this run's inputs says of its files."""
+def _with_metadata(batch: InputBatch, named: Mapping[str, Mapping[str, str]]) -> InputBatch:
+    """Return the batch with what a list of this run's inputs says about its files."""
     entries = [
         entry.model_copy(update={"metadata": {**entry.metadata, **named[entry.path]}})
         if named.get(entry.path)
@@ -319,7 +328,7 @@ def _with_metadata(batch: Batch, named: Mapping[str, Mapping[str, str]]) -> Batc
     return batch.model_copy(update={"entries": tuple(entries)})
 
 
-def _digest(batch: Batch, owner: Mapping[str, str]) -> str:
-    """Of everything about a batch's inputs that shows in its tables."""
+def _digest(batch: InputBatch, owner: Mapping[str, str]) -> str:
+    """Hash everything about a batch's inputs that shows in its tables."""
     lines = [f"{entry.model_dump_json()} {owner.get(entry.source_id or '')}" for entry in batch.entries]
     return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()

@@ -1,4 +1,4 @@
-"""Small upright frames with square pixels, kept from the one decode of a source for all that look at it later."""
+"""Sidecar: small upright frames with square pixels, kept from the one decode of a source for later annotators."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _START_OF_FRAME = (0xC0, 0xC1, 0xC2)
 
 
 def encode_frame(frame: VideoFrame, pixel_aspect: Fraction, config: SidecarConfig) -> bytes:
-    """A frame as a small JPEG, upright, its pixels square."""
+    """Encode a frame as a small upright JPEG with square pixels."""
     width, height = small_size(frame.width, frame.height, pixel_aspect, config.short_side)
     upright = orientation(display_matrix(frame)).apply(small_bgr(frame, width, height))
     is_encoded, data = cv2.imencode(".jpg", upright, [cv2.IMWRITE_JPEG_QUALITY, config.jpeg_quality])
@@ -27,14 +27,14 @@ def encode_frame(frame: VideoFrame, pixel_aspect: Fraction, config: SidecarConfi
 
 
 def decode_frame(jpeg: bytes) -> UInt8[np.ndarray, "h w 3"]:
-    """The RGB pixels of a kept frame."""
+    """Decode a kept frame to RGB pixels 0..255."""
     picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert picture is not None
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 
 def decode_grey(jpeg: bytes, *, least_short_side: int) -> UInt8[np.ndarray, "h w"]:
-    """The luma of a kept frame, at a half or a quarter of its size where that is not below `least_short_side`."""
+    """Decode the luma of a kept frame, at a half or a quarter of its size if that is at least `least_short_side`."""
     short_side = _short_side(jpeg)
     mode = next((mode for scale, mode in _REDUCED if short_side >= scale * least_short_side), cv2.IMREAD_GRAYSCALE)
     picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), mode)
@@ -43,7 +43,7 @@ def decode_grey(jpeg: bytes, *, least_short_side: int) -> UInt8[np.ndarray, "h w
 
 
 def _short_side(jpeg: bytes) -> int:
-    """In pixels, from the segment of the file that holds its size."""
+    """Read the short side, in pixels, from the segment of the file that holds its size."""
     at = 2
     while jpeg[at + 1] not in _START_OF_FRAME:
         at += 2 + int.from_bytes(jpeg[at + 2 : at + 4])
@@ -51,13 +51,13 @@ def _short_side(jpeg: bytes) -> int:
 
 
 def middle_frame(pts: Sequence[int], start_pts: int, end_pts: int) -> int:
-    """Which of the frames kept in a span is nearest to its middle: a place in `pts`, the earlier of two as near."""
+    """Return the index in `pts` of the kept frame nearest to the middle of a span, the earlier of two."""
     middle = Fraction(start_pts + end_pts, 2)
     return min(range(len(pts)), key=lambda place: abs(pts[place] - middle))
 
 
 def small_size(width: int, height: int, pixel_aspect: Fraction, short_side: int) -> tuple[int, int]:
-    """Width and height with square pixels and at most that short side; never larger than the frame is shown."""
+    """Return width and height with square pixels and at most that short side, never larger than the frame as shown."""
     shown = Fraction(width) * pixel_aspect, Fraction(height)
     scale = min(Fraction(1), Fraction(short_side) / min(shown))
     return max(1, round(shown[0] * scale)), max(1, round(shown[1] * scale))

@@ -1,4 +1,9 @@
-"""What a dataset holds, in a few lines."""
+"""State of a dataset: what it holds, what is missing, and how long the rest will take.
+
+Work is measured in bytes of sources up to the clips, as nothing else is known about a file that has not been decoded,
+and in clips after that. The number of clips still to be found is extrapolated from the finished sources, by bytes. A
+stage that was never timed is named and not estimated; comparisons of all clips are left out.
+"""
 
 from __future__ import annotations
 
@@ -18,32 +23,34 @@ from videoldm.core.progress import notice
 from videoldm.core.reading import read_mapping
 from videoldm.curation.config import CurationConfig
 from videoldm.curation.stages.collect import is_owner, is_scanned
-from videoldm.curation.store.batches import Batch, owners, read_batches
+from videoldm.curation.store.batches import InputBatch, owners, read_batches
 from videoldm.curation.store.dataset import Dataset
 from videoldm.curation.store.parts import PartInPieces, read_if_whole, read_part
 from videoldm.curation.store.view import NOT_MADE
 
 PROBLEMS = ("refused", "quarantined", "damaged")
 WAITING, DECODED = "waiting", "decoded"
-"""The states of an input that a run has read, and of one that waits for the others of its batch after that."""
+"""States of an input that a run has read, and of a decoded one that waits for the others of its batch."""
+DECODING, FINDING_CUTS = "Decoding", "Finding cuts"
+RATES_FILE = "rates.json"
 
 
 @dataclass(frozen=True)
-class Summary:
-    """Inputs, clips and annotations of a dataset."""
+class DatasetSummary:
+    """Counts of a dataset's inputs, clips and annotations."""
 
     states: Mapping[str, int]
-    """How many inputs are in which state."""
+    """Number of inputs in each state."""
     problems: Sequence[tuple[str, str, str]]
     """Path, state and reason of each input that gave no clips, or not all."""
     num_clips: int
     duration_s: Fraction
-    """Of all clips together."""
+    """Duration of all clips together."""
     missing: Mapping[str, Mapping[str, int]]
-    """For each annotation the reasons why clips have no value, and how many clips."""
+    """For each annotation, the reasons why clips have no value with the number of clips."""
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the summary as JSON values."""
         return {
             "inputs": dict(self.states),
             "problems": [{"path": path, "state": state, "reason": reason} for path, state, reason in self.problems],
@@ -53,7 +60,7 @@ class Summary:
         }
 
     def as_text(self) -> str:
-        """For people."""
+        """Return the summary as lines of text."""
         states = ", ".join(f"{count} {state}" for state, count in sorted(self.states.items()))
         lines = [
             f"inputs  {sum(self.states.values())}{states and f' ({states})'}",
@@ -65,8 +72,8 @@ class Summary:
         return "\n".join(lines)
 
 
-def summarise(dataset: Dataset) -> Summary:
-    """Read the current tables."""
+def summarise(dataset: Dataset) -> DatasetSummary:
+    """Summarise the current tables of a dataset."""
     view = dataset.view()
     states: Counter[str] = Counter()
     problems: list[tuple[str, str, str]] = []
@@ -93,90 +100,86 @@ def summarise(dataset: Dataset) -> Summary:
             reasons.update(reason for reason in found if reason is not None)
         if num_rows < num_clips:
             reasons[NOT_MADE] += num_clips - num_rows
-    return Summary(states, problems, num_clips, duration, missing)
+    return DatasetSummary(states, problems, num_clips, duration, missing)
 
 
 def _num_decoded(dataset: Dataset) -> int:
-    """Sources whose batch has others that are still to be decoded."""
+    """Return the number of decoded sources whose batch has others that are not."""
     decoding = dataset.current()[0].get("sources")
     return 0 if decoding is None else sum(map(is_scanned, (dataset.work / decoding).glob("*")))
 
 
 def estimate_of(dataset: Dataset) -> Estimate | None:
-    """The time for what is missing, at the rates of the last runs; None if nothing of it was ever timed."""
+    """Estimate the time for what is missing at the rates of the last runs; None if none of it was ever timed."""
     tables, annotations = dataset.current()
     if not tables:
-        return None  # no run has come so far
+        return None  # no run has got this far
     compared = [one.name for one in CurationConfig().comparisons]
     made = {name: config_hash for name, config_hash in annotations.items() if name not in compared}
     stages = stages_of(tables, made)
     rates = {stage: rate.seconds_per_unit for stage, rate in read_rates(dataset.folder).items()}
-    found = estimate(lacking(dataset, stages, read_batches(dataset.batches)), rates)
+    found = estimate(missing_work(dataset, stages, read_batches(dataset.batches)), rates)
     return found if found.stages else None
 
 
-DECODING, FINDING_CUTS = "Decoding", "Finding cuts"
-RATES_FILE = "rates.json"
-
-
-class Stage(NamedTuple):
-    """A stage as one configuration has it."""
+class RunStage(NamedTuple):
+    """A stage of a run, with the hash of its configuration."""
 
     name: str
     config_hash: str
 
 
 class Rate(Config):
-    """What a stage took when it was timed last."""
+    """Time that a stage took when it was last timed."""
 
     units: PositiveInt
-    """Bytes of sources, or clips."""
+    """Number of bytes of sources, or of clips."""
     ms: PositiveInt
     workers: PositiveInt
 
     @property
     def seconds_per_unit(self) -> float:
-        """With as many workers."""
+        """Seconds for each unit with this number of workers."""
         return self.ms / 1000 / self.units
 
 
 @dataclass(frozen=True)
-class Lacking:
-    """What is missing of a dataset."""
+class MissingWork:
+    """Work that is missing in a dataset."""
 
-    units: Mapping[Stage, int | None]
-    """By stage, in order; None where it depends on how many clips there will be, and none are known."""
+    units: Mapping[RunStage, int | None]
+    """Units by stage, in order; None if they depend on the number of clips and none are known."""
     num_expected: int
-    """Clips among them that are only reckoned with."""
+    """Number of clips among them that are expected and not found yet."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The time for what is missing, as far as it is known."""
+    """Time for what is missing, as far as it is known."""
 
     seconds: float
     stages: Sequence[str]
-    """Those that have something to do and were timed."""
+    """Stages with work to do that were timed."""
     not_timed: Sequence[str]
-    """Those that have something to do and were not."""
+    """Stages with work to do that were never timed."""
     num_expected: int
 
     def as_text(self) -> str:
-        """Such as "2.5 h for Decoding, motion; not timed yet: text_area"."""
+        """Return a text such as "2.5 h for Decoding, motion; not timed yet: text_area"."""
         text = f"{duration(self.seconds)} for {', '.join(self.stages)}"
         if self.num_expected:
-            text += f" (some {self.num_expected} more clips are expected)"
+            text += f" (about {self.num_expected} more clips are expected)"
         return f"{text}; not timed yet: {', '.join(self.not_timed)}" if self.not_timed else text
 
 
-def stages_of(tables: Mapping[str, str], annotations: Mapping[str, str]) -> list[Stage]:
-    """The stages that make these tables and annotations, given by their hashes."""
-    first = [Stage(DECODING, tables["sources"]), Stage(FINDING_CUTS, tables["clips"])]
-    return first + [Stage(name, config_hash) for name, config_hash in annotations.items()]
+def stages_of(tables: Mapping[str, str], annotations: Mapping[str, str]) -> list[RunStage]:
+    """Return the stages that make these tables and annotations, given by their hashes."""
+    first = [RunStage(DECODING, tables["sources"]), RunStage(FINDING_CUTS, tables["clips"])]
+    return first + [RunStage(name, config_hash) for name, config_hash in annotations.items()]
 
 
-def lacking(dataset: Dataset, stages: Sequence[Stage], batches: Sequence[Batch]) -> Lacking:
-    """What is missing by now."""
+def missing_work(dataset: Dataset, stages: Sequence[RunStage], batches: Sequence[InputBatch]) -> MissingWork:
+    """Return the work that is missing now."""
     decoding, finding_cuts, *annotations = stages
     owner = owners(batches)
     undecoded = uncut = cut = num_clips = 0
@@ -198,11 +201,11 @@ def lacking(dataset: Dataset, stages: Sequence[Stage], batches: Sequence[Batch])
             lacked[one] += len(clips - PartInPieces.of(dataset, part).settled().keys())
     expected = 0 if uncut == 0 else round(uncut * num_clips / cut) if num_clips else None
     units = {one: None if expected is None else num + expected for one, num in lacked.items()}
-    return Lacking({decoding: undecoded, finding_cuts: uncut, **units}, expected or 0)
+    return MissingWork({decoding: undecoded, finding_cuts: uncut, **units}, expected or 0)
 
 
-def estimate(missing: Lacking, seconds_per_unit: Mapping[Stage, float]) -> Estimate:
-    """By these rates, of the stages that were timed."""
+def estimate(missing: MissingWork, seconds_per_unit: Mapping[RunStage, float]) -> Estimate:
+    """Estimate the time of the stages that were timed, at these rates."""
     to_do = {stage: units for stage, units in missing.units.items() if units != 0}
     timed = {stage: units for stage, units in to_do.items() if units is not None and stage in seconds_per_unit}
     is_reckoned = any(stage.name not in (DECODING, FINDING_CUTS) for stage in timed)
@@ -214,24 +217,24 @@ def estimate(missing: Lacking, seconds_per_unit: Mapping[Stage, float]) -> Estim
     )
 
 
-def read_rates(folder: Path) -> dict[Stage, Rate]:
-    """What runs on a dataset have measured; a broken file is as good as none, it will be written anew."""
+def read_rates(folder: Path) -> dict[RunStage, Rate]:
+    """Read the rates that runs on a dataset have measured; a broken file counts as missing, it will be rewritten."""
     path = folder / RATES_FILE
     try:
         found = read_mapping(path) if path.exists() else {}
-        return {Stage(*key.rsplit("/", 1)): validate(Rate, value, source=str(path)) for key, value in found.items()}
+        return {RunStage(*key.rsplit("/", 1)): validate(Rate, value, source=str(path)) for key, value in found.items()}
     except (InputError, TypeError):
-        notice(f"{path}: cannot be read, so that the time left is not known until stages are timed again")
+        notice(f"{path}: cannot be read, the time left is unknown until stages are timed again")
         return {}
 
 
-def write_rates(folder: Path, rates: Mapping[Stage, Rate]) -> None:
-    """Keep them with the dataset, outside of its tables, which are the same however long they took."""
+def write_rates(folder: Path, rates: Mapping[RunStage, Rate]) -> None:
+    """Write the rates into the dataset's folder, outside of its tables, which do not depend on the time they took."""
     write_json(folder / RATES_FILE, {"/".join(stage): rate.model_dump() for stage, rate in sorted(rates.items())})
 
 
 def duration(seconds: float) -> str:
-    """In a unit that gives about two digits."""
+    """Return a duration in a unit that gives about two digits."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 90 * 60:
@@ -242,6 +245,6 @@ def duration(seconds: float) -> str:
 
 
 def _column(part: Path, name: str) -> set[str] | None:
-    """None if the part is missing or broken, so that it is made anew."""
+    """Return the values of a column, None if the part is missing or broken, so that it is made anew."""
     found = read_if_whole(part, [name])
     return None if found is None else set(found[name].to_pylist())

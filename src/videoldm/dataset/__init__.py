@@ -1,1 +1,1 @@
-"""Reading clips, latents and the order in which training visits them."""
+"""Datasets as training reads them: tables, clips, and the order in which they are visited."""

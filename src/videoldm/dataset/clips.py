@@ -22,7 +22,7 @@ from videoldm.video.pixels import from_uint8, to_uint8
 
 
 class ClipRecord(Config):
-    """What is known of a clip: captions, the rate it was sampled at, its motion (frame short sides per second)."""
+    """Facts about a clip: captions, the rate it was sampled at, its motion (short sides of the frame per second)."""
 
     caption: str
     image_caption: str
@@ -45,47 +45,47 @@ class ClipShards:
             self.records += _read_records(path.with_suffix(".jsonl"))
             self._ends.append((self._ends[-1] if self._ends else 0) + int(_slice(path).get_shape()[0]))
             if self._ends[-1] != len(self.records):
-                raise InputError(f"{path}: {self._ends[-1]} clips up to here, but {len(self.records)} records")
+                raise InputError(f"{path}: has {self._ends[-1]} clips up to here, but {len(self.records)} records")
 
     def __len__(self) -> int:
         return len(self.records)
 
     def pixels_uint8(self, index: int) -> UInt8[Tensor, "t h w 3"]:
-        """The clip's frames as stored."""
+        """Return the clip's frames as stored."""
         pixels, row = self._locate(index)
         return pixels[row]
 
     def frame_uint8(self, index: int, frame: int) -> UInt8[Tensor, "h w 3"]:
-        """One frame of the clip as stored."""
+        """Return one frame of the clip as stored."""
         pixels, row = self._locate(index)
         return pixels[row, frame]
 
     @property
     def num_frames(self) -> int:
-        """Length of every clip."""
+        """Number of frames of every clip."""
         return int(_slice(self.paths[0]).get_shape()[1])
 
     def frame(self, index: int, frame: int) -> Float[Tensor, "c h w"]:
-        """One frame of the clip in [-1, 1]."""
+        """Return one frame of the clip in [-1, 1]."""
         return to_pixels(self.frame_uint8(index, frame))
 
     def pixels(self, index: int) -> Float[Tensor, "t c h w"]:
-        """The clip's frames in [-1, 1]."""
+        """Return the clip's frames in [-1, 1]."""
         return to_pixels(self.pixels_uint8(index))
 
     def _locate(self, index: int) -> tuple[Any, int]:
-        """The pixels of a clip's shard, and its number in there."""
+        """Return the pixels of a clip's shard, and its number in the shard."""
         shard = bisect_right(self._ends, index)
         return _slice(self.paths[shard]), index - (self._ends[shard - 1] if shard else 0)
 
 
 def to_pixels(frames: UInt8[Tensor, "*t h w 3"]) -> Float[Tensor, "*t 3 h w"]:
-    """Stored frames (bytes, channels last) to [-1, 1], channels first."""
+    """Convert stored frames (bytes, channels last) to [-1, 1], channels first."""
     return from_uint8(frames).movedim(-1, -3)
 
 
 def to_stored(pixels: Float[Tensor, "*t 3 h w"]) -> UInt8[Tensor, "*t h w 3"]:
-    """The inverse of `to_pixels`, rounded and clamped."""
+    """Invert `to_pixels`, with rounding and clamping."""
     return to_uint8(pixels).movedim(-3, -1).contiguous()
 
 
@@ -100,15 +100,15 @@ def write_shard(path: Path, frames: UInt8[Tensor, "n t h w 3"], records: Sequenc
 
 def _read_records(path: Path) -> list[ClipRecord]:
     if not path.is_file():
-        raise InputError(f"{path} is missing: every shard of clips has its records beside it")
+        raise InputError(f"{path}: is missing, every shard of clips has its records beside it")
     try:
         return [ClipRecord.model_validate_json(line) for line in path.read_text().splitlines()]
     except ValidationError as error:
-        raise InputError(f"{path}: is no list of clips: {error.errors()[0]['msg']}") from None
+        raise InputError(f"{path}: is not a list of clips: {error.errors()[0]['msg']}") from None
 
 
 @lru_cache(maxsize=1024)
 def _slice(path: Path) -> Any:
-    """The shard's pixels, mapped; one open file a shard."""
+    """Return the shard's pixels, mapped from one open file a shard."""
     with safetensors_errors(path):
         return safe_open(path, framework="pt").__enter__().get_slice("pixels")

@@ -1,4 +1,4 @@
-"""What batches of clips look like; torch-free."""
+"""Buckets of clips, and names of files of datasets and exports that curation writes and training reads; torch-free."""
 
 from fractions import Fraction
 from typing import Annotated, Literal, get_args
@@ -9,6 +9,16 @@ from videoldm.core.config import Config, Positive
 
 Rate = Annotated[Fraction, Field(gt=0)]
 """Frames a second, exact."""
+ExportFormat = Literal["files", "webdataset", "parquet-index"]
+FORMATS: tuple[str, ...] = get_args(ExportFormat)
+INDEX_FILE = "clips.parquet"
+"""Index with one row a clip."""
+INFO_FILE = "export.json"
+"""Names the format of the export."""
+GIVEN_CAPTION = "caption"
+"""Column of a list of inputs with the caption of a video."""
+DATASET_FILE = "dataset.json"
+"""File that marks a curated dataset, as opposed to an export."""
 
 
 class Bucket(Config):
@@ -20,7 +30,7 @@ class Bucket(Config):
     fps: Rate
     batch_size: PositiveInt
     probability: Positive = 1.0
-    """How often a batch is of this bucket, relative to the others."""
+    """How often a batch is drawn from this bucket, relative to the others."""
 
     @property
     def span_s(self) -> Fraction:
@@ -29,18 +39,5 @@ class Bucket(Config):
 
     @property
     def name(self) -> str:
-        """Width, height, length and rate."""
+        """Width, height, length and rate as text."""
         return f"{self.width}x{self.height}, {self.num_frames} frames at {self.fps}"
-
-
-ExportFormat = Literal["files", "webdataset", "parquet-index"]
-FORMATS: tuple[str, ...] = get_args(ExportFormat)
-
-INDEX_FILE = "clips.parquet"
-"""One row a clip."""
-INFO_FILE = "export.json"
-"""Names the format."""
-GIVEN_CAPTION = "caption"
-"""The column of a list of inputs that says what a video shows."""
-DATASET_FILE = "dataset.json"
-"""Of a curated dataset, which is no export yet."""

@@ -1,8 +1,8 @@
-"""Folders that `videoldm curate export` wrote, as sources of clips.
+"""Exports that `videoldm curate export` wrote, as sources of clips.
 
-In each lie `export.json`, which names the format, and `clips.parquet`, one row a clip: where its frames are and all
-that was annotated. Frames lie in the clips' sources (parquet-index), in a file for each clip (files), or in tars, where
-a clip's bytes are found by their offset (webdataset).
+Each has `export.json`, which names the format, and `clips.parquet`, one row a clip: where its frames are, and all
+annotations. Frames lie in the clips' sources (parquet-index), in a file for each clip (files), or in tars, where a
+clip's bytes are found by their offset (webdataset).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CAPTIONS: Mapping[CaptionKind, str] = {"image": "image_caption", "video": "video_caption", "summary": "summary"}
-"""The annotation that each kind of caption is made by."""
+"""Annotation that each kind of caption comes from."""
 
 _SPAN = ("start_pts", "end_pts", "time_base_num", "time_base_den")
 _CLIP = ("clip_id", "source_id", "path", "stream", *_SPAN, "width", "height", "frame_rate_num", "frame_rate_den")
@@ -43,9 +43,9 @@ _KNOWN = ("motion", "metadata", *_PIXEL, *_CAPTION)
 _IN_FILE = ("file", "reason", "exported_start_pts", "exported_end_pts", "is_copy")
 _IN_TAR = ("offset", "size")
 _PRESENCE = ("clip_id", "path", *_STAMP, "file", "reason", *_IN_TAR)
-"""What has to be known to tell whether a clip's frames are there."""
+"""Columns that say whether a clip's frames exist."""
 _LOCATION = ("path", *_STAMP)
-"""May change without the clips changing."""
+"""Columns that may change while the clips stay the same."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class LeftOut:
 
 
 class ExportedClips:
-    """See `ClipSource`; clips whose frames are not there, or not as they were, are in `left_out` instead."""
+    """The clips of an export; those whose frames are missing or have changed are in `left_out` instead."""
 
     def __init__(self, folder: Path, export_format: ExportFormat, table: pa.Table) -> None:
         self._folder, self._format = folder, export_format
@@ -72,7 +72,7 @@ class ExportedClips:
 
     @property
     def fingerprint(self) -> str:
-        """See `ClipSource`."""
+        """Hash of the clips and the facts about them, without their location."""
         digest = hashlib.blake2b(digest_size=20)
         for row in _rows(self._table):
             known = {name: value for name, value in row.items() if name not in _LOCATION}
@@ -90,15 +90,15 @@ class ExportedClips:
         return len(self._table)
 
     def clips(self) -> Iterator[SourceClip]:
-        """See `ClipSource`."""
+        """Iterate over the facts about all clips, in their order."""
         return map(self._clip, _rows(self._table))
 
     def clip(self, index: int) -> SourceClip:
-        """See `ClipSource`."""
+        """Return the facts about one clip."""
         return self._clip(self._row(index))
 
     def frames(self, index: int, times: Sequence[Fraction]) -> list[UInt8[np.ndarray, "h w 3"]]:
-        """See `ClipSource`."""
+        """Decode the frames shown at these times from the clip's source, file or tar."""
         row = self._row(index)
         match self._format:
             case "parquet-index":
@@ -111,7 +111,7 @@ class ExportedClips:
                 path = self._folder / row["file"]
                 return _read(path, start_time(path), times)
             case _:
-                with tempfile.NamedTemporaryFile(suffix=".video") as copy:  # decoders need a file of its own
+                with tempfile.NamedTemporaryFile(suffix=".video") as copy:  # decoders need a separate file
                     copy.write(_bytes_in_tar(self._folder / row["file"], row))
                     copy.flush()
                     return _read(copy.name, start_time(copy.name), times)
@@ -140,7 +140,7 @@ class ExportedClips:
 
     @property
     def _exported(self) -> str:
-        """What the names of columns begin with that say what of a clip is there."""
+        """Prefix of the columns with the span of a clip that exists."""
         return "" if self._format == "parquet-index" else "exported_"
 
     def _why_not(self, row: Mapping[str, Any]) -> str | None:
@@ -150,14 +150,14 @@ class ExportedClips:
             return f"was not exported: {row['reason']}"
         size = _size(self._folder / row["file"])
         if size is None:
-            return f"{row['file']} is gone: export again"
+            return f"{row['file']} is missing: export again"
         if self._format == "webdataset" and size < row["offset"] + row["size"]:
-            return f"{row['file']} is cut off: export again"
+            return f"{row['file']} is truncated: export again"
         return None
 
 
 def _captions(row: Mapping[str, Any]) -> dict[CaptionKind, str]:
-    """What is not empty and was not caught by a guard."""
+    """Return the captions that are not empty and were not caught by a guard."""
     found: dict[CaptionKind, Any] = {
         kind: row.get(name) for kind, name in CAPTIONS.items() if not row.get(f"{name}_is_caught")
     }
@@ -166,7 +166,7 @@ def _captions(row: Mapping[str, Any]) -> dict[CaptionKind, str]:
 
 
 def open_export(folder: Path) -> ExportedClips:
-    """The clips of an export; raises InputError for a folder that is none, or an index that cannot be read."""
+    """Open an export; raises InputError for a folder that is not one, or an index that cannot be read."""
     if importlib.util.find_spec("pyarrow") is None:
         raise InputError('reading exported clips needs pyarrow: pip install "videoldm[train]"')
     export_format = _format_of(folder)
@@ -188,7 +188,7 @@ def _format_of(folder: Path) -> ExportFormat:
             how = f"videoldm curate export {folder} -o index/ --format parquet-index makes one of this dataset"
         else:
             how = "videoldm curate export makes one"
-        raise InputError(f"{folder}: is no export of curated clips: {how}")
+        raise InputError(f"{folder}: is not an export of curated clips: {how}")
     found = read_mapping(folder / INFO_FILE).get("format")
     if found not in FORMATS:
         raise InputError(f"{folder}: holds an export as {found!r}, it should be {', '.join(FORMATS)}")
@@ -200,7 +200,7 @@ def _read_index(path: Path, wanted: set[str]) -> pa.Table:
     import pyarrow.parquet as pq
 
     if not path.is_file():
-        raise InputError(f"{path}: is missing, the export did not end: run it again")
+        raise InputError(f"{path}: is missing, the export has not finished: run it again")
     try:
         file = pq.ParquetFile(path)
         return file.read(columns=[name for name in file.schema_arrow.names if name in wanted])
@@ -230,7 +230,7 @@ def _why_not_as_it_was(row: Mapping[str, Any]) -> str | None:
         return "its source is a URL: export its clips as files"
     found = _stamp(row["path"])
     if found is None:
-        return "its source is gone: bring it back, or export other clips"
+        return "its source is gone: restore it, or export other clips"
     if found != (row["size_bytes"], row["mtime_ns"]):
         return "its source has changed since it was curated: run videoldm curate run and export again"
     return None

@@ -1,4 +1,4 @@
-"""Which bucket each batch of a run is of: a function of the seed and the number of samples seen."""
+"""Order in which training visits buckets and items: a stateless function of the seed and the number of samples seen."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from videoldm.core.random import generator, python_random
 from videoldm.dataset.config import Bucket
 
 BATCHES_PER_ROUND = 100
-"""At most, unless there are more buckets; probabilities are rounded to this."""
+"""Largest number of batches in a round, unless there are more buckets; probabilities are rounded to it."""
 
 
 @dataclass(frozen=True)
 class PlannedBatch:
-    """A batch: its bucket, how many samples it has, and the number of its first sample among those of the bucket."""
+    """A batch: its bucket, its number of samples, and the number of its first sample among those of the bucket."""
 
     bucket: int
     size: int
@@ -40,7 +40,7 @@ class BatchPlan:
     """Batches come in rounds; a round has a fixed number of batches of each bucket, in an order of its own.
 
     Nothing is stored between calls, so a resumed run continues the same sequence. The visits of a bucket are 0, 1, 2
-    and so on without gaps, so that what maps visits to clips sees every clip of a bucket once in each of its epochs.
+    and so on without gaps, so that every clip of a bucket is visited once in each of its epochs.
     """
 
     def __init__(self, buckets: Sequence[Bucket], *, seed: int) -> None:
@@ -50,7 +50,7 @@ class BatchPlan:
         self._round_size = sum(count * size for count, size in zip(self._counts, self._sizes, strict=True))
 
     def batch_at(self, samples_seen: int) -> PlannedBatch:
-        """The batch after so many samples; where these end within a batch, what is left of it."""
+        """Return the batch after `samples_seen` samples; if these end within a batch, the rest of it."""
         number, offset = divmod(samples_seen, self._round_size)
         order, ends = self._round(number)
         turn = bisect_right(ends, offset)
@@ -60,13 +60,13 @@ class BatchPlan:
         return PlannedBatch(bucket, left, batches_before * self._sizes[bucket] + in_batch)
 
     def num_batches(self, num_samples: int) -> int:
-        """How many batches begin before so many samples are seen."""
+        """Return how many batches begin before `num_samples` samples are seen."""
         rounds, left = divmod(num_samples, self._round_size)
         order, ends = self._round(rounds)
         return rounds * len(order) + (bisect_left(ends, left) + 1 if left else 0)
 
     def place(self, position: int) -> Place:
-        """The bucket of the sample with this running number, and which of the bucket's samples it is."""
+        """Return the bucket of the sample at `position`, and its number among the bucket's samples."""
         batch = self.batch_at(position)
         return Place(batch.bucket, batch.first_visit)
 
@@ -78,14 +78,14 @@ class BatchPlan:
 def _round(
     seed: int, number: int, counts: tuple[int, ...], sizes: tuple[int, ...]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The buckets of a round's batches in their order, and where in the round each batch ends, in samples."""
+    """Return the buckets of a round's batches in order, and where in the round each batch ends, in samples."""
     order = [bucket for bucket, count in enumerate(counts) for _ in range(count)]
     python_random(seed, "bucket order", number).shuffle(order)
     return tuple(order), tuple(accumulate(sizes[bucket] for bucket in order))
 
 
 def _batches_of_round(probabilities: Sequence[float]) -> tuple[int, ...]:
-    """How many batches of each bucket a round has: at least one, the rest by largest remainders."""
+    """Return how many batches of each bucket a round has: at least one, the rest by largest remainders."""
     total = sum(probabilities)
     exact = [BATCHES_PER_ROUND * probability / total for probability in probabilities]
     counts = [max(1, math.floor(share)) for share in exact]
@@ -97,7 +97,7 @@ def _batches_of_round(probabilities: Sequence[float]) -> tuple[int, ...]:
 
 
 def sample_index(seed: int, position: int, num_items: int, *, stream: str = "data order") -> int:
-    """Index of the item that training visits at `position` samples, in `[0, num_items)`.
+    """Return the index of the item that training visits at `position` samples, in `[0, num_items)`.
 
     Each epoch visits every item once in an order of its own. Nothing is stored between calls, so a resumed run,
     or one with another batch size, continues the same sequence.

@@ -1,4 +1,4 @@
-"""What training reads clips from: how many there are, what is known of each, and its frames at exact times."""
+"""Sources of clips for training: facts about each clip, its frames at exact times, windows, and buckets."""
 
 from __future__ import annotations
 
@@ -19,26 +19,30 @@ from videoldm.video.picture import fit_picture
 from videoldm.video.time import frame_times
 
 CaptionKind = Literal["image", "video", "summary", "given"]
-"""Of the middle frame; of the whole clip; both in one sentence; what the list of inputs said of the source."""
+"""Caption of the middle frame; of the whole clip; both in one sentence; from the list of inputs."""
+SAME_ASPECT = 0.05
+"""Difference of log aspects up to which a farther bucket counts as near as the nearest."""
+RATE_TOLERANCE = Fraction(99, 100)
+"""Share of a bucket's rate that a source needs: 24000/1001 frames a second suffice for 24."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceClip:
-    """What is known of a clip, beside its frames."""
+    """Facts about a clip, without its frames."""
 
     name: str
-    """For people."""
+    """Name for people."""
     video: str
     """Hash of the video that it was cut from."""
     content: str
-    """What its frames come from; equal only for clips whose frames are equal at all times."""
+    """Identity of its frames; equal only for clips whose frames are equal at all times."""
     width: int
     height: int
     duration_s: Fraction
     frame_rate: Fraction | None
-    """Of the source; None if unknown."""
+    """Frame rate of the source; None if unknown."""
     pixel_aspect: Fraction = Fraction(1)
-    """How much wider than high a pixel is shown."""
+    """Width of a pixel as shown over its height."""
     captions: Mapping[CaptionKind, str]
     motion: float | None
     """Mean length of the optical flow, in short sides of the frame per second; None if it was not measured."""
@@ -49,23 +53,23 @@ class ClipSource(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Changes with the clips and with what is known of them, not with where they lie."""
+        """Hash of the clips and the facts about them, which does not depend on where they lie."""
         ...
 
     def __len__(self) -> int:
-        """How many clips there are."""
+        """Return the number of clips."""
         ...
 
     def clips(self) -> Iterator[SourceClip]:
-        """What is known of all clips, in their order."""
+        """Iterate over the facts about all clips, in their order."""
         ...
 
     def clip(self, index: int) -> SourceClip:
-        """What is known of one clip."""
+        """Return the facts about one clip."""
         ...
 
     def frames(self, index: int, times: Sequence[Fraction]) -> list[UInt8[np.ndarray, "h w 3"]]:
-        """The frames shown at these times (ascending, seconds from the clip's first frame on), upright.
+        """Return the frames shown at these times (ascending, seconds after the clip's first frame), upright.
 
         Raises InputError if the clip cannot be read.
         """
@@ -74,64 +78,63 @@ class ClipSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A part of a clip, from `start_s` after its first frame on, as a bucket wants it."""
+    """A part of a clip that suits a bucket, from `start_s` after its first frame."""
 
     bucket: Bucket
     start_s: Fraction
 
     def times(self) -> list[Fraction]:
-        """When each frame is taken, in seconds from the clip's first frame on."""
+        """Return the times of the frames, in seconds after the clip's first frame."""
         return frame_times(self.start_s, self.bucket.num_frames, self.bucket.fps)
 
 
 def window_of(duration_s: Fraction, bucket: Bucket, number: int, num_windows: int) -> Window:
-    """Window `number` of `num_windows` in a clip: the middles of equal parts of where one can begin."""
+    """Return window `number` of `num_windows` in a clip: starts are the middles of equal parts of the possible ones."""
     spare = duration_s - bucket.span_s
     assert spare > 0, "a clip of a bucket is long enough for it"
     return Window(bucket, spare * (2 * number + 1) / (2 * num_windows))
 
 
 def read_window(source: ClipSource, index: int, window: Window) -> Float[Tensor, "t 3 h w"]:
-    """A window's pixels in [-1, 1], fitted as `generate` fits the picture it is given: centre crop, then resize."""
+    """Read a window's pixels in [-1, 1], fitted as `generate` fits its input picture: centre crop, then resize."""
     frames, pixel_aspect = source.frames(index, window.times()), source.clip(index).pixel_aspect
     height, width = window.bucket.height, window.bucket.width
-    fitted: dict[int, Tensor] = {}  # where the source is slower than the bucket, neighbours are one picture
+    fitted: dict[int, Tensor] = {}  # if the source is slower than the bucket, neighbours are one picture
     for frame in frames:
         if id(frame) not in fitted:
             fitted[id(frame)] = fit_picture(frame, height, width, "crop", pixel_aspect=pixel_aspect)
     return torch.stack([fitted[id(frame)] for frame in frames])
 
 
-SAME_ASPECT = 0.05
-"""Difference of the logarithms of aspects up to which a farther one counts as the nearest."""
-RATE_TOLERANCE = Fraction(99, 100)
-"""24000/1001 frames a second do for a bucket of 24."""
-
-
 @dataclass
 class Assignment:
-    """The clips of each bucket, by number in their source, and those in no bucket by reason."""
+    """Clips of each bucket, by number in their source, and those in no bucket by reason."""
 
     clips: list[list[int]]
     refused: list[Counter[str]]
-    """For each bucket the reasons why clips are not in it."""
+    """For each bucket, the reasons why clips are not in it."""
     left_out: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    """Names of clips."""
+    """Names of clips in no bucket, by reason."""
 
     def leave_out(self, name: str, reason: str) -> None:
-        """Note a clip that no bucket gets, for a reason of its own."""
+        """Record a clip that is in no bucket, for a reason of its own."""
         self.left_out.setdefault(reason, []).append(name)
         for refused in self.refused:
             refused[reason] += 1
 
     @property
     def num_left_out(self) -> int:
-        """How many clips are in no bucket."""
+        """Number of clips in no bucket."""
         return sum(map(len, self.left_out.values()))
 
 
 def assign(clips: Iterable[tuple[int, SourceClip]], buckets: Sequence[Bucket]) -> Assignment:
-    """Put clips, given with their numbers, into buckets by the rule above."""
+    """Assign clips, given with their numbers, to buckets.
+
+    The aspect comes first: the nearest of the buckets' aspects and those hardly farther, so that one picture format at
+    two sizes counts as one. Of these buckets a clip is in each one that it is long enough for, whose rate its source
+    has, and whose frames need not be enlarged from its own.
+    """
     assignment = Assignment([[] for _ in buckets], [Counter() for _ in buckets])
     needs = [_Needs(bucket, bucket.span_s, bucket.fps * RATE_TOLERANCE) for bucket in buckets]
     for index, clip in clips:
@@ -150,7 +153,7 @@ def assign(clips: Iterable[tuple[int, SourceClip]], buckets: Sequence[Bucket]) -
 
 @dataclass(frozen=True)
 class _Needs:
-    """A bucket, the seconds that a clip has to exceed and the least rate of its source, reckoned once."""
+    """A bucket, the seconds that a clip has to exceed, and the least rate of its source, computed once."""
 
     bucket: Bucket
     span_s: Fraction
@@ -158,7 +161,7 @@ class _Needs:
 
 
 def _nearest(clip: SourceClip, buckets: Sequence[Bucket]) -> list[int]:
-    """Numbers of the buckets whose aspect is as near as any, the nearest first."""
+    """Return the numbers of the buckets whose aspect counts as nearest, the nearest first."""
     aspect = math.log(clip.width * clip.pixel_aspect / clip.height)
     distances = [abs(math.log(bucket.width / bucket.height) - aspect) for bucket in buckets]
     limit = min(distances) + SAME_ASPECT
@@ -168,7 +171,7 @@ def _nearest(clip: SourceClip, buckets: Sequence[Bucket]) -> list[int]:
 def _why_not(clip: SourceClip, needs: _Needs) -> str | None:
     bucket = needs.bucket
     if clip.duration_s <= needs.span_s:
-        return f"shorter than {float(needs.span_s):.2f} s, which {bucket.name} take"
+        return f"shorter than {float(needs.span_s):.2f} s, which {bucket.name} need"
     if clip.frame_rate is not None and bucket.num_frames > 1 and clip.frame_rate < needs.least_rate:
         return f"fewer frames a second than {bucket.fps}"
     if clip.width < bucket.width or clip.height < bucket.height:

@@ -1,4 +1,4 @@
-"""The tables of a curated dataset, as curation writes and training reads them.
+"""Tables of a curated dataset, as curation writes and training reads them.
 
 Times are whole ticks of `time_base_num / time_base_den` seconds on the clock of the source's stream; a span begins with
 the frame shown at `start_pts` and ends before `end_pts`. Columns with `_num` and `_den` are exact ratios.
@@ -16,7 +16,7 @@ SPAN = (
 SOURCES = pa.schema(
     [
         ("path", pa.string()),
-        # Of the bytes; null if they could not be read.
+        # Hash of the bytes; null if they could not be read.
         ("source_id", pa.string()),
         # One of `SOURCE_STATES`, and why it is not "whole".
         ("state", pa.string()),
@@ -26,7 +26,7 @@ SOURCES = pa.schema(
         ("container", pa.string()),
         ("codec", pa.string()),
         ("pixel_format", pa.string()),
-        # As shown, after rotation.
+        # Size as shown, after rotation.
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("rotation", pa.int32()),
@@ -35,27 +35,27 @@ SOURCES = pa.schema(
         ("pixel_aspect_den", pa.int64()),
         ("frame_rate_num", pa.int64()),
         ("frame_rate_den", pa.int64()),
-        # Of what was decoded.
+        # Span that was decoded.
         *SPAN,
         ("num_frames", pa.int64()),
         ("num_audio_streams", pa.int32()),
-        # Where something is broken: from the end of the last frame before it to the first one after it.
+        # Where something is broken: from the end of the last frame before to the first one after.
         ("gaps", pa.list_(pa.list_(pa.int64()))),
-        # What a list of inputs says of it: captions, licence, origin.
+        # What a list of inputs says about it: captions, licence, origin.
         ("metadata", pa.map_(pa.string(), pa.string())),
     ]
 )
 SOURCE_STATES = ("whole", "damaged", "refused", "quarantined", "duplicate")
-"""Decoded to its end; to a point; no video; stopped by a limit or a crash; equal bytes came before."""
+"""Decoded completely; in part; not a video; stopped by a limit or a crash; the same bytes as an earlier file."""
 
 TRANSITIONS = pa.schema(
     [
         ("source_id", pa.string()),
         # One of `TRANSITION_KINDS`.
         ("kind", pa.string()),
-        # The frames that it changes; both are the first frame of the new shot for a cut, which changes none.
+        # Frames that it changes; for a cut, which changes none, both are the first frame of the new shot.
         *SPAN,
-        # From 0 to 1, how sure the detector is.
+        # Confidence of the detector, from 0 to 1.
         ("score", pa.float32()),
     ]
 )
@@ -73,7 +73,7 @@ CLIPS = pa.schema(
         ("height", pa.int32()),
         ("frame_rate_num", pa.int64()),
         ("frame_rate_den", pa.int64()),
-        # Of the kept frames nearest to the first, middle and last one.
+        # Times of the kept frames nearest to the first, middle and last one.
         ("first_pts", pa.int64()),
         ("middle_pts", pa.int64()),
         ("last_pts", pa.int64()),
@@ -84,7 +84,7 @@ SIDECARS = pa.schema(
     [
         ("source_id", pa.string()),
         ("pts", pa.int64()),
-        # "sampled" each half second, or "edge" on either side of what may be a cut.
+        # "sampled" each half second, or "edge" on either side of a possible cut.
         ("kind", pa.string()),
         # Upright, square pixels, small.
         ("jpeg", pa.binary()),
@@ -96,12 +96,12 @@ ANNOTATION_KEY = (
     # Why the values are null, if they are, and whether another run tries again.
     ("missing", pa.string()),
     ("may_come_later", pa.bool_()),
-    # Which of the annotations that it needs had values, 1 or 0 for each; then a hash of metadata, if it reads them.
+    # Which of the needed annotations had values, 1 or 0 for each; then a hash of the metadata, if it reads them.
     ("made_from", pa.string()),
 )
-"""Of every annotation."""
+"""Columns of every annotation."""
 
 
 def annotation_schema(columns: pa.Schema) -> pa.Schema:
-    """The schema of an annotation with these value columns."""
+    """Return the schema of an annotation with these value columns."""
     return pa.schema([*ANNOTATION_KEY, *columns])

@@ -20,8 +20,8 @@ from videoldm.curation.report.pages import (
     NEAREST,
     SPREAD,
     WITHOUT,
-    Gone,
-    what_would_go,
+    DroppedSamples,
+    dropped_samples,
     write_gallery,
     write_stats_report,
 )
@@ -115,9 +115,9 @@ def test_report_is_whole_and_escaped(view: DatasetView, tmp_path: Path) -> None:
     assert Image.open(png).width == 3 * 376 + 16
 
 
-def _gone(view: DatasetView) -> list[Gone]:
+def _gone(view: DatasetView) -> list[DroppedSamples]:
     with open_dataset(view) as dataset:
-        return what_would_go(dataset, judge(dataset, typed(WORDS)), num_each=4)
+        return dropped_samples(dataset, judge(dataset, typed(WORDS)), num_each=4)
 
 
 def test_gallery_shows_those_nearest_to_the_line_and_a_spread_sample(view: DatasetView) -> None:
@@ -147,8 +147,8 @@ def test_pictures_are_the_middle_frames_of_their_clips(view: DatasetView, tmp_pa
 def test_each_clip_is_shown_once_where_few_go(view: DatasetView) -> None:
     with open_dataset(view) as dataset:
         few = judge(dataset, typed(["--drop-lowest", "motion=10%", "--keep-missing"]))
-        [all_shown] = what_would_go(dataset, few, num_each=2)
-        [some_shown] = what_would_go(dataset, few, num_each=1)
+        [all_shown] = dropped_samples(dataset, few, num_each=2)
+        [some_shown] = dropped_samples(dataset, few, num_each=1)
     assert {what: len(found) for what, found in all_shown.samples.items()} == {NEAREST: 2}
     assert list(some_shown.samples) == [NEAREST, SPREAD]
 

@@ -15,12 +15,12 @@ from fault_videos import write
 from videoldm.core.errors import InputError, OutputError
 from videoldm.curation.config import ClipConfig
 from videoldm.curation.export import cut_out
-from videoldm.curation.export.cut_out import Cutting
+from videoldm.curation.export.cut_out import CutOutOptions
 from videoldm.curation.export.export import export_files, export_shards, rows_to_export
 from videoldm.curation.store.dataset import Dataset
 
 NUM_VIDEOS, SHOT_FRAMES = 2, 40
-USUAL, LONG, EXACT = Cutting(), Cutting(shortest_s=Fraction(3, 2)), Cutting(is_exact=True)
+USUAL, LONG, EXACT = CutOutOptions(), CutOutOptions(shortest_s=Fraction(3, 2)), CutOutOptions(is_exact=True)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ class Export:
         self.clips = rows_to_export(dataset, None)
         self._form = form
 
-    def __call__(self, folder: Path, cutting: Cutting, num_clips: int = 4, executor: Any = None) -> list[Any]:
+    def __call__(self, folder: Path, cutting: CutOutOptions, num_clips: int = 4, executor: Any = None) -> list[Any]:
         clips = self.clips.slice(0, num_clips)
         folder.mkdir(exist_ok=True)
         if self._form == "files":
@@ -112,7 +112,7 @@ def test_removed_clips_are_told_and_other_files_stay(
         name.write_text("mine")
     (folder / f".{'0' * 32}.mp4").touch()  # of an export that was killed
     export(tmp_path, USUAL, num_clips=1)
-    assert capsys.readouterr().err == f"{tmp_path}: removing 3 of 4 clips that an earlier export left there\n"
+    assert capsys.readouterr().err == f"{tmp_path}: removing 3 of the 4 clips of an earlier export\n"
     left = {name for name in files(tmp_path) if not name.endswith((".json", ".mp4"))}
     assert left == {"README.md", f"{folder.name}/notes.txt", "clips.parquet"}
     assert len(list(tmp_path.rglob("*.mp4"))) == 1

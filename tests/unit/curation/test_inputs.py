@@ -55,8 +55,8 @@ def test_lists_bring_metadata(folder: Path) -> None:
     ("name", "reason"),
     [
         ("missing.mp4", "does not exist"),
-        ("*.avi", "no file has such a name"),
-        ("in/.git", "no video in it"),
+        ("*.avi", "no file matches this pattern"),
+        ("in/.git", "no videos found"),
         ("bad.csv", "row 1: has no 'path'"),
     ],
 )
@@ -74,7 +74,7 @@ def test_urls_name_files_patterns_and_folders(folder: Path) -> None:
     assert names("") == ["a.mkv", "b.mp4", "in/c d.webm"]
     assert names("/?.m*") == ["a.mkv", "b.mp4"]
     assert names("/b.mp4") == ["b.mp4"]
-    with pytest.raises(InputError, match="no video is there"):
+    with pytest.raises(InputError, match="no videos found"):
         find_inputs([f"file://{folder}/*.avi"])
     with pytest.raises(InputError, match="nowhere://x: cannot be opened"):
         find_inputs(["nowhere://x"])

@@ -150,7 +150,7 @@ def test_interrupted_run_leaves_what_is_annotated_in_the_tables(
 @pytest.mark.parametrize(
     ("stage", "reason"),
     [
-        ("look_at", "took longer than 9 s; --decode-time-s sets this limit"),
+        ("read_entry", "took longer than 9 s; --decode-time-s sets this limit"),
         ("scan", "took longer than 9 s; --decode-time-s sets this limit"),
         ("make_clips", "no cuts can be found in it: took longer than 9 s; --decode-time-s sets this limit"),
         ("annotate", "took longer than 9 s for 4 clips; --annotate-time-s sets this limit"),

@@ -118,7 +118,7 @@ def test_next_run_tells_its_time_at_once(videos: Path, tmp_path: Path, told: lis
     executor = Ticking()
     dataset = timed_run(tmp_path / "dataset", videos, executor, config_of(4))
     first = estimates(told)[0]
-    assert "for Decoding, Finding cuts, motion (some 3 more clips are expected)" in first
+    assert "for Decoding, Finding cuts, motion (about 3 more clips are expected)" in first
     assert seconds_left(first) == pytest.approx(executor.now, rel=0.1)
     assert {stage.name: rate.units for stage, rate in read_rates(dataset.folder).items()}["motion"] == 3
 

@@ -91,17 +91,17 @@ def test_every_clip_has_a_row_of_motion(curated: Dataset) -> None:
 def test_second_run_does_nothing(curated: Dataset, corpus: tuple[Path, dict[str, str]]) -> None:
     before, executor = files(curated.folder), Inline()
     curate(curated.folder, corpus[0], config=UNUSUAL, executor=executor)
-    assert set(executor.names()) == {"look_at"}  # at files that could not be read, as they may be readable by now
+    assert set(executor.names()) == {"read_entry"}  # at files that could not be read, as they may be readable by now
     assert files(curated.folder) == before
 
 
 def test_new_inputs_join_and_nothing_else_is_done(videos: Path, tmp_path: Path) -> None:
     executor = Inline()
     curate(tmp_path / "dataset", videos, executor=executor)
-    assert executor.counts() == {"look_at": 6, "scan": 6, "make_clips": 6, "annotate": 2}
+    assert executor.counts() == {"read_entry": 6, "scan": 6, "make_clips": 6, "annotate": 2}
     write(videos / "new.mp4", pictures(80))
     dataset = curate(tmp_path / "dataset", videos, executor=executor)
-    assert executor.counts() == {"look_at": 1, "scan": 1, "make_clips": 1, "annotate": 1}
+    assert executor.counts() == {"read_entry": 1, "scan": 1, "make_clips": 1, "annotate": 1}
     assert len(rows(dataset, "sources")) == 7
 
 
@@ -130,7 +130,7 @@ def test_changed_source_is_decoded_again_alone(videos: Path, tmp_path: Path) -> 
     executor.names()
     write(videos / "3.mp4", pictures(100))
     dataset = curate(tmp_path / "dataset", videos, executor=executor)
-    assert executor.counts() == {"look_at": 1, "scan": 1, "make_clips": 4, "annotate": 1}  # cuts of the whole batch
+    assert executor.counts() == {"read_entry": 1, "scan": 1, "make_clips": 4, "annotate": 1}  # cuts of the whole batch
     after = rows(dataset, "clips")
     assert [row for row in after if "3.mp4" not in row["path"]] == [row for row in before if "3.mp4" not in row["path"]]
     assert [row["num_frames"] for row in after if "3.mp4" in row["path"]] == [100]
@@ -167,7 +167,7 @@ def test_work_that_was_lost_midway_goes_on(videos: Path, tmp_path: Path) -> None
 def test_dataset_of_someone_else_is_refused(videos: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other/letter.txt").write_text("dear")
-    with pytest.raises(InputError, match="holds something else than a dataset"):
+    with pytest.raises(InputError, match="holds something other than a dataset"):
         curate(tmp_path / "other", videos)
 
 

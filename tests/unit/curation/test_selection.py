@@ -158,7 +158,7 @@ def test_conditions_ask_all_columns_and_tables(view: DatasetView) -> None:
     [
         (
             ["--drop-lowest", "motoin=25%"],
-            "'motoin' is no value of this dataset, did you mean motion?",
+            "'motoin' is not a value of this dataset, did you mean motion?",
         ),
         (["--drop-lowest", "MOTION=25%"], "did you mean motion"),
         (
@@ -177,8 +177,8 @@ def test_conditions_ask_all_columns_and_tables(view: DatasetView) -> None:
         (["--where", "motion > 1, true"], "Please provide only a single expression"),
         (["--where", "motion"], "where 'motion': is of the type DOUBLE, it should be true or false"),
         (["--where", "sum(motion) > 1"], "WHERE clause cannot contain aggregates"),
-        (["--where", "random() < 0.5"], "where 'random() < 0.5': random gives another result in each run"),
-        (["--where", "current_date > '2026-01-01'"], "current_date gives another result in each run"),
+        (["--where", "random() < 0.5"], "where 'random() < 0.5': random gives a different result in each run"),
+        (["--where", "current_date > '2026-01-01'"], "current_date gives a different result in each run"),
         (["--where", "CAST(clip_id AS INT) > 3"], "Could not convert string 'c"),
         (["--where", "motion > ?"], "Values were not provided for the following parameters"),
         (["--where", "EXISTS (SELECT 1 FROM read_text('/etc/hostname'))"], 'Cannot access file "/etc/hostname"'),
@@ -207,7 +207,7 @@ def test_empty_dataset_and_doubled_rows_are_refused(tmp_path: Path) -> None:
 def test_damaged_part_is_named(view: DatasetView) -> None:
     view.clips[0].write_bytes(b"PAR1 not really")
     with pytest.raises(
-        InputError, match=r"^the dataset cannot be queried, [^\n]* mends broken parts: [^\n]*clips/0\.parquet"
+        InputError, match=r"^the dataset cannot be queried, [^\n]* repairs broken parts: [^\n]*clips/0\.parquet"
     ):
         _judged(view, typed(["--drop-lowest", "motion=50%"]))
 
@@ -278,11 +278,11 @@ def test_name_should_be_that_of_a_folder(view: DatasetView, tmp_path: Path, name
 
 
 def test_unknown_selection_lists_those_there_are(view: DatasetView, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"'hq' is no selection of .*, it has none"):
+    with pytest.raises(InputError, match=r"'hq' is not a selection of .*, it has none"):
         find_selection(tmp_path, "hq")
     _save(view, tmp_path, "--where", "motion > 0")
-    with pytest.raises(InputError, match=r"'hd' is no selection of .*, it has hq$"):
+    with pytest.raises(InputError, match=r"'hd' is not a selection of .*, it has hq$"):
         find_selection(tmp_path, "hd")
     for name in ("hq/v0007", "../selections/hq", "hq/../hq/v0001"):
-        with pytest.raises(InputError, match="is no selection of"):
+        with pytest.raises(InputError, match="is not a selection of"):
             find_selection(tmp_path, name)

@@ -45,7 +45,7 @@ def test_columns_do_not_mix() -> None:
 
 
 def test_rank_beyond_the_rows_is_our_mistake() -> None:
-    with pytest.raises(AssertionError, match="no place 3 in a column of 3"):
+    with pytest.raises(AssertionError, match="no rank 3 in a column of 3"):
         values_at([Rank("a", 3)], lambda: [{"a": np.zeros(3)}])
 
 

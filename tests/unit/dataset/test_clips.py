@@ -46,7 +46,7 @@ def test_stored_frames_and_pixels_are_inverse() -> None:
 
 def test_missing_records_are_named(paths: list[Path]) -> None:
     paths[1].with_suffix(".jsonl").unlink()
-    with pytest.raises(InputError, match=r"b\.jsonl is missing"):
+    with pytest.raises(InputError, match=r"b\.jsonl: is missing"):
         ClipShards(paths)
 
 
@@ -69,5 +69,5 @@ def test_damaged_shards_are_named(paths: list[Path], damage: str) -> None:
 
 def test_damaged_records_are_named(paths: list[Path]) -> None:
     paths[0].with_suffix(".jsonl").write_text('{"caption": "half a li\n')
-    with pytest.raises(InputError, match=r"a\.jsonl: is no list of clips"):
+    with pytest.raises(InputError, match=r"a\.jsonl: is not a list of clips"):
         ClipShards(paths)

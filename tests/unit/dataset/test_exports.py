@@ -135,9 +135,9 @@ def test_files_that_are_gone_or_cut_off_are_left_out(copied: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda folder: (folder / INFO_FILE).unlink(), "is no export of curated clips"),
+        (lambda folder: (folder / INFO_FILE).unlink(), "is not an export of curated clips"),
         (lambda folder: (folder / INFO_FILE).write_text(json.dumps({"format": "hdf5"})), "holds an export as 'hdf5'"),
-        (lambda folder: (folder / INDEX_FILE).unlink(), "is missing, the export did not end"),
+        (lambda folder: (folder / INDEX_FILE).unlink(), "is missing, the export has not finished"),
         (lambda folder: (folder / INDEX_FILE).write_bytes(b"PAR1 and nothing"), "cannot be read as Parquet"),
         (lambda folder: os.truncate(folder / INDEX_FILE, 500), "cannot be read as Parquet"),
         (lambda folder: change_index(folder, lambda row, _: {"clip_id": row["clip_id"]}), "has no column end_pts"),

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from videoldm.curation.config import ClipConfig
-from videoldm.curation.export.cut_out import Cutting
+from videoldm.curation.export.cut_out import CutOutOptions
 from videoldm.curation.export.export import export_files, export_folder, export_index, rows_to_export
 from videoldm.dataset.config import Bucket
 from videoldm.dataset.exports import ExportedClips, open_export
@@ -48,7 +48,7 @@ def exported(video: Path, folder: Path, form: str) -> ExportedClips:
     rows = rows_to_export(dataset, None)
     with export_folder(folder / form, form):
         if form == "files":
-            assert export_files(rows, folder / form, Inline(), Cutting()) == []
+            assert export_files(rows, folder / form, Inline(), CutOutOptions()) == []
         else:
             export_index(rows, folder / form)
     return open_export(folder / form)

@@ -1,1 +1,1 @@
-"""The verbs of `videoldm curate`, one thin file each."""
+"""Verbs of `videoldm curate`, one thin file each."""

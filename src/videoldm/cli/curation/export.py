@@ -1,4 +1,4 @@
-"""`videoldm curate export`: from a selection to files."""
+"""`videoldm curate export`: write the clips of a selection as files."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from videoldm.cli.options import OPTIONS, Verb, option_name
 from videoldm.core.config import Config, NonNegative
 from videoldm.core.errors import InputError, Interrupted, SomeItemsFailed
 
-DESCRIPTION = """Write the clips of a selection: as files, cut out of their sources without encoding them again and each
-proven against its source, or as an index that points into the sources.
+DESCRIPTION = """Write the clips of a selection: as files, copied out of their sources without encoding and each
+compared with its source, or as an index that points into the sources.
 
-A copy can begin only where the source's encoder made a point to begin at, so it may start a little later than the clip
-and end a little earlier; the index tells by how much. The same command goes on after an interruption.
+A copy can only begin at a key frame of the source, so it may start a little later than the clip and end a little
+earlier; the index says by how much. The same command resumes an interrupted export.
 
 examples:
   videoldm curate export dataset/ --selection default -o clips/
@@ -27,51 +27,51 @@ examples:
 
 
 class CurateExportOptions(Config):
-    """What is written where."""
+    """Options of `curate export`."""
 
     model_config = OPTIONS
 
     dataset: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="DATASET")]]
     """Folder of the dataset."""
     output: Annotated[str, tyro.conf.arg(aliases=["-o"], metavar="FOLDER")]
-    """Folder of the export, new or one that goes on."""
+    """Folder of the export, new or one to resume."""
     selection: str | None = None
-    """Name of a selection, the newest version of it, or NAME/v0002; without it, all clips."""
+    """Name of a selection, for its newest version, or NAME/v0002; default: all clips."""
     format: Literal["files", "webdataset", "parquet-index"] = "files"
-    """One video a clip; tar files of many; or an index alone."""
+    """One video a clip; tar files of many clips; or an index alone."""
     shard_size: PositiveInt = 256
-    """Clips in a tar file of webdataset."""
+    """Number of clips in a tar file of webdataset."""
     exact: bool = False
-    """Encode those clips again that cannot be copied whole, so that nothing of them is lost."""
+    """Encode clips again that cannot be copied whole, so that nothing of them is lost."""
     shortest_s: NonNegative = 1.0
-    """Clips of which less can be copied are left out."""
+    """Leave out clips of which less can be copied."""
     workers: PositiveInt | None = None
-    """How many pieces of work at a time; without it, one a core."""
+    """Number of tasks at a time; default: one a core."""
 
 
 def run(options: CurateExportOptions) -> None:
-    """Read, write and tell what could not be exported."""
+    """Export the clips, and list those that could not be exported."""
     from videoldm.curation.executors.local import LocalExecutor
-    from videoldm.curation.export.cut_out import Cutting
+    from videoldm.curation.export.cut_out import CutOutOptions
     from videoldm.curation.export.export import export_files, export_folder, export_index, export_shards, rows_to_export
     from videoldm.curation.store.dataset import Dataset
 
     check_effect(options)
     clips = rows_to_export(Dataset.open(options.dataset), options.selection)
     folder = Path(options.output)
-    cutting = Cutting(shortest_s=Fraction(str(options.shortest_s)), is_exact=options.exact)
+    cut_out = CutOutOptions(shortest_s=Fraction(str(options.shortest_s)), is_exact=options.exact)
     try:
         with export_folder(folder, options.format), LocalExecutor(options.workers) as executor:
             match options.format:
                 case "files":
-                    failed = export_files(clips, folder, executor, cutting)
+                    failed = export_files(clips, folder, executor, cut_out)
                 case "webdataset":
-                    failed = export_shards(clips, folder, executor, cutting, shard_size=options.shard_size)
+                    failed = export_shards(clips, folder, executor, cut_out, shard_size=options.shard_size)
                 case "parquet-index":
                     export_index(clips, folder)
                     failed = []
     except KeyboardInterrupt:
-        raise Interrupted("interrupted; the same command goes on where it stopped") from None
+        raise Interrupted("interrupted; the same command resumes the export") from None
     print(f"{folder}: {len(clips) - len(failed)} of {len(clips)} clips")
     if failed:
         raise SomeItemsFailed(
@@ -80,7 +80,7 @@ def run(options: CurateExportOptions) -> None:
 
 
 def check_effect(options: CurateExportOptions) -> None:
-    """Raises InputError for an option that would change nothing."""
+    """Raise InputError for an option that has no effect."""
     without_effect = {
         "shard_size": options.format != "webdataset",
         "exact": options.format == "parquet-index",

@@ -1,4 +1,4 @@
-"""`videoldm curate fit-aesthetic`: a head that rates clips as people did."""
+"""`videoldm curate fit-aesthetic`: fit a head that rates clips as people did."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import tyro
 from videoldm.cli.options import OPTIONS, Verb
 from videoldm.core.config import Config
 
-DESCRIPTION = """Fit an aesthetic head, linear on CLIP embeddings, to ratings of clips of a dataset, and keep it there:
+DESCRIPTION = """Fit an aesthetic head, linear on CLIP embeddings, to ratings of clips of a dataset, and store it there:
 the next `videoldm curate run` scores all clips with it.
 
-Ratings are a CSV file with the columns clip_id and rating. How well ratings are foretold that the head has not seen is
+Ratings are a CSV file with the columns clip_id and rating. How well the head predicts ratings that it has not seen is
 measured on five held-out parts and printed.
 
 examples:
@@ -23,20 +23,20 @@ examples:
 
 
 class CurateFitAestheticOptions(Config):
-    """Which ratings of which clips."""
+    """Options of `curate fit-aesthetic`."""
 
     model_config = OPTIONS
 
     dataset: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="DATASET")]]
     """Folder of the dataset."""
     ratings: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="RATINGS.csv")]]
-    """Ratings of clips."""
+    """CSV file with ratings of clips."""
     output: Annotated[str | None, tyro.conf.arg(aliases=["-o"], metavar="FILE.safetensors")] = None
-    """Where the head goes; without it, into the dataset."""
+    """File for the head; default: inside the dataset."""
 
 
 def run(options: CurateFitAestheticOptions) -> None:
-    """Read, fit, write and print."""
+    """Fit the head, write it and print its correlations."""
     from videoldm.curation.annotators.models.aesthetic_head import fit_aesthetic_head, save_head
     from videoldm.curation.ratings import rated_embeddings
     from videoldm.curation.store.dataset import Dataset

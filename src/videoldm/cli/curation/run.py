@@ -1,4 +1,4 @@
-"""`videoldm curate run`: from raw videos to a dataset."""
+"""`videoldm curate run`: make a dataset from raw videos."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DESCRIPTION = """Find the cuts and clips of raw videos, and annotate the clips.
 
 Inputs are files, folders, patterns in quotes, or lists (.csv, .parquet) with a column `path`; the other columns of
 a list, such as caption and licence, stay with the videos. Nothing is copied: clips stay where they are in their
-source until `videoldm curate export`. The same command goes on after an interruption, and does only what is missing.
+source until `videoldm curate export`. The same command resumes an interrupted run, and does only what is missing.
 
 examples:
   videoldm curate run raw/ -o dataset/
@@ -35,67 +35,67 @@ examples:
 
 
 class CurateRunOptions(Config):
-    """What is curated, how, and where it goes."""
+    """Options of `curate run`."""
 
     model_config = OPTIONS
 
     inputs: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="INPUT")]] = ()
     """Files, folders, patterns or lists."""
     output: Annotated[str, tyro.conf.arg(aliases=["-o"], metavar="FOLDER")] = "dataset"
-    """Folder of the dataset, new or one that goes on."""
+    """Folder of the dataset, new or one to resume."""
     config: Annotated[str | None, tyro.conf.arg(metavar="FILE.yaml")] = None
-    """Configuration as --print-config writes it; without it, the defaults."""
+    """Configuration as --print-config writes it; default: the built-in one."""
     profile: Literal["default", "paper"] = "default"
-    """Models under permissive licences that run here, or those of the paper, whose captioners need a server."""
+    """Models under permissive licences that run on this machine, or the paper's, whose captioners need a server."""
     annotations: Annotated[str | None, tyro.conf.arg(metavar="NAME,...")] = None
-    """Only these and those that they need, or none; without it, all of the configuration's."""
+    """Only these annotations and those that they need, or none; default: all of the configuration."""
     captioner: Annotated[str | None, tyro.conf.arg(metavar="MODEL|openai:URL#MODEL")] = None
-    """Folder or hub name of a model for captions, or a server's that speaks OpenAI's protocol."""
+    """Folder or hub name of a model for captions, or a model of a server that speaks OpenAI's protocol."""
     aesthetic_head: Annotated[str | None, tyro.conf.arg(metavar="FILE.safetensors")] = None
-    """Scores clips; without it, the one that fit-aesthetic left in the dataset, if any."""
+    """Head that scores clips; default: the one that fit-aesthetic stored in the dataset, if any."""
     executor: Literal["local", "ray"] = "local"
-    """Processes of this machine, or a Ray cluster."""
+    """Processes on this machine, or a Ray cluster."""
     address: str | None = None
-    """Of the Ray cluster; without it, one is started on this machine."""
+    """Address of the Ray cluster; default: one is started on this machine."""
     workers: PositiveInt | None = None
-    """How many pieces of work at a time; without it, one a core."""
+    """Number of tasks at a time; default: one a core."""
     retry_quarantined: bool = False
-    """Decode those files again whose decoder, or search for cuts, crashed, hung or grew too large."""
+    """Decode files again whose decoder, or search for cuts, crashed, hung or grew too large."""
     decode_time_s: Positive | None = None
-    """Stop reading, decoding or cutting a file that takes longer; without it, as configured, 3600."""
+    """Time limit of reading, decoding or cutting a file; default: as configured, 3600."""
     decode_memory_gib: Positive | None = None
-    """The same for memory; without it, as configured, 4."""
+    """Memory limit of the same; default: as configured, 4."""
     annotate_time_s: Positive | None = None
-    """Stop an annotation that takes longer for 64 clips; without it, as configured, 3600."""
+    """Time limit of an annotation of 64 clips; default: as configured, 3600."""
     annotate_memory_gib: Positive | None = None
-    """The same for memory; without it, as configured, 16."""
+    """Memory limit of the same; default: as configured, 16."""
     print_config: bool = False
-    """Print the complete configuration as YAML instead of curating."""
+    """Print the complete configuration as YAML instead of running."""
     json_: Annotated[bool, tyro.conf.arg(name="json")] = False
-    """Print one JSON object instead of lines for people."""
+    """Print one JSON object instead of text."""
 
 
 def run(options: CurateRunOptions) -> None:
-    """Print the configuration, or curate."""
+    """Print the configuration, or make the dataset."""
     config = configured(options)
     if options.print_config:
         print(to_yaml(config), end="")
         return
     if not options.inputs:
-        raise InputError("curate run: an input is missing: give files, folders, patterns or lists")
+        raise InputError("curate run: no inputs are given: give files, folders, patterns or lists")
     if options.address is not None and options.executor != "ray":
         raise InputError("--address is for --executor ray, leave it out or give both")
     curate(options, config)
 
 
 def configured(options: CurateRunOptions) -> CurationConfig:
-    """The configuration that the options ask for."""
+    """Return the configuration that the options describe."""
     from videoldm.curation import choices
     from videoldm.curation.store.dataset import Dataset
 
     if options.profile == "paper":
         if options.config is not None:
-            raise InputError("--profile paper is a configuration of its own, leave out --config")
+            raise InputError("--profile paper is a complete configuration, leave out --config")
         config = choices.as_in_paper(options.captioner)
     else:
         config = CurationConfig() if options.config is None else _read(options.config)
@@ -111,7 +111,7 @@ def configured(options: CurateRunOptions) -> CurationConfig:
 
 
 def curate(options: CurateRunOptions, config: CurationConfig) -> None:
-    """Run, and tell what came of it; raises SomeItemsFailed if some inputs gave nothing, or not all."""
+    """Run, and print a summary; raises SomeItemsFailed if some inputs gave no clips, or not all."""
     from videoldm.curation.executors.executor import executor_named
     from videoldm.curation.inputs import find_inputs
     from videoldm.curation.run import Run
@@ -128,7 +128,7 @@ def curate(options: CurateRunOptions, config: CurationConfig) -> None:
             ):
                 Run(dataset, config, executor, retry_quarantined=options.retry_quarantined)(inputs)
         except KeyboardInterrupt:
-            raise Interrupted("interrupted; the same command goes on where it stopped") from None
+            raise Interrupted("interrupted; the same command resumes the run") from None
     summary = summarise(dataset)
     print(json.dumps(summary.as_json()) if options.json_ else summary.as_text())
     named = {one.path for one in inputs}

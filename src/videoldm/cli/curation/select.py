@@ -1,4 +1,4 @@
-"""`videoldm curate select`: choose clips by exact percentiles and conditions."""
+"""`videoldm curate select`: select clips by exact percentiles and conditions."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from videoldm.core.config import Config
 from videoldm.core.errors import InputError
 from videoldm.curation.selection.config import FILTERS, Filter, Selection, split_filters
 
-DESCRIPTION = """Choose the clips to train on. Each filter looks at the whole dataset; a clip stays if it passes all.
+DESCRIPTION = """Select the clips to train on. Each filter looks at the whole dataset; a clip stays if it passes all.
 
-  --drop-lowest NAME=25% ...   of all clips with a value, drop exactly that share with the lowest; ties by clip id
-  --drop-highest NAME=25% ...  the same with the highest
-  --text-area-max 0.07         drop clips with more of the frame under text
-  --where SQL                  keep clips for which a condition over the columns holds, such as 'duration_s > 4'
+  --drop-lowest NAME=25% ...   drop exactly this share of all clips with a value, the lowest; ties by clip id
+  --drop-highest NAME=25% ...  drop exactly this share, the highest
+  --text-area-max 0.07         drop clips with more of the frame covered by text
+  --where SQL                  keep clips that satisfy a condition over the columns, such as 'duration_s > 4'
 
-A selection has a name and versions; what it was made from is written beside it.
+A selection has a name and versions; the tables it was made from are recorded with it.
 
 examples:
   videoldm curate select dataset/ --drop-lowest motion=25% aesthetics=25% text_similarity=50%
@@ -30,28 +30,28 @@ examples:
 
 
 class CurateSelectOptions(Config):
-    """Which dataset, and what becomes of the selection."""
+    """Options of `curate select`."""
 
     model_config = OPTIONS
 
     dataset: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="DATASET")]]
     """Folder of the dataset."""
     filters: tyro.conf.Suppress[tuple[Filter, ...]] = ()
-    """In the order in which they are typed."""
+    """Filters in the order in which they are typed."""
     keep_missing: bool = False
-    """Keep clips without a value that a filter needs; they are dropped and counted otherwise."""
+    """Keep clips without a value that a filter needs; by default they are dropped and counted."""
     name: str = "default"
-    """Of the selection."""
+    """Name of the selection."""
     dry_run: bool = False
-    """Show what would be left, and write no selection."""
+    """Show what would be left without writing a selection."""
     gallery: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Folder for a page and a picture of some clips that each filter drops."""
     json_: Annotated[bool, tyro.conf.arg(name="json")] = False
-    """Print one JSON object instead of a table for people."""
+    """Print one JSON object instead of a table."""
 
 
 def run(options: CurateSelectOptions) -> None:
-    """Judge, print, and save unless it is a dry run."""
+    """Apply the filters, print the counts, and save unless it is a dry run."""
     if not options.filters:
         raise InputError(f"a selection needs a filter: {', '.join(FILTERS)}")
     from videoldm.cli.tables import wide_console

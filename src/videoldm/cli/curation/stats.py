@@ -1,4 +1,4 @@
-"""`videoldm curate stats`: figures and pictures of a dataset."""
+"""`videoldm curate stats`: statistics of a dataset, and a report with pictures."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import tyro
 from videoldm.cli.options import OPTIONS, Verb
 from videoldm.core.config import Config
 
-DESCRIPTION = """Tell what is in a dataset: clips, mean length, total time and clips per video, inputs by state, what
-each annotation lacks and why, and how its values are spread. With --report also as one page with thumbnails.
+DESCRIPTION = """Print what is in a dataset: clips, mean length, total time and clips per video, inputs by state,
+what each annotation lacks and why, and the distributions of its values. --report writes them as one page with
+thumbnails.
 
 examples:
   videoldm curate stats dataset/
@@ -22,20 +23,20 @@ examples:
 
 
 class CurateStatsOptions(Config):
-    """Which dataset, and where pictures go."""
+    """Options of `curate stats`."""
 
     model_config = OPTIONS
 
     dataset: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="DATASET")]]
     """Folder of the dataset."""
     report: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
-    """Folder for a page that a browser shows, and a picture of the histograms."""
+    """Folder for an HTML report, and a picture of the histograms."""
     json_: Annotated[bool, tyro.conf.arg(name="json")] = False
-    """Print one JSON object instead of tables for people."""
+    """Print one JSON object instead of tables."""
 
 
 def run(options: CurateStatsOptions) -> None:
-    """Measure, print and draw."""
+    """Measure the statistics, print them, and write the report."""
     from videoldm.cli.tables import wide_console
     from videoldm.curation.report.figures import stats_tables
     from videoldm.curation.report.pages import write_stats_report

@@ -1,4 +1,4 @@
-"""`videoldm curate status`: what is done and what is missing."""
+"""`videoldm curate status`: what is done, and what is missing."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import tyro
 from videoldm.cli.options import OPTIONS, Verb
 from videoldm.core.config import Config
 
-DESCRIPTION = """Tell how far a dataset is: its inputs by state, its clips, what each annotation lacks and why, and how
-long the rest will take, as far as stages were timed.
+DESCRIPTION = """Print the state of a dataset: its inputs by state, its clips, what each annotation lacks and why, and
+how long the rest will take, as far as stages were timed.
 
 examples:
   videoldm curate status dataset/
@@ -21,18 +21,18 @@ examples:
 
 
 class CurateStatusOptions(Config):
-    """Which dataset."""
+    """Options of `curate status`."""
 
     model_config = OPTIONS
 
     dataset: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="DATASET")]]
     """Folder of the dataset."""
     json_: Annotated[bool, tyro.conf.arg(name="json")] = False
-    """Print one JSON object instead of lines for people."""
+    """Print one JSON object instead of text."""
 
 
 def run(options: CurateStatusOptions) -> None:
-    """Read and print."""
+    """Print the summary, and the time left."""
     from videoldm.curation.status import estimate_of, summarise
     from videoldm.curation.store.dataset import Dataset
 

@@ -1,1 +1,1 @@
-"""What can be told of a clip from its kept frames: one file an annotation."""
+"""Annotators, which derive values from the kept frames of a clip: one file each, with its config."""

@@ -1,4 +1,4 @@
-"""How beautiful a clip is, rated by a linear head on its CLIP embeddings."""
+"""Aesthetic score of a clip, by a linear head on its CLIP embeddings."""
 
 from __future__ import annotations
 

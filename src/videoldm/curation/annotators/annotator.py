@@ -53,7 +53,7 @@ class ClipFrames:
     height: int
     frames: Sequence[KeptFrame]
     metadata: Mapping[str, str]
-    """What the list of inputs says about the source, such as a caption."""
+    """Metadata of the source from the list of inputs, such as a caption."""
     annotations: Mapping[str, Mapping[str, Any]]
     """Rows of the annotations that this annotator needs, by name."""
 

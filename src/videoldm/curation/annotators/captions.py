@@ -42,7 +42,7 @@ COLUMNS = pa.schema(
 """Columns of every caption; the text is stored as the model gave it, whatever the flags say."""
 
 SMALL_PICTURES: dict[str, Any] = {"do_image_splitting": False}
-"""For SmolVLM: frames of the sidecar are smaller than the tiles into which it would split their enlargements."""
+"""Option for SmolVLM: frames of the sidecar are smaller than the tiles into which it would split their enlargements."""
 _SPEED_ONLY = {"url", "concurrency", "timeout_s", "num_retries", "first_wait_s", "rest_s"}
 
 
@@ -109,7 +109,7 @@ _PLACE = re.compile("{(" + "|".join(SummaryConfig.needs) + ")}")
 
 
 class _Captions(Annotator[C]):
-    """What the three kinds of captions have in common."""
+    """Base of the three kinds of captions."""
 
     def annotate(self, clips: Sequence[ClipFrames]) -> list[Values]:
         """Caption each clip, and check the caption with the guards."""

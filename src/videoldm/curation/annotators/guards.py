@@ -1,4 +1,4 @@
-"""What is wrong with a caption, told from its text alone; the text itself is always kept."""
+"""Guards that flag faulty captions by their text alone; the text itself is always kept."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute
 
-# Its functions are made when it is imported, so that pyright sees none of them.
+# Its functions are created when it is imported, so that pyright knows none of them.
 pc: Any = pyarrow.compute
 
 MAX_WORDS = 100
 LEAK_WORDS = 6
-"""So many words of the prompt in a row are a leak."""
+"""Number of consecutive words of the prompt that make a leak."""
 
 _REFUSAL = re.compile(
     r"""(^|[.!?:]\s+)(
@@ -42,19 +42,19 @@ _WORD = re.compile(r"\w+(?:'\w+)*")
 
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """What a caption was caught at; also the columns of every caption."""
+    """Flags that a caption raises; these are columns of every caption."""
 
     is_empty: bool
     is_refusal: bool
-    """The model speaks of what it cannot do, or that it got nothing."""
+    """The model says what it cannot do, or that it got nothing."""
     is_prompt_leak: bool
-    """Words of the prompt in a row, or marks of a chat."""
+    """It has consecutive words of the prompt, or markers of a chat."""
     is_looping: bool
-    """The same words over and over."""
+    """It repeats the same words over and over."""
     is_overlong: bool
-    """More than 100 words, or cut off where the model had to stop."""
+    """It has more than 100 words, or is cut off where the model had to stop."""
     is_boilerplate: bool
-    """It opens with words about being a caption; a matter of taste, so that it does not count as caught."""
+    """It opens with words about being a caption; a matter of taste, so it does not count as caught."""
 
     @property
     def is_caught(self) -> bool:
@@ -63,7 +63,7 @@ class Flags:
 
 
 def check_caption(text: str, *, prompt: str, is_cut: bool = False) -> Flags:
-    """What is wrong with a caption that was made for `prompt`; `is_cut` if the model was stopped at its limit."""
+    """Check a caption that was made for `prompt`; `is_cut` if the model was stopped at its limit."""
     text = _straight(text).strip()
     words = _words(text)
     return Flags(
@@ -77,14 +77,14 @@ def check_caption(text: str, *, prompt: str, is_cut: bool = False) -> Flags:
 
 
 def num_words(text: str) -> int:
-    """How many words a caption has."""
+    """Return the number of words of a caption."""
     return len(_words(_straight(text)))
 
 
 def repeated_captions(texts: pa.Array | pa.ChunkedArray, *, min_clips: int = 10) -> pa.BooleanArray:
-    """For each caption of a whole dataset whether at least `min_clips` clips have it, null where it is null.
+    """Return for each caption of a whole dataset whether at least `min_clips` clips have it, null if it is null.
 
-    Case, punctuation and spaces do not count. Clips of one source can have equal captions by right, hence the number.
+    Case, punctuation and spaces do not count. Clips of one source may rightly have equal captions, hence the number.
     """
     whole = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
     plain = pc.utf8_trim_whitespace(pc.replace_substring_regex(pc.utf8_lower(whole), r"[^\p{L}\p{N}]+", " "))
@@ -94,7 +94,7 @@ def repeated_captions(texts: pa.Array | pa.ChunkedArray, *, min_clips: int = 10)
 
 
 def _straight(text: str) -> str:
-    """The text with apostrophes as typewriters have them."""
+    """Return the text with straight apostrophes."""
     return text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
 
 
@@ -108,7 +108,7 @@ def _shares_words(words: list[str], prompt: list[str]) -> bool:
 
 
 def _is_looping(words: list[str]) -> bool:
-    """Whether one or two words come four times in a row, or three to twelve words three times."""
+    """Return whether one or two words appear four times in a row, or three to twelve words three times."""
     for period in range(1, 13):
         num_copies = 4 if period <= 2 else 3
         run = 0

@@ -1,4 +1,4 @@
-"""Where the picture ends and black bars begin."""
+"""Letterbox: the black bars around a picture."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOSTLY, _HARDLY = 0.5, 0.02
 
 
 class LetterboxConfig(Config):
-    """What counts as black bars around the picture."""
+    """Thresholds of black bars around the picture."""
 
     darkest: int = Field(default=24, ge=0, le=255)
     """Grey values up to this are black; compression lifts some of a bar's pixels above 0."""

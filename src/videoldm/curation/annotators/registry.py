@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from videoldm.curation.annotators.annotator import Annotator
+A = TypeVar("A")
 
 
 class AnnotatorConfig(Config):
@@ -35,7 +36,7 @@ class AnnotatorConfig(Config):
     needs: ClassVar[tuple[str, ...]] = ()
     """Names of the annotations whose rows the annotator reads."""
     reads_metadata: ClassVar[bool] = False
-    """Whether its values depend on what a list of inputs says of a source."""
+    """Whether its values depend on the metadata of a source."""
 
     if TYPE_CHECKING:
         # Declared by subclasses alone: a field of the base would come first in dumps, and change every hash.
@@ -51,7 +52,6 @@ class AnnotatorConfig(Config):
         return self.model_dump(mode="json")
 
 
-A = TypeVar("A")
 _ANNOTATORS: dict[type[AnnotatorConfig], Callable[[Any], Annotator[Any]]] = {}
 
 

@@ -1,4 +1,4 @@
-"""How well captions match what a clip shows: cosines of CLIP embeddings."""
+"""Similarity of a clip with its captions: cosines of CLIP embeddings."""
 
 from __future__ import annotations
 

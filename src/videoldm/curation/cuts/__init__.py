@@ -1,1 +1,1 @@
-"""Where one shot ends and the next begins: signals of each frame, detectors, one timeline."""
+"""Shot boundaries: signals of each frame, detectors, and one timeline."""

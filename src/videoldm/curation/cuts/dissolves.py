@@ -10,21 +10,26 @@ from jaxtyping import Float, Float32, Int64, UInt8
 
 from videoldm.curation.cuts.config import DissolveConfig, DissolveRate
 from videoldm.curation.cuts.signals import NUM_LUMA, PICTURE, PICTURE_CHROMA, Column, SignalTable, histograms
-from videoldm.curation.cuts.transition import Found, fitted_line, frame_times, score_of
+from videoldm.curation.cuts.transition import FrameTransition, fitted_line, frame_times, score_of
 
 Vectors = Float32[np.ndarray, "t n"]
 
-# Where inside a window mixtures are looked for.
+# Positions inside a window at which mixtures are sought.
 _INSIDE = (0.25, 0.5, 0.75)
-# Windows are judged closely from this part of the wanted strength on, before their ends are exact.
+# Part of the required strength from which windows are examined closely, before their ends are exact.
 _LEAST_STRENGTH = 0.25
-# Between these shares of the new shot a line is fitted, which tells where the dissolve begins and ends.
+# Shares of the new shot between which a line is fitted to find where the dissolve begins and ends.
 _FITTED = (0.15, 0.85)
+NUM_BINS = 16
+# Weight of a level of colour difference over one of luma; the kept pictures hold few of them.
+_CHROMA_WEIGHT = 2.5
+# Weight of steps between neighbouring cells beside contrast.
+_STEP_WEIGHT = 3 / 16
 
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """Frames `first` and `last` are of one shot each, those between them may be mixtures."""
+    """A stretch whose frames `first` and `last` each lie in one shot, and whose frames between may be mixtures."""
 
     first: int
     last: int
@@ -32,7 +37,7 @@ class _Window:
 
 
 class _Sampled:
-    """Pictures at a lower rate, as all that windows are judged by."""
+    """Pictures at a lower rate, with everything that windows are judged by."""
 
     def __init__(self, vectors: Vectors) -> None:
         self.vectors, self.counts, self.textures = vectors, luma_histograms(vectors), textures(vectors)
@@ -40,16 +45,16 @@ class _Sampled:
 
 
 class DissolveFinder:
-    """Looks at one source."""
+    """Finds the dissolves of one source."""
 
     def __init__(self, signals: SignalTable, config: DissolveConfig) -> None:
         self._signals, self._times, self._config = signals, frame_times(signals), config
 
-    def find(self, first: int, end: int) -> list[Found]:
-        """All dissolves among the frames from number `first` to before `end`, between which is no other transition."""
+    def find(self, first: int, end: int) -> list[FrameTransition]:
+        """Return all dissolves from frame `first` to before `end`, between which there is no other transition."""
         windows = [window for rate in self._config.rates for window in self._propose(first, end, rate)]
         is_taken = np.zeros(end - first, bool)
-        found: list[Found] = []
+        found: list[FrameTransition] = []
         for window in sorted(windows, key=lambda one: -one.merit):
             if is_taken[window.first + 1 - first : window.last - first].any():
                 continue
@@ -57,13 +62,13 @@ class DissolveFinder:
             inside = slice(exact.first + 1 - first, exact.last - first)
             strength = self._strength(exact)
             if strength >= 1 and not is_taken[inside].any():
-                found.append(Found("dissolve", exact.first + 1, exact.last, score_of(strength)))
-            # Also where it is none: windows of less merit at the same place are no better.
+                found.append(FrameTransition("dissolve", exact.first + 1, exact.last, score_of(strength)))
+            # Even if it is not a dissolve: windows of less merit at the same place are no better.
             is_taken[inside] = True
         return sorted(found, key=lambda one: one.first)
 
     def _propose(self, first: int, end: int, rate: DissolveRate) -> list[_Window]:
-        """Windows of the rate's lengths that look like mixtures, moved along in its steps."""
+        """Return the windows of the rate's lengths, moved in its steps, that look like mixtures."""
         frames, vectors = self._sampled(first, end, float(rate.rate))
         sampled = _Sampled(vectors)
         windows: list[_Window] = []
@@ -77,7 +82,7 @@ class DissolveFinder:
         return windows
 
     def _sampled(self, first: int, end: int, rate: float) -> tuple[Int64[np.ndarray, " k"], Vectors]:
-        """Frame numbers, and means of the frames about each, `rate` times a second: means even out shaking."""
+        """Return frame numbers and means of the frames around them, `rate` times a second; means even out shaking."""
         times = self._times[first:end]
         steps = np.floor((times - times[0]) * rate + 1e-6)
         starts = np.flatnonzero(np.diff(steps, prepend=-1))
@@ -86,7 +91,7 @@ class DissolveFinder:
         return first + (starts + ends - 1) // 2, as_vectors(sums / (ends - starts)[:, None])
 
     def _merits(self, sampled: _Sampled, length: int) -> tuple[Int64[np.ndarray, " k"], Float[np.ndarray, " k"]]:
-        """Where windows of `length` steps look like dissolves, and how much."""
+        """Return where windows of `length` steps look like dissolves, and how much."""
         vectors, config = sampled.vectors, self._config
         change = distance(vectors[:-length], vectors[length:])
         histogram = np.abs(sampled.counts[length:] - sampled.counts[:-length]).sum(axis=1) / 2
@@ -107,7 +112,7 @@ class DissolveFinder:
         return at[merit > 0], merit[merit > 0]
 
     def _refined(self, window: _Window, first: int, end: int) -> _Window:
-        """The window from the last frame before the mixtures to the first after them."""
+        """Return the window from the last frame before the mixtures to the first after them."""
         shares = shares_of_last(as_vectors(self._signals.pictures[window.first : window.last + 1]))
         fitted = np.flatnonzero((shares > _FITTED[0]) & (shares < _FITTED[1]))
         if len(fitted) < 2:
@@ -115,12 +120,12 @@ class DissolveFinder:
         slope, offset = fitted_line(self._times[window.first + fitted], shares[fitted])
         if slope <= 0:
             return window
-        # Once: done again from the new ends it drifts away where shots move.
+        # Once: repeated from the new ends it drifts away where shots move.
         exact = self._between(-offset / slope, (1 - offset) / slope, window, first, end)
         return exact if exact.last - exact.first >= 2 else window
 
     def _between(self, start_s: float, end_s: float, window: _Window, first: int, end: int) -> _Window:
-        """The last frame up to `start_s` and the first from `end_s`, at most half a window away from `window`."""
+        """Return the window of the last frame up to `start_s` and the first from `end_s`, near `window`."""
         most = max(2, (window.last - window.first) // 2)
         before = int(np.searchsorted(self._times, start_s + 1e-6, side="right")) - 1
         after = int(np.searchsorted(self._times, end_s - 1e-6))
@@ -133,34 +138,27 @@ class DissolveFinder:
         return dissolve_strength(self._signals.pictures[frames], self._times[frames], self._config)
 
 
-NUM_BINS = 16
-# How much more a level of colour difference counts than one of luma; the kept pictures hold few of them.
-_CHROMA_WEIGHT = 2.5
-# How much steps between neighbouring cells count beside contrast.
-_STEP_WEIGHT = 3 / 16
-
-
 def as_vectors(pictures: UInt8[np.ndarray, "t n"] | Float[np.ndarray, "t n"]) -> Vectors:
-    """The small pictures of a SignalTable, weighted so that their distances count luma and colour."""
+    """Return the small pictures of a SignalTable, weighted so that their distances count luma and colour."""
     vectors = pictures.astype(np.float32)
     vectors[:, NUM_LUMA:] *= _CHROMA_WEIGHT
     return vectors
 
 
 def luma_histograms(vectors: Vectors) -> Float32[np.ndarray, "t bins"]:
-    """Which part of each picture lies at which levels."""
+    """Return the histogram of luma of each picture."""
     return histograms(vectors[:, :NUM_LUMA].astype(np.uint8), NUM_BINS)
 
 
 def distance(a: Vectors, b: Vectors) -> Column:
-    """Root mean square of the differences, one for each row."""
+    """Return the root mean square of the differences of each row."""
     difference = a - b
     return np.sqrt(np.einsum("tn,tn->t", difference, difference) / difference.shape[1])
 
 
 @functools.cache
 def _texture_matrix() -> Float32[np.ndarray, "n n"]:
-    """Maps a vector to one whose squared length is the energy of its picture: of steps between cells, of contrast."""
+    """Return the matrix to vectors whose squared lengths are the energies of pictures: of steps and of contrast."""
     rows, columns = PICTURE
     unit = np.eye(NUM_LUMA).reshape(-1, rows, columns)
     steps = [np.diff(unit, axis=axis).reshape(NUM_LUMA, -1) for axis in (1, 2)]
@@ -178,10 +176,10 @@ def _texture_matrix() -> Float32[np.ndarray, "n n"]:
 
 
 def textures(vectors: Vectors) -> Vectors:
-    """Vectors whose squared lengths are the energies of the pictures, and which mix as the pictures do.
+    """Return vectors whose squared lengths are the energies of the pictures, and which mix as the pictures do.
 
-    A mixture has less energy than what it is mixed of: for shares 1 - s and s of A and B it is
-    (1 - s) E(A) + s E(B) - s (1 - s) E(A - B). What moves keeps its energy, which tells a dissolve from motion.
+    A mixture has less energy than the pictures it mixes: for shares 1 - s and s of A and B it is
+    (1 - s) E(A) + s E(B) - s (1 - s) E(A - B). What moves keeps its energy, which distinguishes a dissolve from motion.
     """
     return vectors @ _texture_matrix()
 
@@ -189,7 +187,7 @@ def textures(vectors: Vectors) -> Vectors:
 def lost_energy(
     energies: Float[np.ndarray, "k ..."], shares: Float[np.ndarray, " k"], apart: np.ndarray | np.float32
 ) -> np.ndarray:
-    """How much of the energy that mixtures lose is lost: 1 for a dissolve, 0 for motion.
+    """Return the lost energy relative to that which mixtures lose: 1 for a dissolve, 0 for motion.
 
     `energies` are those of some frames, the first and the last of which are mixed with `shares`; `apart` is E(A - B).
     """
@@ -201,13 +199,13 @@ def lost_energy(
 
 
 def shares_of_last(vectors: Vectors) -> Column:
-    """For each row the share of the last in the mixture of the first and the last that comes nearest to it."""
+    """Return for each row the share of the last in the mixture of the first and the last that is nearest to it."""
     direction = vectors[-1] - vectors[0]
     return (vectors - vectors[0]) @ direction / max(float(direction @ direction), 1e-6)
 
 
 def difference(pictures: UInt8[np.ndarray, "2 n"]) -> tuple[float, float]:
-    """How far two pictures are apart (root mean square of levels), and their histograms (0 to 1)."""
+    """Return the distances of two pictures (root mean square of levels) and of their histograms (0 to 1)."""
     vectors = as_vectors(pictures)
     counts = luma_histograms(vectors)
     return float(distance(vectors[:1], vectors[1:])[0]), float(np.abs(counts[1] - counts[0]).sum()) / 2
@@ -216,7 +214,7 @@ def difference(pictures: UInt8[np.ndarray, "2 n"]) -> tuple[float, float]:
 def dissolve_strength(
     pictures: UInt8[np.ndarray, "t n"], times: Float[np.ndarray, " t"], config: DissolveConfig
 ) -> float:
-    """How surely the pictures between the first and the last, shown at `times`, dissolve one into the other.
+    """Return how surely the pictures between the first and the last, shown at `times`, dissolve one into the other.
 
     1 is just enough.
     """

@@ -1,4 +1,4 @@
-"""What the detectors read: a few numbers and a very small picture of every frame, taken while a source is decoded."""
+"""Signals that detectors read: a few numbers and a tiny picture of every frame, taken while a source is decoded."""
 
 from __future__ import annotations
 
@@ -17,27 +17,44 @@ from videoldm.curation.cuts.config import CutConfig
 from videoldm.video.display import is_full_range, plane_samples
 
 CHUNK_FRAMES = 128
-"""Few enough that what is computed of them fits into a processor's cache."""
+"""Few enough that everything computed from them fits into a processor's cache."""
 PICTURE = (9, 16)
-"""Rows and columns of the luma that is kept of every frame."""
+"""Rows and columns of the luma kept for every frame."""
 NUM_LUMA = PICTURE[0] * PICTURE[1]
 PICTURE_CHROMA = (3, 4)
-"""The same of either chroma plane."""
-# Of luma and of both chroma planes, whose levels lie closer together.
+"""Rows and columns of either chroma plane."""
+# Bins of luma and of both chroma planes, whose levels lie closer together.
 _NUM_BINS = (16, 32, 32)
-# How fast the mean of earlier changes, which `add` compares with, forgets.
+# Rate at which the mean of earlier changes, which `add` compares with, forgets.
 _FORGET = 0.2
 
 Column = Float32[np.ndarray, " t"]
 CHANGES = ("luma_change", "chroma_change", "histogram_change")
+_PICTURE_SIZE = NUM_LUMA + 2 * PICTURE_CHROMA[0] * PICTURE_CHROMA[1]
+LUMA = (18, 32)
+"""Rows and columns of the tiny picture's luma."""
+CHROMA = (9, 16)
+# Points at which luma is read for each cell of the tiny picture, across and down: enough to even out noise and fine
+# texture, and the cost does not grow with the size of the frame. Chroma is read at one.
+_LUMA_POINTS = 2
+_POINTS = (LUMA[0] * _LUMA_POINTS, LUMA[1] * _LUMA_POINTS)
+# Pixel formats whose planes hold luma, blue and red difference, and the bits of their samples.
+_PLANAR_BITS = {
+    **{f"yuv{kind}p": 8 for kind in ("410", "411", "420", "422", "440", "444")},
+    **{f"yuvj{kind}p": 8 for kind in ("420", "422", "440", "444")},
+    **{f"yuva{kind}p": 8 for kind in ("420", "422", "444")},
+    **{f"yuv{kind}p{bits}le": bits for kind in ("420", "422", "444") for bits in (9, 10, 12, 14, 16)},
+}
+_GENERAL_FORMAT = "yuv420p"
+_BYTE, _TWO_BYTES = np.dtype(np.uint8), np.dtype("<u2")
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class SignalTable:
     """One row a frame, in the order they are shown; changes are against the frame before, the first row's are 0.
 
-    `luma_change`, `chroma_change`: mean difference of levels 0..255; `histogram_change`: from 0 to 3, how much of the
-    picture lies at other levels of luma, blue and red difference; `pictures`: luma at `PICTURE`, then blue and red
+    `luma_change`, `chroma_change`: mean difference of levels 0..255; `histogram_change`: from 0 to 3, the share of the
+    picture that lies at other levels of luma, blue and red difference; `pictures`: luma at `PICTURE`, then blue and red
     difference at `PICTURE_CHROMA`, flat.
     """
 
@@ -49,21 +66,21 @@ class SignalTable:
     pictures: UInt8[np.ndarray, "t n"]
 
     def __len__(self) -> int:
-        """The number of frames."""
+        """Return the number of frames."""
         return len(self.pts)
 
     def since(self, first: int) -> SignalTable:
-        """The rows from number `first` on."""
+        """Return the rows from number `first` on."""
         columns = {name: getattr(self, name)[first:] for name in ("pts", *CHANGES, "pictures")}
         return SignalTable(time_base=self.time_base, **columns)
 
     @property
     def luma(self) -> UInt8[np.ndarray, "t n"]:
-        """The luma of `pictures`."""
+        """Luma of `pictures`."""
         return self.pictures[:, :NUM_LUMA]
 
     def to_arrow(self) -> pa.Table:
-        """The same as columns; the time base is in the schema's metadata."""
+        """Convert to Arrow columns; the time base is in the schema's metadata."""
         columns: dict[str, pa.Array] = {"pts": pa.array(self.pts)}
         columns |= {name: pa.array(getattr(self, name)) for name in CHANGES}
         flat = pa.array(np.ascontiguousarray(self.pictures).reshape(-1))
@@ -72,7 +89,7 @@ class SignalTable:
 
     @classmethod
     def from_arrow(cls, table: pa.Table) -> SignalTable:
-        """What `to_arrow` gave."""
+        """Convert back what `to_arrow` returned."""
         table = table.combine_chunks()
         flat = table["picture"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         return cls(
@@ -83,25 +100,22 @@ class SignalTable:
         )
 
 
-_PICTURE_SIZE = NUM_LUMA + 2 * PICTURE_CHROMA[0] * PICTURE_CHROMA[1]
-
-
 class CutSignals:
-    """Takes the frames of one stream as they are decoded, in the order they are shown."""
+    """Computes the signals of one stream from its frames as they are decoded, in the order they are shown."""
 
     def __init__(self, config: CutConfig) -> None:
         self._config = config.candidates
         self._time_base: Fraction | None = None
-        # Row 0 is the frame before those that wait, once there is one.
+        # Row 0 is the frame before the waiting ones, once there is one.
         self._pts, self._points = np.empty(CHUNK_FRAMES + 1, np.int64), Points.empty(CHUNK_FRAMES + 1)
         self._first, self._end = 0, 0
         self._done: list[SignalTable] = []
         self._usual_change = 0.0
 
     def add(self, frame: av.VideoFrame) -> bool:
-        """Whether `frame` may be the first of a new shot, by a rule that lets more through than detection does."""
+        """Add a frame; return whether it may begin a new shot, by a rule that is looser than detection."""
         assert frame.pts is not None
-        # Only once, as each look at it makes a new Fraction.
+        # Only once, as each access creates a new Fraction.
         self._time_base = self._time_base or frame.time_base
         if self._end > CHUNK_FRAMES:
             self._flush()
@@ -112,7 +126,7 @@ class CutSignals:
         return row > 0 and self._is_candidate(row)
 
     def finish(self) -> SignalTable:
-        """The signals of all frames; raises InputError if there were none."""
+        """Return the signals of all frames; raises InputError if there were none."""
         if self._end > self._first:
             self._flush()
         if not self._done:
@@ -128,7 +142,7 @@ class CutSignals:
         return float(_histogram_change(self._points.rows(row - 1, row + 1).tiny())[1]) > config.histogram
 
     def _flush(self) -> None:
-        """Signals of the frames that wait, of which the last stays to be compared with."""
+        """Compute the signals of the waiting frames, and keep the last one for comparison with the next."""
         assert self._time_base is not None
         pictures = self._points.rows(0, self._end).tiny()
         self._done.append(_signals(pictures, self._pts[: self._end], self._time_base).since(self._first))
@@ -138,7 +152,7 @@ class CutSignals:
 
 
 def _signals(pictures: TinyPictures, pts: Int64[np.ndarray, " t"], time_base: Fraction) -> SignalTable:
-    """Signals of all these frames, the changes of the first one 0."""
+    """Return the signals of all these frames, with changes of 0 for the first."""
     luma, chroma = pictures.luma, pictures.chroma
     small = [_means(luma, PICTURE), *(_means(chroma[:, plane], PICTURE_CHROMA) for plane in (0, 1))]
     return SignalTable(
@@ -169,7 +183,7 @@ def _from_zero(changes: Num[np.ndarray, " k"]) -> Column:
 
 
 def histograms(levels: UInt8[np.ndarray, "t ..."], num_bins: int) -> Float32[np.ndarray, "t bins"]:
-    """Which part of each picture lies in each of `num_bins` equal bins, a power of 2, blurred a little."""
+    """Return the share of each picture in each of `num_bins` equal bins, a power of 2, slightly blurred."""
     num_pictures, padded = len(levels), num_bins + 2
     bins = levels.reshape(num_pictures, -1) // (256 // num_bins)
     places = bins + np.arange(1, num_pictures * padded, padded)[:, None]
@@ -179,7 +193,7 @@ def histograms(levels: UInt8[np.ndarray, "t ..."], num_bins: int) -> Float32[np.
 
 
 def _means(levels: UInt8[np.ndarray, "t h w"], size: tuple[int, int]) -> UInt8[np.ndarray, "t n"]:
-    """Each picture as the flat means of `size` blocks, rounded."""
+    """Return each picture as the flat means of `size` blocks, rounded."""
     height, width = levels.shape[1] // size[0], levels.shape[2] // size[1]
     sums = np.zeros((len(levels), *size), np.uint16)
     # A sum of strided views is several times as fast as a mean over two of five axes.
@@ -201,37 +215,18 @@ def _joined(parts: list[SignalTable]) -> SignalTable:
     )
 
 
-LUMA = (18, 32)
-"""Rows and columns of the tiny picture's luma."""
-CHROMA = (9, 16)
-# Points at which luma is read for each cell of the tiny picture, across and down: enough to even out noise and fine
-# texture, and the cost does not grow with the size of the frame. Chroma is read at one.
-_LUMA_POINTS = 2
-_POINTS = (LUMA[0] * _LUMA_POINTS, LUMA[1] * _LUMA_POINTS)
-
-# Pixel formats whose planes hold luma, blue and red difference, and the bits of their samples.
-_PLANAR_BITS = {
-    **{f"yuv{kind}p": 8 for kind in ("410", "411", "420", "422", "440", "444")},
-    **{f"yuvj{kind}p": 8 for kind in ("420", "422", "440", "444")},
-    **{f"yuva{kind}p": 8 for kind in ("420", "422", "444")},
-    **{f"yuv{kind}p{bits}le": bits for kind in ("420", "422", "444") for bits in (9, 10, 12, 14, 16)},
-}
-_GENERAL_FORMAT = "yuv420p"
-_BYTE, _TWO_BYTES = np.dtype(np.uint8), np.dtype("<u2")
-
-
 def _as_levels(values: Float[np.ndarray, " 256"]) -> UInt8[np.ndarray, " 256"]:
     return values.round().clip(0, 255).astype(np.uint8)
 
 
-# What limited range, 16..235 for luma and 16..240 for chroma, becomes.
+# Full-range levels of limited range, 16..235 for luma and 16..240 for chroma.
 _LUMA_LEVELS = _as_levels((np.arange(256) - 16) * (255 / 219))
 _CHROMA_LEVELS = _as_levels((np.arange(256) - 128) * (255 / 224) + 128)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class TinyPictures:
-    """Of successive frames luma at `LUMA`, blue and red difference at `CHROMA`, full range 0..255."""
+    """Luma at `LUMA` and blue and red difference at `CHROMA` of successive frames, full range 0..255."""
 
     luma: UInt8[np.ndarray, "t h w"]
     chroma: UInt8[np.ndarray, "t 2 y x"]
@@ -239,22 +234,22 @@ class TinyPictures:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Points:
-    """What was read of successive frames, each at its own range of levels."""
+    """Samples read from successive frames, each in its own range of levels."""
 
     luma: UInt8[np.ndarray, "t h w"]
     chroma: UInt8[np.ndarray, "t 2 y x"]
     is_full: Bool[np.ndarray, " t"]
-    """Whether a frame's levels go from 0 to 255."""
+    """Whether a frame's levels range from 0 to 255."""
 
     @classmethod
     def empty(cls, num_frames: int) -> Points:
-        """Room for so many frames."""
+        """Return room for `num_frames` frames."""
         luma, chroma = np.empty((num_frames, *_POINTS), np.uint8), np.empty((num_frames, 2, *CHROMA), np.uint8)
         return cls(luma, chroma, np.empty(num_frames, np.bool_))
 
     def read(self, frame: av.VideoFrame, row: int) -> None:
-        """Fill a row; formats that do not keep luma and chroma in planes of their own are converted, which is slow."""
-        planes = frame.planes  # made anew by each look at them
+        """Fill a row from a frame; formats without separate planes of luma and chroma are converted, which is slow."""
+        planes = frame.planes  # created anew by each access
         bits = _PLANAR_BITS.get(frame.format.name)
         if bits is None or planes[0].line_size < 0:
             frame = frame.reformat(
@@ -267,11 +262,11 @@ class Points:
         self.is_full[row] = is_full_range(frame)
 
     def rows(self, first: int, end: int) -> Points:
-        """Some of the frames, where they lie."""
+        """Return a view of some of the frames."""
         return Points(self.luma[first:end], self.chroma[first:end], self.is_full[first:end])
 
     def tiny(self) -> TinyPictures:
-        """The tiny picture of each frame."""
+        """Return the tiny picture of each frame."""
         num_frames, is_full = len(self.luma), self.is_full[:, None, None]
         below_each_other = self.luma.reshape(-1, _POINTS[1])
         cells = cv2.resize(below_each_other, (LUMA[1], num_frames * LUMA[0]), interpolation=cv2.INTER_AREA)
@@ -283,7 +278,7 @@ class Points:
 
 
 def _read_plane(plane: VideoPlane, bits: int, points: UInt8[np.ndarray, "h w"]) -> None:
-    """Linear interpolation reads 2 x 2 samples for each point."""
+    """Read a plane at the points; linear interpolation reads 2 x 2 samples for each."""
     size = points.shape[::-1]
     if bits == 8:
         cv2.resize(plane_samples(plane, _BYTE), size, dst=points, interpolation=cv2.INTER_LINEAR)

@@ -1,4 +1,4 @@
-"""The typed timeline of a source, and the spans that lie safely inside one shot."""
+"""Timeline of a source: all transitions, and the spans that lie safely inside one shot."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from jaxtyping import Bool
 from videoldm.curation.cuts.config import CutConfig, HardCutConfig
 from videoldm.curation.cuts.dissolves import DissolveFinder, difference
 from videoldm.curation.cuts.signals import Column, SignalTable
-from videoldm.curation.cuts.transition import Found, Transition, frame_times, score_of, taken
+from videoldm.curation.cuts.transition import FrameTransition, Transition, frame_times, score_of, taken
 from videoldm.curation.cuts.veils import VeilFinder
+
+# Blue and red difference span fewer levels than luma.
+_CHROMA_WEIGHT = 4.0
+Changes = TypeVar("Changes", Column, float)
+# Least number of frames compared with on each side, however long they last.
+_LEAST_AROUND = 2
 
 
 class SafeSpan(NamedTuple):
-    """The frames from `start_pts` to before `end_pts`, all of one shot and none of a transition."""
+    """Frames from `start_pts` to before `end_pts`, all of one shot and none of a transition."""
 
     start_pts: int
     end_pts: int
@@ -24,17 +30,17 @@ class SafeSpan(NamedTuple):
 
 
 def find_transitions(signals: SignalTable, end_pts: int, config: CutConfig) -> list[Transition]:
-    """All transitions in order, of which none overlaps another; `end_pts` is where the last frame ends.
+    """Find all transitions, in order and without overlap; `end_pts` is where the last frame ends.
 
-    A cascade: fades and flashes first, which would look like cuts; cuts outside of them, at the source's own rate;
-    dissolves at lower rates in what lies between those.
+    This is a cascade: first fades and flashes, which would look like cuts; then cuts outside of them, at the source's
+    own rate; then dissolves, at lower rates, in what lies between.
     """
     found = VeilFinder(signals, config.veils).find()
     found += find_cuts(signals, taken(found, len(signals)), config.hard)
     found.sort(key=lambda one: one.first)
     dissolves = DissolveFinder(signals, config.dissolves)
     start = 0
-    between: list[Found] = []
+    between: list[FrameTransition] = []
     for stop, resume in [(one.first, one.end) for one in found] + [(len(signals), len(signals))]:
         if stop > start:
             between += dissolves.find(start, stop)
@@ -49,7 +55,7 @@ def find_transitions(signals: SignalTable, end_pts: int, config: CutConfig) -> l
 def safe_spans(
     transitions: Sequence[Transition], signals: SignalTable, end_pts: int, config: CutConfig
 ) -> list[SafeSpan]:
-    """The stretches between the transitions; a flash that the same shot goes on after divides nothing."""
+    """Return the stretches between the transitions; a flash inside one shot divides nothing."""
     dividing = [one for one in transitions if one.kind != "flash" or not _is_inside_shot(one, signals, config)]
     spans: list[SafeSpan] = []
     start = int(signals.pts[0])
@@ -62,7 +68,7 @@ def safe_spans(
 
 
 def _is_inside_shot(flash: Transition, signals: SignalTable, config: CutConfig) -> bool:
-    """Whether the frames on both sides are of one shot."""
+    """Return whether the frames on both sides belong to one shot."""
     first, end = (int(at) for at in np.searchsorted(signals.pts, (flash.start_pts, flash.end_pts)))
     if first == 0 or end == len(signals):
         return False
@@ -70,22 +76,18 @@ def _is_inside_shot(flash: Transition, signals: SignalTable, config: CutConfig) 
     return change * histogram**0.5 < config.same_shot
 
 
-# Blue and red difference span fewer levels than luma does.
-_CHROMA_WEIGHT = 4.0
-Changes = TypeVar("Changes", Column, float)
-# However long frames last, so many on each side are compared with.
-_LEAST_AROUND = 2
+def find_cuts(signals: SignalTable, is_taken: Bool[np.ndarray, " t"], config: HardCutConfig) -> list[FrameTransition]:
+    """Find the hard cuts at frames that are not `is_taken`; those that are do not count as frames around either.
 
-
-def find_cuts(signals: SignalTable, is_taken: Bool[np.ndarray, " t"], config: HardCutConfig) -> list[Found]:
-    """All cuts whose new shot begins at a frame that is not `is_taken`; frames that are do not count as around it."""
+    A cut is a change of picture and histogram between two frames, far above the changes of the frames around it.
+    """
     change = signals.luma_change + _CHROMA_WEIGHT / 2 * signals.chroma_change
     histogram = signals.histogram_change
     times = frame_times(signals)
     firsts = np.searchsorted(times, times - config.around_s)
     ends = np.searchsorted(times, times + config.around_s, side="right")
-    found: list[Found] = []
-    # What frames around change only lowers the strength, so that the others need no closer look.
+    found: list[FrameTransition] = []
+    # Changes of the frames around only lower the strength, so that other frames need no closer look.
     for frame in np.flatnonzero((_strength(change, histogram, config) >= 1) & ~is_taken):
         before = slice(max(min(firsts[frame], frame - _LEAST_AROUND), 1), frame)
         after = slice(frame + 1, max(ends[frame], frame + 1 + _LEAST_AROUND))
@@ -97,7 +99,7 @@ def find_cuts(signals: SignalTable, is_taken: Bool[np.ndarray, " t"], config: Ha
             config,
         )
         if strength >= 1:
-            found.append(Found("cut", int(frame), int(frame), score_of(strength)))
+            found.append(FrameTransition("cut", int(frame), int(frame), score_of(strength)))
     return found
 
 

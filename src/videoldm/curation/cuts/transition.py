@@ -1,4 +1,4 @@
-"""What lies between two shots."""
+"""Transitions between shots, by time and by frame number, and helpers that detectors share."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ TransitionKind = Literal["cut", "fade_out", "fade_in", "dissolve", "flash", "dam
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """`start_pts` is the first frame that it changes, `end_pts` the first frame after those.
+    """A transition from the first frame that it changes, `start_pts`, to the first frame after those, `end_pts`.
 
-    A cut changes none: both are the first frame of the new shot. Damage is what could not be decoded. `score`, from 0
-    to 1, is how sure the detector is.
+    A cut changes none: both are the first frame of the new shot. Damage could not be decoded. `score`, from 0 to 1, is
+    how sure the detector is.
     """
 
     kind: TransitionKind
@@ -29,7 +29,7 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FrameTransition:
     """A transition that changes the frames from number `first` to before `end`; for a cut both are the new shot's."""
 
     kind: TransitionKind
@@ -39,18 +39,18 @@ class Found:
 
 
 def frame_times(signals: SignalTable) -> Float64[np.ndarray, " t"]:
-    """When each frame is shown, in seconds after the first; for measuring spans, not for records."""
+    """Return when each frame is shown, in seconds after the first; for measuring spans, not for records."""
     return (signals.pts - signals.pts[0]) * float(signals.time_base)
 
 
 def runs(mask: Bool[np.ndarray, " t"]) -> list[tuple[int, int]]:
-    """Stretches of True: the first index of each, and the first after it."""
+    """Return the stretches of True: the first index of each, and the first after it."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     return [(int(first), int(end)) for first, end in edges.reshape(-1, 2)]
 
 
-def taken(found: Sequence[Found], num_frames: int) -> Bool[np.ndarray, " t"]:
-    """The frames that lie in one of `found`, or are the first after it, whose change belongs to it."""
+def taken(found: Sequence[FrameTransition], num_frames: int) -> Bool[np.ndarray, " t"]:
+    """Return which frames lie in one of `found`, or are the first after it, whose change belongs to it."""
     result = np.zeros(num_frames, bool)
     for one in found:
         result[one.first : one.end + 1] = True
@@ -58,12 +58,12 @@ def taken(found: Sequence[Found], num_frames: int) -> Bool[np.ndarray, " t"]:
 
 
 def score_of(strength: float) -> float:
-    """A score from 0 to 1 for a strength of which 1 is just enough, which becomes 0.5."""
+    """Return a score from 0 to 1 for a strength; 1, which is just enough, gives 0.5."""
     return float(strength / (1 + strength))
 
 
 def fitted_line(x: Float[np.ndarray, " k"], y: Float[np.ndarray, " k"]) -> tuple[float, float]:
-    """Slope and offset of the line y = slope * x + offset with the least squares of what is left."""
+    """Return slope and offset of the line y = slope * x + offset, by least squares."""
     centred = x - x.mean()
     slope = float(centred @ y) / max(float(centred @ centred), 1e-12)
     return slope, float(y.mean() - slope * x.mean())

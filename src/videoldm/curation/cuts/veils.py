@@ -7,26 +7,26 @@ from jaxtyping import Bool, Float64
 
 from videoldm.curation.cuts.config import VeilConfig
 from videoldm.curation.cuts.signals import Column, SignalTable
-from videoldm.curation.cuts.transition import Found, fitted_line, frame_times, runs, score_of, taken
+from videoldm.curation.cuts.transition import FrameTransition, fitted_line, frame_times, runs, score_of, taken
 
 # A ramp is followed in steps of at least this time, so that noise does not end a slow one ...
 _STEP_S = 0.04
-# ... for as long as a step keeps this share of the ramp's mean slope, and is at least so many levels.
+# ... as long as a step keeps this share of the ramp's mean slope, and has at least this many levels.
 _SLOPE_SHARE, _SLOPE_SHARE_AFTER_REPEAT, _LEAST_STEP = 0.2, 0.7, 0.6
-# Between these shares of a ramp's height a line is fitted, which tells where the ramp began.
+# Shares of a ramp's height between which a line is fitted to find where the ramp began.
 _FITTED = (0.15, 0.85)
 Cells = Bool[np.ndarray, " n"]
 
 
 class VeilFinder:
-    """Looks at one source."""
+    """Finds the fades and flashes of one source."""
 
     def __init__(self, signals: SignalTable, config: VeilConfig) -> None:
         self._luma, self._times, self._config = signals.luma, frame_times(signals), config
 
-    def find(self) -> list[Found]:
-        """Fades through black or white, and flashes, in order; a fade without its other side is of one kind only."""
-        found: list[Found] = []
+    def find(self) -> list[FrameTransition]:
+        """Return fades and flashes in order; a fade without its other side is of one kind only."""
+        found: list[FrameTransition] = []
         extremes = self._extremes()
         for index, (first, end, cells) in enumerate(extremes):
             low = found[-1].end if found else 0
@@ -36,7 +36,7 @@ class VeilFinder:
         return self._with_peaks(found)
 
     def _extremes(self) -> list[tuple[int, int, Cells]]:
-        """Runs of frames that are black or white, and in which cells."""
+        """Return the runs of frames that are black or white, and the cells in which they are."""
         config = self._config
         found: list[tuple[int, int, Cells]] = []
         for cells in (self._luma <= config.black, self._luma >= config.white):
@@ -48,8 +48,8 @@ class VeilFinder:
             found += [(first, end, cells[first]) for first, end in runs(is_extreme)]
         return sorted(found, key=lambda one: one[0])
 
-    def _veil(self, first: int, end: int, cells: Cells, bounds: tuple[int, int]) -> list[Found]:
-        """What the frames `first` to before `end`, all of one level in `cells`, and the ramps beside them make."""
+    def _veil(self, first: int, end: int, cells: Cells, bounds: tuple[int, int]) -> list[FrameTransition]:
+        """Return the transitions of the frames `first` to before `end`, of one level in `cells`, with their ramps."""
         num_before, height_before = self._ramp(range(first, bounds[0] - 1, -1), cells)
         num_after, height_after = self._ramp(range(end - 1, bounds[1]), cells)
         height = max(height_before, height_after)
@@ -59,17 +59,17 @@ class VeilFinder:
         stop = end + (num_after if height_after >= self._config.height else 0)
         score = score_of(height / self._config.height)
         if self._luma[first, cells].mean() > 128 and self._seconds(start, stop) <= self._config.longest_flash_s:
-            return [Found("flash", start, stop, score)]
+            return [FrameTransition("flash", start, stop, score)]
         if start < first and end < stop:
-            return [Found("fade_out", start, end, score), Found("fade_in", end, stop, score)]
+            return [FrameTransition("fade_out", start, end, score), FrameTransition("fade_in", end, stop, score)]
         is_in = end < stop or start == 0
-        return [Found("fade_in" if is_in else "fade_out", start, stop, score)]
+        return [FrameTransition("fade_in" if is_in else "fade_out", start, stop, score)]
 
     def _seconds(self, first: int, end: int) -> float:
         return self._times[min(end, len(self._times) - 1)] - self._times[first]
 
     def _ramp(self, frames: range, cells: Cells) -> tuple[int, float]:
-        """How many frames after the first of `frames` are on their way, and how many levels away it leads."""
+        """Return how many frames after the first of `frames` are part of a ramp, and its height in levels."""
         reach = self._times[frames[0]] + frames.step * self._config.longest_ramp_s
         furthest = int(np.searchsorted(self._times, reach, side="right" if frames.step > 0 else "left"))
         frames = range(
@@ -90,8 +90,8 @@ class VeilFinder:
             last = int(np.searchsorted(seconds, slope * height + offset - 1e-6))
         return min(max(last, before + 1), reached) - 1, height
 
-    def _with_peaks(self, found: list[Found]) -> list[Found]:
-        """Also flashes and short fades that do not reach white or black, as where that frame is missing."""
+    def _with_peaks(self, found: list[FrameTransition]) -> list[FrameTransition]:
+        """Add flashes and short fades that do not reach white or black, as when that frame is missing."""
         is_taken = taken(found, len(self._luma))
         mean = self._luma.mean(axis=1, dtype=np.float32)
         for sign in (1, -1):
@@ -103,7 +103,7 @@ class VeilFinder:
         return sorted(found, key=lambda one: one.first)
 
     def _peaks(self, values: Column) -> list[int]:
-        """Frames that stand out from those shortly before and after by `config.peak`."""
+        """Return the frames that exceed those shortly before and after by `config.peak`."""
         reach, height = self._config.longest_flash_s, self._config.peak
         firsts = np.searchsorted(self._times, self._times - reach - 1e-6)
         ends = np.searchsorted(self._times, self._times + reach + 1e-6, side="right")
@@ -120,8 +120,8 @@ class VeilFinder:
             and values[at] - values[at : ends[at]].min() >= height
         ]
 
-    def _peak_veil(self, peak: int, sign: int, is_taken: Bool[np.ndarray, " t"]) -> list[Found]:
-        """The flash (`sign` 1) or fade (-1) around the frame `peak`, if most of the picture takes part."""
+    def _peak_veil(self, peak: int, sign: int, is_taken: Bool[np.ndarray, " t"]) -> list[FrameTransition]:
+        """Return the flash (`sign` 1) or fade (-1) around the frame `peak`, if most of the picture takes part."""
         luma, config = self._luma, self._config
         everywhere = np.ones(luma.shape[1], bool)
         ahead, behind = np.flatnonzero(is_taken[peak:]), np.flatnonzero(is_taken[:peak])
@@ -143,12 +143,12 @@ class VeilFinder:
                 return []
         score = score_of(min(height_before, height_after) / config.peak)
         if sign > 0:
-            return [Found("flash", start, stop, score)]
-        return [Found("fade_out", start, peak + 1, score), Found("fade_in", peak + 1, stop, score)]
+            return [FrameTransition("flash", start, stop, score)]
+        return [FrameTransition("fade_out", start, peak + 1, score), FrameTransition("fade_in", peak + 1, stop, score)]
 
 
 def _followed(seconds: Float64[np.ndarray, " t"], away: Float64[np.ndarray, " t"]) -> tuple[int, int]:
-    """Where the last step that still leads away begins and ends."""
+    """Return where the last step that still leads away begins and ends."""
     steps = [0]
     for index in range(1, len(seconds)):
         if seconds[index] >= seconds[steps[-1]] + _STEP_S - 1e-6:

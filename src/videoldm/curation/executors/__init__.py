@@ -1,1 +1,1 @@
-"""Where the work is done: in this machine's worker processes, or on a Ray cluster."""
+"""Executors, which carry out tasks in worker processes on this machine or on a Ray cluster."""

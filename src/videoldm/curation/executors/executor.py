@@ -1,4 +1,4 @@
-"""What every executor is: tasks go in, results come out as they are done, and no failure stops the rest."""
+"""Executors: tasks go in, results come out as they are done, and no failure stops the rest."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class CannotGoOn(Exception):  # noqa: N818 - it is about the run, not the piece of work
-    """What a piece of work raises when what it shares with others is broken; an OutputError ends the run as well."""
+class CannotGoOn(Exception):  # noqa: N818 - it is about the run, not the task
+    """Raised by a task when something that it shares with others is broken; ends the run, as does an OutputError."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """A piece of work without a result: its process crashed, hung, grew too large, or raised an error."""
+    """A task without a result: its process crashed, hung, grew too large, or raised an error."""
 
     reason: str
     ends_run: bool = False
-    """Whether there is no use in going on."""
+    """Whether the run cannot go on."""
     limit: Literal["time_s", "memory_gib"] | None = None
-    """Which of the limits it exceeded."""
+    """The limit that the task exceeded, if any."""
 
 
 def check_goes_on(result: object) -> None:
-    """Raises InputError for a result that ends the run."""
+    """Raise InputError for a result that ends the run."""
     if isinstance(result, Stopped) and result.ends_run:
         raise InputError(result.reason)
 
@@ -40,11 +40,11 @@ class Executor(Protocol):
 
     @property
     def num_workers(self) -> int:
-        """How many tasks are under way at a time."""
+        """Number of tasks that run at the same time."""
         ...
 
     def run(self, function: Callable[[T], R], tasks: Sequence[T], limits: Limits) -> Iterator[tuple[int, R | Stopped]]:
-        """The place of each task in `tasks` with its result, in the order in which they are done."""
+        """Yield the index of each task in `tasks` with its result, in the order in which tasks finish."""
         ...
 
 
@@ -52,7 +52,7 @@ class Executor(Protocol):
 def executor_named(
     name: Literal["local", "ray"], *, num_workers: int | None, address: str | None
 ) -> Generator[Executor]:
-    """An executor, closed at the end; without `num_workers` it has one worker a core."""
+    """Open the executor `name` and close it at the end; without `num_workers` it has one worker a core."""
     if name == "ray":
         from videoldm.curation.executors.ray import RayExecutor
 

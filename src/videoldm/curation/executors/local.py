@@ -1,4 +1,4 @@
-"""Workers on this machine, as many as there are cores."""
+"""Workers on this machine: processes that carry out one task at a time and may be lost."""
 
 from __future__ import annotations
 
@@ -23,8 +23,15 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+LOOK_EVERY_S = 0.2
+STARTING_S = 120.0
+"""Time that a process may take to start on a busy machine."""
+TASKS_PER_PROCESS = 200
+"""A process is replaced after this many tasks, as decoders and their libraries leak a little."""
+
+
 class LocalExecutor:
-    """See `Executor`; its processes are kept from one call of `run` to the next, so close it."""
+    """Runs tasks in worker processes, which are kept from one call of `run` to the next until `close`."""
 
     def __init__(self, num_workers: int | None = None) -> None:
         self.num_workers = num_workers or len(os.sched_getaffinity(0))
@@ -32,7 +39,7 @@ class LocalExecutor:
         self._busy: dict[int, Worker] = {}
 
     def run(self, function: Callable[[T], R], tasks: Sequence[T], limits: Limits) -> Iterator[tuple[int, R | Stopped]]:
-        """See `Executor`."""
+        """Run the tasks on all workers; those under way are stopped if the caller stops iterating."""
         waiting = iter(enumerate(tasks))
         try:
             while True:
@@ -46,7 +53,7 @@ class LocalExecutor:
                 wait([worker.pipe for worker in self._busy.values()], LOOK_EVERY_S)
                 yield from self._finished()
         finally:
-            # Whoever stops listening does not want what is under way.
+            # A caller that stops iterating does not want what is under way.
             for worker in self._busy.values():
                 worker.close()
             self._idle += self._busy.values()
@@ -74,15 +81,8 @@ class LocalExecutor:
             self.close()
 
 
-LOOK_EVERY_S = 0.2
-STARTING_S = 120.0
-"""What a process may take to start, on a busy machine."""
-TASKS_PER_PROCESS = 200
-"""Decoders and their libraries leak a little; a fresh process does not."""
-
-
 class Worker:
-    """Carries out one task at a time in a process of its own; to be closed."""
+    """A process that carries out one task at a time, replaced when it crashes or is stopped; has to be closed."""
 
     def __init__(self) -> None:
         self._process: Any = None
@@ -90,11 +90,11 @@ class Worker:
         self._limits = Limits()
         self._deadline = 0.0
         self._is_ready = False
-        """Whether the process has said that it has started; only then a task's time begins."""
+        """Whether the process has reported that it has started; a task's time begins only then."""
         self._num_done = 0
 
     def start(self, function: Callable[[Any], Any], task: Any, limits: Limits) -> None:
-        """Begin a task; `result` waits for it."""
+        """Start a task; `result` waits for it."""
         if self._process is None or not self._process.is_alive() or self._num_done >= TASKS_PER_PROCESS:
             self._replace()
         assert self._pipe is not None
@@ -102,11 +102,11 @@ class Worker:
         if not self._is_ready:
             self._deadline += STARTING_S
         self._num_done += 1
-        with contextlib.suppress(BrokenPipeError):  # the process has just died, which `poll` sees
+        with contextlib.suppress(BrokenPipeError):  # the process has just died, which `poll` notices
             self._pipe.send((function, task))
 
     def poll(self, timeout_s: float) -> tuple[Any] | None:
-        """The result in a tuple, or None if there is none yet."""
+        """Return the result in a tuple, or None if there is none yet."""
         assert self._pipe is not None
         if self._pipe.poll(timeout_s):
             try:
@@ -123,7 +123,7 @@ class Worker:
         return None
 
     def result(self) -> Any:
-        """The function's value, or Stopped."""
+        """Wait for the task and return the function's value, or Stopped."""
         while True:
             found = self.poll(LOOK_EVERY_S)
             if found is not None:
@@ -131,7 +131,7 @@ class Worker:
 
     @property
     def pipe(self) -> Connection:
-        """Readable when the result is there or the process has died."""
+        """Connection that is readable once the result is there or the process has died."""
         assert self._pipe is not None
         return self._pipe
 
@@ -145,7 +145,7 @@ class Worker:
 
     def _replace(self) -> None:
         self.close()
-        # Not forked: a fork of a process with threads may hang, and decoders have threads.
+        # Not forked: the fork of a process with threads may hang, and decoders have threads.
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
@@ -166,7 +166,7 @@ class Worker:
 
 
 def _serve(pipe: Connection) -> None:
-    """Work off tasks until the pipe closes; what a task prints goes nowhere."""
+    """Carry out tasks until the pipe closes; the output of tasks is discarded."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to end
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     _one_thread()
@@ -183,14 +183,14 @@ def _serve(pipe: Connection) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """Leave when the parent was killed, before a new run meets what this process still writes."""
+    """Exit when the parent was killed, so that a new run does not meet what this process still writes."""
     while os.getppid() == parent:
         time.sleep(LOOK_EVERY_S)
     os._exit(1)
 
 
 def outcome(function: Callable[[Any], Any], task: Any) -> Any:
-    """The function's value, or Stopped where it raises."""
+    """Return the function's value, or Stopped if it raises."""
     try:
         return function(task)
     except (OutputError, CannotGoOn) as error:
@@ -199,14 +199,14 @@ def outcome(function: Callable[[Any], Any], task: Any) -> Any:
         return Stopped(str(error))
     except MemoryError:
         return Stopped("ran out of memory")
-    except Exception as error:  # noqa: BLE001 - whatever a broken file makes libraries raise stops this file only
+    except Exception as error:  # noqa: BLE001 - whatever libraries raise for a broken file stops this file only
         place = traceback.extract_tb(error.__traceback__)[-1]
         text = " ".join(str(error).split())
         return Stopped(f"{type(error).__name__}: {text} ({Path(place.filename).name}, line {place.lineno})")
 
 
 def _one_thread() -> None:
-    """Results must not depend on how many cores there are, and workers are as many as cores."""
+    """Use one thread: results must not depend on the number of cores, and there is a worker for each core."""
     os.environ["OMP_NUM_THREADS"] = "1"
     import cv2
 
@@ -220,5 +220,5 @@ def _resident_bytes(process: int | None) -> int:
     try:
         pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     except (OSError, IndexError):
-        return 0  # it has ended, or this system does not tell
+        return 0  # it has ended, or this system has no such file
     return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-"""The same on a Ray cluster: an actor a worker, and in each a disposable process for what may crash or hang."""
+"""Workers on a Ray cluster: an actor for each, and in it a disposable process for what may crash or hang."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MAX_TRIES = 3
-"""How often a task may lose its actor, with the machine under it, before it counts as the cause."""
+"""Number of times that a task may lose its actor, such as with its machine, before it counts as the cause."""
 LOOK_EVERY_S = 1.0
 
 
 class _Actor:
-    """Lives on the cluster."""
+    """A worker on the cluster."""
 
     def __init__(self) -> None:
         self._worker = Worker()
 
     def run(self, function: Callable[[Any], Any], task: Any, limits: Limits) -> Any:
-        """One task, stopped by the same limits as on one machine."""
+        """Carry out one task, stopped by the same limits as on one machine."""
         self._worker.start(function, task, limits)
         return self._worker.result()
 
 
 @dataclass(frozen=True, slots=True)
-class _Try:
-    """A task on its way."""
+class _Attempt:
+    """An attempt to carry out a task."""
 
     place: int
     number: int
-    """The how-manieth try it is."""
+    """Number of the attempt, from 1."""
     actor: Any
 
 
 class RayExecutor:
-    """See `Executor`. All machines must see the dataset and its sources under the same paths."""
+    """Runs tasks on a Ray cluster, whose machines must all see the dataset and its sources under the same paths."""
 
     def __init__(self, num_workers: int | None = None, *, address: str | None = None) -> None:
         try:
@@ -51,26 +51,26 @@ class RayExecutor:
             raise InputError('--executor ray needs Ray: pip install "videoldm[ray]"') from None
         self._ray: Any = ray
         try:
-            # Without an address on this machine, and with nothing that talks to the outside.
+            # Without an address it runs on this machine, with nothing that connects to the outside.
             local: dict[str, Any] = {"include_dashboard": False, "num_cpus": num_workers} if address is None else {}
             ray.init(address=address or "local", log_to_driver=False, configure_logging=False, **local)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise InputError(f"--address is {address!r}, no Ray cluster can be reached there: {error}") from None
-        # No more than can run at once: tasks would wait for actors that wait for a free core.
+        # Not more than can run at once: tasks would wait for actors that wait for a free core.
         num_free = max(1, int(ray.available_resources().get("CPU", 1)))
         self.num_workers = min(num_workers or num_free, num_free)
         self._idle: list[Any] = []
 
     def run(self, function: Callable[[T], R], tasks: Sequence[T], limits: Limits) -> Iterator[tuple[int, R | Stopped]]:
-        """See `Executor`."""
+        """Run the tasks on the cluster; a task whose actor is lost is tried again up to `MAX_TRIES` times."""
         waiting = [(place, 1) for place in reversed(range(len(tasks)))]
-        busy: dict[Any, _Try] = {}
+        busy: dict[Any, _Attempt] = {}
         try:
             while waiting or busy:
                 while waiting and len(busy) < self.num_workers:
                     place, number = waiting.pop()
                     actor = self._idle.pop() if self._idle else self._new_actor()
-                    busy[actor.run.remote(function, tasks[place], limits)] = _Try(place, number, actor)
+                    busy[actor.run.remote(function, tasks[place], limits)] = _Attempt(place, number, actor)
                 done, _ = self._ray.wait(list(busy), num_returns=1, timeout=LOOK_EVERY_S)
                 for reference in done:
                     one = busy.pop(reference)
@@ -85,12 +85,12 @@ class RayExecutor:
                         self._idle.append(one.actor)
                     yield one.place, result
         finally:
-            # Whoever stops listening does not want what is under way.
+            # A caller that stops iterating does not want what is under way.
             for one in busy.values():
                 self._ray.kill(one.actor)
 
     def close(self) -> None:
-        """Leave the cluster, or stop the one on this machine."""
+        """Disconnect from the cluster, or stop the one on this machine."""
         self._idle.clear()
         self._ray.shutdown()
 

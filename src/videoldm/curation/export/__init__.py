@@ -1,1 +1,1 @@
-"""From chosen clips to files that others read; only here are bytes of clips written."""
+"""Export of selected clips to files that others read; only here are bytes of clips written."""

@@ -1,4 +1,4 @@
-"""Cutting clips out of their source: copied where that can be proven, encoded again where it is asked for."""
+"""Cutting clips out of their source: packets are copied and the copy is proven, or frames are encoded again."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _CLIP_FILE = re.compile(r"\.?[0-9a-f]{32}\.\w+")
 
 
 @dataclass(frozen=True)
-class Cutting:
-    """How clips are cut out of their sources."""
+class CutOutOptions:
+    """Options of cutting clips out of their sources."""
 
     shortest_s: Fraction = Fraction(1)
     """Clips of which less can be copied are left out."""
     is_exact: bool = False
-    """Encode again what cannot be copied whole."""
+    """Encode again clips that cannot be copied whole."""
     limits: Limits = field(default_factory=Limits)
 
     def accepts(self, row: Mapping[str, Any]) -> bool:
-        """Whether a clip that was exported before is as it would be now."""
+        """Return whether a clip that was exported before is as it would be now."""
         if self.is_exact:
             return not (row["lost_start_ticks"] or row["lost_end_ticks"])
         length = row["end_pts"] - row["start_pts"]
@@ -50,11 +50,11 @@ class CutOutTask:
     clips: Sequence[Mapping[str, Any]]
     """Rows of the clips' table, with `size_bytes` and `mtime_ns` of the source."""
     folder: Path
-    cutting: Cutting
+    options: CutOutOptions
 
 
 def cut_out(task: CutOutTask) -> list[dict[str, Any]]:
-    """Write each clip and, beside it, its row as JSON; returns the rows."""
+    """Write each clip and, beside it, its row as JSON; return the rows."""
     path = task.clips[0]["path"]
     index: PacketIndex | InputError | None = None
     rows: list[dict[str, Any]] = []
@@ -74,12 +74,12 @@ def cut_out(task: CutOutTask) -> list[dict[str, Any]]:
 
 
 def row_file(folder: Path, clip_id: str) -> Path:
-    """Where the row of a clip lies beside the clip."""
+    """Return the path of a clip's row, beside the clip."""
     return folder / clip_id[:2] / f"{clip_id}.json"
 
 
 def remove_other_clips(folder: Path, files: Sequence[str]) -> None:
-    """Remove clips, and their rows, that are not among `files`: of earlier exports, or half-made by one that died."""
+    """Remove clips, and their rows, that are not among `files`: left by earlier or killed exports."""
     kept = {path for file in files for path in (folder / file, (folder / file).with_suffix(".json"))}
     for path in folder.glob("[0-9a-f][0-9a-f]/*"):
         if _CLIP_FILE.fullmatch(path.name) and path not in kept:
@@ -92,7 +92,7 @@ def remove_other_clips(folder: Path, files: Sequence[str]) -> None:
 def _index(path: str, clip: Mapping[str, Any]) -> PacketIndex | InputError:
     found = stamp(path)
     if found == (None, None):
-        return InputError(f"{path}: is gone since it was curated: bring it back, or select other clips")
+        return InputError(f"{path}: is gone since it was curated: restore it, or select other clips")
     if found != (clip["size_bytes"], clip["mtime_ns"]):
         return InputError(f"{path}: has changed since it was curated: run videoldm curate run again")
     try:
@@ -102,7 +102,7 @@ def _index(path: str, clip: Mapping[str, Any]) -> PacketIndex | InputError:
 
 
 def by_source(clips: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """The clips of each source, so that its packets are read once."""
+    """Group clips by source, so that its packets are read once."""
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for clip in clips:
         groups.setdefault(clip["source_id"], []).append(clip)
@@ -110,14 +110,14 @@ def by_source(clips: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]
 
 
 def _cut_out(clip: Mapping[str, Any], index: PacketIndex, task: CutOutTask) -> dict[str, Any]:
-    # What an earlier export said of the clip does not hold while it changes.
+    # The row of an earlier export does not hold while the clip changes.
     row_file(task.folder, clip["clip_id"]).unlink(missing_ok=True)
     span = copy_span(index, clip["start_pts"], clip["end_pts"])
     reason = _why_not_copied(clip, span, task)
     if reason is not None:
         return _row(clip, reason=reason)
     target = row_file(task.folder, clip["clip_id"]).with_suffix(".mp4")
-    if task.cutting.is_exact and not _is_whole(clip, span):
+    if task.options.is_exact and not _is_whole(clip, span):
         row = _encoded(clip, target, task.folder)
     else:
         assert isinstance(span, CopySpan)
@@ -129,16 +129,16 @@ def _cut_out(clip: Mapping[str, Any], index: PacketIndex, task: CutOutTask) -> d
 
 
 def _why_not_copied(clip: Mapping[str, Any], span: CopySpan | NothingToCopy, task: CutOutTask) -> str | None:
-    if task.cutting.is_exact:
+    if task.options.is_exact:
         return None
     if isinstance(span, NothingToCopy):
         return f"{span.reason}; --exact encodes it again"
     left = (span.end_pts - span.start_pts) * span.time_base
-    if left >= task.cutting.shortest_s:
+    if left >= task.options.shortest_s:
         return None
     wanted = (clip["end_pts"] - clip["start_pts"]) * span.time_base
-    shortest = f"--shortest-s is {float(task.cutting.shortest_s):g}"
-    if wanted < task.cutting.shortest_s:
+    shortest = f"--shortest-s is {float(task.options.shortest_s):g}"
+    if wanted < task.options.shortest_s:
         return f"lasts {float(wanted):.2f} s, {shortest}"
     return f"only {float(left):.2f} of {float(wanted):.2f} s can be copied, {shortest}; --exact encodes it again"
 

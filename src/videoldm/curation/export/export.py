@@ -17,7 +17,7 @@ from videoldm.core.files import folder_lock, remove_partials, write_json
 from videoldm.core.progress import notice, progress
 from videoldm.core.reading import read_mapping
 from videoldm.curation.executors.executor import Executor, Stopped, check_goes_on
-from videoldm.curation.export.cut_out import CutOutTask, Cutting, by_source, cut_out, remove_other_clips, row_file
+from videoldm.curation.export.cut_out import CutOutOptions, CutOutTask, by_source, cut_out, remove_other_clips, row_file
 from videoldm.curation.export.shards import ShardTask, read_rows, remove_other_shards, shards_of, write_shard
 from videoldm.curation.selection.manifest import CLIPS_FILE, find_selection
 from videoldm.curation.store.dataset import Dataset
@@ -26,38 +26,66 @@ from videoldm.curation.store.view import open_dataset, quoted
 from videoldm.dataset.config import INDEX_FILE, INFO_FILE
 
 Rows = list[dict[str, Any]]
+TOO_LARGE = ("BLOB", "FLOAT[", "DOUBLE[")
+"""Types of columns that stay in the dataset: maps and embeddings."""
+EXPORTED = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        # Path in the export's folder of the file, or of its shard; null if it could not be exported.
+        ("file", pa.string()),
+        # Why it could not be exported.
+        ("reason", pa.string()),
+        ("source_id", pa.string()),
+        ("path", pa.string()),
+        # Span that the file shows on the source's clock, and by how much it is shorter than the clip.
+        ("start_pts", pa.int64()),
+        ("end_pts", pa.int64()),
+        ("time_base_num", pa.int64()),
+        ("time_base_den", pa.int64()),
+        ("lost_start_ticks", pa.int64()),
+        ("lost_end_ticks", pa.int64()),
+        ("num_frames", pa.int64()),
+        # Whether packets were copied; otherwise frames were encoded again.
+        ("is_copy", pa.bool_()),
+        # Position of the video's bytes in its shard.
+        ("offset", pa.int64()),
+        ("size", pa.int64()),
+    ]
+)
 
 
-def export_files(clips: pa.Table, folder: Path, executor: Executor, cutting: Cutting) -> Rows:
-    """One video a clip with its row as JSON beside it, and the index of all; goes on where it stopped.
+def export_files(clips: pa.Table, folder: Path, executor: Executor, options: CutOutOptions) -> Rows:
+    """Write one video a clip with its row as JSON, and the index; an interrupted export is resumed.
 
-    `clips` are those of `rows_to_export`. Returns the rows of those that could not be exported.
+    `clips` are those of `rows_to_export`. Returns the rows of clips that could not be exported.
     """
     wanted = clips.to_pylist()
     known = {clip["clip_id"]: _exported(folder, clip["clip_id"]) for clip in wanted}
-    rows = {clip_id: row for clip_id, row in known.items() if row is not None and cutting.accepts(row)}
+    rows = {clip_id: row for clip_id, row in known.items() if row is not None and options.accepts(row)}
     left = by_source(clip for clip in wanted if clip["clip_id"] not in rows)
-    tasks = [CutOutTask(group, folder, cutting) for group in left]
-    for found in _carried_out(cut_out, tasks, executor, cutting):
+    tasks = [CutOutTask(group, folder, options) for group in left]
+    for found in _carried_out(cut_out, tasks, executor, options):
         rows |= {row["clip_id"]: row for row in found}
     failed = _finish(clips, rows, folder)
     remove_other_clips(folder, [row["file"] for row in rows.values() if row.get("file") is not None])
     return failed
 
 
-def export_shards(clips: pa.Table, folder: Path, executor: Executor, cutting: Cutting, *, shard_size: int) -> Rows:
-    """Tar files of `shard_size` clips each, as WebDataset reads them, and the index; otherwise as `export_files`."""
+def export_shards(
+    clips: pa.Table, folder: Path, executor: Executor, options: CutOutOptions, *, shard_size: int
+) -> Rows:
+    """Write tar files of `shard_size` clips each, as WebDataset reads them, and the index; see `export_files`."""
     rows: dict[str, dict[str, Any]] = {}
     tasks: list[ShardTask] = []
     groups = shards_of(clips.to_pylist(), shard_size)
     for number, group in enumerate(groups):
         path = folder / f"{number:05d}.tar"
-        known = read_rows(path, group, cutting)
+        known = read_rows(path, group, options)
         if known is None:
-            tasks.append(ShardTask(group, path, cutting))
+            tasks.append(ShardTask(group, path, options))
         else:
             rows |= {row["clip_id"]: row for row in known}
-    for found in _carried_out(write_shard, tasks, executor, cutting):
+    for found in _carried_out(write_shard, tasks, executor, options):
         rows |= {row["clip_id"]: row for row in found}
     failed = _finish(clips, rows, folder)
     remove_other_shards(folder, len(groups))
@@ -65,13 +93,15 @@ def export_shards(clips: pa.Table, folder: Path, executor: Executor, cutting: Cu
 
 
 def export_index(clips: pa.Table, folder: Path) -> None:
-    """An index alone: which span of which source each clip is, with all annotations."""
+    """Write an index alone: the span and the source of each clip, with all annotations."""
     write_part(folder / INDEX_FILE, clips, clips.schema)
 
 
-def _carried_out(function: Callable[[Any], Rows], tasks: Sequence[Any], executor: Executor, cutting: Cutting) -> Any:
+def _carried_out(
+    function: Callable[[Any], Rows], tasks: Sequence[Any], executor: Executor, options: CutOutOptions
+) -> Any:
     with progress("Exporting clips", sum(len(task.clips) for task in tasks)) as advance:
-        for place, result in executor.run(function, tasks, cutting.limits):
+        for place, result in executor.run(function, tasks, options.limits):
             clips = tasks[place].clips
             check_goes_on(result)
             if isinstance(result, Stopped):
@@ -87,19 +117,19 @@ def _exported(folder: Path, clip_id: str) -> dict[str, Any] | None:
     return row if row is not None and (folder / row["file"]).exists() else None
 
 
-def _tell_what_goes(index: Path, rows: Mapping[str, Mapping[str, Any]]) -> None:
-    """Say how many clips of an earlier export into the same folder this one does not have."""
+def _report_removed_clips(index: Path, rows: Mapping[str, Mapping[str, Any]]) -> None:
+    """Report how many clips of an earlier export into the same folder are removed."""
     if not index.exists():
         return
     before = read_part(index, ["clip_id", "file"]).to_pylist()
     num_gone = sum(1 for row in before if row["file"] and not rows.get(row["clip_id"], {}).get("file"))
     if num_gone:
-        notice(f"{index.parent}: removing {num_gone:,} of {len(before):,} clips that an earlier export left there")
+        notice(f"{index.parent}: removing {num_gone:,} of the {len(before):,} clips of an earlier export")
 
 
 def _finish(clips: pa.Table, rows: Mapping[str, dict[str, Any]], folder: Path) -> Rows:
-    """Write the index; columns of the export that the clips have too are called `exported_...` in it."""
-    _tell_what_goes(folder / INDEX_FILE, rows)
+    """Write the index, in which columns of the export that clips have too are called `exported_...`."""
+    _report_removed_clips(folder / INDEX_FILE, rows)
     ordered = [rows[clip_id] for clip_id in clips["clip_id"].to_pylist()]
     exported = pa.Table.from_pylist(ordered, schema=EXPORTED).drop_columns(["clip_id", "source_id", "path"])
     index = clips
@@ -113,14 +143,14 @@ def _finish(clips: pa.Table, rows: Mapping[str, dict[str, Any]], folder: Path) -
 
 @contextlib.contextmanager
 def export_folder(folder: Path, export_format: str) -> Generator[Path]:
-    """A new or empty folder, or one of an export of the same format that goes on; InputError for any other."""
+    """Lock a new or empty folder, or one with an export of the same format; InputError for any other."""
     info = folder / INFO_FILE
     if info.exists():
         found = read_mapping(info).get("format")
         if found != export_format:
             raise InputError(f"{folder}: holds an export as {found}, give another folder for {export_format}")
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: holds something else than an export, give an empty or a new folder")
+        raise InputError(f"{folder}: holds something other than an export, give an empty or a new folder")
     else:
         write_json(info, {"format": export_format})
     with folder_lock(folder, "another export is writing to this folder, wait for it to end"):
@@ -129,7 +159,7 @@ def export_folder(folder: Path, export_format: str) -> Generator[Path]:
 
 
 def _clean(folder: Path) -> None:
-    """Take away what an export that was killed left half-written."""
+    """Remove files that a killed export left half-written."""
     for each, folders, _ in os.walk(folder):
         remove_partials(each)
         for name in [name for name in folders if name.startswith(".")]:
@@ -137,12 +167,8 @@ def _clean(folder: Path) -> None:
             folders.remove(name)
 
 
-TOO_LARGE = ("BLOB", "FLOAT[", "DOUBLE[")
-"""Types of columns that stay in the dataset: maps and embeddings."""
-
-
 def rows_to_export(dataset: Dataset, selection: str | None) -> pa.Table:
-    """Rows of the wide view in the order of clip ids, with what is known of their sources.
+    """Return rows of the wide view in the order of clip ids, with facts about their sources.
 
     `pixel_aspect_num` / `pixel_aspect_den` is how much wider than high a pixel of the upright frame is shown.
     """
@@ -159,38 +185,12 @@ def rows_to_export(dataset: Dataset, selection: str | None) -> pa.Table:
         rows = rows.filter(pc.field("clip_id").isin(chosen.combine_chunks()))
         num_gone = len(chosen) - len(rows)
         if num_gone:
-            raise InputError(f"{selection}: {num_gone} of its clips are not in the dataset any more: select again")
+            raise InputError(f"{selection}: {num_gone} of its clips are no longer in the dataset: select again")
     if len(rows) == 0:
         raise InputError(f"{dataset.folder}: has no clips to export")
     return rows
 
 
 def _upright(stored: str, turned: str) -> str:
-    """One side of a pixel after its frame was turned upright."""
+    """Return one side of a pixel after its frame was turned upright, as SQL."""
     return f"CASE WHEN s.rotation % 180 = 0 THEN s.pixel_aspect_{stored} ELSE s.pixel_aspect_{turned} END"
-
-
-EXPORTED = pa.schema(
-    [
-        ("clip_id", pa.string()),
-        # Below the export's folder, of the file or of the shard it lies in; null if it could not be exported.
-        ("file", pa.string()),
-        # Why not.
-        ("reason", pa.string()),
-        ("source_id", pa.string()),
-        ("path", pa.string()),
-        # On the source's clock: what the file shows, and by how much that is less than the clip.
-        ("start_pts", pa.int64()),
-        ("end_pts", pa.int64()),
-        ("time_base_num", pa.int64()),
-        ("time_base_den", pa.int64()),
-        ("lost_start_ticks", pa.int64()),
-        ("lost_end_ticks", pa.int64()),
-        ("num_frames", pa.int64()),
-        # Whether packets were copied; else the frames were encoded again.
-        ("is_copy", pa.bool_()),
-        # Where the video's bytes lie in its shard.
-        ("offset", pa.int64()),
-        ("size", pa.int64()),
-    ]
-)

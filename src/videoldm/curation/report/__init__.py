@@ -1,1 +1,1 @@
-"""What is in a dataset, for people: figures, histograms, pictures of clips."""
+"""Reports on a dataset for people: figures, histograms, pictures of clips."""

@@ -1,4 +1,4 @@
-"""Histograms and thumbnails as pictures, for where no browser is."""
+"""Histograms and thumbnails drawn as pictures, and the geometry of histograms that pages share."""
 
 from __future__ import annotations
 
@@ -21,10 +21,14 @@ _TILE_PX = 160
 _TILE_HEIGHT_PX = 90
 _PLOT_PX = (360, 120)
 _PLOTS_A_ROW = 3
+_WIDEST = 1 / 20
+"""Largest width of a bar, so that a single value does not fill the whole plot."""
+_GAP = 1 / 5
+"""Gap between bars, as a share of a bin."""
 
 
 def histograms(distributions: Sequence[Distribution]) -> Image.Image:
-    """All histograms, three in a row."""
+    """Draw all histograms, three in a row."""
     width, height = _PLOT_PX[0] + _GAP_PX, _PLOT_PX[1] + 2 * _LINE_PX + _GAP_PX
     num_rows = -(-len(distributions) // _PLOTS_A_ROW)
     picture = Image.new("RGB", (_PLOTS_A_ROW * width + _GAP_PX, max(1, num_rows) * height + _GAP_PX), _PAPER)
@@ -35,7 +39,7 @@ def histograms(distributions: Sequence[Distribution]) -> Image.Image:
 
 
 def sheet(rows: Sequence[tuple[str, Sequence[Thumbnail]]]) -> Image.Image:
-    """A contact sheet: each row has a heading, then its pictures from left to right with their first lines below."""
+    """Draw a contact sheet: each row has a heading, then its pictures with their first lines below."""
     num_columns = max([1, *(len(found) for _, found in rows)])
     height = _TILE_HEIGHT_PX + 2 * _LINE_PX + _GAP_PX
     size = (_GAP_PX + num_columns * (_TILE_PX + _GAP_PX), _GAP_PX + max(1, len(rows)) * height)
@@ -64,7 +68,7 @@ def _plot(draw: ImageDraw.ImageDraw, distribution: Distribution, left: int, top:
 
 
 def _paste(picture: Image.Image, jpeg: bytes | None, left: int, top: int) -> None:
-    """A thumbnail within its tile, or an empty frame."""
+    """Paste a thumbnail into its tile, or draw an empty frame."""
     try:
         tile = Image.open(io.BytesIO(jpeg or b"")).convert("RGB")
     except (UnidentifiedImageError, OSError):
@@ -77,7 +81,7 @@ def _paste(picture: Image.Image, jpeg: bytes | None, left: int, top: int) -> Non
 
 
 def _write(draw: ImageDraw.ImageDraw, text: str, place: tuple[int, int], room: int, colour: str) -> None:
-    """One line, cut at the end of its room, in letters that the font of Pillow has: those without accents."""
+    """Write one line, cut to fit, in the letters that Pillow's font has: those without accents."""
     font = ImageFont.load_default(size=_FONT_SIZE)
     bare = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
     line = " ".join(bare.encode("ascii", "replace").decode().split())
@@ -86,26 +90,20 @@ def _write(draw: ImageDraw.ImageDraw, text: str, place: tuple[int, int], room: i
     draw.text(place, line, font=font, fill=colour)
 
 
-_WIDEST = 1 / 20
-"""Of one bar, or a column of one value would fill its place."""
-_GAP = 1 / 5
-"""Of a bin, between bars."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """A bar that stands on the axis."""
+    """A bar of a histogram, in shares of the plot's width and height."""
 
     left: float
     width: float
     height: float
     label: str
-    """Which values it counts."""
+    """Values that the bar counts."""
     count: int
 
 
 def bars(distribution: Distribution) -> list[Bar]:
-    """The bars of all bins that are not empty, from left to right."""
+    """Return the bars of all bins that are not empty, from left to right."""
     bin_width, largest = 1 / len(distribution.counts), max(distribution.counts)
     width = min(bin_width * (1 - _GAP), _WIDEST)
     return [
@@ -122,7 +120,7 @@ def bars(distribution: Distribution) -> list[Bar]:
 
 
 def axis(distribution: Distribution) -> tuple[str, str]:
-    """What stands at the ends of the axis; nothing at the second one if there is one bin only."""
+    """Return the labels at the ends of the axis; the second is empty if there is one bin only."""
     if not distribution.is_by_value:
         return number(distribution.edges[0]), number(distribution.edges[-1])
     last = len(distribution.counts) - 1
@@ -130,7 +128,7 @@ def axis(distribution: Distribution) -> tuple[str, str]:
 
 
 def spread(distribution: Distribution) -> str:
-    """In words between which values they lie."""
+    """Return in words the range of the values."""
     lowest, _, median, _, highest = map(number, distribution.quarters)
     return f"always {median}" if distribution.is_constant else f"{lowest} to {highest}, median {median}"
 

@@ -1,4 +1,4 @@
-"""Figures of datasets and selections as texts in rows, the same for a terminal and for a page."""
+"""Figures of datasets and selections as rows of text for a terminal or a page, and numbers as people read them."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from videoldm.core.web_page import TextTable
 from videoldm.curation.report.stats import YEAR_S, Distribution, SourceState, Stats, TableOne
 from videoldm.curation.selection.evaluate import Judgement
 
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+_DAY_S, _HOUR_S = 86400, 3600
+
 
 def clip_figures(datasets: Mapping[str, TableOne]) -> TextTable:
-    """Table 1 of the SVD paper of several datasets side by side, such as a whole one and what is selected of it."""
+    """Return Table 1 of the SVD paper for several datasets side by side, such as a whole one and a selection of it."""
     columns = [_table_one(each) for each in datasets.values()]
     return TextTable(["", *datasets], [[name, *(column[name] for column in columns)] for name in columns[0]])
 
 
 def source_figures(states: Sequence[SourceState]) -> TextTable:
-    """Sources by state."""
+    """Return the sources by state."""
     rows = [[state.state, f"{state.num_sources:,}", counted(state.reasons)] for state in states]
     return TextTable(["sources", "number", "reasons"], rows)
 
 
 def coverage_figures(stats: Stats) -> TextTable:
-    """Annotations by how many clips have them."""
+    """Return the annotations with the number of clips that have them."""
     rows = [
         [
             each.annotation,
@@ -41,7 +44,7 @@ def coverage_figures(stats: Stats) -> TextTable:
 
 
 def judgement_figures(judgement: Judgement) -> TextTable:
-    """What each filter drops, alone and together with those before it."""
+    """Return what each filter drops, alone and together with those before it."""
     whole = f"{judgement.num_clips:,}"
     rows = [["all clips", "", "", whole, whole, share(judgement.num_clips, judgement.num_clips)]]
     for counts in judgement.filters:
@@ -62,18 +65,15 @@ def _table_one(table: TableOne) -> dict[str, str]:
     }
 
 
-_BLOCKS = " ▁▂▃▄▅▆▇█"
-
-
 def stats_tables(stats: Stats) -> list[Table]:
-    """All tables of a dataset that have a row."""
+    """Return all tables of a dataset that have a row, for a terminal."""
     figures = [clip_figures({"dataset": stats.table_one}), source_figures(stats.sources), coverage_figures(stats)]
     tables = [*map(figures_table, figures), distributions_table(stats.distributions)]
     return [table for table in tables if table.row_count]
 
 
 def figures_table(figures: TextTable) -> Table:
-    """Numbers to the right; nothing is cut off, however long it is."""
+    """Return a table for a terminal, with numbers aligned right and nothing cut off."""
     table = Table()
     for heading, is_number in zip(figures.headings, figures.numeric_columns, strict=True):
         table.add_column(escape(heading), justify="right" if is_number else "left", overflow="fold")
@@ -83,7 +83,7 @@ def figures_table(figures: TextTable) -> Table:
 
 
 def distributions_table(distributions: Sequence[Distribution]) -> Table:
-    """A row for each column of numbers, with a small histogram."""
+    """Return a table with a row and a small histogram for each column of numbers."""
     table = Table("value")
     for heading in ("lowest", "25%", "median", "75%", "highest"):
         table.add_column(heading, justify="right")
@@ -98,16 +98,13 @@ def distributions_table(distributions: Sequence[Distribution]) -> Table:
 
 
 def spark_line(counts: Sequence[int]) -> str:
-    """Counts as blocks, one letter each; what is not empty is never blank."""
+    """Return counts as one block character each; only 0 is blank."""
     largest = max([1, *counts])
     return "".join(_BLOCKS[-(-count * (len(_BLOCKS) - 1) // largest)] for count in counts)
 
 
-_DAY_S, _HOUR_S = 86400, 3600
-
-
 def duration(seconds: Fraction) -> str:
-    """In the largest unit of which there is at least one: 212.09 years, 3.5 days, 12.1 hours, 50 s."""
+    """Return a duration in the largest unit that gives at least 1: 212.09 years, 3.5 days, 12.1 hours, 50 s."""
     for unit, length in (("years", YEAR_S), ("days", _DAY_S), ("hours", _HOUR_S), ("minutes", 60)):
         if seconds >= length:
             return f"{float(seconds / length):.2f} {unit}"
@@ -115,22 +112,22 @@ def duration(seconds: Fraction) -> str:
 
 
 def number(value: float) -> str:
-    """Four digits; whole numbers in full, large ones in groups."""
+    """Return a number with four digits; integers in full, large ones in groups."""
     if isinstance(value, int) or (value.is_integer() and abs(value) < 1e15):
         return f"{int(value):,}"
     return f"{value:.4g}"
 
 
 def share(part: int, whole: int) -> str:
-    """A percentage with one decimal."""
+    """Return a percentage with one decimal."""
     return f"{100 * part / whole:.1f}%" if whole else "-"
 
 
 def clips(count: int) -> str:
-    """How many clips."""
+    """Return a number of clips in words."""
     return "1 clip" if count == 1 else f"{count:,} clips"
 
 
 def counted(counts: Mapping[str, int]) -> str:
-    """Names with how often each is there, one a line."""
+    """Return names with their counts, one a line."""
     return "\n".join(f"{name} ({count:,})" for name, count in counts.items())

@@ -1,4 +1,4 @@
-"""Reports as HTML pages that hold everything they show: tables, histograms as SVG, thumbnails as data URLs."""
+"""Reports as self-contained HTML pages and pictures: statistics, and what a selection would drop."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ from videoldm.curation.selection.evaluate import JUDGED, FilterCounts, Judgement
 from videoldm.curation.store.view import OpenDataset, explained
 
 _WIDTH, _BARS_HEIGHT, _HEIGHT = 320, 100, 118
+NEAREST, SPREAD, WITHOUT = "nearest to the limit", "any of the others", "without a value"
 
 
 def stats_page(title: str, stats: Stats, thumbnails: Sequence[Thumbnail]) -> str:
-    """The report on a dataset."""
+    """Return the report on a dataset."""
     sections = [section("Clips", table(clip_figures({"dataset": stats.table_one})))]
     if stats.sources:
         sections.append(section("Sources", table(source_figures(stats.sources))))
@@ -39,7 +40,7 @@ def stats_page(title: str, stats: Stats, thumbnails: Sequence[Thumbnail]) -> str
         sections.append(section("Annotations", table(coverage_figures(stats))))
     if stats.distributions:
         figures = "".join(histogram_figure(each) for each in stats.distributions)
-        note = "<p>The first and the last bar of a histogram take in the half percent beyond their side.</p>"
+        note = "<p>The first and the last bar of a histogram include the half percent beyond it.</p>"
         sections.append(section("Values", f'{note}<div class="grid">{figures}</div>'))
     if thumbnails:
         sections.append(section("Some clips", pictures(thumbnails)))
@@ -49,7 +50,7 @@ def stats_page(title: str, stats: Stats, thumbnails: Sequence[Thumbnail]) -> str
 
 
 def histogram_figure(distribution: Distribution) -> str:
-    """A histogram, with the ends of its axis and the quartiles below."""
+    """Return a histogram with the ends of its axis and the quartiles below."""
     first, _, third = map(number, distribution.quarters[1:4])
     quartiles = "" if distribution.is_constant else f", quartiles {first} and {third}"
     caption = (
@@ -59,7 +60,7 @@ def histogram_figure(distribution: Distribution) -> str:
 
 
 def histogram_svg(distribution: Distribution) -> str:
-    """Bars whose heights are counts; a bar's range and count show when it is pointed at."""
+    """Return a histogram as SVG; a bar's range and count show when it is pointed at."""
     rectangles = "".join(
         f'<rect x="{bar.left * _WIDTH:.2f}" y="{(1 - bar.height) * _BARS_HEIGHT:.2f}" width="{bar.width * _WIDTH:.2f}" '
         f'height="{bar.height * _BARS_HEIGHT:.2f}"><title>{bar.label}: {bar.count:,}</title></rect>'
@@ -77,7 +78,7 @@ def histogram_svg(distribution: Distribution) -> str:
 
 
 def pictures(thumbnails: Sequence[Thumbnail]) -> str:
-    """A grid of thumbnails with their lines."""
+    """Return a grid of thumbnails with their lines."""
     return f'<div class="grid pictures">{"".join(map(_picture, thumbnails))}</div>'
 
 
@@ -92,46 +93,47 @@ def _picture(thumbnail: Thumbnail) -> str:
     return f'<figure>{image}<figcaption title="{title}">{lines}</figcaption></figure>'
 
 
-NEAREST, SPREAD, WITHOUT = "the last ones to go", "any of those that go", "without a value"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gone:
-    """Some of the clips that a filter alone would drop, by what kind of sample they are."""
+class DroppedSamples:
+    """Some of the clips that a filter alone would drop, by kind of sample."""
 
     counts: FilterCounts
     samples: dict[str, list[Thumbnail]]
 
 
-def what_would_go(dataset: OpenDataset, judgement: Judgement, *, num_each: int = 8) -> list[Gone]:
-    """Samples for each filter of what `judge` has just found.
+def dropped_samples(dataset: OpenDataset, judgement: Judgement, *, num_each: int = 8) -> list[DroppedSamples]:
+    """Return samples for each filter of the latest result of `judge`.
 
-    A filter by a number shows the clips nearest to its line, where it is decided whether the line is right, and some
-    from everywhere in order of their values, unless those are the same; a condition shows the latter only. Clips
-    without a value come last.
+    A filter by a number shows the clips nearest to its limit, where it shows whether the limit is right, and some of
+    all values in their order, unless those are the same; a condition shows the latter only. Clips without a value
+    come last.
     """
     with explained():
         return [
-            Gone(counts=counts, samples=_samples(dataset, judgement, index, num_each))
+            DroppedSamples(counts=counts, samples=_samples(dataset, judgement, index, num_each))
             for index, counts in enumerate(judgement.filters)
         ]
 
 
-def gallery_page(judgement: Judgement, gone: Sequence[Gone]) -> str:
-    """A page that holds everything it shows."""
-    filters = map(_gone, gone) if judgement.num_left < judgement.num_clips else ["<p>Nothing would be dropped.</p>"]
+def gallery_page(judgement: Judgement, dropped: Sequence[DroppedSamples]) -> str:
+    """Return the page about the clips that a selection would drop."""
+    filters = (
+        map(_dropped_section, dropped)
+        if judgement.num_left < judgement.num_clips
+        else ["<p>Nothing would be dropped.</p>"]
+    )
     return page("What the selection would drop", [section("Counts", table(judgement_figures(judgement))), *filters])
 
 
-def gallery_sheet(gone: Sequence[Gone]) -> Image.Image:
-    """The same pictures as one."""
-    rows = [(f"{each.counts.label}: {what}", found) for each in gone for what, found in each.samples.items()]
+def gallery_sheet(dropped: Sequence[DroppedSamples]) -> Image.Image:
+    """Return the same pictures as one contact sheet."""
+    rows = [(f"{each.counts.label}: {what}", found) for each in dropped for what, found in each.samples.items()]
     return sheet(rows)
 
 
 def _samples(dataset: OpenDataset, judgement: Judgement, index: int, num_each: int) -> dict[str, list[Thumbnail]]:
     rule, goes = judgement.selection.filters[index], f"NOT passes_{index}"
-    # Those that go first are lowest, or else highest; the last of them is nearest to the line.
+    # The first to be dropped are lowest, or else highest; the last of them is nearest to the limit.
     first, last = ("ASC", "DESC") if isinstance(rule, DropLowest) else ("DESC", "ASC")
     by_value = f"value_{index} {first}, clip_id"
     spread = f"SELECT * FROM (SELECT * FROM {JUDGED} WHERE {goes} ORDER BY md5(clip_id) LIMIT {num_each})"
@@ -157,15 +159,15 @@ def _lines(rule: Filter, value: float | None) -> list[str]:
     return [] if isinstance(rule, Where) or value is None else [f"{rule.value} {number(value)}"]
 
 
-def _gone(gone: Gone) -> str:
-    bodies = [f"<h3>{escape(what)}</h3>{pictures(found)}" for what, found in gone.samples.items()]
-    return section(gone.counts.label, "".join(bodies) or "<p>drops no clip</p>")
+def _dropped_section(dropped: DroppedSamples) -> str:
+    bodies = [f"<h3>{escape(what)}</h3>{pictures(found)}" for what, found in dropped.samples.items()]
+    return section(dropped.counts.label, "".join(bodies) or "<p>drops no clips</p>")
 
 
 def write_stats_report(
     dataset: OpenDataset, stats: Stats, folder: Path, *, title: str, num_thumbnails: int = 24
 ) -> list[Path]:
-    """Write `stats.json`, the page `stats.html` and, if there are any, its histograms as `stats.png`; returns paths."""
+    """Write `stats.json`, the page `stats.html` and, if there are any, its histograms as `stats.png`; return paths."""
     with explained():
         thumbnails = sample(dataset, num_thumbnails)
     data, html, png = (folder / f"stats.{ending}" for ending in ("json", "html", "png"))
@@ -176,14 +178,14 @@ def write_stats_report(
 
 def write_gallery(dataset: OpenDataset, judgement: Judgement, folder: Path, *, num_each: int = 8) -> list[Path]:
     """Write what the selection would drop as the page `dropped.html` and, if anything, the sheet `dropped.png`."""
-    gone = what_would_go(dataset, judgement, num_each=num_each)
+    dropped = dropped_samples(dataset, judgement, num_each=num_each)
     html, png = folder / "dropped.html", folder / "dropped.png"
-    write_text(html, gallery_page(judgement, gone))
-    return [html, *_write_png(png, gallery_sheet(gone) if any(each.samples for each in gone) else None)]
+    write_text(html, gallery_page(judgement, dropped))
+    return [html, *_write_png(png, gallery_sheet(dropped) if any(each.samples for each in dropped) else None)]
 
 
 def _write_png(path: Path, picture: Image.Image | None) -> list[Path]:
-    """The file, if there is a picture; one of an earlier report does not stay in its place."""
+    """Write the picture, or remove that of an earlier report if there is none."""
     if picture is None:
         path.unlink(missing_ok=True)
         return []

@@ -1,6 +1,6 @@
-"""What is in a dataset: the paper's Table 1, states of its sources, what was annotated, how values are spread.
+"""Statistics of a dataset: the paper's Table 1, states of sources, coverage of annotations, distributions of values.
 
-The figures of a selection are those of a view whose clips are its manifest.
+Statistics of a selection are those of a view whose clips are its manifest.
 """
 
 from __future__ import annotations
@@ -20,37 +20,43 @@ from videoldm.dataset.tables import SOURCE_STATES
 YEAR_S = Fraction(36525 * 86400, 100)
 _MAX_REASONS = 8
 OTHER_REASONS = "other reasons"
+NUM_BINS = 40
+QUARTERS = (Fraction(0), Fraction(1, 4), Fraction(1, 2), Fraction(3, 4), Fraction(1))
+_TAIL = Fraction(1, 200)
+"""Share of values on either side that fall into the outer bins, so that outliers do not squeeze all others into one."""
+_TABLE = "numbers"
+Scan = Callable[[], Iterable[Mapping[str, Numbers]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableOne:
-    """The columns of Table 1 of the SVD paper (section 3.1)."""
+    """Columns of Table 1 of the SVD paper (section 3.1)."""
 
     num_clips: int
     num_videos: int
-    """Those that have a clip."""
+    """Number of videos that have a clip."""
     num_frames: int
     total_s: Fraction
 
     @property
     def mean_clip_s(self) -> Fraction:
-        """Seconds a clip."""
+        """Mean duration of a clip in seconds."""
         return self.total_s / max(1, self.num_clips)
 
     @property
     def mean_frames(self) -> Fraction:
-        """Frames a clip."""
+        """Mean number of frames of a clip."""
         return Fraction(self.num_frames, max(1, self.num_clips))
 
     @property
     def clips_per_video(self) -> Fraction:
-        """Clips a video."""
+        """Mean number of clips of a video."""
         return Fraction(self.num_clips, max(1, self.num_videos))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceState:
-    """Sources in a state, and the most frequent reasons."""
+    """Number of sources in a state, and the most frequent reasons."""
 
     state: str
     num_sources: int
@@ -59,7 +65,7 @@ class SourceState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """How many clips have an annotation, and why the others do not."""
+    """Number of clips that have an annotation, and why the others do not."""
 
     annotation: str
     num_made: int
@@ -68,7 +74,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
-    """All of it."""
+    """All statistics of a dataset."""
 
     table_one: TableOne
     sources: tuple[SourceState, ...]
@@ -76,7 +82,7 @@ class Stats:
     distributions: tuple[Distribution, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """As values of JSON; ratios are rounded to floats."""
+        """Return the statistics as JSON values; ratios are rounded to floats."""
         table = self.table_one
         return {
             "clips": table.num_clips,
@@ -93,7 +99,7 @@ class Stats:
 
 
 def measure_stats(dataset: OpenDataset) -> Stats:
-    """All figures of a dataset; an empty one gives zeros."""
+    """Measure all statistics of a dataset; an empty one gives zeros."""
     with explained():
         spread = distributions(dataset, f"SELECT {', '.join(CLIP_NUMBERS)} FROM ({dataset.wide([])})")
         for name, columns in dataset.columns.items():
@@ -108,7 +114,7 @@ def measure_stats(dataset: OpenDataset) -> Stats:
 
 
 def measure_table_one(dataset: OpenDataset) -> TableOne:
-    """Exact sums: ticks are added up for each time base."""
+    """Measure Table 1 exactly: ticks are summed for each time base."""
     query = (
         "SELECT time_base_num, time_base_den, sum(end_pts - start_pts), count(*), sum(num_frames) "
         "FROM clips GROUP BY ALL"
@@ -151,47 +157,37 @@ def _coverage(dataset: OpenDataset, name: str) -> Coverage:
 
 
 def _most_frequent(counts: Mapping[str, int]) -> dict[str, int]:
-    """The most frequent of counts that are in order, and the sum of the others."""
+    """Return the most frequent of ordered counts, and the sum of the others."""
     items = list(counts.items())
     others = sum(count for _, count in items[_MAX_REASONS:])
     return dict(items[:_MAX_REASONS]) | ({OTHER_REASONS: others} if others else {})
 
 
-NUM_BINS = 40
-QUARTERS = (Fraction(0), Fraction(1, 4), Fraction(1, 2), Fraction(3, 4), Fraction(1))
-_TAIL = Fraction(1, 200)
-"""The share on either side that the first and last bin take in, or an outlier would press all others into one bin."""
-
-_TABLE = "numbers"
-
-Scan = Callable[[], Iterable[Mapping[str, Numbers]]]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distribution:
-    """Of the finite values of a column."""
+    """Exact quartiles and a histogram of the finite values of a column."""
 
     column: str
     num_values: int
     quarters: tuple[float, ...]
-    """The smallest value, the first quartile, the median, the third quartile, the largest value."""
+    """Smallest value, first quartile, median, third quartile, largest value."""
     edges: tuple[float, ...]
-    """Of bins of equal width; values beyond the outer edges are counted in the first and last bin."""
+    """Edges of bins of equal width; values beyond the outer edges count in the first and last bin."""
     counts: tuple[int, ...]
 
     @property
     def is_constant(self) -> bool:
-        """Whether there is one value only."""
+        """Whether all values are equal."""
         return self.quarters[0] == self.quarters[-1]
 
     @property
     def is_by_value(self) -> bool:
-        """Whether each bin is for the one value in its middle, as with few whole numbers."""
+        """Whether each bin holds only the value in its middle, as with few integers."""
         return len(self.counts) == 1 or (isinstance(self.quarters[0], int) and self.edges[0] % 1 == 0.5)
 
 
 def distributions(dataset: OpenDataset, query: str) -> list[Distribution]:
-    """The distribution of each column of numbers that `query` gives, if it has any finite value."""
+    """Measure each column of numbers of `query` that has a finite value, in passes over any number of rows."""
     types = {column: kind for column, kind in dataset.types_of(query).items() if is_number(kind)}
     if not types:
         return []
@@ -227,13 +223,13 @@ def _measure(num_values: Mapping[str, int], scan: Scan) -> list[Distribution]:
 
 
 def _places(num_values: int) -> list[int]:
-    """Ranks of the quartiles, then of the ends of the histogram."""
+    """Return the ranks of the quartiles, then of the ends of the histogram."""
     last = num_values - 1
     return [math.floor(share * last) for share in (*QUARTERS, _TAIL)] + [math.ceil((1 - _TAIL) * last)]
 
 
 def _edges(lowest: float, highest: float) -> Sequence[float]:
-    """Of bins between two values; few whole numbers get a bin each, around them."""
+    """Return the edges of bins between two values; few integers get a bin each, centred on them."""
     if isinstance(lowest, int) and highest - lowest < NUM_BINS:
         return [value - 0.5 for value in range(lowest, int(highest) + 2)]
     if lowest == highest:

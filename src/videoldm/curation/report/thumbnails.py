@@ -1,4 +1,4 @@
-"""Small pictures of clips: the middle frame as the sidecar keeps it, a JPEG."""
+"""Thumbnails of clips: the middle frame as the sidecar keeps it, a JPEG."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Thumbnail:
 
     clip_id: str
     path: str
-    """Of its source."""
+    """Path of its source."""
     jpeg: bytes | None
-    """None if the sidecar does not have it."""
+    """Picture, None if the sidecar does not have it."""
     lines: tuple[str, ...]
 
 
 def thumbnails(dataset: OpenDataset, lines: Mapping[str, Sequence[str]]) -> list[Thumbnail]:
-    """Pictures of clips with these lines, and one that says where the clip is; meant for tens of clips."""
+    """Return thumbnails with these lines, and one that says where the clip is; meant for tens of clips."""
     rows = dataset.connection.execute(
         f"SELECT clip_id, source_id, middle_pts, path, start_pts * time_base_num / time_base_den FROM clips "
         f"WHERE clip_id IN ({_marks(lines)})",
@@ -47,7 +47,7 @@ def thumbnails(dataset: OpenDataset, lines: Mapping[str, Sequence[str]]) -> list
 
 
 def sample(dataset: OpenDataset, num_clips: int) -> list[Thumbnail]:
-    """Some clips, the same in every run, that have nothing to do with each other, with their annotations."""
+    """Return thumbnails of some unrelated clips, the same in every run, with their annotations."""
     query = f"SELECT clip_id FROM clips ORDER BY md5(clip_id) LIMIT {num_clips}"
     clip_ids = [clip_id for (clip_id,) in dataset.connection.execute(query).fetchall()]
     lines: dict[str, list[str]] = {clip_id: [] for clip_id in clip_ids}
@@ -67,7 +67,7 @@ def sample(dataset: OpenDataset, num_clips: int) -> list[Thumbnail]:
 
 
 def _jpegs(dataset: OpenDataset, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], bytes]:
-    """Pictures by source and time; no more of the sidecars is read than the ranges in their footers allow."""
+    """Return pictures by source and time; only the row groups whose ranges match are read."""
     if not places:
         return {}
     sources, times = sorted({source for source, _ in places}), sorted({pts for _, pts in places})
@@ -78,7 +78,7 @@ def _jpegs(dataset: OpenDataset, places: Sequence[tuple[str, int]]) -> dict[tupl
 
 
 def _line(name: str, value: Any) -> list[str]:
-    """A value for people; nothing for what is neither number nor text, such as an embedding."""
+    """Return a value as a line; nothing for what is neither number nor text, such as an embedding."""
     match value:
         case bool() | int() | float():
             return [f"{name} {number(value)}"]
@@ -89,7 +89,7 @@ def _line(name: str, value: Any) -> list[str]:
 
 
 def _shortened(name: str) -> str:
-    """A long name without its middle: names often differ at their end."""
+    """Return a long name without its middle, as names often differ at their end."""
     is_short = len(name) <= _NAME_START + _NAME_END + 3
     return name if is_short else f"{name[:_NAME_START]}...{name[-_NAME_END:]}"
 

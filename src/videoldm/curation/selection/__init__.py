@@ -1,1 +1,1 @@
-"""Which clips go on: filters over the whole dataset, their counts, and the manifest of a result."""
+"""Selection of clips: filters over the whole dataset, their counts, and the manifest of a result."""

@@ -13,7 +13,7 @@ import duckdb
 from videoldm.core.errors import InputError, hint
 from videoldm.curation.store.view import OpenDataset, explained, first_line, text
 
-# What a wrong query can cause, and a machine at its limits or a damaged file cannot.
+# Errors of a wrong query, as opposed to those of a machine at its limits or a damaged file.
 _WRONG_SQL = (
     duckdb.ProgrammingError,
     duckdb.DataError,
@@ -26,16 +26,16 @@ _NO_COLUMN = re.compile(r'^Referenced column "(.+)" not found')
 
 
 def check_condition(dataset: OpenDataset, sql: str) -> None:
-    """Raises InputError with one line unless `sql` can be the condition of a filter.
+    """Raise InputError with one line unless `sql` can be the condition of a filter.
 
-    It may ask all tables of the dataset in subqueries; other files are out of reach of the connection. Nothing is
-    computed yet: a value that cannot be converted is found later, within `condition_explained`.
+    It may use all tables of the dataset in subqueries; the connection cannot access other files. Nothing is computed
+    yet: a value that cannot be converted is found later, within `condition_explained`.
     """
     with condition_explained(sql, dataset.types()):
         duckdb.SQLExpression(sql)  # refuses all but one expression
         unstable = _names_called(dataset, sql) & _unstable_names(dataset)
         if unstable:
-            raise InputError(f"where {sql!r}: {min(unstable)} gives another result in each run")
+            raise InputError(f"where {sql!r}: {min(unstable)} gives a different result in each run")
         types = dataset.types_of(f"SELECT (\n{sql}\n) FROM dataset WHERE (\n{sql}\n)")
         if list(types.values()) != ["BOOLEAN"]:
             raise InputError(f"where {sql!r}: is of the type {', '.join(types.values())}, it should be true or false")
@@ -43,7 +43,7 @@ def check_condition(dataset: OpenDataset, sql: str) -> None:
 
 @contextmanager
 def condition_explained(sql: str, columns: Iterable[str] = ()) -> Generator[None]:
-    """Turn what DuckDB says of a wrong condition into one line, with the nearest of `columns` for an unknown one."""
+    """Turn DuckDB's error for a wrong condition into one line, with the nearest of `columns` for an unknown one."""
     with explained():
         try:
             yield
@@ -55,7 +55,7 @@ def condition_explained(sql: str, columns: Iterable[str] = ()) -> Generator[None
 
 
 def _names_called(dataset: OpenDataset, sql: str) -> set[str]:
-    """Functions, and words alone, which may be functions too (`current_date`)."""
+    """Return the functions that are called, and single words, which may be functions too (`current_date`)."""
     [(tree,)] = dataset.connection.execute(f"SELECT json_serialize_sql({text(f'SELECT ({sql}{chr(10)})')})").fetchall()
     names: set[str] = set()
     _collect_names(json.loads(tree), names)

@@ -1,4 +1,4 @@
-"""What a selection is: filters that each look at the whole dataset, and are intersected; torch-free."""
+"""Selections: filters that each look at the whole dataset and are intersected, and how they are typed; torch-free."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from videoldm.core.config import Config, Finite
 from videoldm.core.errors import InputError
 
 ProperShare = Annotated[Fraction, Field(gt=0, lt=1)]
+TEXT_AREA_MAX, WHERE = "--text-area-max", "--where"
+_PAIR = re.compile(r"\s*([^\W\d]\w*)\s*=(.*)", re.DOTALL)
+_NUMBER = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*(%?)\s*")
 
 
 class DropLowest(Config):
-    """Drops a share of the clips that have a value: of n, the floor(share * n) lowest; equal ones by clip id."""
+    """Drops a share of the clips that have a value: of n, the floor(share * n) lowest; ties are broken by clip id."""
 
     kind: Literal["drop_lowest"] = "drop_lowest"
     value: str
@@ -24,12 +27,12 @@ class DropLowest(Config):
 
     @property
     def label(self) -> str:
-        """As typed."""
+        """The filter as it is typed."""
         return f"drop-lowest {self.value}={percent(self.share)}"
 
 
 class DropHighest(Config):
-    """Drops the floor(share * n) highest of n; of equal ones those first that have the smaller clip id, as above."""
+    """Drops the floor(share * n) highest of n; ties are broken by clip id, the smaller one first."""
 
     kind: Literal["drop_highest"] = "drop_highest"
     value: str
@@ -37,12 +40,12 @@ class DropHighest(Config):
 
     @property
     def label(self) -> str:
-        """As typed."""
+        """The filter as it is typed."""
         return f"drop-highest {self.value}={percent(self.share)}"
 
 
 class AtMost(Config):
-    """Drops what is above a limit."""
+    """Drops clips whose value is above a limit."""
 
     kind: Literal["at_most"] = "at_most"
     value: str
@@ -50,19 +53,19 @@ class AtMost(Config):
 
     @property
     def label(self) -> str:
-        """As a comparison."""
+        """The filter as a comparison."""
         return f"{self.value} <= {self.limit:g}"
 
 
 class Where(Config):
-    """Drops what a condition in SQL over the columns of `dataset` does not hold for."""
+    """Drops clips that do not satisfy a condition in SQL over the columns of `dataset`."""
 
     kind: Literal["where"] = "where"
     sql: str = Field(min_length=1)
 
     @property
     def label(self) -> str:
-        """On one line."""
+        """The filter on one line."""
         return f"where {' '.join(self.sql.split())}"
 
 
@@ -70,28 +73,25 @@ Filter = Annotated[DropLowest | DropHighest | AtMost | Where, Field(discriminato
 
 
 class Selection(Config):
-    """Clips that pass all `filters`; one without a value that a filter needs is dropped too, unless `keep_missing`."""
+    """Clips that pass all `filters`; clips without a value that a filter needs are dropped, unless `keep_missing`."""
 
     filters: tuple[Filter, ...] = Field(min_length=1)
     keep_missing: bool = False
 
 
 def percent(share: Fraction) -> str:
-    """A share as people write it, exactly: 25%, 12.5%, or 1/3 if it has no end as a decimal."""
+    """Return a share as people write it, exactly: 25%, 12.5%, or 1/3 if it is not a finite decimal."""
     hundredths = share * 100
     rounded = f"{float(hundredths):.10g}"
     return f"{rounded}%" if Fraction(rounded) == hundredths else str(share)
 
 
 SHARES = {"--drop-lowest": DropLowest, "--drop-highest": DropHighest}
-TEXT_AREA_MAX, WHERE = "--text-area-max", "--where"
 FILTERS = (*SHARES, TEXT_AREA_MAX, WHERE)
-_PAIR = re.compile(r"\s*([^\W\d]\w*)\s*=(.*)", re.DOTALL)
-_NUMBER = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*(%?)\s*")
 
 
 def split_filters(words: Sequence[str]) -> tuple[tuple[Filter, ...], list[str]]:
-    """The filters in the words of a command line, in their order, and the words that are not about them.
+    """Split the words of a command line into filters, in their order, and the other words.
 
     A share option takes all `NAME=SHARE` words that follow. Raises InputError with one line for what is wrong.
     """
@@ -114,7 +114,7 @@ def split_filters(words: Sequence[str]) -> tuple[tuple[Filter, ...], list[str]]:
 
 
 def parse_share(text: str, *, name: str) -> Fraction:
-    """`25%` or `0.25` exactly; raises InputError unless it lies between 0 and 1 (`name` says whose it is)."""
+    """Parse `25%` or `0.25` exactly; raises InputError, about `name`, unless it lies between 0 and 1."""
     share = _number(text)
     if share is None or not 0 < share < 1:
         raise InputError(f"{name} is {text!r}, it should be a share between 0 and 1 such as 25% or 0.25")
@@ -122,14 +122,14 @@ def parse_share(text: str, *, name: str) -> Fraction:
 
 
 def _values(option: str, remaining: list[str]) -> list[str]:
-    """Takes the words that belong to an option away from those that remain."""
+    """Take the words that belong to an option off the remaining ones."""
     values: list[str] = []
     while remaining and (not values or (option in SHARES and _PAIR.fullmatch(remaining[0]))):
         if remaining[0].startswith("--"):
             break
         values.append(remaining.pop(0))
     if not values:
-        raise InputError(f"{option} has no value after it")
+        raise InputError(f"{option}: its value is missing")
     return values
 
 

@@ -1,6 +1,6 @@
-"""Filters over the whole, unfiltered dataset: what each of them drops alone, and what is left of all of them.
+"""Filters over the whole, unfiltered dataset: what each of them drops alone, and what all of them leave.
 
-The values that filters look at are joined once into the table `gathered`; all passes after that read this narrow table.
+The values that filters look at are joined once into the narrow table `gathered`, which all later passes read.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from videoldm.curation.selection.ranks import Rank, Ranked, as_number, is_number
 from videoldm.curation.store.view import CLIP_NUMBERS, OpenDataset, explained, quoted, text
 
 JUDGED = "judged"
-"""The view that is made: `clip_id`, and of filter i `value_i` and `passes_i`, null where the value is missing."""
+"""View with `clip_id`, and `value_i` and `passes_i` of filter i, null if the value is missing."""
 
 _GATHERED = "gathered"
 
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """Where a percentile lies: clips beyond `value` go, and of those with that value all up to `clip_id`."""
+    """Boundary of a percentile: clips beyond `value` are dropped, and of those with that value all up to `clip_id`."""
 
     value: float | int
     clip_id: str
@@ -33,20 +33,20 @@ class Boundary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterCounts:
-    """What a filter does to all clips; those without a value are not among the dropped ones."""
+    """Effect of a filter on all clips; clips without a value do not count as dropped."""
 
     label: str
     num_dropped: int
     num_missing: int
     num_left: int
-    """After this filter alone."""
+    """Number of clips left by this filter alone."""
     num_left_so_far: int
-    """After this filter and those before it."""
+    """Number of clips left by this filter and those before it."""
     boundary: Boundary | None
-    """Of a percentile that drops any clip."""
+    """Boundary of a percentile that drops any clip."""
 
     def as_json(self) -> dict[str, Any]:
-        """As values of JSON."""
+        """Return the counts as JSON values."""
         values = asdict(self)
         if self.boundary is not None and not math.isfinite(self.boundary.value):
             values["boundary"]["value"] = str(self.boundary.value)  # JSON has no infinity
@@ -61,24 +61,24 @@ class Judgement:
     num_clips: int
     filters: tuple[FilterCounts, ...]
     tables: tuple[str, ...]
-    """Those that the filters looked at."""
+    """Tables that the filters looked at."""
 
     @property
     def num_left(self) -> int:
-        """Clips that pass all filters."""
+        """Number of clips that pass all filters."""
         return self.filters[-1].num_left_so_far
 
     def check_any_left(self) -> None:
-        """Raises InputError, with what each filter leaves, if all of them together leave no clip."""
+        """Raise InputError, with what each filter leaves, if together they leave no clip."""
         if self.num_left == 0:
             steps = ", ".join(f"{counts.num_left_so_far} after {counts.label}" for counts in self.filters)
             raise InputError(f"no clip is left of {self.num_clips}: {steps}")
 
 
 def judge(dataset: OpenDataset, selection: Selection) -> Judgement:
-    """Put every clip of the dataset through every filter.
+    """Apply every filter to every clip of the dataset.
 
-    Raises InputError for a name that there is not, a value that is no number or missing everywhere, wrong SQL, and for
+    Raises InputError for an unknown name, a value that is not a number or is missing everywhere, wrong SQL, and for
     tables in which clips appear twice.
     """
     with explained():
@@ -93,7 +93,7 @@ def judge(dataset: OpenDataset, selection: Selection) -> Judgement:
 
 
 def kept(selection: Selection, num_filters: int | None = None) -> str:
-    """The condition on a row of `judged` that the first filters, by default all, keep it."""
+    """Return the condition on a row of `judged` that the first filters, by default all, keep it."""
     count = len(selection.filters) if num_filters is None else num_filters
     return " AND ".join(_keeps(selection, index) for index in range(count))
 
@@ -103,7 +103,7 @@ def _keeps(selection: Selection, index: int) -> str:
 
 
 def _gather(dataset: OpenDataset, selection: Selection) -> None:
-    """Make the table of clip ids and values: the one join."""
+    """Create the table of clip ids and values, by the only join."""
     types = dataset.types()
     values = [f"{_looked_at(dataset, rule, types)} AS value_{i}" for i, rule in enumerate(selection.filters)]
     with ExitStack() as stack:
@@ -122,27 +122,27 @@ def _gather(dataset: OpenDataset, selection: Selection) -> None:
 
 
 def _looked_at(dataset: OpenDataset, rule: Filter, types: Mapping[str, str]) -> str:
-    """What a filter looks at, as SQL over `dataset`; raises InputError if that cannot be."""
+    """Return what a filter looks at, as SQL over `dataset`; raises InputError if it cannot."""
     if isinstance(rule, Where):
         check_condition(dataset, rule.sql)
         return f"(\n{rule.sql}\n)"
     kind = types.get(rule.value)
     if kind is None:
-        raise InputError(f"{rule.value!r} is no value of this dataset, {_known(dataset, rule.value, types)}")
+        raise InputError(f"{rule.value!r} is not a value of this dataset, {_known(dataset, rule.value, types)}")
     if not is_number(kind):
         raise InputError(f"{rule.value} is of the type {kind}, it should be a number for {rule.label!r}")
     return as_number(rule.value, kind)
 
 
 def _known(dataset: OpenDataset, name: str, types: Mapping[str, str]) -> str:
-    """The numbers that could be meant, or those that people choose clips by: one of each annotation first."""
+    """Return the numbers that could be meant, or those that people select by, one of each annotation first."""
     numbers = [column for column, kind in types.items() if is_number(kind)]
     usual = [column for column in (*dataset.columns, *CLIP_NUMBERS) if column in numbers]
     return hint(name, numbers, f"it has {', '.join(usual)}, and what videoldm curate stats lists")
 
 
 def _tables(dataset: OpenDataset, selection: Selection) -> tuple[str, ...]:
-    """Tables that filters may look at; all columns of an annotation begin with its name."""
+    """Return the tables that filters may look at; all columns of an annotation begin with its name."""
     used = {"clips"}.union(*(_tables_of(dataset, rule) for rule in selection.filters))
     return tuple(name for name, parts in dataset.view.tables.items() if name in used and parts)
 
@@ -155,7 +155,7 @@ def _tables_of(dataset: OpenDataset, rule: Filter) -> set[str]:
 
 
 def _boundaries(dataset: OpenDataset, selection: Selection) -> list[Boundary | None]:
-    """Of each filter that is a percentile, where it lies."""
+    """Find the boundary of each filter that is a percentile."""
     columns = [f"value_{index}" for index in range(len(selection.filters))]
     counts = _row(dataset, f"SELECT {', '.join(f'count({column})' for column in columns)} FROM {_GATHERED}")
     ranks: dict[int, Rank] = {}
@@ -177,7 +177,7 @@ def _boundaries(dataset: OpenDataset, selection: Selection) -> list[Boundary | N
 
 
 def num_dropped(rule: DropLowest | DropHighest, num_values: int) -> int:
-    """How many of so many clips with a value a percentile drops."""
+    """Return how many of `num_values` clips with a value a percentile drops."""
     return math.floor(rule.share * num_values)
 
 
@@ -216,7 +216,7 @@ def _count(dataset: OpenDataset, selection: Selection, boundaries: Sequence[Boun
     for index, rule in enumerate(selection.filters):
         dropped, missing, left, left_so_far = numbers[4 * index : 4 * index + 4]
         if isinstance(rule, (DropLowest, DropHighest)) and dropped != num_dropped(rule, num_clips - missing):
-            raise InputError("some clips appear twice in the tables: percentiles are those of single clips")
+            raise InputError("some clips appear twice in the tables, percentiles need each clip once")
         filters.append(
             FilterCounts(
                 label=rule.label,
@@ -233,7 +233,7 @@ def _count(dataset: OpenDataset, selection: Selection, boundaries: Sequence[Boun
 
 
 def _reasons(dataset: OpenDataset, rule: Filter) -> str:
-    """Why the values of the annotations that a filter looks at are missing, the most frequent reasons first."""
+    """Return why values of the annotations that a filter looks at are missing, the most frequent reasons first."""
     found: list[str] = []
     for name in sorted(_tables_of(dataset, rule) & dataset.columns.keys()):
         rows = dataset.connection.execute(

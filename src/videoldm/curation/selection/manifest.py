@@ -1,6 +1,6 @@
 """Selections on disk: `selections/<name>/v0001/` with `selection.yaml`, `clips.parquet` and `report.json`.
 
-`clips.parquet` holds the whole rows of `clips` that are left, sorted by clip id.
+`clips.parquet` holds the complete rows of the `clips` that are left, sorted by clip id.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ _FOOTER_END = 8
 
 @dataclass(frozen=True, slots=True)
 class SavedSelection:
-    """A selection on disk; `is_new` unless the newest version was equal already."""
+    """A selection on disk; `is_new` is false if the newest version was already equal."""
 
     folder: Path
     is_new: bool
 
 
 def save_selection(dataset: OpenDataset, judgement: Judgement, folder: Path, name: str) -> SavedSelection:
-    """Write what `judge` has just found as the next version of the selection `name` of the dataset in `folder`.
+    """Write the latest result of `judge` as the next version of the selection `name` of the dataset in `folder`.
 
     The same filters with the same result on the same tables make no new version. Raises InputError if the name cannot
-    be a folder's, or if no clip is left.
+    be that of a folder, or if no clip is left.
     """
     if not _NAME.fullmatch(name):
-        raise InputError(f"the selection's name is {name!r}, it should be of letters, digits, '.', '_' and '-'")
+        raise InputError(f"the selection's name is {name!r}, it should consist of letters, digits, '.', '_' and '-'")
     judgement.check_any_left()
     versions = folder / SELECTIONS / name
     newest = _newest(versions)
@@ -67,7 +67,7 @@ def save_selection(dataset: OpenDataset, judgement: Judgement, folder: Path, nam
 
 
 def find_selection(folder: Path, name: str) -> Path:
-    """The folder of the selection `name` (its newest version) or `name/v0002` of a dataset; InputError if not there."""
+    """Return the folder of the selection `name` (newest version) or `name/v0002`; InputError if missing."""
     base, _, version = name.partition("/")
     versions = folder / SELECTIONS / base
     found = versions / (version or f"v{_newest(versions):04}")
@@ -75,18 +75,18 @@ def find_selection(folder: Path, name: str) -> Path:
     if not is_name or not (found / CLIPS_FILE).is_file():
         names = sorted(path.name for path in (folder / SELECTIONS).glob("*") if _newest(path))
         has = f"it has {', '.join(names)}" if names else "it has none: make one with videoldm curate select"
-        raise InputError(f"{name!r} is no selection of {folder}, {has}")
+        raise InputError(f"{name!r} is not a selection of {folder}, {has}")
     return found
 
 
 def read_selection(folder: Path) -> Selection:
-    """The filters of a saved selection."""
+    """Read the filters of a saved selection."""
     path = folder / CONFIG_FILE
     return from_yaml(Selection, path.read_text(encoding="utf-8"), source=str(path))
 
 
 def report(dataset: OpenDataset, judgement: Judgement) -> dict[str, Any]:
-    """Counts of a selection and the versions of what it was made from, as values of JSON."""
+    """Return the counts of a selection and the versions of the tables it was made from, as JSON values."""
     tables = dataset.view.tables
     return {
         "videoldm": __version__,
@@ -98,7 +98,7 @@ def report(dataset: OpenDataset, judgement: Judgement) -> dict[str, Any]:
 
 
 def table_version(parts: Sequence[Path]) -> dict[str, Any]:
-    """Rows and parts of a table, and a hash over names, sizes and footers (with sizes and ranges of columns)."""
+    """Return rows and parts of a table, and a hash of names, sizes and footers (with sizes and ranges of columns)."""
     digest = hashlib.blake2b(digest_size=20)
     num_rows = 0
     for part in sorted(parts, key=lambda part: part.name):
@@ -120,7 +120,7 @@ def _write_clips(dataset: OpenDataset, judgement: Judgement, path: Path) -> None
 
 
 def _footer(path: Path) -> bytes:
-    """The end of a Parquet file: its metadata, whose length stands in four bytes before the closing mark."""
+    """Return the metadata at the end of a Parquet file; its length stands in the four bytes before the final mark."""
     with path.open("rb") as file:
         file.seek(-_FOOTER_END, 2)
         length = int.from_bytes(file.read(4), "little")
@@ -129,7 +129,7 @@ def _footer(path: Path) -> bytes:
 
 
 def _newest(folder: Path) -> int:
-    """The number of the newest version, 0 if there is none."""
+    """Return the number of the newest version, 0 if there is none."""
     matches = [_VERSION.fullmatch(path.name) for path in folder.glob("v*")]
     return max((int(match[1]) for match in matches if match), default=0)
 

@@ -1,4 +1,8 @@
-"""Columns of numbers: which ones are, and reading them a batch of rows at a time."""
+"""Columns of numbers: reading them in batches of rows, and exact values at given ranks without sorting.
+
+A number's 64 bits are mapped so that they sort like the number; a pass counts the next 16 bits of the numbers that
+agree with what is known of the value at a rank so far. Four passes find it, in memory that does not grow with the rows.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +22,22 @@ _REALS = ("FLOAT", "DOUBLE")
 _ROWS_A_BATCH = 1 << 20
 
 Numbers = NDArray[np.float64] | NDArray[np.int64]
+_DIGIT_BITS = 16
+_SIGN = np.uint64(1 << 63)
+NumberBatch = Mapping[str, Numbers]
+"""Values of some rows by column, without missing ones; no NaN."""
+_PREFIX_STEP = 3
+_FEW = 50_000
+"""Number of ids that are simply sorted."""
 
 
 def is_number(kind: str) -> bool:
-    """Whether values of this type of DuckDB can be ranked."""
+    """Return whether values of this DuckDB type can be ranked."""
     return kind in (*_INTEGERS, *_REALS)
 
 
 def as_number(column: str, kind: str, *, finite: bool = False) -> str:
-    """A column as SQL that gives BIGINT or DOUBLE, as not all whole numbers are doubles; NaN becomes null.
+    """Return a column as SQL that gives BIGINT or DOUBLE, as not all integers are doubles; NaN becomes null.
 
     `finite` makes infinity null too.
     """
@@ -37,23 +48,16 @@ def as_number(column: str, kind: str, *, finite: bool = False) -> str:
 
 
 def scan_numbers(dataset: OpenDataset, table: str, columns: Sequence[str]) -> Iterable[Mapping[str, Numbers]]:
-    """All rows of columns that `as_number` made, without nulls, which differ in number from column to column."""
+    """Read all rows of columns made by `as_number`, without nulls, whose number differs from column to column."""
     names = ", ".join(map(quoted, columns))
     reader: pa.RecordBatchReader = dataset.connection.sql(f"SELECT {names} FROM {table}").to_arrow_reader(_ROWS_A_BATCH)
     for batch in reader:
         yield {name: batch.column(name).drop_null().to_numpy(zero_copy_only=False) for name in columns}
 
 
-_DIGIT_BITS = 16
-_SIGN = np.uint64(1 << 63)
-
-Batch = Mapping[str, Numbers]
-"""Values of some rows by column, without those that are missing; no NaN."""
-
-
 @dataclass(frozen=True, slots=True)
 class Rank:
-    """The place, from 0, that a value has in its column when sorted upwards."""
+    """A rank: the index, from 0, of a value in its column when sorted upwards."""
 
     column: str
     place: int
@@ -61,7 +65,7 @@ class Rank:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """The value at a rank, how many of its column are smaller, and how many equal to it."""
+    """The value at a rank, and how many values of its column are smaller and equal."""
 
     value: float | int
     num_below: int
@@ -75,8 +79,8 @@ class _Search:
     num_equal: int = 0
 
 
-def values_at(ranks: Sequence[Rank], scan: Callable[[], Iterable[Batch]]) -> list[Ranked]:
-    """What stands at each of `ranks`; `scan` gives all rows anew each time, in any order and batches of any size."""
+def values_at(ranks: Sequence[Rank], scan: Callable[[], Iterable[NumberBatch]]) -> list[Ranked]:
+    """Find the value at each of `ranks`; each call of `scan` reads all rows, in any order and batches of any size."""
     if not ranks:
         return []
     searches = [_Search()] * len(ranks)
@@ -97,10 +101,10 @@ def values_at(ranks: Sequence[Rank], scan: Callable[[], Iterable[Batch]]) -> lis
 def _count_digits(
     wanted: set[tuple[str, int]],
     shift: int,
-    scan: Callable[[], Iterable[Batch]],
+    scan: Callable[[], Iterable[NumberBatch]],
     dtypes: dict[str, np.dtype[np.generic]],
 ) -> dict[tuple[str, int], NDArray[np.int64]]:
-    """For each column and prefix how often each digit follows it."""
+    """Count for each column and prefix how often each digit follows it."""
     num_digits = 1 << _DIGIT_BITS
     counts = {key: np.zeros(num_digits, np.int64) for key in wanted}
     prefixes: dict[str, list[int]] = defaultdict(list)
@@ -119,10 +123,10 @@ def _count_digits(
 
 
 def _narrowed(search: _Search, place: int, counts: NDArray[np.int64]) -> _Search:
-    """The search with one more digit known."""
+    """Return the search with one more digit known."""
     ends = search.num_below + np.cumsum(counts)
     digit = int(np.searchsorted(ends, place, side="right"))
-    assert digit < len(counts), f"there is no place {place} in a column of {int(ends[-1])} values"
+    assert digit < len(counts), f"there is no rank {place} in a column of {int(ends[-1])} values"
     return replace(
         search,
         prefix=search.prefix << _DIGIT_BITS | digit,
@@ -132,7 +136,7 @@ def _narrowed(search: _Search, place: int, counts: NDArray[np.int64]) -> _Search
 
 
 def _sortable(values: Numbers) -> NDArray[np.uint64]:
-    """Unsigned numbers in the order of `values`."""
+    """Map `values` to unsigned integers in the same order."""
     if values.dtype == np.int64:
         return values.view(np.uint64) ^ _SIGN
     bits = (values + 0.0).view(np.uint64)  # the sum turns -0.0, which equals 0.0, into it
@@ -146,13 +150,8 @@ def _from_sortable(key: int, dtype: np.dtype[np.generic]) -> float | int:
     return float(np.where(bits >= _SIGN, bits ^ _SIGN, ~bits).view(np.float64)[0])
 
 
-_PREFIX_STEP = 3
-_FEW = 50_000
-"""Ids that are simply sorted."""
-
-
 def nth_tied(connection: DuckDBPyConnection, table: str, condition: str, place: int, *, few: int = _FEW) -> str:
-    """The clip id that stands at `place`, from 0, among those of `table` that `condition` holds for, sorted upwards."""
+    """Find the clip id at `place`, from 0, among the sorted ones of `table` that satisfy `condition`, by prefixes."""
     prefix = ""
     while True:
         tied = f"FROM {table} WHERE {condition} AND starts_with(clip_id, {text(prefix)})"
@@ -165,7 +164,7 @@ def nth_tied(connection: DuckDBPyConnection, table: str, condition: str, place: 
             place -= groups[found][1]
             found += 1
         start, count = groups[found]
-        # An id that ends here is a group of its own, and cannot be told apart any further.
+        # An id that ends here is a group of its own, and cannot be divided any further.
         if count <= few or len(start) < length:
             [(clip_id,)] = connection.execute(
                 f"SELECT clip_id {tied} AND left(clip_id, {length}) = {text(start)} "

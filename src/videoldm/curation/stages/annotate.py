@@ -1,4 +1,4 @@
-"""From kept frames to the rows of one annotation."""
+"""Stage from kept frames to the rows of one annotation."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from videoldm.curation.annotators.registry import AnnotatorConfig, make
 from videoldm.curation.store.dataset import config_hash
 from videoldm.curation.store.parts import read_part, read_rows
 from videoldm.dataset.tables import annotation_schema
+
+_latest: Annotator[Any] | None = None
+"""The annotator used last: a worker does one annotation after another, so one model is enough to keep."""
 
 
 @dataclass(frozen=True)
@@ -130,10 +133,6 @@ def _row(clip_id: str, values: Values) -> dict[str, Any]:
 
 def _rows(path: Path, column: str, wanted: Any) -> list[dict[str, Any]]:
     return read_rows(path, pc.field(column).isin(pa.array(sorted(wanted), pa.string()))).to_pylist()
-
-
-_latest: Annotator[Any] | None = None
-"""The annotator used last: a worker does one annotation after another, so one model is enough to keep."""
 
 
 def _annotator(config: AnnotatorConfig) -> Annotator[Any]:

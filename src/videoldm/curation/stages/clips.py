@@ -1,4 +1,4 @@
-"""From signals to the timeline of each source and to its clips, which stay virtual until they are exported."""
+"""Stage from signals to the timeline of each source and its clips, which stay virtual until they are exported."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ SHARED = (
     "frame_rate_num",
     "frame_rate_den",
 )
-"""Columns that clips have from their source."""
+"""Columns that clips take over from their source."""
 
 
 @dataclass(frozen=True)
 class ClipsTask:
-    """A source that has been decoded, and the parts that hold what was found in it."""
+    """A source that has been decoded, and the parts that hold its signals and frames."""
 
     source_id: str
     sources: Path
@@ -50,46 +50,46 @@ class ClipsTask:
     config: ClipConfig
 
 
-class Found(NamedTuple):
-    """Rows of one source."""
+class SourceRows(NamedTuple):
+    """Rows of transitions and clips of one source."""
 
     transitions: list[dict[str, Any]]
     clips: list[dict[str, Any]]
 
 
-def make_clips(task: ClipsTask) -> Found:
-    """The timeline and the clips of one source."""
+def make_clips(task: ClipsTask) -> SourceRows:
+    """Find the transitions and the clips of one source."""
     is_of_source = pc.field("source_id") == task.source_id
     try:
         [source] = read_rows(task.sources, is_of_source & pc.field("state").isin(USABLE)).to_pylist()
         of_source = read_rows(task.signals, is_of_source).drop_columns(["source_id"])
         kept = read_rows(task.sidecars, is_of_source, ["pts"])["pts"].to_pylist()
     except InputError as error:
-        raise CannotGoOn(str(error)) from error  # the part is broken, which is no fault of this source
+        raise CannotGoOn(str(error)) from error  # the part is broken, which is not the fault of this source
     time_base = f"{source['time_base_num']}/{source['time_base_den']}"
     table = SignalTable.from_arrow(of_source.replace_schema_metadata({"time_base": time_base}))
     transitions = _timeline(source, table, task.cuts)
     spans = safe_spans(transitions, table, source["end_pts"], task.cuts)
     shared = {name: source[name] for name in ("source_id", "time_base_num", "time_base_den")}
-    return Found(
+    return SourceRows(
         [{**shared, **_columns(one)} for one in transitions],
         list(_clips(source, spans, table, kept, task.config)),
     )
 
 
-def write_clips(found: Sequence[Found], transitions: Path, clips: Path, *, digest: str) -> None:
-    """Write a batch's parts from what was found in its sources, in their order."""
+def write_clips(found: Sequence[SourceRows], transitions: Path, clips: Path, *, digest: str) -> None:
+    """Write a batch's parts from the rows of its sources, in their order."""
     write_part(transitions, [row for one in found for row in one.transitions], TRANSITIONS, digest=digest)
     write_part(clips, [row for one in found for row in one.clips], CLIPS, digest=digest)
 
 
 def clip_id(source_id: str, stream: int, start_pts: int, end_pts: int) -> str:
-    """Names a span of a source by its content: 32 hexadecimal digits."""
+    """Return the name of a span of a source by its content: 32 hexadecimal digits."""
     return hashlib.blake2b(f"{source_id} {stream} {start_pts} {end_pts}".encode(), digest_size=16).hexdigest()
 
 
 def divide(span: SafeSpan, pts: np.ndarray, time_base: Fraction, config: ClipConfig) -> list[SafeSpan]:
-    """The span in equal parts that are not too long, or nothing if it is too short."""
+    """Divide a span into equal parts that are not too long; nothing if it is too short."""
     duration = (span.end_pts - span.start_pts) * time_base
     if duration < Fraction(config.min_s):
         return []
@@ -105,7 +105,7 @@ def divide(span: SafeSpan, pts: np.ndarray, time_base: Fraction, config: ClipCon
 
 
 def _timeline(source: Mapping[str, Any], table: SignalTable, config: CutConfig) -> list[Transition]:
-    """What was detected, and the gaps where something is broken."""
+    """Return the detected transitions, and the gaps where something is broken."""
     gaps = [Transition("damage", start, end, 1.0) for start, end in source["gaps"]]
     clear = [
         one
@@ -131,7 +131,7 @@ def _clips(
     for span in parts:
         inside = kept[bisect_left(kept, span.start_pts) : bisect_left(kept, span.end_pts)]
         if not inside:
-            continue  # shorter than the interval of the sidecar, and no side of a cut
+            continue  # shorter than the interval of the sidecar, and not beside a cut
         yield {
             **shared,
             "clip_id": clip_id(source["source_id"], 0, span.start_pts, span.end_pts),

@@ -1,4 +1,4 @@
-"""From the folders that decoding left to the batch's parts: sources, signals and small frames."""
+"""Stage from the folders that decoding leaves to the batch's parts: sources, signals and small frames."""
 
 from __future__ import annotations
 
@@ -14,41 +14,42 @@ import pyarrow.parquet as pq
 
 from videoldm.core.files import atomic_file
 from videoldm.core.reading import read_mapping
-from videoldm.curation.store.batches import Batch, Entry
+from videoldm.curation.store.batches import Entry, InputBatch
 from videoldm.curation.store.parts import DIGEST, is_made_from, read_if_whole, read_part, read_rows, write_part
 from videoldm.dataset.tables import SOURCES
 
 QUARANTINED = "quarantined"
 FROM_INPUTS = ("path", "source_id", "size_bytes", "mtime_ns", "metadata")
+SOURCE_FILE, SIGNALS_FILE, FRAMES_FILE = "source.json", "signals.parquet", "frames.parquet"
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Of one batch, what decoding fills."""
+    """Parts of one batch that decoding fills."""
 
     sources: Path
     signals: Path
     sidecars: Path
 
     def are_made_from(self, digest: str) -> bool:
-        """Whether all three are there, from these inputs."""
+        """Return whether all three exist and were made from these inputs."""
         return all(is_made_from(part, digest) for part in (self.sources, self.signals, self.sidecars))
 
     def decoded(self) -> dict[str, dict[str, Any]]:
-        """Rows of the sources that have been decoded, by their content."""
+        """Return the rows of the sources that have been decoded, by their content."""
         rows = read_if_whole(self.sources)
         if rows is None or any(read_if_whole(part, ["source_id"]) is None for part in (self.signals, self.sidecars)):
-            return {}  # so all of it is decoded again
+            return {}  # so that everything is decoded again
         return {row["source_id"]: row for row in rows.to_pylist() if row["source_id"] and row["state"] != "duplicate"}
 
 
 def collect(
-    batch: Batch, owners: Mapping[str, str], folder_of: Callable[[str], Path], parts: Parts, *, digest: str
+    batch: InputBatch, owners: Mapping[str, str], folder_of: Callable[[str], Path], parts: Parts, *, digest: str
 ) -> None:
     """Write the parts of a batch whose files are all decoded.
 
-    `owners` tells which of several equal files counts, `folder_of` where the decode of a source left its folder; what
-    has none was decoded before and is taken over from the old parts.
+    `owners` says which of several equal files counts, `folder_of` where the decode of a source left its folder; a
+    source without one was decoded before and is taken over from the old parts.
     """
     before = parts.decoded()
     owned = [entry.source_id for entry in batch.entries if entry.source_id is not None and is_owner(entry, owners)]
@@ -62,7 +63,7 @@ def collect(
 
 
 def quarantine(sources: Path, reasons: Mapping[str, str], *, digest: str) -> None:
-    """Change the state of sources that were decoded, and could not be worked on after that."""
+    """Change the state of sources that were decoded, and in which no cuts could be found."""
     rows = read_part(sources).to_pylist()
     for row in rows:
         if row["source_id"] in reasons and row["state"] != "duplicate":
@@ -71,7 +72,7 @@ def quarantine(sources: Path, reasons: Mapping[str, str], *, digest: str) -> Non
 
 
 def is_owner(entry: Entry, owners: Mapping[str, str]) -> bool:
-    """Whether the entry is the first with its content."""
+    """Return whether the entry is the first with its content."""
     return entry.source_id is not None and owners[entry.source_id] == entry.path
 
 
@@ -88,7 +89,7 @@ def _row(entry: Entry, owners: Mapping[str, str], rows: Mapping[str, Mapping[str
 def _tables(
     sources: list[str], folders: Mapping[str, Path], old: Path, read: Callable[[Path], pa.Table | None]
 ) -> Iterator[pa.Table]:
-    """One table a source that has frames."""
+    """Yield one table for each source that has frames."""
     for source in sources:
         if source in folders:
             table = read(folders[source])
@@ -101,7 +102,7 @@ def _tables(
 
 
 def _write_tables(path: Path, tables: Iterator[pa.Table], digest: str) -> None:
-    """One group of rows a table, and only one of them in memory at a time."""
+    """Write the tables as a group of rows each, with only one of them in memory at a time."""
     first = next(tables, pa.table({"source_id": pa.array([], pa.string())}))
     schema = first.schema.with_metadata({DIGEST: digest.encode()})
     with atomic_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
@@ -110,32 +111,29 @@ def _write_tables(path: Path, tables: Iterator[pa.Table], digest: str) -> None:
             writer.write_table(table.cast(schema))
 
 
-SOURCE_FILE, SIGNALS_FILE, FRAMES_FILE = "source.json", "signals.parquet", "frames.parquet"
-
-
 def is_scanned(folder: Path) -> bool:
-    """Whether the decode has ended; the folder appears at once."""
+    """Return whether the decode has finished; the folder appears atomically."""
     return (folder / SOURCE_FILE).is_file()
 
 
 def forget(folder: Path) -> None:
-    """Remove the folder; interrupted on the way, what is left of it counts as not scanned."""
+    """Remove the folder; if interrupted, the rest of it counts as not scanned."""
     (folder / SOURCE_FILE).unlink()
     shutil.rmtree(folder)
 
 
 def read_row(folder: Path) -> dict[str, Any]:
-    """The source's row, as far as it comes from the file itself."""
+    """Read the source's row, as far as it comes from the file itself."""
     return read_mapping(folder / SOURCE_FILE)
 
 
 def read_signals(folder: Path) -> pa.Table | None:
-    """Signals of each frame; None if there are no frames."""
+    """Read the signals of each frame; None if there are no frames."""
     path = folder / SIGNALS_FILE
     return read_part(path) if path.exists() else None
 
 
 def read_frames(folder: Path) -> pa.Table | None:
-    """The small frames; None if there are none."""
+    """Read the small frames; None if there are none."""
     path = folder / FRAMES_FILE
     return read_part(path) if path.exists() else None

@@ -1,4 +1,4 @@
-"""The one decode of a source: signals for the cuts, small frames for the annotators, and what the file is."""
+"""Stage that decodes a source once: signals for the cuts, small frames for the annotators, and facts about the file."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from videoldm.video.probe import shown_size
 
 @dataclass(frozen=True)
 class ScanTask:
-    """A file to decode, and the folder for what is found in it."""
+    """A file to decode, and the folder for the results."""
 
     entry: Entry
     folder: Path
@@ -50,9 +50,9 @@ class ScanTask:
 
 
 def scan(task: ScanTask) -> None:
-    """Decode a file once and write a folder of its row, its signals and its small frames, at once.
+    """Decode a file once and write a folder with its row, signals and small frames, atomically.
 
-    A file that is no video leaves a folder with the reason alone.
+    A file that is not a video leaves a folder with the reason alone.
     """
     entry = task.entry
     assert entry.source_id is not None
@@ -72,12 +72,12 @@ def _check_unchanged(entry: Entry) -> None:
 
 
 def refused(reason: str) -> dict[str, Any]:
-    """The row of a file that is no usable video."""
+    """Return the row of a file that is not a usable video."""
     return {"state": "refused", "reason": reason}
 
 
 def write_row(folder: Path, row: Mapping[str, Any]) -> None:
-    """The result of a file without frames."""
+    """Write the result of a file without frames."""
     with atomic_folder(folder, replace=True) as partial:
         write_json(partial / SOURCE_FILE, dict(row))
 
@@ -91,7 +91,7 @@ def _write(folder: Path, row: Mapping[str, Any], found: _Scan) -> None:
 
 
 class _Scan:
-    """What is gathered of one source."""
+    """Results of one source."""
 
     def __init__(self, source_id: str, sidecar: SidecarConfig, cuts: CutConfig) -> None:
         self.frames: list[dict[str, Any]] = []
@@ -103,12 +103,12 @@ class _Scan:
         self._end_pts = 0
 
     def signal_table(self) -> pa.Table:
-        """Signals of every frame."""
+        """Return the signals of every frame."""
         table = self._signals.finish().to_arrow().replace_schema_metadata(None)
         return table.add_column(0, "source_id", pa.array([self._source_id] * len(table)))
 
     def decode(self, path: str) -> dict[str, Any]:
-        """All of the file's first video stream; returns its row."""
+        """Decode the file's first video stream completely, and return its row."""
         with _opened(path) as (container, stream, cut_off):
             time_base = time_base_of(path, stream)
             keeper = _Keeper(self.frames, self._source_id, self._config, stream, time_base)
@@ -120,7 +120,7 @@ class _Scan:
                     continue
                 frame, pts = outcome, outcome.pts or 0
                 if last is not None and pts <= (last.pts or 0):
-                    continue  # its place on the clock is taken
+                    continue  # its time is already taken
                 first = first or frame
                 if gap is not None:
                     self._gaps.append((self._end_pts, pts, gap.reason))
@@ -172,7 +172,7 @@ class _Scan:
 
 
 class _Keeper:
-    """Chooses the frames of the sidecar: one in each interval, and both sides of what may be a cut."""
+    """Chooses the frames of the sidecar: one in each interval, and both sides of each possible cut."""
 
     def __init__(
         self,
@@ -192,7 +192,7 @@ class _Keeper:
         self._next_edge: Fraction = Fraction(-(2**62))
 
     def add(self, frame: av.VideoFrame, before: av.VideoFrame | None, *, may_be_cut: bool) -> None:
-        """The next frame and the one before it."""
+        """Add the next frame; `before` is the one before it."""
         pts = frame.pts or 0
         if self._start is None:
             self._start = self._next = pts
@@ -206,7 +206,7 @@ class _Keeper:
             self._next = self._start + math.ceil(intervals * self._interval_ticks)
 
     def finish(self, last: av.VideoFrame) -> None:
-        """The last frame of all."""
+        """Add the last frame of all."""
         self._keep(last, "edge")
 
     def _keep(self, frame: av.VideoFrame, kind: str) -> None:
@@ -226,7 +226,7 @@ class _Keeper:
 
 @contextmanager
 def _opened(path: str) -> Generator[tuple[InputContainer, VideoStream, str | None]]:
-    """The first video stream, and why the file is not whole if it is cut off."""
+    """Open the first video stream, with the reason if the file is truncated."""
     cut_off = None
     try:
         check_complete(path)
@@ -234,7 +234,7 @@ def _opened(path: str) -> Generator[tuple[InputContainer, VideoStream, str | Non
         cut_off = str(error).removeprefix(f"{path}: ")
     with open_damaged(path) as (container, streams):
         stream = pick_stream(path, streams, 0)
-        # One thread takes the least processor time, and workers are as many as cores.
+        # One thread takes the least processor time, and there is a worker for each core.
         stream.codec_context.thread_count = 1
         yield container, stream, cut_off
 

@@ -1,1 +1,1 @@
-"""The dataset on disk: parts of tables, each written at once."""
+"""The dataset on disk: parts of tables, each written atomically."""

@@ -1,4 +1,4 @@
-"""Batches of inputs, the unit in which tables are written; a batch never changes its inputs."""
+"""Batches of inputs, the unit in which tables are written; the inputs of a batch never change."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class Entry(Config):
     size_bytes: int | None = None
     mtime_ns: int | None = None
     source_id: str | None = None
-    """The hash of its bytes; None if they cannot be read."""
+    """Hash of its bytes; None if they cannot be read."""
     reason: str | None = None
-    """Why they cannot."""
+    """Why they cannot be read."""
     metadata: Mapping[str, str] = Field(default_factory=dict)
 
     def is_as_it_was(self) -> bool:
-        """Whether size and time of the file are still those that were seen."""
+        """Return whether the file still has the size and time that were recorded."""
         return (self.size_bytes, self.mtime_ns) == stamp(self.path)
 
 
-class Batch(Config):
+class InputBatch(Config):
     """Inputs that share their parts."""
 
     number: int
@@ -39,7 +39,7 @@ class Batch(Config):
 
 
 def stamp(path: str) -> tuple[int | None, int | None]:
-    """Size and time of a file; of a URL its size alone."""
+    """Return size and time of a file; for a URL its size alone."""
     if is_url(path):
         return remote_size(path), None
     try:
@@ -49,35 +49,35 @@ def stamp(path: str) -> tuple[int | None, int | None]:
     return status.st_size, status.st_mtime_ns
 
 
-def read_batches(folder: Path) -> list[Batch]:
-    """All batches of a dataset, in order."""
-    found: list[Batch] = []
+def read_batches(folder: Path) -> list[InputBatch]:
+    """Read all batches of a dataset, in order."""
+    found: list[InputBatch] = []
     for path in folder.glob("[0-9]*.json"):
         try:
-            found.append(Batch.model_validate_json(path.read_text()))
+            found.append(InputBatch.model_validate_json(path.read_text()))
         except ValidationError as error:
-            raise InputError(f"{path}: is broken, no batch can be read from it: {error.errors()[0]['msg']}") from None
+            raise InputError(f"{path}: is broken, it should be a batch of inputs: {error.errors()[0]['msg']}") from None
     return sorted(found, key=lambda batch: batch.number)
 
 
-def write_batch(folder: Path, batch: Batch) -> None:
-    """Write a batch in place of what was there."""
+def write_batch(folder: Path, batch: InputBatch) -> None:
+    """Write a batch, replacing an earlier one of its number."""
     write_text(folder / f"{batch.number:05d}.json", batch.model_dump_json(indent=1))
 
 
-def new_batches(known: Sequence[Batch], inputs: Sequence[Input], size: int) -> list[Batch]:
-    """Batches for the inputs that are in none yet; nothing is read of them."""
+def new_batches(known: Sequence[InputBatch], inputs: Sequence[Input], size: int) -> list[InputBatch]:
+    """Return batches for the inputs that are in none yet; no file is read."""
     taken = {entry.path for batch in known for entry in batch.entries}
     entries = [Entry(path=one.path, metadata=dict(one.metadata)) for one in inputs if one.path not in taken]
     first = len(known)
     return [
-        Batch(number=first + number, entries=tuple(entries[start : start + size]))
+        InputBatch(number=first + number, entries=tuple(entries[start : start + size]))
         for number, start in enumerate(range(0, len(entries), size))
     ]
 
 
-def owners(batches: Sequence[Batch]) -> dict[str, str]:
-    """For each content the first path that has it; of several the first that is still there."""
+def owners(batches: Sequence[InputBatch]) -> dict[str, str]:
+    """Return for each content the first path that has it, of several the first that still exists."""
     found: dict[str, list[str]] = {}
     for batch in batches:
         for entry in batch.entries:
@@ -92,13 +92,13 @@ def _first_present(paths: Sequence[str]) -> str:
     return next((path for path in paths if stamp(path) != (None, None)), paths[0])
 
 
-def look_at(entry: Entry) -> Entry:
-    """The entry as its file is now; what cannot be read has a reason in place of a hash."""
+def read_entry(entry: Entry) -> Entry:
+    """Return the entry as its file is now, with a reason instead of a hash if it cannot be read."""
     size, mtime = stamp(entry.path)
     now = {"size_bytes": size, "mtime_ns": mtime}
     try:
         return entry.model_copy(update={**now, "source_id": file_hash(local_path(entry.path)), "reason": None})
     except InputError as error:
         reason = str(error).removeprefix(f"{entry.path}: ")
-        # Without size and time it never is as it was, and is tried again by every run.
+        # Without size and time it always counts as changed, and is tried again by every run.
         return entry.model_copy(update={"size_bytes": None, "mtime_ns": None, "source_id": None, "reason": reason})

@@ -1,13 +1,13 @@
-"""The folder of a dataset: what lies where in it, and that one run at a time writes to it.
+"""Folder of a dataset: its layout, and the lock that lets one run at a time write to it.
 
 dataset.json                            format, and which tables are current
 batches/00000.json                      inputs, in the order in which they came
 TABLE/HASH/00000.parquet                one part a batch; HASH is that of everything that decides its values
 annotations/NAME/HASH/00000.parquet
-selections/NAME/v0001/                  what was chosen to train on
-aesthetic_head.safetensors              fitted to ratings of these clips, if there are any
+selections/NAME/v0001/                  clips selected for training
+aesthetic_head.safetensors              head fitted to ratings of these clips, if there are any
 rates.json                              how long stages took
-work/                                   of a run that has not finished
+work/                                   results of a run that has not finished
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from videoldm.curation.store.view import DatasetView
 from videoldm.dataset.config import DATASET_FILE
 
 FORMAT = 1
+AESTHETIC_HEAD = "aesthetic_head.safetensors"
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,13 @@ class Table:
     folder: Path
 
     def part(self, batch: int) -> Path:
-        """Where the part of a batch lies, or would."""
+        """Return the path of the part of a batch."""
         return self.folder / f"{batch:05d}.parquet"
 
     @property
     def parts(self) -> list[Path]:
-        """All parts that there are."""
-        # No partial files, whose names begin with a dot; by number, which may have more than five digits.
+        """All existing parts, in the order of their batches."""
+        # Without partial files, whose names begin with a dot; by number, which may have more than five digits.
         return sorted(self.folder.glob("[0-9]*.parquet"), key=lambda path: int(path.stem))
 
 
@@ -58,10 +59,10 @@ class Dataset:
 
     @classmethod
     def open(cls, folder: str | Path) -> Dataset:
-        """One that exists; raises InputError if there is none, or one of another format."""
+        """Open an existing dataset; raises InputError if there is none, or if it has another format."""
         dataset = cls(Path(folder))
         if not (dataset.folder / DATASET_FILE).is_file():
-            raise InputError(f"{folder}: is no dataset, it has no {DATASET_FILE}; videoldm curate run makes one")
+            raise InputError(f"{folder}: is not a dataset, it has no {DATASET_FILE}; videoldm curate run makes one")
         found = dataset._info.get("format")
         if found != FORMAT:
             raise InputError(f"{folder}: is a dataset of format {found}, this program reads {FORMAT}")
@@ -69,60 +70,60 @@ class Dataset:
 
     @classmethod
     def create(cls, folder: str | Path) -> Dataset:
-        """One that exists, or a new one in an empty or missing folder."""
+        """Open an existing dataset, or create one in an empty or missing folder."""
         path = Path(folder)
         if (path / DATASET_FILE).exists():
             return cls.open(path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise InputError(f"{folder}: holds something else than a dataset, give an empty or a new folder")
+            raise InputError(f"{folder}: holds something other than a dataset, give an empty or a new folder")
         write_json(path / DATASET_FILE, {"format": FORMAT, "tables": {}, "annotations": {}})
         return cls(path)
 
     @contextlib.contextmanager
     def locked(self) -> Generator[None]:
-        """Alone in this folder; raises InputError if another run is at work."""
+        """Lock the folder and remove partial files; raises InputError if another run is writing to it."""
         with folder_lock(self.folder, "another run is writing to this dataset, wait for it to end"):
             for folder, _, _ in os.walk(self.folder):
-                remove_partials(folder)  # of a run that was killed
+                remove_partials(folder)  # left by a run that was killed
             yield
 
     def table(self, name: str, config_hash: str) -> Table:
-        """A table as the configuration of that hash makes it."""
+        """Return a table as the configuration with that hash makes it."""
         return Table(self.folder / name / config_hash)
 
     def annotation(self, name: str, config_hash: str) -> Table:
-        """An annotation as the configuration of that hash makes it."""
+        """Return an annotation as the configuration with that hash makes it."""
         return Table(self.folder / "annotations" / name / config_hash)
 
     @property
     def work(self) -> Path:
-        """Where a run keeps what no part holds yet."""
+        """Folder for what a run has made and no part holds yet."""
         return self.folder / "work"
 
     @property
     def aesthetic_head(self) -> Path:
-        """Where a head that was fitted to ratings of these clips lies, or would."""
+        """Path of a head that was fitted to ratings of these clips."""
         return self.folder / AESTHETIC_HEAD
 
     @property
     def batches(self) -> Path:
-        """The folder of the batches."""
+        """Folder of the batches."""
         return self.folder / "batches"
 
     def set_current(self, tables: Mapping[str, str], annotations: Mapping[str, str]) -> None:
-        """Say which configurations' tables are the dataset; annotations that are not named stay as they are."""
+        """Set which configurations' tables are the dataset; annotations that are not named stay as they are."""
         kept = read_mapping(self.folder / DATASET_FILE)["annotations"]
         write_json(
             self.folder / DATASET_FILE, {"format": FORMAT, "tables": dict(tables), "annotations": kept | annotations}
         )
 
     def current(self) -> tuple[dict[str, str], dict[str, str]]:
-        """The hashes of the tables and annotations that are the dataset."""
+        """Return the hashes of the tables and annotations that are the dataset."""
         info = read_mapping(self.folder / DATASET_FILE)
         return info["tables"], info["annotations"]
 
     def view(self) -> DatasetView:
-        """The current tables, for queries."""
+        """Return the current tables, for queries."""
         tables, annotations = self.current()
 
         def parts(name: str) -> list[Path]:
@@ -142,29 +143,26 @@ class Dataset:
 
 
 def config_hash(*parts: Config | Mapping[str, Any] | str) -> str:
-    """16 hexadecimal digits over everything that decides a table's values."""
+    """Hash everything that decides a table's values: 16 hexadecimal digits."""
     lines = [json.dumps(part.model_dump(mode="json") if isinstance(part, Config) else part) for part in parts]
     return hashlib.blake2b("\n".join(lines).encode(), digest_size=8).hexdigest()
 
 
-AESTHETIC_HEAD = "aesthetic_head.safetensors"
-
-
 @dataclass(frozen=True)
 class Hashes:
-    """The hash of each table and of each annotation, by name."""
+    """Hash of each table and annotation, by name; a table is made anew when its hash changes, and only then."""
 
     tables: Mapping[str, str]
     annotations: Mapping[str, str]
 
     @classmethod
     def of(cls, config: CurationConfig) -> Hashes:
-        """Those of one configuration."""
+        """Return the hashes of one configuration."""
         decoded = config_hash(config.sidecar, config.cuts.candidates)
         divided = config_hash(decoded, config.cuts, config.clips)
         annotations: dict[str, str] = {}
         for one in config.annotations:
-            # After those that it needs, as the configuration makes sure.
+            # The configuration ensures that it comes after those that it needs.
             annotations[one.name] = config_hash(decoded, one.identity(), *(annotations[name] for name in one.needs))
         for one in config.possible_comparisons:
             compared = [annotations[name] for name in one.needs if name in annotations]

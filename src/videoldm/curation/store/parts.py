@@ -1,4 +1,8 @@
-"""Parts: tables of one batch each, written at once and always with the same bytes for the same rows."""
+"""Parts: tables of one batch each, written atomically, with the same bytes for the same rows.
+
+An annotation's part is made piece by piece: every piece is a small file of its own, and the part is written once from
+all of them, as rewriting it with each piece would take time that grows with the square of their number.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,7 @@ DIGEST = b"inputs"
 def write_part(
     path: Path, rows: Sequence[Mapping[str, Any]] | pa.Table, schema: pa.Schema, *, digest: str = ""
 ) -> None:
-    """Write the rows in the order given, in place of what was there; `digest` tells what they were made from."""
+    """Write the rows in the given order, replacing an earlier part; `digest` says what they were made from."""
     table: Any = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(list(rows), schema=schema)
     with atomic_file(path) as partial:
         marked = table.cast(schema).replace_schema_metadata({DIGEST: digest.encode()})
@@ -32,14 +36,14 @@ def write_part(
 
 
 def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """All rows of a part; raises InputError if it is broken."""
+    """Read all rows of a part; raises InputError if it is broken."""
     # Opened as one file: read_table would take parts of its path for columns.
     with _explained(path), pq.ParquetFile(path) as file:
         return file.read(columns=None if columns is None else list(columns))
 
 
 def read_if_whole(path: Path, columns: Sequence[str] | None = None) -> pa.Table | None:
-    """All rows of a part; None if it is missing or broken, so that it has to be made anew."""
+    """Read all rows of a part; None if it is missing or broken, so that it has to be made anew."""
     try:
         return read_part(path, columns) if path.exists() else None
     except InputError:
@@ -47,7 +51,7 @@ def read_if_whole(path: Path, columns: Sequence[str] | None = None) -> pa.Table 
 
 
 def read_rows(path: Path, condition: pc.Expression, columns: Sequence[str] | None = None) -> pa.Table:
-    """The rows for which a condition holds; groups of rows that cannot hold any are not read."""
+    """Read the rows that satisfy a condition; groups of rows that cannot contain any are not read."""
     with _explained(path):
         wanted = None if columns is None else list(columns)
         return dataset(path, format="parquet").to_table(columns=wanted, filter=condition)
@@ -62,40 +66,40 @@ def _explained(path: Path) -> Generator[None]:
 
 
 def is_made_from(path: Path, digest: str) -> bool:
-    """Whether the part is there and was made from what `digest` tells."""
+    """Return whether the part exists and was made from what `digest` says."""
     if not path.exists():
         return False
     try:
         return (pq.read_schema(path).metadata or {}).get(DIGEST) == digest.encode()
     except (pa.ArrowInvalid, OSError):
-        return False  # broken, so to be made anew
+        return False  # broken, so that it is made anew
 
 
 @dataclass(frozen=True)
 class PartInPieces:
-    """The part, and the folder of the pieces that it does not hold yet."""
+    """A part of an annotation, and the folder of the pieces that it does not hold yet."""
 
     part: Path
     folder: Path
 
     @classmethod
     def of(cls, dataset: Dataset, part: Path) -> PartInPieces:
-        """That of a dataset."""
+        """Return a part of a dataset with the folder for its pieces."""
         return cls(part, dataset.work / part.relative_to(dataset.folder).with_suffix(""))
 
     @property
     def pieces(self) -> list[Path]:
-        """Those that there are; a killed run leaves some."""
+        """Existing pieces; a killed run leaves some."""
         return sorted(self.folder.glob("[0-9a-f]*.parquet"))
 
     def add(self, rows: pa.Table) -> None:
-        """Write one more piece, of other clips than those that are there."""
+        """Write one more piece, of other clips than the existing ones."""
         write_part(self.folder / f"{rows['clip_id'][0].as_py()}.parquet", rows, rows.schema)
 
     def gather(self, order: Sequence[str]) -> None:
-        """Make the part hold the rows of these clips alone, in this order; those of pieces replace older ones.
+        """Make the part hold the rows of these clips alone, in this order; rows of pieces replace older ones.
 
-        Killed on the way, it does the same when it is called again.
+        If it is interrupted, calling it again gives the same result.
         """
         pieces, old = self.pieces, read_if_whole(self.part)
         if old is None:
@@ -113,7 +117,7 @@ class PartInPieces:
             piece.unlink()
 
     def settled(self) -> dict[str, str]:
-        """The clips whose row is in the part and there to stay, and what each was made from."""
+        """Return the clips whose row is final, and what each was made from."""
         found = read_if_whole(self.part, ["clip_id", "may_come_later", "made_from"])
         if found is None:
             return {}
@@ -122,5 +126,5 @@ class PartInPieces:
 
 
 def clip_ids(part: Path) -> list[str]:
-    """The clips of a part, in order."""
+    """Return the clip ids of a part, in order."""
     return read_part(part, ["clip_id"])["clip_id"].to_pylist()

@@ -1,10 +1,10 @@
-"""A dataset's tables as views of a DuckDB connection, with bounded memory, that can read nothing but the dataset.
+"""A dataset's tables as views of a DuckDB connection with bounded memory that can read nothing but the dataset.
 
-Views are `sources`, `clips`, `transitions` and `sidecars` (`videoldm.dataset.tables`), one for each annotation by its
-name, and the wide view `dataset`: a row for each clip, with the columns of `clips`, then `start_s`, `duration_s`, `fps`
-in rounded seconds for queries, then those of all annotations. A column of an annotation is called
+The views are `sources`, `clips`, `transitions` and `sidecars` (`videoldm.dataset.tables`), one for each annotation by
+its name, and the wide view `dataset`: a row for each clip, with the columns of `clips`, then `start_s`, `duration_s`,
+`fps` in rounded seconds for queries, then those of all annotations. A column of an annotation is called
 `<annotation>_<column>`, unless its name is or begins with the annotation's already; `<annotation>_missing` says why
-there is no value. Where no column has the annotation's own name, this stands for the first one: `aesthetics` is
+there is no value. If no column has the annotation's own name, this stands for the first one: `aesthetics` is
 `aesthetics_score`.
 """
 
@@ -24,7 +24,7 @@ from videoldm.core.errors import InputError
 from videoldm.dataset.tables import ANNOTATION_KEY, CLIPS, SIDECARS, SOURCES, TRANSITIONS
 
 NOT_MADE = "not made yet"
-"""The reason of a clip that has no row in an annotation."""
+"""Reason for a clip that has no row in an annotation."""
 
 _COMPUTED = {
     "start_s": "clips.start_pts * clips.time_base_num / clips.time_base_den",
@@ -34,12 +34,12 @@ _COMPUTED = {
 
 
 CLIP_NUMBERS = ("duration_s", "num_frames", "fps", "width", "height")
-"""What people ask of clips; their other numbers say where they lie."""
+"""Numbers of clips that people ask for; the others say where clips lie."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetView:
-    """The Parquet parts that make up a dataset, wherever they lie."""
+    """Parquet parts that make up a dataset, wherever they lie."""
 
     clips: Sequence[Path]
     sources: Sequence[Path] = ()
@@ -56,12 +56,12 @@ class DatasetView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryLimits:
-    """What queries may take; results do not depend on it."""
+    """Resources that queries may use; results do not depend on them."""
 
     memory_gib: float = 4.0
     num_threads: int = 2
     scratch: Path | None = None
-    """Where what does not fit in memory goes; the system's temporary folder if None."""
+    """Folder for what does not fit in memory; the system's temporary folder if None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +71,19 @@ class OpenDataset:
     view: DatasetView
     connection: DuckDBPyConnection
     columns: Mapping[str, Mapping[str, str]]
-    """For each annotation its wide columns, and the column of the annotation that each one is."""
+    """For each annotation, its columns in `dataset` with the column of the annotation that each one is."""
 
     def main(self, annotation: str) -> str | None:
-        """The wide column that an annotation's own name stands for; None if it has no columns."""
+        """Return the wide column that an annotation's own name stands for; None if it has no columns."""
         columns = self.columns[annotation]
         return annotation if annotation in columns else next(iter(columns), None)
 
     def owner(self, column: str) -> str | None:
-        """The annotation that a column of `dataset` belongs to; None for those of clips."""
+        """Return the annotation that a column of `dataset` belongs to; None for those of clips."""
         return next((name for name, columns in self.columns.items() if column in (name, *columns)), None)
 
     def wide(self, annotations: Collection[str]) -> str:
-        """The query behind the view `dataset`, with these annotations only."""
+        """Return the query behind the view `dataset`, with these annotations only."""
         computed = [f"{expression} AS {name}" for name, expression in _COMPUTED.items()]
         joined = [name for name in self.columns if name in annotations]
         values = [
@@ -106,19 +106,19 @@ class OpenDataset:
         return f"SELECT {', '.join(['clips.*', *computed, *values, *reasons])} FROM clips{''.join(joins)}"
 
     def types(self) -> dict[str, str]:
-        """Name and DuckDB's type of each column of `dataset`."""
+        """Return the DuckDB type of each column of `dataset`."""
         return self.types_of("SELECT * FROM dataset")
 
     def types_of(self, query: str) -> dict[str, str]:
-        """Name and type of each column of a query's result."""
+        """Return the DuckDB type of each column of a query's result."""
         return {row[0]: row[1] for row in self.connection.execute(f"DESCRIBE {query}").fetchall()}
 
 
 @contextmanager
 def open_dataset(view: DatasetView, limits: QueryLimits | None = None) -> Generator[OpenDataset]:
-    """A connection with the views of a dataset; it can neither read nor write any other file.
+    """Open a connection with the views of a dataset; it can neither read nor write any other file.
 
-    Raises InputError if a part is no readable Parquet file or queries need more than `limits` allow.
+    Raises InputError if a part is not a readable Parquet file or queries need more than `limits` allow.
     """
     limits = limits or QueryLimits()
     with (
@@ -145,30 +145,30 @@ def open_dataset(view: DatasetView, limits: QueryLimits | None = None) -> Genera
 
 @contextmanager
 def explained() -> Generator[None]:
-    """Turn what a user can cause in queries into one line: damaged parts, a full disk, too little memory."""
+    """Turn errors that users can cause into one line: damaged parts, a full disk, too little memory."""
     try:
         yield
     except duckdb.OutOfMemoryException as error:
         raise InputError(f"the query needs more memory or scratch space than allowed: {first_line(error)}") from None
     except (duckdb.IOException, duckdb.InvalidInputException) as error:
         reason = first_line(error)
-        raise InputError(f"the dataset cannot be queried, videoldm curate run mends broken parts: {reason}") from None
+        raise InputError(f"the dataset cannot be queried, videoldm curate run repairs broken parts: {reason}") from None
 
 
 def first_line(error: duckdb.Error) -> str:
-    """What is wrong, without the query and the class of error that DuckDB adds."""
+    """Return what is wrong, without the query and the kind of error that DuckDB adds."""
     line = str(error).strip().partition("\n")[0]
     kind, sign, reason = line.partition(" Error: ")
     return reason if sign and kind.replace(" ", "").isalpha() else line
 
 
 def quoted(name: str) -> str:
-    """`name` as an identifier of SQL."""
+    """Return `name` as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def text(value: str) -> str:
-    """`value` as a text of SQL."""
+    """Return `value` as an SQL string."""
     return "'" + value.replace("'", "''") + "'"
 
 
@@ -184,7 +184,7 @@ def _settings(limits: QueryLimits, scratch: str) -> dict[str, str | bool | int |
 
 
 def _lock(connection: DuckDBPyConnection, parts: Iterable[Path]) -> None:
-    """Allow nothing but the parts from here on; DuckDB asks for a path both as a pattern and as it is."""
+    """Allow access to the parts alone from here on; DuckDB checks a path both as a pattern and as it is."""
     names = [name for part in parts for name in (_pattern(part), str(part))]
     connection.execute(f"SET allowed_paths = {_list(dict.fromkeys(names))}")
     connection.execute("SET enable_external_access = false")
@@ -196,7 +196,7 @@ def _scan(parts: Sequence[Path]) -> str:
 
 
 def _pattern(part: Path) -> str:
-    """A pattern that only this path matches."""
+    """Return a pattern that only this path matches."""
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(part))
 
 
@@ -205,7 +205,7 @@ def _list(values: Iterable[str]) -> str:
 
 
 def _empty(schema: pa.Schema) -> str:
-    """A query without rows; numbers and texts are all that queries ask of it."""
+    """Return a query without rows; its types only need to distinguish numbers and texts."""
     types = {pa.string(): "VARCHAR", pa.binary(): "BLOB", pa.bool_(): "BOOLEAN", pa.float32(): "FLOAT"}
     columns = [
         f"NULL::{types.get(item.type, 'BIGINT' if pa.types.is_integer(item.type) else 'MAP(VARCHAR, VARCHAR)')} "

@@ -152,5 +152,5 @@ def test_a_model_of_one_picture_cannot_caption_videos(tmp_path: Path) -> None:
     from tiny_annotator_models import write_blip
 
     blip = LocalCaptioner(model=str(write_blip(tmp_path / "blip")))
-    with pytest.raises(InputError, match="a model with a chat template can see several"):
+    with pytest.raises(InputError, match="several need a model with a chat template"):
         VideoCaption(VideoCaptionConfig(captioner=blip)).annotate([made_clip(1)])

@@ -110,7 +110,7 @@ def test_a_model_that_is_not_here_leaves_values_missing() -> None:
     assert len(values) == 2
     assert values[0] == Missing(
         "the model nobody/no-such-clip is not on this machine: "
-        "fetch it with `hf download nobody/no-such-clip` or name a folder",
+        "download it with `hf download nobody/no-such-clip` or name a folder",
         may_come_later=True,
     )
 

@@ -37,7 +37,7 @@ def test_models_come_from_the_cache_unless_asked_for(tmp_path: Path) -> None:
         )
     before, missing, downloaded, after = done.stdout.splitlines()
     assert before.startswith("MissingModelError the model owner/clip is not on this machine")
-    assert missing.startswith("InputError owner/missing: cannot be fetched from the hub")
+    assert missing.startswith("InputError owner/missing: cannot be downloaded from the hub")
     assert downloaded == after
     names = {path.name for path in Path(after).iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= names

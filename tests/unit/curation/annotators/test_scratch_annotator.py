@@ -92,5 +92,5 @@ def test_configuration_files_name_it() -> None:
     config = CurationConfig(annotations=(MotionConfig(), GreyestConfig(num_levels=4)))
     assert "name: greyest" in to_yaml(config)
     assert from_yaml(CurationConfig, to_yaml(config)) == config
-    with pytest.raises(InputError, match=r"annotations\.1\.num_level is no known key, did you mean num_levels"):
+    with pytest.raises(InputError, match=r"annotations\.1\.num_level is not a known key, did you mean num_levels"):
         from_yaml(CurationConfig, "annotations: [{name: motion}, {name: greyest, num_level: 4}]")

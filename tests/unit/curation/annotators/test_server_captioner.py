@@ -103,13 +103,13 @@ def test_a_server_says_how_long_to_wait() -> None:
         (Reply({"error": "too  large"}, status=400), "answers 400, too large", False, 1),
         (Reply(b"<html>", status=413), "answers 413, <html>", False, 1),
         (Reply({"error": {"message": "no model"}}, status=404), "answers 404, no model", True, 1),
-        (Reply(b"", status=302, headers={"Location": "http://else"}), "sends elsewhere, to http://else", True, 1),
-        (Reply(b"not json"), "its answer is no chat completion", True, 3),
-        (Reply([1, 2]), "its answer is no chat completion", True, 3),
-        (Reply({"choices": []}), "its answer is no chat completion", True, 3),
-        (Reply({"choices": [{"message": 3}]}), "its answer is no chat completion", True, 3),
-        (Reply(b"\xff\xfe"), "its answer is no chat completion", True, 3),
-        (Reply(b'{"choices": [{"mess', is_cut=True), "its answer is no chat completion", True, 3),
+        (Reply(b"", status=302, headers={"Location": "http://else"}), "redirects to http://else", True, 1),
+        (Reply(b"not json"), "its answer is not a chat completion", True, 3),
+        (Reply([1, 2]), "its answer is not a chat completion", True, 3),
+        (Reply({"choices": []}), "its answer is not a chat completion", True, 3),
+        (Reply({"choices": [{"message": 3}]}), "its answer is not a chat completion", True, 3),
+        (Reply(b"\xff\xfe"), "its answer is not a chat completion", True, 3),
+        (Reply(b'{"choices": [{"mess', is_cut=True), "its answer is not a chat completion", True, 3),
     ],
 )
 def test_failures_are_told(reply: Reply, said: str, *, may_come_later: bool, num_asked: int) -> None:
@@ -128,7 +128,9 @@ def test_a_refused_key_is_not_written_down(monkeypatch: pytest.MonkeyPatch) -> N
     with chat_server(lambda number, asked: reply) as server:
         missing = one(server.url)
     assert missing.may_come_later
-    assert "answers 401, Incorrect key provided: ***.; OPENAI_API_KEY should hold a key that it takes" in missing.reason
+    assert (
+        "answers 401, Incorrect key provided: ***.; OPENAI_API_KEY should hold a key that it accepts" in missing.reason
+    )
 
 
 @pytest.mark.parametrize("slow", [{"delay_s": 3}, {"drip_s": 0.05}])
@@ -172,7 +174,7 @@ def test_kinds_of_answers() -> None:
     assert long.is_cut
     assert long.num_prompt_tokens is long.num_new_tokens is None
     assert nothing.text == ""
-    assert filtered == Missing(f"{server.url}: its filter held the answer back")
+    assert filtered == Missing(f"{server.url}: its filter withheld the answer")
 
 
 def test_captioners_in_words() -> None:

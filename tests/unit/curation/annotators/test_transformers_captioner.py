@@ -108,9 +108,9 @@ def test_prompts_that_are_too_long_have_no_answer(folders: dict[str, Path]) -> N
 
 
 def test_wrong_models_are_refused(folders: dict[str, Path]) -> None:
-    with pytest.raises(InputError, match="captions one picture, a model with a chat template can see several"):
+    with pytest.raises(InputError, match="captions one picture, several need a model with a chat template"):
         picture_reader(folders["blip"], 8)
-    with pytest.raises(InputError, match="its image processor knows no splitting"):
+    with pytest.raises(InputError, match="its image processor has no option splitting"):
         picture_reader(folders["llava"], 1, image_options={"splitting": 1})
     with pytest.raises(InputError, match="cannot be read as a model"):
         picture_reader(folders["llama"], 1)

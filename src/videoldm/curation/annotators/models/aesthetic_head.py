@@ -27,20 +27,20 @@ _LAYER = re.compile(r"layers\.(\d+)\.(weight|bias)")
 
 @dataclass(frozen=True, eq=False)
 class AestheticHead:
-    """`score = weights . embedding + bias` of unit embeddings of the model called `clip_model`, empty if not known."""
+    """A head, `score = weights . embedding + bias`, for unit embeddings of the model `clip_model`, empty if unknown."""
 
     weights: Float32[np.ndarray, " d"]
     bias: float
     clip_model: str = ""
 
     def __call__(self, embeddings: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, " n"]:
-        """The score of each embedding."""
+        """Return the score of each embedding."""
         return (embeddings * self.weights).sum(axis=1) + np.float32(self.bias)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fit:
-    """A head, and how well heads fitted without them foretold the ratings they were tried on."""
+class AestheticFit:
+    """A head, and how well heads predict ratings that they were not fitted to."""
 
     head: AestheticHead
     num_ratings: int
@@ -51,12 +51,12 @@ class Fit:
 
 def fit_aesthetic_head(
     embeddings: Float[np.ndarray, "n 3 d"], ratings: Float[np.ndarray, " n"], *, clip_model: str = ""
-) -> Fit:
-    """Ridge regression of ratings on a clip's three unit embeddings.
+) -> AestheticFit:
+    """Fit a head by ridge regression of ratings on a clip's three unit embeddings.
 
-    A clip's score is the mean of its frames', so the mean embedding is what is fitted. The penalty is the one of
+    A clip's score is the mean of its frames' scores, so the mean embedding is fitted. The penalty is the one of
     `PENALTIES` with the smallest squared error over five held-out folds, drawn by the clips' order; the correlations
-    belong to the same predictions. Raises InputError for too few ratings or ratings that are all alike.
+    are those of the same predictions. Raises InputError for too few ratings or ratings that are all equal.
     """
     x, y = embeddings.astype(np.float64).mean(axis=1), ratings.astype(np.float64)
     if len(y) < MIN_RATINGS:
@@ -69,7 +69,7 @@ def fit_aesthetic_head(
     errors = ((held_out - y) ** 2).mean(axis=1)
     best = int(errors.argmin())
     weights, bias = _ridge(x, y, PENALTIES[best])
-    return Fit(
+    return AestheticFit(
         head=AestheticHead(weights.astype(np.float32), float(bias), clip_model),
         num_ratings=len(y),
         penalty=PENALTIES[best],
@@ -78,8 +78,8 @@ def fit_aesthetic_head(
     )
 
 
-def save_head(fit: Fit, path: Path) -> None:
-    """Write the head as safetensors, in the layout of LAION's linear heads, with what is known of it."""
+def save_head(fit: AestheticFit, path: Path) -> None:
+    """Write the head as safetensors, in the layout of LAION's linear heads, with its metadata."""
     about = {
         "clip_model": fit.head.clip_model,
         "num_ratings": str(fit.num_ratings),
@@ -93,10 +93,10 @@ def save_head(fit: Fit, path: Path) -> None:
 
 
 def read_head(path: Path) -> AestheticHead:
-    """The head in a file, one that was fitted here or one of LAION's, linear or of five linear layers.
+    """Read a head that was fitted here or one of LAION's, linear or of five linear layers.
 
-    LAION's larger head has nothing but dropout between its layers, so it is one linear map, and is folded into it.
-    LAION publishes pickles; they are read without running what they contain. Raises InputError for anything else.
+    LAION's larger head has nothing but dropout between its layers, so it is one linear map, into which it is folded.
+    LAION publishes pickles; they are read without running code. Raises InputError for anything else.
     """
     existing_file(path, kind="an aesthetic head, a file of weights")
     with pickles_trusted():
@@ -123,7 +123,7 @@ def _folded(layers: list[tuple[torch.Tensor, torch.Tensor]], path: Path) -> tupl
         for next_weight, next_bias in layers[1:]:
             weight, bias = next_weight @ weight, next_weight @ bias + next_bias
     except RuntimeError:
-        raise InputError(f"{path}: its layers do not follow upon each other") from None
+        raise InputError(f"{path}: its layers do not fit together") from None
     if weight.ndim != 2 or weight.shape[0] != 1 or bias.shape != (1,):
         raise InputError(f"{path}: its weight is {tuple(weight.shape)}, it should be (1, width of the embeddings)")
     return weight[0], bias[0]
@@ -137,7 +137,7 @@ def _clip_model(path: Path) -> str:
 
 
 def _held_out_predictions(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) -> Float[np.ndarray, "p n"]:
-    """For each penalty what heads foretell of the fold that they were not fitted to."""
+    """Return for each penalty the predictions of heads for the fold that they were not fitted to."""
     order = list(range(len(y)))
     python_random(0, "aesthetic folds").shuffle(order)
     fold = np.empty(len(y), np.int64)
@@ -152,7 +152,7 @@ def _held_out_predictions(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"
 
 
 def _ridge(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], penalty: float) -> tuple[np.ndarray, float]:
-    """`argmin_w,b |x w + b - y|^2 + penalty |w|^2`; solved in whichever of n and d is smaller."""
+    """Return `argmin_w,b |x w + b - y|^2 + penalty |w|^2`, solved in the smaller of n and d."""
     mean_x, mean_y = x.mean(axis=0), y.mean()
     a, b = x - mean_x, y - mean_y
     if len(y) < x.shape[1]:
@@ -163,14 +163,14 @@ def _ridge(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], penalty: flo
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Pearson's; 0 if one of them is constant."""
+    """Return Pearson's correlation; 0 if either is constant."""
     a, b = a - a.mean(), b - b.mean()
     norm = np.linalg.norm(a) * np.linalg.norm(b)
     return float(a @ b / norm) if norm > 0 else 0.0
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 0, the mean of theirs for equal values."""
+    """Return the ranks from 0; equal values share the mean of theirs."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts) - 1
     return (last - (counts - 1) / 2)[inverse]

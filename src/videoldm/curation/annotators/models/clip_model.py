@@ -1,4 +1,4 @@
-"""A CLIP model that gives the same embedding whatever goes through it beside."""
+"""A CLIP model whose embeddings do not depend on the rest of the batch."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from videoldm.curation.annotators.models.pretrained import fixed_threads, load_p
 
 
 class ClipModel:
-    """Unit vectors of pictures and texts in the space that they share.
+    """Embeds pictures and texts as unit vectors in the space that they share.
 
-    Batches all have one size and texts one length, filled up, and the number of threads is fixed: an embedding has
-    the same bits in any company and at any place.
+    All batches are padded to one size and all texts to one length, and the number of threads is fixed, so that an
+    embedding has the same bits in any batch and at any position.
     """
 
     def __init__(self, config: ClipModelConfig) -> None:
@@ -28,14 +28,14 @@ class ClipModel:
         self._processor = load_processor(AutoImageProcessor, config, backend="pil")
         self._tokenizer = load_processor(AutoTokenizer, config)
         if not hasattr(self._model, "get_image_features") or not hasattr(self._model.config, "text_config"):
-            raise InputError(f"{config.model}: is a {self._model.config.model_type}, it should be a CLIP model")
+            raise InputError(f"{config.model}: is a {self._model.config.model_type} model, it should be CLIP")
         width = self.embed_texts(["a"]).shape[1]
         if width != config.width:
             raise InputError(f"{config.model}: its embeddings have {width} numbers, width is {config.width}")
 
     @property
     def max_tokens(self) -> int:
-        """The length of a text, start and end token included; what is beyond is cut off."""
+        """Length of a text, including start and end token; longer texts are cut."""
         return self._model.config.text_config.max_position_embeddings
 
     def embed_images(self, pictures: Sequence[UInt8[np.ndarray, "h w 3"]]) -> Float32[np.ndarray, "n d"]:
@@ -61,7 +61,7 @@ class ClipModel:
         return np.concatenate(vectors[1:] or vectors)
 
     def _filled(self, values: Tensor) -> Tensor:
-        """A batch of the full size on the model's device, the last row repeated."""
+        """Return a batch padded to the full size with its last row, on the model's device."""
         values = values.to(self._model.device)
         num_lacking = self.config.batch_size - len(values)
         filled = torch.cat([values, values[-1:].expand(num_lacking, *values.shape[1:])])

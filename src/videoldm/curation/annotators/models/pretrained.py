@@ -1,4 +1,4 @@
-"""Models of transformers in folders or in the hub's cache; the hub itself is asked only by `download_model`."""
+"""Models of transformers in folders or in the hub's cache; only `download_model` contacts the hub."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def model_folder(name: str) -> Path:
-    """The folder of a model, which is one or is the hub's cache of `owner/model`; no network is used.
+    """Return the folder of a model: a folder itself, or the hub's cache of `owner/model`; no network is used.
 
     Raises MissingModelError if the cache does not have its weights, InputError if `name` is neither.
     """
@@ -43,7 +43,7 @@ def model_folder(name: str) -> Path:
 
 
 def download_model(name: str) -> Path:
-    """The folder of a model, fetched from the hub if it is not there yet; raises InputError if that fails."""
+    """Return the folder of a model, downloaded from the hub if it is missing; raises InputError if that fails."""
     try:
         return model_folder(name)
     except MissingModelError:
@@ -51,11 +51,11 @@ def download_model(name: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=list(FILES)))
     except (HfHubHTTPError, LocalEntryNotFoundError) as error:
-        raise InputError(f"{name}: cannot be fetched from the hub: {_first_line(error)}") from None
+        raise InputError(f"{name}: cannot be downloaded from the hub: {_first_line(error)}") from None
 
 
 def load_pretrained(auto_class: Any, config: LocalModel) -> Any:
-    """The model of `config`, frozen, on its device, one for all annotators of a worker that use it.
+    """Return the model of `config`, frozen, on its device; annotators of a worker share it.
 
     Raises MissingModelError if it is not on this machine, InputError unless all its weights are in its files.
     """
@@ -82,7 +82,7 @@ def _loaded(auto_class: Any, name: str, device: str, precision: Precision) -> Pr
 
 
 def load_processor(auto_class: Any, config: LocalModel, **options: Any) -> Any:
-    """What prepares the inputs of the model of `config`; raises InputError if its files are missing or broken."""
+    """Return the processor of the inputs of `config`'s model; raises InputError if its files are missing or broken."""
     folder = model_folder(config.model)
     try:
         return auto_class.from_pretrained(folder, local_files_only=True, **options)
@@ -93,7 +93,7 @@ def load_processor(auto_class: Any, config: LocalModel, **options: Any) -> Any:
 
 @contextmanager
 def fixed_threads(config: LocalModel) -> Generator[None]:
-    """Within the context torch computes with the threads of `config`, and without gradients."""
+    """Compute with the threads of `config` and without gradients within the context."""
     before = torch.get_num_threads()
     torch.set_num_threads(config.num_threads)
     try:
@@ -104,7 +104,7 @@ def fixed_threads(config: LocalModel) -> Generator[None]:
 
 
 def _how_to_get(name: str) -> str:
-    return f"the model {name} is not on this machine: fetch it with `hf download {name}` or name a folder"
+    return f"the model {name} is not on this machine: download it with `hf download {name}` or name a folder"
 
 
 def _first_line(error: Exception) -> str:

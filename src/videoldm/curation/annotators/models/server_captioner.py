@@ -1,4 +1,4 @@
-"""Captions from any server that speaks OpenAI's protocol of chat completions."""
+"""Captions from any server that speaks OpenAI's chat completions protocol."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ _TRY_AGAIN = frozenset({408, 409, 425, 429})
 
 @dataclass
 class _FailureError(Exception):
-    """Why a request has no answer, and what may help."""
+    """A request without an answer: the reason, and what may help."""
 
     reason: str
     helps_again: bool = False
-    """At once."""
+    """Whether to ask again at once."""
     helps_later: bool = True
-    """In another run."""
+    """Whether another run may get an answer."""
     is_unreachable: bool = False
     wait_s: float = 0
-    """What the server asked for."""
+    """Wait that the server asked for."""
 
 
 class ServerReader:
-    """Asks several at a time; what fails for a moment is asked again, after waits that double.
+    """Sends several requests at a time; transient failures are retried, after waits that double.
 
-    A server that could not be reached even so is left alone for a while, and what would have been asked meanwhile has
-    no answer, which another run can get. Redirects are not followed, lest the key goes elsewhere, and no proxy is used.
+    A server that cannot be reached even so is left alone for a while; requests of this time have no answer, and another
+    run can get it. Redirects are not followed, so that the key is not sent elsewhere, and no proxy is used.
     """
 
     def __init__(self, config: ServerCaptioner, *, max_new_tokens: int) -> None:
@@ -59,7 +59,7 @@ class ServerReader:
         self._rest: tuple[float, str] = (0, "")
 
     def answer(self, requests: Sequence[CaptionRequest]) -> list[Answer | Missing]:
-        """The answer to each request, in their order."""
+        """Return the answer to each request, in order."""
         with ThreadPoolExecutor(self.config.concurrency) as pool:
             return list(pool.map(self._answer, requests))
 
@@ -90,7 +90,7 @@ class ServerReader:
             content.append({"type": "text", "text": request.prompt})
         fields: dict[str, Any] = {
             "model": self.config.model,
-            # Servers of language models alone often take nothing but text here.
+            # Servers of language models often accept only text here.
             "messages": [{"role": "user", "content": content if request.pictures else request.prompt}],
             "max_tokens": self._max_new_tokens,
             "temperature": 0,
@@ -133,10 +133,10 @@ class ServerReader:
         if status in _TRY_AGAIN or status >= http.client.INTERNAL_SERVER_ERROR:
             return _FailureError(said, helps_again=True, wait_s=_retry_after(response.headers.get("Retry-After")))
         if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
-            return _FailureError(f"{said}; {KEY_VARIABLE} should hold a key that it takes")
+            return _FailureError(f"{said}; {KEY_VARIABLE} should hold a key that it accepts")
         if http.client.MULTIPLE_CHOICES <= status < http.client.BAD_REQUEST:
-            return _FailureError(f"{said} and sends elsewhere, to {response.headers.get('Location')}: name that one")
-        # What is wrong with this request will be so in the next run; a model can be loaded until then.
+            return _FailureError(f"{said} and redirects to {response.headers.get('Location')}: name that URL")
+        # A wrong request will be wrong in the next run, too; a missing model may be loaded by then.
         return _FailureError(said, helps_later=status == http.client.NOT_FOUND)
 
     def _parse(self, answer: bytes) -> Answer:
@@ -146,7 +146,7 @@ class ServerReader:
             text = _text(choice["message"])
             usage = fields.get("usage") or {}
             if choice.get("finish_reason") == "content_filter":
-                raise _FailureError("its filter held the answer back", helps_later=False)
+                raise _FailureError("its filter withheld the answer", helps_later=False)
             return Answer(
                 text=text.strip(),
                 model=str(fields.get("model") or self.config.model),
@@ -155,16 +155,16 @@ class ServerReader:
                 is_cut=choice.get("finish_reason") == "length",
             )
         except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-            raise _FailureError("its answer is no chat completion", helps_again=True) from None
+            raise _FailureError("its answer is not a chat completion", helps_again=True) from None
 
     def _without_key(self, text: str) -> str:
-        """Servers like to quote a key that they refuse."""
+        """Hide the key, which servers often quote when they refuse it."""
         return text.replace(self._key, "***") if self._key else text
 
 
 @contextlib.contextmanager
 def _deadline(connection: socket.socket, seconds: float, expired: threading.Event) -> Generator[None]:
-    """Cut the connection after `seconds`, however slowly bytes still come, and set `expired`."""
+    """Cut the connection after `seconds`, even if bytes still arrive, and set `expired`."""
 
     def cut() -> None:
         expired.set()
@@ -187,7 +187,7 @@ def _data_url(picture: UInt8[np.ndarray, "h w 3"]) -> str:
 
 
 def _text(message: Mapping[str, Any]) -> str:
-    """What was written, which some servers give in parts, or the words with which the model refused."""
+    """Return the text, which some servers send in parts, or the model's refusal."""
     content = message.get("content")
     if isinstance(content, list):
         return "".join(part["text"] for part in content if part.get("type") == "text")
@@ -195,7 +195,7 @@ def _text(message: Mapping[str, Any]) -> str:
 
 
 def _message(answer: bytes) -> str:
-    """What the body of an error says, in one line."""
+    """Return the message in the body of an error, in one line."""
     text = answer.decode(errors="replace")
     with contextlib.suppress(ValueError, KeyError, TypeError):
         error = json.loads(text)["error"]
@@ -205,7 +205,7 @@ def _message(answer: bytes) -> str:
 
 
 def _retry_after(value: str | None) -> float:
-    """Seconds; a date, which the header can also hold, counts as nothing."""
+    """Return the seconds of the header; a date, which it may also hold, counts as 0."""
     return float(value) if value and value.isdecimal() else 0
 
 

@@ -1,4 +1,4 @@
-"""Captioners from transformers models: of pictures with text, and of text alone."""
+"""Captioners that run in the worker with transformers: vision-language models, and language models."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Inputs = Mapping[str, Tensor]
 
 
 class PictureReader:
-    """A vision-language model: one that chats about several pictures, or one such as BLIP that completes one's caption.
+    """A vision-language model that chats about several pictures, or one such as BLIP that captions a single one.
 
-    Pictures are prepared by the model's own processor with PIL. Raises InputError if it cannot, or if there are to be
+    Pictures are prepared by the model's own processor with PIL. Raises InputError if that fails, or if there may be
     several pictures and the model takes one.
     """
 
@@ -29,16 +29,16 @@ class PictureReader:
         self._processor: Any = load_processor(AutoProcessor, config)
         self._is_chat = getattr(self._processor, "chat_template", None) is not None
         if num_pictures > 1 and not self._is_chat:
-            raise InputError(f"{config.model}: captions one picture, a model with a chat template can see several")
+            raise InputError(f"{config.model}: captions one picture, several need a model with a chat template")
         for name, value in config.image_options.items():
             if not hasattr(self._processor.image_processor, name):
-                raise InputError(f"{config.model}: its image processor knows no {name}, which image_options gives")
+                raise InputError(f"{config.model}: its image processor has no option {name}, which image_options sets")
             setattr(self._processor.image_processor, name, value)
         model = load_pretrained(AutoModelForImageTextToText, config)
         self._generator = _Generator(config, model, self._processor.tokenizer, max_new_tokens)
 
     def answer(self, requests: Sequence[CaptionRequest]) -> list[Answer | Missing]:
-        """The answer to each request."""
+        """Return the answer to each request."""
         return self._generator.answer([self._prepare(request) for request in requests])
 
     def _prepare(self, request: CaptionRequest) -> Inputs:
@@ -53,7 +53,7 @@ class PictureReader:
 
 
 class TextWriter:
-    """A language model, asked through its chat template if it has one."""
+    """A language model, used through its chat template if it has one."""
 
     def __init__(self, config: LocalCaptioner, *, max_new_tokens: int) -> None:
         self._tokenizer: Any = load_processor(AutoTokenizer, config, padding_side="left")
@@ -64,7 +64,7 @@ class TextWriter:
         self._generator = _Generator(config, model, self._tokenizer, max_new_tokens)
 
     def answer(self, requests: Sequence[CaptionRequest]) -> list[Answer | Missing]:
-        """The answer to each request."""
+        """Return the answer to each request."""
         return self._generator.answer([self._prepare(request.prompt) for request in requests])
 
     def _prepare(self, prompt: str) -> Inputs:
@@ -86,8 +86,8 @@ class TextWriter:
 class _Generator:
     """Generates greedily, in batches of one size whose rows have inputs of equal shapes.
 
-    Nothing is padded to suit a neighbour and the last batch is filled up, so that each answer has the tokens that it
-    has in any other company.
+    Nothing is padded to match another row and the last batch is filled up, so that an answer does not depend on the
+    other requests.
     """
 
     config: LocalCaptioner
@@ -135,7 +135,7 @@ class _Generator:
             max_new_tokens=self.max_new_tokens,
             do_sample=False,
             num_beams=1,
-            # Models that were made for sampling bring these along; without it they only cause warnings.
+            # Models made for sampling come with these settings, which only cause warnings without it.
             temperature=None,
             top_p=None,
             top_k=None,
@@ -149,7 +149,7 @@ class _Generator:
     def _read(self, inputs: Inputs, written: Tensor) -> Answer:
         tokens = inputs.get("input_ids")
         mask = inputs.get("attention_mask")
-        # Some models repeat the prompt before their answer and some, as BLIP, make it part of the caption.
+        # Some models repeat the prompt before their answer; others, such as BLIP, make it part of the caption.
         if tokens is not None and torch.equal(written[: tokens.shape[1]], tokens[0]):
             written = written[tokens.shape[1] :]
         numbers: list[int] = written.tolist()
