@@ -141,8 +141,16 @@ def test_what_cannot_be_trained(cli: CommandLine, words: tuple[str, ...], line: 
         ("mini-image", ["stage.unet.channels=[]", "stage.unet.attention_levels=[]"], "stage.unet.channels is []"),
         ("mini-autoencoder", ["stage.model.channels=[]"], "stage.model.channels is []"),
         ("mini-video", ["stage.unet.temporal.kernel=2"], "stage.unet.temporal.kernel is 2, should be odd"),
-        ("mini-video", ["stage.unet.concat_channels=32"], "unet.concat_channels is 32, text-to-video joins no latents of given frames: it should be 0"),
-        ("mini-image-to-video", ["stage.unet.concat_channels=0"], "unet.concat_channels is 0, image-to-video joins latents of given frames"),
+        (
+            "mini-video",
+            ["stage.unet.concat_channels=32"],
+            "unet.concat_channels is 32, text-to-video joins no latents of given frames: it should be 0",
+        ),
+        (
+            "mini-image-to-video",
+            ["stage.unet.concat_channels=0"],
+            "unet.concat_channels is 0, image-to-video joins latents of given frames",
+        ),
         ("mini-judge", ["stage.model.heads.size=[small, large]"], "model.heads has size: small, large, the labels"),
         ("mini-judge", ["stage.model.heads.motion=[left, still]"], "model.heads has motion: left, still, the labels"),
         ("mini-judge", ["stage.data.options.grounds.plain=.nan"], "stage.data.options.grounds.plain"),

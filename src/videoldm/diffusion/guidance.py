@@ -19,8 +19,8 @@ Drop = Callable[[Conditioning], Conditioning]
 
 
 def drop_image(conditioning: Conditioning) -> Conditioning:
-    """Zero context and concatenated latents and keep the vector: SVD's unconditional branch."""
-    return conditioning.zeros("context", "temporal_context", "concat")
+    """Zero context, concatenated latents and their mask, and keep the vector: SVD's unconditional branch."""
+    return drop_frames(conditioning.zeros("context", "temporal_context"))
 
 
 def drop_frames(conditioning: Conditioning) -> Conditioning:

@@ -11,7 +11,7 @@ from videoldm.conditioners.dropout import apply_dropout, draw_dropout
 from videoldm.conditioners.frames import condition_latent, repeat_over_frames
 from videoldm.conditioners.micro import camera_vector, micro_vector, per_clip
 from videoldm.diffusion.conditioning import Conditioning
-from videoldm.diffusion.guidance import Drop, drop_image, use_context
+from videoldm.diffusion.guidance import Drop, drop_frames, drop_image, use_context
 from videoldm.tasks.model import VideoModel
 from videoldm.tasks.task import Inputs, Task, TrainingClips
 
@@ -32,9 +32,15 @@ def training_conditioning(
 
 
 def unconditional(task: Task, model: VideoModel) -> Drop:
-    """Return the change that makes guidance's unconditional branch out of a conditioning."""
+    """Return the change that makes guidance's unconditional branch out of a conditioning: nothing given, only signals.
+
+    It is what training's joint dropout leaves of a sample.
+    """
     context = task.null_context(model)
-    return drop_image if context is None else use_context(context, _null_temporal_context(model))
+    if context is None:
+        return drop_image
+    drop_text = use_context(context, _null_temporal_context(model))
+    return lambda conditioning: drop_frames(drop_text(conditioning))
 
 
 def text_conditioning(model: VideoModel, inputs: Inputs, *, num_frames: int) -> Conditioning:

@@ -23,7 +23,7 @@ from videoldm.models.presets import MINI, SD21, SVD, ModelConfig
 from videoldm.models.unet.config import UNetConfig
 from videoldm.tasks.config import TaskModelConfig, TaskName
 from videoldm.tasks.registry import all_tasks, task_named
-from videoldm.tasks.task import Need
+from videoldm.tasks.task import Need, Task
 from videoldm.training.config import TrainingConfig
 from videoldm.training.data.config import CuratedData, Data, NoCaptions, PannedPictures, WorldData, check_held_out
 from videoldm.training.stages.places import SamplePictures, StageInput, model_input
@@ -173,15 +173,19 @@ class DiffusionStage(ClipStage):
             _check_size(data, model)
         if isinstance(self.trained, TemporalParameters) and self.unet.temporal_layers is None:
             raise ValueError("trained is temporal, but unet has no temporal layers")
-        joins_latents = task_named(model.task).joins_latents
-        if bool(self.unet.concat_channels) != joins_latents:
-            raise ValueError(
-                f"unet.concat_channels is {self.unet.concat_channels}, {model.task} joins "
-                f"{'latents of given frames' if joins_latents else 'no latents of given frames: it should be 0'}"
-            )
+        self._check_inputs(task_named(model.task))
         if self.unet.vector_dim not in (None, model.micro.vector_dim):  # an image model may take no signals
             raise ValueError(f"unet.vector_dim is {self.unet.vector_dim}, model.micro gives {model.micro.vector_dim}")
         return self
+
+    def _check_inputs(self, task: Task) -> None:
+        """Raise ValueError for a UNet that does not take what the task gives it beside the latents."""
+        if bool(self.unet.concat_channels) != task.joins_latents:
+            joined = "latents of given frames" if task.joins_latents else "no latents of given frames: it should be 0"
+            raise ValueError(f"unet.concat_channels is {self.unet.concat_channels}, {task.name} joins {joined}")
+        if self.unet.reads_frame_mask != task.reads_frame_mask:
+            given = "a frame mask" if task.reads_frame_mask else "no frame mask"
+            raise ValueError(f"unet.reads_frame_mask is {self.unet.reads_frame_mask}, {task.name} gives {given}")
 
     def objective(self, *, seed: int, cache: Path, device: str = "cpu") -> DiffusionObjective:
         """Build the model from what the stage starts from, and open the clips."""
