@@ -101,7 +101,7 @@ def recipe(tiny_model: Path, task: Task) -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def model(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory, few_validation_losses: None) -> Path:
     """The model folder that the run exports."""
     folder = tmp_path_factory.mktemp("ending")
     return run(recipe, folder / "run", folder / "cache")
