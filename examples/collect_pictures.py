@@ -1,8 +1,9 @@
-"""Copy free pictures that come with scikit-image into a folder, for the training of mini.
+"""Copy free pictures of scikit-image into a folder, to train mini on them.
 
     python examples/collect_pictures.py runs/pictures
 
-All are public domain or CC0 by scikit-image's own list. The demo's photograph is left out: training must not see it.
+All are public domain or CC0 according to scikit-image's own list. The demo's photograph is left out: training must not
+see it.
 """
 
 import shutil
@@ -24,7 +25,7 @@ NAMES = (
 
 
 def main() -> None:
-    """Copy."""
+    """Copy the pictures and print their paths."""
     target = Path(sys.argv[1])
     target.mkdir(parents=True, exist_ok=True)
     for name in NAMES:

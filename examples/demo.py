@@ -1,4 +1,4 @@
-"""Three clips from the shipped model: from a photograph, from a rendered scene, from a sentence."""
+"""Make three clips with the model in the package: from a photograph, from a rendered scene and from a sentence."""
 
 import time
 from pathlib import Path
@@ -19,10 +19,10 @@ PROMPT = "an orange torus moves up over a striped ground"
 
 
 def main(num_inference_steps: int | None = None) -> None:
-    """Generate, write and show where everything lies; fewer steps than the model's default are faster and worse."""
+    """Write three clips and print their paths; fewer steps than the model's default are faster and worse."""
     OUT.mkdir(parents=True, exist_ok=True)
     choices = Choices(seed=23, num_inference_steps=num_inference_steps)
-    # A small model keeps what it never saw, such as a cat, while little moves.
+    # A small model preserves an unknown subject, such as a cat, only while little moves.
     calm = choices.model_copy(update={"motion_bucket_id": "low"})
     from_image = load_model("mini", "image-to-video")
     from_text = load_model("mini", "text-to-video")
@@ -45,7 +45,7 @@ def main(num_inference_steps: int | None = None) -> None:
 
 
 def held_out_scene() -> Path:
-    """The first frame of a scene that training never saw."""
+    """Write the first frame of a scene that training never saw, and return its path."""
     scene = scene_from(shape="torus", colour="green", motion="right", camera="static", seed=7)
     path = OUT / "scene.png"
     write_video(path, render_pixels([scene], num_frames=1)[0], 1)
@@ -53,7 +53,7 @@ def held_out_scene() -> Path:
 
 
 def described(request: Request) -> str:
-    """What the clip was made from."""
+    """Return the prompt of a clip, or the name of its picture."""
     return request.prompt or f"from {Path(request.image or '').name}"
 
 
