@@ -88,7 +88,7 @@ def test_folder_of_bad_pictures_only(cli: CommandLine, tiny_model: Path, no_mode
             "model .: is not a model, a folder should hold model_index.json or ",
         ),
         (("cat.png", "--fps", "fast"), "generate: --fps is 'fast', should be a valid number"),
-        (("cat.png", "--guidance", 3), "generate: --guidance is no option, did you mean --guidance-scale or "),
+        (("cat.png", "--guidance", 3), "generate: unknown option --guidance, did you mean --guidance-scale or "),
         ((".git",), ".git: does not exist"),
         (("empty",), "empty: is a folder without pictures"),
         (("--from", "cat.png"), "cat.png: holds no settings, it should be a clip that videoldm made"),

@@ -35,7 +35,7 @@ FACTOR = 8
 
 
 class BenchOptions(Config):
-    """What is timed, at which size, and how often."""
+    """Network, size and number of rounds."""
 
     model_config = OPTIONS
 
@@ -154,7 +154,7 @@ def show(title: str, result: Result, dtype: torch.dtype) -> None:
 
 
 def device_name(device: str) -> str:
-    """What runs it."""
+    """Name of the processor or GPU."""
     import torch
 
     if device.startswith("cuda"):

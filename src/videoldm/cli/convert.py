@@ -22,7 +22,7 @@ examples:
 
 
 class ConvertOptions(PickleOption):
-    """What is written where, and how."""
+    """Source, target and format."""
 
     model_config = OPTIONS
 

@@ -24,7 +24,7 @@ def describe_file(path: Path) -> dict[str, Any]:
 
 
 def describe_video(path: Path) -> dict[str, Any]:
-    """What probing finds, and the settings stored in or beside the file."""
+    """Return what probing finds, and the settings stored in or beside the file."""
     from videoldm.video.metadata import read_metadata
     from videoldm.video.probe import probe
 

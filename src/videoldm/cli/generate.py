@@ -95,9 +95,9 @@ class GenerateOptions(Choices, PickleOption):
     motion_bucket_id: Annotated[MotionBucket | None, tyro.conf.arg(metavar="low|medium|high|NUMBER")] = None
     """How much should move; numbers are usually up to 255."""
     elevations_deg: Annotated[Elevations | None, tyro.conf.arg(metavar="DEGREES[,...]")] = None
-    """Of the camera above the object, for a model that is conditioned on it (sv3d_p): one number, or one a frame."""
+    """Degrees of the camera above the object, for a model conditioned on it (sv3d_p): one number, or one a frame."""
     azimuths_deg: Annotated[Azimuths | None, tyro.conf.arg(metavar="DEGREES,...")] = None
-    """Of the camera around the object, one a frame, of which the last shows the picture; without them a whole turn in
+    """Degrees of the camera around the object, one a frame; the last frame shows the picture; without them a turn in
     equal steps."""
     num_videos_per_prompt: Annotated[int, Field(ge=1, le=1000)] = 1
     """How many clips of each picture or prompt; they take seed, seed + 1 and so on."""
@@ -231,7 +231,7 @@ ALIASES = {
     "--min-scale": "--min-guidance-scale",
     "--max-scale": "--max-guidance-scale",
 }
-"""What the scripts of Stability, ComfyUI, Replicate and NVIDIA call the same options; `fps_id` is not here, as it is
+"""Names of the same options in the scripts of Stability, ComfyUI, Replicate and NVIDIA; without `fps_id`, which is
 one less than the rate."""
 
 VERB = Verb(

@@ -30,7 +30,7 @@ examples:
 
 
 class InfoOptions(PickleOption):
-    """What to look at."""
+    """Target and format."""
 
     model_config = OPTIONS
 

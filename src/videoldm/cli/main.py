@@ -19,21 +19,21 @@ from videoldm.core.errors import ExitCode, InputError, SomeItemsFailed, exit_cod
 SUMMARIES = {
     "generate": "make clips from pictures or a sentence",
     "curate": "turn raw videos into a dataset of annotated clips",
-    "dataset": "tell which clips of a dataset training would take",
+    "dataset": "report which clips of a dataset training would use",
     "train": "train a model by a recipe",
     "personalise": "put a subject that an image model has learned into a video model",
-    "bench": "time our networks beside those of diffusers",
+    "bench": "time the networks side by side with those of diffusers",
     "convert": "write a published checkpoint in another layout",
-    "info": "tell what a model, a video or a picture is",
+    "info": "describe a model, a video or a picture",
 }
 
-HELP = f"""usage: videoldm VERB ... [--debug]
+HELP = f"""usage: videoldm COMMAND ... [--debug]
 
 {chr(10).join(f"  {name:<13}{summary}" for name, summary in SUMMARIES.items())}
 
-  videoldm VERB --help   the options of a verb, with examples
-  videoldm --version     the version
-  --debug                show the traceback of an error
+  videoldm COMMAND --help  options and examples of a command
+  videoldm --version       the version
+  --debug                  show the traceback of an error
 
 examples:
   videoldm generate photo.jpg -o clip.mp4
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(words: Sequence[str]) -> None:
     match words:
         case []:
-            raise InputError(f"a verb is missing: give {', '.join(SUMMARIES)} or --help")
+            raise InputError(f"a command is missing: give {', '.join(SUMMARIES)} or --help")
         case ["--help" | "-h" | "help", *_]:
             print(HELP, end="")
         case ["--version", *_]:
@@ -73,20 +73,20 @@ def _run(words: Sequence[str]) -> None:
         case [verb, *rest] if verb in SUMMARIES:
             importlib.import_module(f"videoldm.cli.{verb}").VERB(rest)
         case [word, *_]:
-            raise InputError(f"{word!r} is no verb, {_verbs_like(word)}")
+            raise InputError(f"unknown command {word!r}, {_commands_like(word)}")
         case _:
             raise AssertionError(words)
     sys.stdout.flush()
 
 
-def _verbs_like(word: str) -> str:
+def _commands_like(word: str) -> str:
     from videoldm.core.errors import hint
 
-    return hint(word, SUMMARIES, f"the verbs are {', '.join(SUMMARIES)}")
+    return hint(word, SUMMARIES, f"the commands are {', '.join(SUMMARIES)}")
 
 
 def _tell(error: BaseException) -> None:
-    """Print one line; of processes that run a job together, the first tells what all of them find."""
+    """Print one line; of processes that run a job together, the first reports what all of them find."""
     if ranks.is_first():
         print(_message(error), file=sys.stderr)
     elif not isinstance(error, ranks.OtherRankFailed | FloatingPointError | KeyboardInterrupt):

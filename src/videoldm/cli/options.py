@@ -142,7 +142,7 @@ class Verb(Generic[O]):
                 name = self.aliases.get(name, name)
                 if name not in is_flag:
                     listed = f"the options are {', '.join(sorted([*self._listed(), *own]))}"
-                    raise InputError(f"{self.name}: {typed} is no option, {hint(name, [*is_flag, *own], listed)}")
+                    raise InputError(f"{self.name}: unknown option {typed}, {hint(name, [*is_flag, *own], listed)}")
                 if name in values:
                     raise InputError(f"{self.name}: {name} is given twice")
                 values[name] = self._value(typed, value if sign else None, remaining, is_flag=is_flag[name])

@@ -30,7 +30,7 @@ class PersonaliseOptions(Config):
     video: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="VIDEO_MODEL")]]
     """A text-to-video model of our own layout: in the package or a folder."""
     image: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="IMAGE_MODEL")]]
-    """What a run for pictures has exported: a text-to-image model like the one that the video model grew from."""
+    """Export of a run for pictures: a text-to-image model like the one that the video model grew from."""
     output: Annotated[str, tyro.conf.arg(aliases=["-o"], metavar="FOLDER")]
     """Folder of the new model."""
 

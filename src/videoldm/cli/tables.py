@@ -14,7 +14,7 @@ from videoldm.core import yaml_text
 from videoldm.tasks.config import TaskModelConfig
 
 WIDE = 200
-"""Columns where there is no terminal, so that nothing is broken into lines."""
+"""Number of columns without a terminal, wide enough that no line is wrapped."""
 
 
 def show(description: Mapping[str, Any]) -> None:
@@ -59,8 +59,8 @@ def _components(components: Mapping[str, Any]) -> Table:
 
 
 def _tasks(tasks: Mapping[str, Any]) -> Table:
-    told = ("fps", "motion bucket", "noise", "elevation")
-    table = Table("task", "trained clip", *told, "steps", "sampler", "schedule", "guidance")
+    signal_columns = ("fps", "motion bucket", "noise", "elevation")
+    table = Table("task", "trained clip", *signal_columns, "steps", "sampler", "schedule", "guidance")
     for task, values in tasks.items():
         config = TaskModelConfig.model_validate(values)
         sampling, signals = config.sampling, config.signals

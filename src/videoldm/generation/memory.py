@@ -41,7 +41,7 @@ class MemoryOutlook:
 
 
 class ClipShape(Protocol):
-    """What of a clip decides how much memory it takes; a request has it."""
+    """Properties of a clip that decide how much memory it takes; requests and model configurations have them."""
 
     @property
     def num_frames(self) -> int:

@@ -11,7 +11,7 @@ from videoldm.checkpoints.tokenizer import Tokenizer
 
 @dataclass(frozen=True, kw_only=True)
 class ModelParts:
-    """What `load_model` reads; an encoder that the task does not use is None.
+    """Networks and tokenizer of one task; an encoder that the task does not use is None.
 
     temporal_text_encoder: of the temporal layers, with the same tokenizer, where the spatial ones have another.
     dropped: tensors in the files that no network needs.

@@ -71,7 +71,7 @@ class PublishedModel:
 
     @property
     def obstacle(self) -> str | None:
-        """What keeps it from being sampled; None if nothing does or it is of no known kind."""
+        """The reason why it cannot be sampled; None if there is none or it is of no known kind."""
         return next(filter(None, (task.obstacle(self.checkpoint) for task in self._kinds())), None)
 
     @property

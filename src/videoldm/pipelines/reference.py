@@ -1,4 +1,4 @@
-"""What users call a model, and what its files say before anything is loaded; torch-free."""
+"""References to models, and the interface of their files before anything is loaded; torch-free."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ModelRef(Config):
-    """What a user calls a model. That its files may be pickles is no part of it: whoever opens them says so again."""
+    """A model as a user names it. Trust in pickles is not part of it: it is given again each time files are opened."""
 
     name: str
     """A model in the package, a folder, a file or a name on the hub."""
@@ -33,7 +33,7 @@ class ModelFiles(Protocol):
 
     @property
     def ref(self) -> ModelRef:
-        """What the user called it."""
+        """The reference by which it was opened."""
         ...
 
     @property
@@ -48,7 +48,7 @@ class ModelFiles(Protocol):
 
     @property
     def obstacle(self) -> str | None:
-        """What keeps clips from being made with it at all; None if nothing does."""
+        """The reason why no clip can be made with it at all; None if there is none."""
         ...
 
     def config(self, task: TaskName) -> TaskModelConfig:

@@ -1,1 +1,1 @@
-"""What a model can do: one file a task, its conditioning shared by training and sampling."""
+"""Tasks, one file each: needs, conditioning shared by training and sampling, outputs."""

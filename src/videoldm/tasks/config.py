@@ -31,7 +31,7 @@ class SamplingConfig(Config):
     sampler: Sampler = Euler()
     guidance: Guidance
     reuse: Reuse | None = None
-    """What is reused between steps, which is not exact; None computes every step in full."""
+    """Reuse of features between steps, which is not exact; None computes every step in full."""
 
     def at(self, speed: Speed) -> Self:
         """Return the same on a rung of the speed ladder; `exact` changes nothing."""

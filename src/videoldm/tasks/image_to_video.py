@@ -31,7 +31,7 @@ SVD_XT_SAMPLING = SamplingConfig(
     schedule=Karras(),
     guidance=Guidance(scale=LinearOverFrames(min_scale=1.5, max_scale=3.0)),
 )
-"""What the official scripts sample each published model with."""
+"""Sampling of the published models, as in the official scripts."""
 SVD_NUM_FRAMES, SVD_XT_NUM_FRAMES = 14, 25
 
 

@@ -29,7 +29,7 @@ class VideoModel:
     autoencoder: Autoencoder
     text: TextConditioner | None = None
     temporal_text: TextConditioner | None = None
-    """What the temporal layers read with; None for `text`."""
+    """Text conditioner of the temporal layers; None for `text`."""
     image: ImageConditioner | None = None
     place: torch.device | None = None
     """Where the networks compute; None for where the UNet is."""

@@ -1,7 +1,7 @@
-"""What a task says about itself, and what it is given; torch-free, so that requests and recipes can ask.
+"""Tasks and their inputs; torch-free, so that requests and recipes can be checked without it.
 
 A task is one file beside this one: a subclass of `Task` that `registry` knows. Nothing outside compares a task's name;
-whoever must know something about a task asks it.
+code that depends on a task asks the task.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EncoderName = Literal["text_encoder", "image_encoder"]
 
 
 class Need(StrEnum):
-    """What a clip can be made from."""
+    """Kinds of input that a clip can be made from."""
 
     TEXT = "text"
     PICTURE = "picture"
@@ -87,7 +87,7 @@ class Task(ABC):
     name: ClassVar[str]
     """As users, folders and configurations call it."""
     needs: ClassVar[frozenset[Need]]
-    """What every clip is made from; a caption is the text of a training clip."""
+    """Inputs that every clip needs; the text of a training clip is its caption."""
     encoders: ClassVar[Sequence[EncoderName]]
     """The encoders whose tokens are the context."""
     joins_latents: ClassVar[bool] = False

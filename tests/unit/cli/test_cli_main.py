@@ -40,11 +40,11 @@ def test_every_verb_has_help_with_examples(cli: CommandLine, verb: str) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ([], f"a verb is missing: give {VERBS} or --help"),
-        (["generat"], "'generat' is no verb, did you mean generate?"),
-        (["photo.jpg"], f"'photo.jpg' is no verb, the verbs are {VERBS}"),
-        (["--verbose"], f"'--verbose' is no verb, the verbs are {VERBS}"),
-        (["info", "--jso", "x"], "info: --jso is no option, did you mean --json?"),
+        ([], f"a command is missing: give {VERBS} or --help"),
+        (["generat"], "unknown command 'generat', did you mean generate?"),
+        (["photo.jpg"], f"unknown command 'photo.jpg', the commands are {VERBS}"),
+        (["--verbose"], f"unknown command '--verbose', the commands are {VERBS}"),
+        (["info", "--jso", "x"], "info: unknown option --jso, did you mean --json?"),
         (["info"], "info: the target is missing, see videoldm info --help"),
     ],
 )

@@ -65,8 +65,8 @@ def test_options_with_a_grammar_of_their_own() -> None:
     assert (options.place, options.numbers, options.is_loud) == ("here", (3, -2, 1), True)
     assert COUNTED.read(["here"]).numbers == ()
     for words, message in (
-        (["here", "--dwon", "3"], "count: --dwon is no option, did you mean --down?"),
-        (["here", "--numbers", "3"], "count: --numbers is no option, the options are --down, --is-loud, --up"),
+        (["here", "--dwon", "3"], "count: unknown option --dwon, did you mean --down?"),
+        (["here", "--numbers", "3"], "count: unknown option --numbers, the options are --down, --is-loud, --up"),
         (["--up", "3"], "count: the place is missing, see videoldm count --help"),
     ):
         with pytest.raises(InputError) as caught:
@@ -103,9 +103,9 @@ def test_motion_by_name() -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["--sed", "1"], "make: --sed is no option, did you mean --seed or --speed?"),
-        (["--steps", "1"], "make: --steps is no option, did you mean --num-inference-steps?"),
-        (["-z"], "make: -z is no option, the options are --azimuths-deg, --elevations-deg, --fps, --from, "),
+        (["--sed", "1"], "make: unknown option --sed, did you mean --seed or --speed?"),
+        (["--steps", "1"], "make: unknown option --steps, did you mean --num-inference-steps?"),
+        (["-z"], "make: unknown option -z, the options are --azimuths-deg, --elevations-deg, --fps, --from, "),
         (["--seed"], "make: --seed has no value after it"),
         (["--seed", "--json"], "make: --seed has no value after it"),
         (["--seed", "-o", "x"], "make: --seed has no value after it"),
