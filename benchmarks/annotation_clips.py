@@ -1,4 +1,4 @@
-"""Generated clips and frames of which motion and text are known, compressed twice, as a sidecar's frames are."""
+"""Generated clips and frames with known motion and text, compressed twice like the frames of a sidecar."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""How well motion and text of generated clips are told, and what it costs.
+"""Accuracy and cost of the annotators of motion and text on generated clips.
 
 Clips are rendered with noise, dark scenes and black bars among them, go through H.264, and are kept as JPEG files of
-the sidecar's size. Motion: standing clips against moving ones, and the line below which a quarter of all lies. Text:
+the sidecar's size. Motion: still clips against moving ones, and the threshold below which a quarter of all lies. Text:
 areas against those of the lines (ascent to descent), and frames with text against frames without. Cost: processor time
-on one thread, the annotator in turns with nothing but its network, or with nothing but the flow.
+on one thread, the annotator in turns with its network alone, or with its flow alone.
 
   python benchmarks/annotations.py --seed 1 --motion-clips 120 --text-frames 240
   python benchmarks/annotations.py --fit --seed 100 --text-frames 240    # the scale of areas

@@ -1,10 +1,10 @@
-"""Whether camera LoRAs move the camera as they are named, and what the model does without them.
+"""Share of clips in which camera LoRAs move the camera as their names say, beside the model without them.
 
     python benchmarks/camera_lora.py [--loras horizontal zooming static] [--clips 32] [--seed 2026]
 
 Train first: videoldm train mini-moving-camera, then mini-camera-horizontal, -zooming and -static. Pictures are first
-frames of scenes that training never saw, under a still camera and on patterned grounds, the same for all; clip i has
-the sampling seed SEED + i. The camera is fitted to the estimated flow of each clip and named by `classify_camera`.
+frames of scenes that training never saw, under a still camera and on patterned grounds, the same for all models; clip i
+has the sampling seed SEED + i. The camera is fitted to the estimated flow of each clip and named by `classify_camera`.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""CPU time of cutting clips: copied, copied and proven, and encoded again by x264 veryfast, on the same spans.
+"""CPU time of cutting clips: copied, copied and verified, and encoded again by x264 veryfast, on the same spans.
 
-The generated files are 720p H.264 (12 s of panned pictures with grain), with a key frame each 2 s and each 10 s;
-the folder that VIDEOLDM_VIDEOS names adds real files. A span is from 1 s on to the end, or the whole file where that
-has no access point. The packet index is read once when a video is taken in; its time stands beside.
+The generated files are 720p H.264 (12 s of panned pictures with grain), with a key frame each 2 s and each 10 s; the
+folder in VIDEOLDM_VIDEOS adds real files. A span is from 1 s to the end, or the whole file where that has no access
+point. The packet index is read once when a video is added; its time is listed separately.
 
   python benchmarks/clip_copy.py --repeats 5
 """

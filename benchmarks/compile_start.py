@@ -1,10 +1,10 @@
-"""What compiling the UNet costs: time of the first call and memory, uncompiled, compiled anew, and from the disk.
+"""Cost of compiling the UNet: time of the first call and memory, uncompiled, newly compiled, and from disk.
 
 The last row is diffusers' UNet, uncompiled, on the same weights and inputs, if diffusers is installed.
 
-Each is a process of its own. `peak` is its resident set at its highest, `rose` what of that is neither weights nor
-what was imported before them, `helpers` the most that all processes that it started (the C++ compiler, torch's
-compile workers) held at one time beside it; in MB. `later_s` is the median of the calls after the first.
+Each case runs in its own process. `peak` is its highest resident set; `rose` is the part of it that is neither weights
+nor modules imported before them; `helpers` is the highest memory, at one time, of all processes that it started (the
+C++ compiler, torch's compile workers); all in MB. `later_s` is the median of the calls after the first.
 
   python benchmarks/compile_start.py
   python benchmarks/compile_start.py --preset svd --num-frames 14 --height 256 --width 384 --dtype bfloat16

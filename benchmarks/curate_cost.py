@@ -2,11 +2,12 @@
 
     python benchmarks/curate_cost.py [VIDEO ...] [--seconds 128] [--copies 4] [--rounds 3]
 
-Without videos, rendered ones of six sizes. Each is repeated up to the mean length of the paper's source videos (SVD,
-table 1: 11.09 clips of 11.58 s, 128 s), packet by packet, and becomes several files that differ in a comment only, so
-that the start of processes counts for little, as in a real run. Decoding alone is PyAV with one thread, in a process of
-its own; the run is `videoldm curate run` with one worker, all its processes counted, with and without motion. Rounds
-are interleaved; medians of each and their ratio are printed, in sum for files at least 640 wide and for smaller ones.
+Without videos, rendered ones of six sizes are used. Each is repeated up to the mean length of the paper's source videos
+(SVD, table 1: 11.09 clips of 11.58 s, 128 s), packet by packet, and written to several files that differ in a comment
+only, so that the start of processes counts for little, as in a real run. Decoding alone is PyAV with one thread, in its
+own process; the run is `videoldm curate run` with one worker, all its processes counted, with and without motion.
+Rounds are interleaved. The medians of each and their ratio are printed, in sum for files at least 640 wide and for
+smaller ones.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Curated clips against all clips of the same videos, at equal steps: image to video trained on either, then finetuned.
+"""Image to video trained on curated clips against all clips of the same videos, at equal steps, then finetuned.
 
     videoldm train mini-autoencoder && videoldm train mini-encoders && videoldm train mini-image
     python benchmarks/curated_against_uncurated.py runs/curated-against-uncurated
 
-Videos with still shots, text and rapid cuts (`mixed_videos.py`) become two sets of clips (`curated_sets.py`). On each
-the same recipe trains from the same image model, with the same seeds; then each of these models is finetuned on the
-same few good clips (SVD, sections 3.3 and 3.4). Losses are those of held-out clips of moving scenes at the same noise;
-sampled clips begin with the first frames of such clips. The same command goes on after an interruption.
+Videos with still shots, text and rapid cuts (`mixed_videos.py`) are turned into two sets of clips (`curated_sets.py`).
+The same recipe trains on each from the same image model, with the same seeds; then each of these models is finetuned on
+the same few good clips (SVD, sections 3.3 and 3.4). Losses are those of held-out clips of moving scenes at the same
+noise; sampled clips begin with the first frames of such clips. The same command resumes after an interruption.
 """
 
 from __future__ import annotations

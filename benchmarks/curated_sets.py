@@ -1,4 +1,4 @@
-"""Two sets of clips of the same videos: what `videoldm curate` chooses, and all of them in windows of two seconds."""
+"""Two sets of clips of the same videos: those that `videoldm curate` chooses, and all in windows of two seconds."""
 
 from __future__ import annotations
 

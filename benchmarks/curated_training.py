@@ -1,4 +1,4 @@
-"""Training image to video on a set of clips, finetuning it on good ones, and what held-out clips say of the result."""
+"""Training of image to video on a set of clips, finetuning on good ones, and evaluation on held-out clips."""
 
 from __future__ import annotations
 

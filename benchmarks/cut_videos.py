@@ -1,4 +1,4 @@
-"""Videos with known transitions: generated, shaken, made noisy, thinned to a variable rate, encoded in many ways."""
+"""Videos with known transitions: generated, shaken, noisy, thinned to a variable rate, encoded in many ways."""
 
 from __future__ import annotations
 

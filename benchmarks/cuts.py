@@ -1,13 +1,14 @@
-"""Shot changes in generated videos with known ones: ours beside the detectors of PySceneDetect on the same files.
+"""Detection of known shot changes in generated videos: our detectors beside those of PySceneDetect.
 
-Hard cuts count if they are found at their very frame. Gradual transitions are fades and dissolves; a fade_out and the
-fade_in that follows it at once are one. They count as met if any frame of theirs, or the first one after, is found, and
-as covered if what is found shares half of the frames that either has (intersection over union at least 0.5), each with
-one finding only. PySceneDetect's findings are single frames without a kind: those inside a gradual transition or a
-flash are not held against its cuts, those that meet nothing are held against its cuts alone. Shot changes are all of
-these and flashes between different shots; a flash inside a shot is none. Sweeps are videos without any transition.
+Hard cuts count if they are found at exactly their frame. Gradual transitions are fades and dissolves; a fade_out and
+the fade_in that follows it at once are one. A gradual transition counts as hit if any of its frames, or the first one
+after it, is found, and as covered if the detection shares half of the frames of both (intersection over union at least
+0.5); each detection counts once only. PySceneDetect's detections are single frames without a kind: those inside a
+gradual transition or a flash do not count against its cuts, those that match nothing count against its cuts alone. Shot
+changes are all of these and flashes between different shots; a flash inside a shot is not one. Sweeps are videos
+without any transition.
 
-  python benchmarks/cuts.py --videos 36 --folder /tmp/cut-videos
+  python benchmarks/cuts.py --videos 36 --folder runs/cut-videos
   python benchmarks/cuts.py --cost FILE ...      CPU time a frame, beside that of decoding alone
 """
 

@@ -1,8 +1,8 @@
-"""Peak memory of decoding one clip: by layers in chunks of frames, the whole clip at once, and diffusers'.
+"""Peak memory of decoding one clip: by layers in chunks of frames, the whole clip at once, and by diffusers.
 
-Each decoding runs in a process of its own, with the same random weights and latents. Printed is how far memory rose
-above what they take: the resident set on a CPU (Linux only), the tensors on a GPU; the forecast of that; the seconds;
-and the largest difference to the whole clip at once, over the largest value. Diffusers takes part if it is installed.
+Each decoding runs in its own process, with the same random weights and latents. The benchmark prints how far memory
+rose above these (the resident set on a CPU, Linux only; the tensors on a GPU), its forecast, the seconds, and the
+largest difference to the whole clip at once over the largest value. Diffusers is included if it is installed.
 
   python benchmarks/decode_memory.py --num-frames 14 --height 256 --width 384 --dtype bfloat16 --threads 2
 """

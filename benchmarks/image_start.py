@@ -1,10 +1,10 @@
-"""The video stage from the image model and from random weights: loss on held-out clips at equal numbers of clips.
+"""The video stage from the image model and from random weights: held-out loss at equal numbers of clips.
 
     make image-start
     python benchmarks/image_start.py runs [--seeds 0 1 2]
 
-Reads the runs `short-mini-video-SEED` and `short-mini-video-from-scratch-SEED`, which must have the same settings but
-for their start. A seed decides new weights, order and noise of training, and the noise of the measured losses.
+Reads the runs `short-mini-video-SEED` and `short-mini-video-from-scratch-SEED`, which must have the same settings
+except for their start. A seed decides new weights, order and noise of training, and the noise of the measured losses.
 """
 
 import argparse

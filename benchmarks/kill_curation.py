@@ -1,9 +1,9 @@
-"""Curation killed at random moments and started again, against a run that nobody disturbed.
+"""Curation killed at random moments and resumed, against an uninterrupted run.
 
     python benchmarks/kill_curation.py [--times 20] [--executor local|ray] [--seed 0]
 
-Each time a new dataset and its export are begun, killed with SIGKILL after a random time, begun again until they end by
-themselves, and compared byte by byte. With Ray, one worker of the cluster is killed each time as well.
+Each time a new dataset and its export are started, killed with SIGKILL after a random time, resumed until they finish,
+and compared byte by byte. With Ray, one worker of the cluster is killed each time as well.
 """
 
 from __future__ import annotations

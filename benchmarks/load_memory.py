@@ -1,7 +1,7 @@
-"""How much memory loading a checkpoint takes beyond the weights that it leaves.
+"""Memory that loading a checkpoint takes beyond the loaded weights.
 
-Writes a full-size UNet of random weights as a pipeline of diffusers stores it, loads it in processes of their own into
-different precisions, by us and by diffusers, and prints by how much the resident set rose at its highest.
+Writes a full-size UNet of random weights in the layout of diffusers, loads it into different precisions by us and by
+diffusers, each in its own process, and prints by how much the resident set rose at its highest.
 
   python benchmarks/load_memory.py
 """

@@ -1,11 +1,11 @@
-"""Memory that image to video takes under each measure: the forecast of every stage, and what was measured.
+"""Memory of image to video under each measure: the forecast of every phase, and the measured peaks.
 
   python benchmarks/memory_plan.py                      # forecasts for SVD-XT on a GPU, nothing is run
   python benchmarks/memory_plan.py --model FOLDER --device cpu --num-frames 14 --height 256 --width 384
 
-With --model, one clip of that model is made for each plan, in a process of its own, and each stage's peak is measured:
-the tensors on a GPU, the rise of the resident set on a CPU (Linux). `--write` first writes a full-size pipeline
-of random weights there, which needs diffusers and 4.6 GB of disk.
+With --model, one clip of that model is made for each plan, in its own process, and the peak of each phase is measured:
+the tensors on a GPU, the rise of the resident set on a CPU (Linux). `--write` first writes a full-size pipeline of
+random weights there, which needs diffusers and 4.6 GB of disk.
 """
 
 from __future__ import annotations

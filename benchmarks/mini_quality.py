@@ -2,8 +2,8 @@
 
     python benchmarks/mini_quality.py [--model mini] [--scenes 64] [--prompts 100]
 
-Prints one table: what is measured, on how many clips, the bar, the figure. Pictures and true clips come from the "test"
-split of the synthetic world, prompts are a random selection of all combinations of shape, colour and motion; shape,
+Prints one table: the measure, the number of clips, the bar, the figure. Pictures and true clips come from the "test"
+split of the synthetic world. Prompts are a random selection of all combinations of shape, colour and motion; shape,
 colour and direction are judged by the shipped feature network, whose own accuracy is printed.
 """
 

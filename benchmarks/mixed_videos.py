@@ -1,7 +1,7 @@
-"""Long videos as collections have them: shots in which something moves, and on purpose still ones, text, rapid cuts.
+"""Long videos like those of real collections: moving shots, and on purpose still ones, text and rapid cuts.
 
-Every sixth video is a montage of shots below a second. In the others a shot stands still with probability 1/4 and
-bears text with probability 1/4, so that half of all time shows what a model should learn from, 5/6 * 3/4 * 3/4 = 47 %.
+Every sixth video is a montage of shots below a second. In the others a shot is still with probability 1/4 and has text
+with probability 1/4, so that half of all time shows what a model should learn from, 5/6 * 3/4 * 3/4 = 47 %.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Throughput of the model annotators over that of their models alone, in a tight loop on the same cores.
+"""Throughput of the model annotators relative to their models alone, in a tight loop on the same cores.
 
     python benchmarks/model_annotators.py [--threads 1] [--rounds 3] [--clips 8]
 
-The models are CLIP ViT-B/32 and BLIP base at their published sizes with random weights. Alone, a model gets the same
+The models are CLIP ViT-B/32 and BLIP base at their published sizes with random weights. A model alone gets the same
 number of prepared inputs in batches of the same size; the annotator starts from frames of 320x180 and ends with rows.
-Both are timed in turns; the ratio is that of the medians of processor seconds, which other programs disturb less.
-The server answers after a fixed time, so that alone means requests times seconds over concurrency, in wall-clock time.
+Both are timed in turns. The ratio is that of the medians of processor seconds, which other programs disturb less. The
+server answers after a fixed time, so its time alone is requests times seconds over concurrency, in wall-clock time.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""How close each flow of the motion annotator comes to the truth, and what it costs.
+"""Accuracy and cost of each flow of the motion annotator.
 
-Truth is known for textures that pan, zoom or roll (0.002 to 0.2 short sides or radians from one kept frame to the next)
-or stand still under noise and changing light, and for rendered scenes. Frames are kept as JPEG files of 426x240. Cost
-is processor time on one thread, the least of several rounds in which the flows take turns.
+The truth is known for textures that pan, zoom or roll (0.002 to 0.2 short sides or radians from one kept frame to the
+next) or stay still under noise and changing light, and for rendered scenes. Frames are kept as JPEG files of 426x240.
+Cost is processor time on one thread, the minimum of several rounds in which the flows take turns.
 
   python benchmarks/motion_accuracy.py --seed 1
 """

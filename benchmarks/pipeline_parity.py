@@ -1,7 +1,7 @@
-"""The same clip by diffusers' StableVideoDiffusionPipeline and by us: how far apart are latents and frames?
+"""Difference between latents and frames of diffusers' StableVideoDiffusionPipeline and ours for the same clip.
 
-Builds a pipeline with random weights, writes it as diffusers does, runs it on a picture of noise, loads the same folder
-with `videoldm`, runs that from the same start noise, and prints the largest differences over the largest value. All in
+Writes a pipeline of random weights in the layout of diffusers, runs it on a picture of noise, loads the same folder
+with `videoldm`, runs that from the same start noise, and prints the largest differences over the largest value, all in
 float32. The full size needs 10 GB of memory, 9 GB of disk and some minutes; `--size tiny` takes seconds.
 
   python benchmarks/pipeline_parity.py --size full

@@ -1,11 +1,11 @@
-"""Select from a table of many made-up clips, check the result against sorting in numpy, print time and memory.
+"""Selection from a table of many generated rows, checked against sorting in numpy: time and memory.
 
     python benchmarks/select_scale.py --rows 50_000_000 --memory-gib 4
 
-Tables lie in a temporary folder (`--folder` says where), in parts of a million clips: `clips` and four annotations. One
-clip in a hundred has no value; motion and text area are 0 for many, so that percentiles lie among equals. The selection
-runs in a process of its own, whose memory is measured. Clip ids can be turned back into row numbers, by which the
-check finds out that exactly the right clips are left.
+Tables are written to a temporary folder (or to `--folder`) in parts of a million clips: `clips` and four annotations.
+One clip in a hundred has no value; motion and text area are 0 for many, so that percentiles fall among equal values.
+The selection runs in its own process, whose memory is measured. Clip ids can be mapped back to row numbers, by which
+the check verifies that exactly the right clips are left.
 """
 
 from __future__ import annotations

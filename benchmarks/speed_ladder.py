@@ -1,18 +1,18 @@
-"""What each rung of the speed ladder costs and loses.
+"""Cost and loss of each rung of the speed ladder.
 
     python benchmarks/speed_ladder.py [--model mini] [--clips 32]
     python benchmarks/speed_ladder.py --full-size
     python benchmarks/speed_ladder.py --full-size --run 14 256 384
 
-Without --full-size: clips of a model of ours from pictures and from prompts, the same seeds on every rung, the rungs in
-turn for each clip. Distances are those to the clips of `exact`. The perceptual distance and the Frechet distance use
-the judge network in the model's folder: they stand in for LPIPS and FVD and cannot be compared with those.
+Without --full-size: clips of one of our models from pictures and from prompts, with the same seeds on every rung, the
+rungs in turn for each clip. Distances are to the clips of `exact`. The perceptual distance and the Frechet distance use
+the judge network in the model's folder: they take the place of LPIPS and FVD and cannot be compared with those.
 
 With --full-size: a forecast for SVD's own sampling. The operations of one UNet call are counted on tensors without
 storage, the calls by sampling with a network that only counts; nothing is run or timed. With --run FRAMES HEIGHT WIDTH
 full and shallow calls at that size are timed in turns, on SVD's UNet with random weights in the precision that
-`generate` would choose, and a clip's seconds are these times the number of calls; encoding and decoding, equal on every
-rung, are left out.
+`generate` would choose; the seconds of a clip are these times multiplied by the number of calls. Encoding and decoding,
+equal on every rung, are left out.
 """
 
 import argparse

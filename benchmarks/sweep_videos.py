@@ -1,6 +1,6 @@
-"""One-shot videos of a camera that sweeps over a picture, fast and with turns and zooms, behind something that moves.
+"""One-shot videos of a camera that sweeps over a picture, fast and with turns and zooms, behind a moving object.
 
-Nothing in them is a transition, so that whatever is detected in them is false.
+They contain no transition, so whatever is detected in them is false.
 """
 
 from __future__ import annotations

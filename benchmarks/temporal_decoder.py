@@ -1,17 +1,17 @@
-"""What a temporal decoder does to flicker, beside the per-frame decoder that it was grown from.
+"""Effect of a temporal decoder on flicker, beside the per-frame decoder from which it was trained.
 
     videoldm train mini-temporal-decoder
     python benchmarks/temporal_decoder.py runs/mini-temporal-decoder/export [--scenes 64] [--samples 32]
 
-Warping error is the mean absolute difference, of pixels in [-1, 1], of each frame from its successor warped back.
-Reconstructions are warped along the renderer's true motion where the next frame still shows the point. The true clips
-have such an error too, as looking pixels up between pixels blurs and as light moves over surfaces: below it a decoder
-gets only by being smoother than the truth. So the table also says what is above the true clip's error, and the error of
-the difference to the true clip, which is 0 for whatever moves with the scene. Sampled clips have no truth: they are
-warped along optical flow, each along its own and all along that of the per-frame decoder's clip.
+The warping error is the mean absolute difference, of pixels in [-1, 1], between each frame and its successor warped
+back. Reconstructions are warped along the renderer's true motion where the next frame still shows the point. The true
+clips have such an error too, as interpolating between pixels blurs and as light moves over surfaces: a decoder falls
+below it only by being smoother than the truth. So the table also has the error above that of the true clip, and the
+error of the difference to the true clip, which is 0 for whatever moves with the scene. Sampled clips have no truth:
+they are warped along optical flow, each along its own and all along that of the per-frame decoder's clip.
 
-A blur lowers the warping error too. So beside the per-frame decoder's clips stand the same, blurred until their
-reconstructions have lost as much PSNR as the temporal decoder's: only what is below them is owed to time.
+A blur lowers the warping error too. So the table also has the per-frame decoder's clips, blurred until their
+reconstructions have lost as much PSNR as the temporal decoder's: only an error below theirs is due to time.
 """
 
 import argparse

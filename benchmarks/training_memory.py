@@ -1,11 +1,11 @@
-"""Memory of a training step of SVD-XT, 25 frames of 1024x576, one clip: the forecast of each rung of a ladder.
+"""Memory of a training step of SVD-XT, 25 frames of 1024x576, one clip: the forecast for a ladder of settings.
 
   python benchmarks/training_memory.py              # nothing is run, no weights are needed; minutes on a CPU
-  python benchmarks/training_memory.py --resident   # a small UNet on this CPU: forecast, and how the resident set rose
+  python benchmarks/training_memory.py --resident   # a small UNet on this CPU: forecast, and rise of the resident set
 
-The step is that of `videoldm train`: bfloat16 autocast over weights in float32 (of a LoRA, the frozen ones also in
-bfloat16), AdamW, a moving average. "Networks beside" are the autoencoder and the encoder of pictures; without them
-latents and conditions come from a cache.
+The step is that of `videoldm train`: bfloat16 autocast over weights in float32 (for a LoRA, the frozen ones also in
+bfloat16), AdamW, a moving average. "Networks beside" are the autoencoder and the picture encoder; without them latents
+and conditions come from a cache.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""A training step beside the same network from diffusers in a plain loop: from kept latents, and encoding each time.
+"""A training step beside a plain loop with diffusers' network: with kept latents, and encoding in each step.
 
     python benchmarks/training_speed.py [--preset small|svd] [--num-frames 14] [--height 128] [--width 192] [--rounds 5]
 
-Image to video on one clip, AdamW, an average of the weights, gradients clipped to norm 1, mixed precision as named.
-Both have the same weights, clips and conditions: the first frame is noised and encoded in every step, by the
-autoencoder and by CLIP, as its noise is drawn anew. Ours is the step of `videoldm train`; the plain loop is what
+Image to video on one clip, AdamW, an average of the weights, gradients clipped to norm 1, mixed precision as listed.
+Both have the same weights, clips and conditions: in every step the first frame is noised and encoded, by the
+autoencoder and by CLIP, as its noise is drawn anew. Our step is that of `videoldm train`; the plain loop does what
 community scripts do, with diffusers' UNet, autoencoder and EMA. Contenders take turns; medians of the rounds and of the
 pairs' ratios are printed.
 """
