@@ -13,7 +13,7 @@ from videoldm.curation.annotators.embeddings import EmbeddingsConfig
 from videoldm.curation.annotators.models.captioner import ServerCaptioner, parse_captioner
 from videoldm.curation.annotators.models.local_model import ClipModelConfig
 from videoldm.curation.annotators.motion import FARNEBACK_OF_PAPER, MotionConfig
-from videoldm.curation.annotators.registry import AnnotatorConfig
+from videoldm.curation.annotators.registry import AnnotatorConfig, annotation_names, default_config
 from videoldm.curation.annotators.text_area import TextAreaConfig
 from videoldm.curation.annotators.text_similarity import TextSimilarityConfig
 from videoldm.curation.config import CurationConfig
@@ -57,16 +57,24 @@ def as_in_paper(captioner: str | None) -> CurationConfig:
 
 
 def only(config: CurationConfig, names: Sequence[str]) -> CurationConfig:
-    """Return the configuration with only these annotations and those that they need; InputError for an unknown name."""
+    """Return the configuration with only these annotations and those that they need; InputError for an unknown name.
+
+    Annotations that the configuration does not have come after its own, with their defaults.
+    """
     known = {one.name: one for one in config.annotations}
+    registered = [name for name in annotation_names() if name not in known]
     for name in names:
-        if name not in known:
-            raise InputError(f"--annotations has {name!r}, known annotations are {', '.join(known)}, or none")
+        if name not in (*known, *registered):
+            raise InputError(
+                f"--annotations has {name!r}, known annotations are {', '.join([*known, *registered])}, or none"
+            )
+    for name in names:
+        _add(known, name)
     wanted: set[str] = set()
-    for one in reversed(config.annotations):
+    for one in reversed(known.values()):
         if one.name in names or one.name in wanted:
             wanted |= {one.name, *one.needs}
-    return _with(config, [one for one in config.annotations if one.name in wanted])
+    return _with(config, [one for one in known.values() if one.name in wanted])
 
 
 def captioned_by(config: CurationConfig, captioner: str) -> CurationConfig:
@@ -91,3 +99,12 @@ def scored_by(config: CurationConfig, head: Path) -> CurationConfig:
 
 def _with(config: CurationConfig, annotations: Sequence[AnnotatorConfig]) -> CurationConfig:
     return config.model_copy(update={"annotations": tuple(annotations)})
+
+
+def _add(known: dict[str, AnnotatorConfig], name: str) -> None:
+    """Add an annotation with its defaults, after those that it needs."""
+    if name not in known:
+        added = default_config(name)
+        for needed in added.needs:
+            _add(known, needed)
+        known[name] = added

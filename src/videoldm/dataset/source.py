@@ -77,7 +77,7 @@ class ClipSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class ClipWindow:
     """A part of a clip that suits a bucket, from `start_s` after its first frame."""
 
     bucket: Bucket
@@ -88,14 +88,14 @@ class Window:
         return frame_times(self.start_s, self.bucket.num_frames, self.bucket.fps)
 
 
-def window_of(duration_s: Fraction, bucket: Bucket, number: int, num_windows: int) -> Window:
+def window_of(duration_s: Fraction, bucket: Bucket, number: int, num_windows: int) -> ClipWindow:
     """Return window `number` of `num_windows` in a clip: starts are the middles of equal parts of the possible ones."""
     spare = duration_s - bucket.span_s
     assert spare > 0, "a clip of a bucket is long enough for it"
-    return Window(bucket, spare * (2 * number + 1) / (2 * num_windows))
+    return ClipWindow(bucket, spare * (2 * number + 1) / (2 * num_windows))
 
 
-def read_window(source: ClipSource, index: int, window: Window) -> Float[Tensor, "t 3 h w"]:
+def read_window(source: ClipSource, index: int, window: ClipWindow) -> Float[Tensor, "t 3 h w"]:
     """Read a window's pixels in [-1, 1], fitted as `generate` fits its input picture: centre crop, then resize."""
     frames, pixel_aspect = source.frames(index, window.times()), source.clip(index).pixel_aspect
     height, width = window.bucket.height, window.bucket.width

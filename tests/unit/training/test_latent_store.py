@@ -13,11 +13,11 @@ import torch
 
 from videoldm.core.errors import InputError
 from videoldm.dataset.config import Bucket
-from videoldm.dataset.source import Window
+from videoldm.dataset.source import ClipWindow
 from videoldm.training.data.latents import EncodedWindow, LatentStore, window_key
 
 BUCKET = Bucket(height=16, width=24, num_frames=3, fps=Fraction(6), batch_size=2)
-WINDOW = Window(BUCKET, Fraction(1, 3))
+WINDOW = ClipWindow(BUCKET, Fraction(1, 3))
 
 
 def encoded(seed: int) -> EncodedWindow:

@@ -1,7 +1,7 @@
 """The open set of annotators: the base of their configs, registration, and lookup by name.
 
-A module of this package that registers an annotator is found by itself, as nothing is imported before a name is asked
-for. Annotators elsewhere are known once their module is imported; a worker imports it with the config that it receives.
+The modules of this package are imported when a name is first looked up. An annotator elsewhere is registered when its
+module is imported, as happens in a worker with the config that it receives.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, TypeAdapter
 
-from videoldm.core.config import Config
+from videoldm.core.config import Config, validate
 from videoldm.curation import annotators
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from videoldm.curation.annotators.annotator import Annotator
+
 A = TypeVar("A")
 
 
@@ -71,9 +72,15 @@ def make(config: AnnotatorConfig) -> Annotator[Any]:
     return _ANNOTATORS[known](config)
 
 
+def annotation_names() -> list[str]:
+    """Return the names of all registered annotations, sorted."""
+    return list(map(_name_of, _known_configs()))
+
+
 def default_config(name: str) -> AnnotatorConfig:
-    """Return the config of the annotation `name` with all its defaults."""
-    return next(config for config in _known_configs() if _name_of(config) == name)()
+    """Return the config of the annotation `name` with all its defaults; raises InputError if a field has none."""
+    config = next(config for config in _known_configs() if _name_of(config) == name)
+    return validate(config, {}, source=name)
 
 
 def _known_configs() -> list[type[AnnotatorConfig]]:

@@ -21,7 +21,7 @@ from videoldm.core.progress import progress
 from videoldm.core.random import SampleKey, normal
 from videoldm.core.reading import read_tensors, safetensors_errors
 from videoldm.dataset.clips import ClipShards
-from videoldm.dataset.source import Window
+from videoldm.dataset.source import ClipWindow
 from videoldm.models.autoencoder.network import Autoencoder
 
 
@@ -92,7 +92,7 @@ class _Index(Config):
     keys: tuple[str, ...]
 
 
-def window_key(content: str, window: Window, encoder: str) -> str:
+def window_key(content: str, window: ClipWindow, encoder: str) -> str:
     """Names a window by its frames (source, times, crop and size), the encoder's weights and the format here."""
     bucket = window.bucket
     times = f"{window.start_s} {bucket.num_frames} {bucket.fps}"

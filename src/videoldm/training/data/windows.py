@@ -19,7 +19,7 @@ from videoldm.core.errors import InputError
 from videoldm.core.progress import Advance, progress
 from videoldm.dataset.clips import to_pixels, to_stored
 from videoldm.dataset.config import Bucket
-from videoldm.dataset.source import ClipSource, Window, read_window, window_of
+from videoldm.dataset.source import ClipSource, ClipWindow, read_window, window_of
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.training.data.latents import EncodedWindow, LatentStore, weights_hash, window_key
 
@@ -40,7 +40,7 @@ class Wanted:
     number: int
     num_windows: int
 
-    def window(self, source: ClipSource) -> Window:
+    def window(self, source: ClipSource) -> ClipWindow:
         """Where it lies in the clip."""
         return window_of(source.clip(self.index).duration_s, self.bucket, self.number, self.num_windows)
 

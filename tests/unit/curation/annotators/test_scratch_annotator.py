@@ -18,6 +18,7 @@ from videoldm.core.errors import InputError
 from videoldm.curation.annotators.annotator import Annotator, ClipFrames, Missing, Values
 from videoldm.curation.annotators.motion import MotionConfig
 from videoldm.curation.annotators.registry import AnnotatorConfig, register
+from videoldm.curation.choices import only
 from videoldm.curation.config import CurationConfig
 from videoldm.curation.executors.local import LocalExecutor
 from videoldm.curation.selection.evaluate import judge
@@ -86,6 +87,12 @@ def test_its_errors_are_reasons(videos: Path, tmp_path: Path) -> None:
     assert {(row["missing"], row["may_come_later"]) for row in found} == {
         ("a model of 13 levels cannot be loaded", True)
     }
+
+
+def test_command_line_names_it() -> None:
+    chosen = only(CurationConfig(), ["greyest", "text_area"]).annotations
+    assert [one.name for one in chosen] == ["motion", "text_area", "greyest"]
+    assert [one.name for one in only(CurationConfig(annotations=()), ["greyest"]).annotations] == ["motion", "greyest"]
 
 
 def test_configuration_files_name_it() -> None:
