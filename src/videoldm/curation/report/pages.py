@@ -28,7 +28,35 @@ from videoldm.curation.selection.evaluate import JUDGED, FilterCounts, Judgement
 from videoldm.curation.store.view import OpenDataset, explained
 
 _WIDTH, _BARS_HEIGHT, _HEIGHT = 320, 100, 118
-NEAREST, SPREAD, WITHOUT = "nearest to the limit", "any of the others", "without a value"
+NEAREST, SPREAD, WITHOUT = "nearest to the limit", "a sample of all that are dropped", "without a value"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DroppedSamples:
+    """Some of the clips that a filter alone would drop, by kind of sample."""
+
+    counts: FilterCounts
+    samples: dict[str, list[Thumbnail]]
+
+
+def write_stats_report(
+    dataset: OpenDataset, stats: Stats, folder: Path, *, title: str, num_thumbnails: int = 24
+) -> list[Path]:
+    """Write `stats.json`, the page `stats.html` and, if there are any, its histograms as `stats.png`; return paths."""
+    with explained():
+        thumbnails = sample(dataset, num_thumbnails)
+    data, html, png = (folder / f"stats.{ending}" for ending in ("json", "html", "png"))
+    write_json(data, stats.as_json())
+    write_text(html, stats_page(title, stats, thumbnails))
+    return [data, html, *_write_png(png, histograms(stats.distributions) if stats.distributions else None)]
+
+
+def write_gallery(dataset: OpenDataset, judgement: Judgement, folder: Path, *, num_each: int = 8) -> list[Path]:
+    """Write what the selection would drop as the page `dropped.html` and, if anything, the sheet `dropped.png`."""
+    dropped = dropped_samples(dataset, judgement, num_each=num_each)
+    html, png = folder / "dropped.html", folder / "dropped.png"
+    write_text(html, gallery_page(judgement, dropped))
+    return [html, *_write_png(png, gallery_sheet(dropped) if any(each.samples for each in dropped) else None)]
 
 
 def stats_page(title: str, stats: Stats, thumbnails: Sequence[Thumbnail]) -> str:
@@ -93,14 +121,6 @@ def _picture(thumbnail: Thumbnail) -> str:
     return f'<figure>{image}<figcaption title="{title}">{lines}</figcaption></figure>'
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DroppedSamples:
-    """Some of the clips that a filter alone would drop, by kind of sample."""
-
-    counts: FilterCounts
-    samples: dict[str, list[Thumbnail]]
-
-
 def dropped_samples(dataset: OpenDataset, judgement: Judgement, *, num_each: int = 8) -> list[DroppedSamples]:
     """Return samples for each filter of the latest result of `judge`.
 
@@ -162,26 +182,6 @@ def _lines(rule: Filter, value: float | None) -> list[str]:
 def _dropped_section(dropped: DroppedSamples) -> str:
     bodies = [f"<h3>{escape(what)}</h3>{pictures(found)}" for what, found in dropped.samples.items()]
     return section(dropped.counts.label, "".join(bodies) or "<p>drops no clips</p>")
-
-
-def write_stats_report(
-    dataset: OpenDataset, stats: Stats, folder: Path, *, title: str, num_thumbnails: int = 24
-) -> list[Path]:
-    """Write `stats.json`, the page `stats.html` and, if there are any, its histograms as `stats.png`; return paths."""
-    with explained():
-        thumbnails = sample(dataset, num_thumbnails)
-    data, html, png = (folder / f"stats.{ending}" for ending in ("json", "html", "png"))
-    write_json(data, stats.as_json())
-    write_text(html, stats_page(title, stats, thumbnails))
-    return [data, html, *_write_png(png, histograms(stats.distributions) if stats.distributions else None)]
-
-
-def write_gallery(dataset: OpenDataset, judgement: Judgement, folder: Path, *, num_each: int = 8) -> list[Path]:
-    """Write what the selection would drop as the page `dropped.html` and, if anything, the sheet `dropped.png`."""
-    dropped = dropped_samples(dataset, judgement, num_each=num_each)
-    html, png = folder / "dropped.html", folder / "dropped.png"
-    write_text(html, gallery_page(judgement, dropped))
-    return [html, *_write_png(png, gallery_sheet(dropped) if any(each.samples for each in dropped) else None)]
 
 
 def _write_png(path: Path, picture: Image.Image | None) -> list[Path]:
