@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from tiny_model_folder import AUTOENCODER, IMAGE, TEXT, UNET, task_config
 
+from videoldm.cli.main import main
 from videoldm.conditioners.config import DropoutConfig
 from videoldm.core.config import from_yaml, to_yaml
 from videoldm.core.errors import InputError
@@ -183,7 +184,7 @@ def test_killed_run_resumes_exactly(runs: Path, tmp_path: Path) -> None:
         process.kill()
     assert process.wait() == -signal.SIGKILL
     assert not (tmp_path / "run/export").exists()
-    subprocess.run([sys.executable, "-m", "videoldm.cli.main", *words], check=True, capture_output=True)
+    assert main(words) == 0
     whole = run(recipe, tmp_path / "whole", runs / "cache")
     for name in ("model.safetensors", "config.json"):
         assert (tmp_path / "run/export" / name).read_bytes() == (whole / name).read_bytes()
