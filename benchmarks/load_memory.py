@@ -19,22 +19,23 @@ import torch
 from safetensors.torch import save_file
 
 from videoldm.checkpoints.layouts import diffusers as layout
-from videoldm.checkpoints.layouts.diffusers_config import VideoUNet
+from videoldm.checkpoints.layouts.diffusers_config import DiffusersVideoUNet
 from videoldm.evaluation.speed.contenders import random_unet
 from videoldm.models.presets import SVD
 
 OURS = """
 from pathlib import Path
 from videoldm.checkpoints.layouts import diffusers as layout
-from videoldm.checkpoints.layouts.diffusers_config import VideoUNet, read_diffusers_config
+from videoldm.checkpoints.layouts.diffusers_config import DiffusersVideoUNet, read_diffusers_config
 from videoldm.checkpoints.part import Part
 from videoldm.checkpoints.storage.safetensors import stored_tensors
-from videoldm.models.unet.network import VideoUNet as UNet
+from videoldm.models.unet.network import VideoUNet
 
 def load(folder, dtype):
-    config = read_diffusers_config(Path(folder) / "config.json", VideoUNet).to_native()
+    config = read_diffusers_config(Path(folder) / "config.json", DiffusersVideoUNet).to_native()
     path = Path(folder) / "diffusion_pytorch_model.safetensors"
-    part = Part(source=folder, network=UNet, config=config, tensors=stored_tensors(path), key_map=layout.unet(config))
+    tensors, key_map = stored_tensors(path), layout.unet(config)
+    part = Part(source=folder, network=VideoUNet, config=config, tensors=tensors, key_map=key_map)
     return part.load(dtype=dtype)
 """
 THEIRS = """
@@ -82,7 +83,7 @@ def main() -> None:
 def write(folder: Path, dtype: torch.dtype) -> None:
     """A UNet of random weights in the folder of its network."""
     unet = random_unet(SVD.unet, dtype=dtype, device=torch.device("cpu"))
-    config = VideoUNet.from_native(unet.config, embedding_dim=256, num_frames=SVD.num_frames)
+    config = DiffusersVideoUNet.from_native(unet.config, embedding_dim=256, num_frames=SVD.num_frames)
     (folder / "config.json").write_text(json.dumps(config.to_json()))
     weights = layout.unet(unet.config).to_foreign(unet.state_dict())
     save_file(weights, folder / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})

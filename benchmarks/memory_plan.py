@@ -26,7 +26,7 @@ from rich.table import Table
 
 from videoldm.core.config import GIB
 from videoldm.generation.memory import clip_size, forecaster
-from videoldm.inference.config import ALL_IN_MEMORY, MemoryPlan, RunStage
+from videoldm.inference.config import ALL_IN_MEMORY, MemoryPlan, RunPhase
 from videoldm.inference.memory.forecast import ClipSize, Forecaster, measures_on
 from videoldm.inference.memory.meter import PeakMeter
 from videoldm.inference.precision import DTYPES, default_precision
@@ -41,7 +41,7 @@ from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs
 
 PUBLISHED_SIZES = ((14, 256, 384), (14, 576, 1024), (25, 576, 1024))
-Peaks = Mapping[RunStage, int]
+Peaks = Mapping[RunPhase, int]
 
 
 @dataclasses.dataclass(frozen=True)

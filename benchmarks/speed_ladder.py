@@ -42,7 +42,7 @@ from videoldm.evaluation.speed.contenders import random_unet
 from videoldm.generation.load import load_model
 from videoldm.inference.config import Speed
 from videoldm.inference.precision import DTYPES, default_precision
-from videoldm.inference.reuse import Reusing
+from videoldm.inference.reuse import ReusingUNet
 from videoldm.measures.feature_distances import frechet_distance, perceptual_distance
 from videoldm.measures.feature_network import FeatureNetwork, load_feature_network
 from videoldm.measures.fidelity import psnr, ssim
@@ -96,7 +96,7 @@ class CountingUNet:
 def count_calls(model: TaskModelConfig, sampling: SamplingConfig, max_depth: int) -> Calls:
     """The UNet calls of one clip."""
     unet = CountingUNet(max_depth)
-    network = unet if sampling.reuse is None else Reusing(unet, sampling.reuse)
+    network = unet if sampling.reuse is None else ReusingUNet(unet, sampling.reuse)
     conditioning = Conditioning(context=torch.ones(1, 1, 1))
     sigmas = schedule_sigmas(sampling.schedule, sampling.num_inference_steps)
     x = torch.ones(1, model.num_frames, 1, 1, 1)
@@ -180,7 +180,7 @@ def call_seconds(unet: VideoUNet, num_frames: int, height: int, width: int) -> t
     conditioning = Conditioning(context=context, vector=vector, concat=x).to(dtype=dtype)
     reuse = svd().sampling.at("fast").reuse
     assert reuse is not None
-    network = Reusing(unet, reuse)
+    network = ReusingUNet(unet, reuse)
     seconds: list[float] = []
     for _ in range(reuse.interval * (1 + ROUNDS)):
         start = time.perf_counter()

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from videoldm.core.config import GIB
 from videoldm.inference.memory.meter import PeakMeter
-from videoldm.models.adapters.config import TemporalAttention
+from videoldm.models.adapters.config import TemporalAttentionLora
 from videoldm.models.adapters.fresh import put_stand_ins
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.clip.encoders import build_image_encoder
@@ -144,7 +144,7 @@ def maker(method: Method) -> Callable[[], Rehearsal]:
     def lora() -> Rehearsal:
         with default_dtype(torch.bfloat16 if method == "LoRA, frozen bf16" else torch.float32):
             unet = VideoUNet(SVD_XT.unet).requires_grad_(False)
-        put_stand_ins(unet, TemporalAttention(rank=RANK), has_one_token=True)
+        put_stand_ins(unet, TemporalAttentionLora(rank=RANK), has_one_token=True)
         return denoise(unet, LATENTS)
 
     return full if method == "full" else lora

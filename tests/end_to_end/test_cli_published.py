@@ -148,9 +148,9 @@ def test_a_unet_alone_and_what_is_none(
     words = ["generate", cat, "--model", pipeline_folder, *SMALL]
     unet = pipeline_folder / "unet/diffusion_pytorch_model.safetensors"
     assert "is a UNet alone: give it with --unet" in cli.refuses("generate", cat, "--model", unet)
-    assert "is a LoRA and no UNet" in cli.refuses(*words, "--unet", lora)
+    assert "is a LoRA, not a UNet" in cli.refuses(*words, "--unet", lora)
     vae = pipeline_folder / "vae/diffusion_pytorch_model.safetensors"
-    assert "holds no UNet of this model" in cli.refuses(*words, "--unet", vae)
+    assert "is not a UNet of this model" in cli.refuses(*words, "--unet", vae)
     tensors = load_file(unet)
     save_file({key: tensor.to(torch.int8) for key, tensor in tensors.items()}, "quantised.safetensors")
     assert "is stored as int8; quantised weights" in cli.refuses(*words, "--unet", "quantised.safetensors")

@@ -21,8 +21,8 @@ def file(cli: CommandLine, text_to_image_folder: Path, monkeypatch: pytest.Monke
     image_preset("tiny-sd", text_to_image_folder, monkeypatch)
     monkeypatch.setattr(hub, "fetch_tokenizer", lambda: None)
     scheduler, tokenizer = cli("convert", text_to_image_folder, "models/sd.safetensors", "--to", "sgm").err.splitlines()
-    assert scheduler.startswith("models/sd.safetensors: a single file has no room for the scheduler")
-    assert tokenizer.endswith("no room for the tokenizer, copy it into models/tokenizer")
+    assert scheduler.startswith("models/sd.safetensors: a single file holds no scheduler")
+    assert tokenizer.endswith("a single file holds no tokenizer, copy it into models/tokenizer")
     return Path("models/sd.safetensors")
 
 

@@ -80,8 +80,8 @@ def test_a_folder_of_ours_is_opened_too(finetuned, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"project_latents": True}, "project_latents is True, there it is False"),
-        ({"patch_size": 2}, "patch_size is 2, there it is 1"),
+        ({"project_latents": True}, "project_latents is True, it should be False"),
+        ({"patch_size": 2}, "patch_size is 2, it should be 1"),
         ({"decoder": TemporalDecoder(kernel=5)}, "decoder is .*'kernel': 5"),
     ],
 )

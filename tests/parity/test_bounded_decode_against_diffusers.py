@@ -6,8 +6,8 @@ import torch
 from tiny_networks import numbers, randomise, relative_error
 
 from videoldm.checkpoints.layouts import diffusers as layout
-from videoldm.checkpoints.part import load
-from videoldm.checkpoints.storage.safetensors import held
+from videoldm.checkpoints.part import load_weights
+from videoldm.checkpoints.storage.safetensors import loaded_tensors
 from videoldm.inference.decode import decode
 from videoldm.models.autoencoder.config import AutoencoderConfig, TemporalDecoder
 from videoldm.models.autoencoder.network import Autoencoder
@@ -29,7 +29,10 @@ def theirs():
 @pytest.fixture(scope="module")
 def ours(theirs):
     autoencoder = Autoencoder(CONFIG).eval()
-    assert load(autoencoder, held(theirs.state_dict()), layout.autoencoder(CONFIG), source="diffusers") == []
+    assert (
+        load_weights(autoencoder, loaded_tensors(theirs.state_dict()), layout.autoencoder(CONFIG), source="diffusers")
+        == []
+    )
     return autoencoder
 
 

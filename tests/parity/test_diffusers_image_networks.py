@@ -9,8 +9,8 @@ from tiny_networks import numbers, randomise, relative_error
 
 from videoldm.checkpoints.layouts import diffusers as layout
 from videoldm.checkpoints.layouts import sgm
-from videoldm.checkpoints.part import load
-from videoldm.checkpoints.storage.safetensors import held
+from videoldm.checkpoints.part import load_weights
+from videoldm.checkpoints.storage.safetensors import loaded_tensors
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
@@ -67,7 +67,7 @@ OURS = {"text to image": TEXT_TO_IMAGE, "upscaler": UPSCALER}
 def unets(request):
     theirs = randomise(diffusers.UNet2DConditionModel(**THEIRS[request.param]))
     ours = VideoUNet(OURS[request.param]).eval()
-    assert load(ours, held(theirs.state_dict()), layout.unet(ours.config), source="diffusers") == []
+    assert load_weights(ours, loaded_tensors(theirs.state_dict()), layout.unet(ours.config), source="diffusers") == []
     return ours, theirs
 
 
@@ -106,7 +106,7 @@ def test_epsilons_of_the_norms_are_where_diffusers_has_them(unets):
     for norm_eps, fits in ((ours.config.norm_eps, True), (PlacedNormEps(), False)):
         config = ours.config.model_copy(update={"norm_eps": norm_eps})
         network = VideoUNet(config).eval()
-        load(network, held(weak), layout.unet(config), source="diffusers")
+        load_weights(network, loaded_tensors(weak), layout.unet(config), source="diffusers")
         assert (relative_error(*outputs(network, weakened, 1)) < TOLERANCE) is fits
 
 
@@ -134,7 +134,9 @@ def autoencoders():
         layers_per_block=1,
     )
     ours = Autoencoder(AUTOENCODER).eval()
-    load(ours, held(randomise(theirs).state_dict()), layout.autoencoder(AUTOENCODER), source="diffusers")
+    load_weights(
+        ours, loaded_tensors(randomise(theirs).state_dict()), layout.autoencoder(AUTOENCODER), source="diffusers"
+    )
     return ours, theirs
 
 
@@ -154,7 +156,7 @@ def test_diffusers_reads_the_old_names_of_our_autoencoder(autoencoders, tmp_path
     save_file(old, tmp_path / "diffusion_pytorch_model.safetensors")
     assert_equal(type(theirs).from_pretrained(tmp_path).state_dict(), theirs.state_dict())
     again = Autoencoder(AUTOENCODER)
-    assert load(again, held(old), key_map, source="old file") == []
+    assert load_weights(again, loaded_tensors(old), key_map, source="old file") == []
     assert_equal(again.state_dict(), ours.state_dict())
 
 

@@ -6,8 +6,8 @@ import torch
 from tiny_networks import numbers, randomise, relative_error
 
 from videoldm.checkpoints.layouts import diffusers as layout
-from videoldm.checkpoints.part import load
-from videoldm.checkpoints.storage.safetensors import held
+from videoldm.checkpoints.part import load_weights
+from videoldm.checkpoints.storage.safetensors import loaded_tensors
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.models.autoencoder.config import AutoencoderConfig, PlainDecoder, TemporalDecoder
 from videoldm.models.autoencoder.network import Autoencoder
@@ -49,7 +49,7 @@ def their_unet():
 
 def unet_outputs(their_unet, config, num_tokens):
     unet = VideoUNet(config).eval()
-    assert load(unet, held(their_unet.state_dict()), layout.unet(config), source="diffusers") == []
+    assert load_weights(unet, loaded_tensors(their_unet.state_dict()), layout.unet(config), source="diffusers") == []
     x = numbers(BATCH, FRAMES, 8, HEIGHT, WIDTH)
     context, time_ids = numbers(BATCH, num_tokens, 24, stream="context"), numbers(BATCH, 3, stream="ids").abs() * 50
     c_noise = torch.tensor([0.7, -0.4])
@@ -73,7 +73,7 @@ def test_unet_computes_what_diffusers_does(their_unet, num_tokens):
 def test_unet_keys_come_back_bit_for_bit(their_unet):
     unet = VideoUNet(CONFIG)
     key_map = layout.unet(CONFIG)
-    load(unet, held(their_unet.state_dict()), key_map, source="diffusers")
+    load_weights(unet, loaded_tensors(their_unet.state_dict()), key_map, source="diffusers")
     back = key_map.to_foreign(unet.state_dict())
     assert back.keys() == their_unet.state_dict().keys()
     assert all(torch.equal(back[key], tensor) for key, tensor in their_unet.state_dict().items())
@@ -114,7 +114,7 @@ def autoencoders(request):
     config, build = AUTOENCODERS[request.param]
     theirs = randomise(build())
     ours = Autoencoder(config).eval()
-    assert load(ours, held(theirs.state_dict()), layout.autoencoder(config), source="diffusers") == []
+    assert load_weights(ours, loaded_tensors(theirs.state_dict()), layout.autoencoder(config), source="diffusers") == []
     return ours, theirs
 
 

@@ -14,8 +14,8 @@ from tiny_networks import numbers, randomise, relative_error
 from videoldm.checkpoints.layouts import diffusers as layout
 from videoldm.checkpoints.lora.read import read_lora
 from videoldm.checkpoints.lora.save import save_diffusers, save_peft
-from videoldm.checkpoints.part import load
-from videoldm.checkpoints.storage.safetensors import held
+from videoldm.checkpoints.part import load_weights
+from videoldm.checkpoints.storage.safetensors import loaded_tensors
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.models.adapters.injection import inject
 from videoldm.models.adapters.low_rank import Adapter, merge
@@ -63,7 +63,7 @@ def theirs():
 @pytest.fixture
 def ours(theirs):
     unet = VideoUNet(CONFIG).eval()
-    load(unet, held(theirs.state_dict()), layout.unet(CONFIG), source="diffusers")
+    load_weights(unet, loaded_tensors(theirs.state_dict()), layout.unet(CONFIG), source="diffusers")
     return unet
 
 

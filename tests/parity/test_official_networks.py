@@ -5,8 +5,8 @@ import torch
 from tiny_networks import official_unet_config, read_reference, relative_error
 
 from videoldm.checkpoints.layouts import sgm
-from videoldm.checkpoints.part import load
-from videoldm.checkpoints.storage.safetensors import held
+from videoldm.checkpoints.part import load_weights
+from videoldm.checkpoints.storage.safetensors import loaded_tensors
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.models.autoencoder.config import AutoencoderConfig, TemporalDecoder
 from videoldm.models.autoencoder.network import Autoencoder
@@ -21,7 +21,7 @@ def unet_case(request, reference_folder):
     config = official_unet_config(metadata["config"])
     unet = VideoUNet(config)
     weights = {key.removeprefix("weights."): value for key, value in tensors.items() if key.startswith("weights.")}
-    assert load(unet, held(weights), sgm.unet(config), source=request.param) == []
+    assert load_weights(unet, loaded_tensors(weights), sgm.unet(config), source=request.param) == []
     clips = int(metadata["batch"]), int(metadata["num_frames"])
     frames = {key: value.unflatten(0, clips) for key, value in tensors.items() if key.startswith(("in.", "out."))}
     return unet, frames
@@ -57,7 +57,7 @@ def autoencoder_case(reference_folder):
     )
     autoencoder = Autoencoder(config)
     weights = {key: value for key, value in tensors.items() if key.startswith(("encoder.", "decoder."))}
-    assert load(autoencoder, held(weights), sgm.autoencoder(config), source="autoencoder") == []
+    assert load_weights(autoencoder, loaded_tensors(weights), sgm.autoencoder(config), source="autoencoder") == []
     return autoencoder, tensors
 
 

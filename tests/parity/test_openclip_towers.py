@@ -12,8 +12,8 @@ from tiny_networks import numbers, randomise, relative_error
 from torch import nn
 
 from videoldm.checkpoints.layouts import openclip, transformers
-from videoldm.checkpoints.part import load
-from videoldm.checkpoints.storage.safetensors import held
+from videoldm.checkpoints.part import load_weights
+from videoldm.checkpoints.storage.safetensors import loaded_tensors
 from videoldm.conditioners.config import PenultimateLayer, TextConditionerConfig
 from videoldm.conditioners.text import TextConditioner
 from videoldm.core.errors import InputError
@@ -103,7 +103,7 @@ def test_image_encoder_computes_what_openclip_does(image_tower, text_tower, with
     extra = leftovers(text_tower) if with_leftovers else {}
     weights = {f"visual.{key}": tensor for key, tensor in image_tower.state_dict().items()} | extra
     model = build_image_encoder(IMAGE).eval()
-    assert load(model, held(weights), openclip.image_encoder(IMAGE), source="openclip") == list(extra)
+    assert load_weights(model, loaded_tensors(weights), openclip.image_encoder(IMAGE), source="openclip") == list(extra)
     pixels = numbers(2, 3, 16, 16)
     assert relative_error(model(pixel_values=pixels).image_embeds, image_tower(pixels)) < TOLERANCE
 
@@ -111,7 +111,9 @@ def test_image_encoder_computes_what_openclip_does(image_tower, text_tower, with
 @torch.no_grad()
 def test_text_encoder_computes_what_openclip_does(text_tower):
     model = build_text_encoder(TEXT).eval()
-    dropped = load(model, held(text_tower.state_dict()), openclip.text_encoder(TEXT), source="openclip")
+    dropped = load_weights(
+        model, loaded_tensors(text_tower.state_dict()), openclip.text_encoder(TEXT), source="openclip"
+    )
     assert sorted(dropped) == ["logit_scale", "text_projection"]
     tokens = torch.arange(18).view(2, 9)
     hidden = model(input_ids=tokens).last_hidden_state
@@ -126,24 +128,27 @@ def test_penultimate_layer_of_the_tower_or_last_one_of_a_shorter_encoder(text_to
     penultimate = TextConditionerConfig(layer=PenultimateLayer())
     for config, layer in ((TEXT, penultimate), (short, TextConditionerConfig())):
         model = build_text_encoder(config).eval()
-        load(model, held(text_tower.state_dict()), openclip.text_encoder(config), source="openclip")
+        load_weights(model, loaded_tensors(text_tower.state_dict()), openclip.text_encoder(config), source="openclip")
         conditioner = TextConditioner(model, range(TEXT.vocab_size), layer)
         assert relative_error(conditioner.encode_tokens(tokens), expected) < TOLERANCE
 
 
 def test_the_layer_that_a_shorter_encoder_lacks_is_dropped_and_no_other(text_tower):
     short = TEXT.model_copy(update={"num_layers": 2})
-    dropped = load(
-        build_text_encoder(short), held(text_tower.state_dict()), openclip.text_encoder(short), source="openclip"
+    dropped = load_weights(
+        build_text_encoder(short),
+        loaded_tensors(text_tower.state_dict()),
+        openclip.text_encoder(short),
+        source="openclip",
     )
     unused = {key for key in dropped if not key.startswith("transformer.resblocks.2.")}
     assert unused == {"logit_scale", "text_projection"}
     assert len(dropped) - len(unused) == 12
     shorter = TEXT.model_copy(update={"num_layers": 1})
     with pytest.raises(InputError, match=r"12 unexpected \(transformer.resblocks.2"):
-        load(
+        load_weights(
             build_text_encoder(shorter),
-            held(text_tower.state_dict()),
+            loaded_tensors(text_tower.state_dict()),
             openclip.text_encoder(shorter),
             source="openclip",
         )
@@ -157,7 +162,7 @@ def test_towers_come_back_bit_for_bit(image_tower, text_tower, which):
     else:
         tower = text_tower.state_dict()
         key_map, model = openclip.text_encoder(TEXT), build_text_encoder(TEXT)
-    load(model, held(tower), key_map, source="openclip")
+    load_weights(model, loaded_tensors(tower), key_map, source="openclip")
     back = key_map.to_foreign(model.state_dict())
     assert back.keys() == {key for key in tower if not key.startswith(key_map.droppable)}
     assert all(torch.equal(tensor, tower[key]) for key, tensor in back.items())
@@ -170,8 +175,8 @@ def test_text_encoders_of_both_generations_of_transformers(module):
     published = {f"{prefix}{key}": tensor for key, tensor in model.state_dict().items()}
     positions = {f"{prefix}embeddings.position_ids": torch.arange(9)[None]}
     other = build_text_encoder(TEXT, seed=1)
-    assert load(other, held(published), key_map, source="file") == []
-    assert load(other, held(published | positions), key_map, source="file") == list(positions)
+    assert load_weights(other, loaded_tensors(published), key_map, source="file") == []
+    assert load_weights(other, loaded_tensors(published | positions), key_map, source="file") == list(positions)
     assert all(torch.equal(tensor, published[f"{prefix}{key}"]) for key, tensor in other.state_dict().items())
     assert key_map.to_foreign(other.state_dict()).keys() == published.keys()
 
@@ -180,6 +185,8 @@ def test_image_encoders_of_transformers():
     model, key_map = randomise(build_image_encoder(IMAGE)), transformers.image_encoder(IMAGE)
     positions = {"vision_model.embeddings.position_ids": torch.arange(17)[None]}
     other = build_image_encoder(IMAGE, seed=1)
-    assert load(other, held(model.state_dict() | positions), key_map, source="file") == list(positions)
+    assert load_weights(other, loaded_tensors(model.state_dict() | positions), key_map, source="file") == list(
+        positions
+    )
     assert all(torch.equal(tensor, model.state_dict()[key]) for key, tensor in other.state_dict().items())
     assert key_map.to_foreign(other.state_dict()).keys() == model.state_dict().keys()

@@ -3,7 +3,7 @@
 from safetensors.torch import save_file
 from tiny_networks import numbers
 
-from videoldm.models.adapters.low_rank import LowRank, layers
+from videoldm.models.adapters.low_rank import LowRank, adaptable_layers
 
 
 def random_lora(network, *, stream, rank=3, alpha=2.0, scale=0.3, only=lambda path: True):
@@ -12,7 +12,7 @@ def random_lora(network, *, stream, rank=3, alpha=2.0, scale=0.3, only=lambda pa
     Every second layer has one rank more and another alpha.
     """
     lora = {}
-    for position, (path, layer) in enumerate(layers(network).items()):
+    for position, (path, layer) in enumerate(adaptable_layers(network).items()):
         if not only(path):
             continue
         out, *inner = layer.weight.shape

@@ -1,1 +1,1 @@
-"""Reading and writing weights in the layouts that exist."""
+"""Published weights: read lazily and strictly from every known layout, and written in another."""

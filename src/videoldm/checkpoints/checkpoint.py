@@ -1,4 +1,4 @@
-"""A checkpoint: the parts of one model, whatever the layout of its files."""
+"""A checkpoint: the parts of one model, in whichever layout its files are."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from videoldm.checkpoints.tokenizer import Tokenizer
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """What a checkpoint holds; a part that it lacks is None.
+    """The parts of a model and where they are stored; a part that is missing is None.
 
-    preset: the name of the published model that it has the sizes of, None for other sizes.
-    files: all files that it is read from, but for those of the tokenizer.
-    tokenizer: the one that goes with the text encoder.
+    preset: name of the published model of the same sizes, None for other sizes.
+    files: all files that are read, except those of the tokenizer.
+    tokenizer: tokenizer of the text encoder.
     dropped: keys of tensors that are known and not needed.
     """
 
@@ -34,12 +34,12 @@ class Checkpoint:
     tokenizer: Tokenizer | None = None
     num_frames: int | None = None
     latent_size: LatentSize | None = None
-    """Of the latents that an image model was trained on, where the files tell it."""
+    """Size of the latents that an image model was trained on, if the files state it."""
     scheduler: EulerScheduler | ImageScheduler | None = None
     dropped: tuple[str, ...] = ()
 
     def parts(self) -> dict[str, Part[Any, Any]]:
-        """All networks by name."""
+        """Return all networks by name."""
         encoders = {"image_encoder": self.image_encoder, "text_encoder": self.text_encoder}
         found: dict[str, Part[Any, Any] | None] = {"unet": self.unet, "autoencoder": self.autoencoder}
         found |= {name: None if encoder is None else encoder.part for name, encoder in encoders.items()}

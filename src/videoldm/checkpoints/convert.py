@@ -1,4 +1,4 @@
-"""Checkpoints from one layout to the other, tensor by tensor and without rounding."""
+"""Conversion of checkpoints between layouts, tensor by tensor and without rounding."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from videoldm.checkpoints.keymap import KeyMap, Shape
 from videoldm.checkpoints.layouts.diffusers_image_config import ImageScheduler
 from videoldm.checkpoints.layouts.diffusers_pipeline import image_pipeline, video_pipeline
 from videoldm.checkpoints.layouts.single_file import LAYOUTS, predicts_alike
-from videoldm.checkpoints.part import Part, tell_of_dropped
-from videoldm.checkpoints.storage.safetensors import Readable, Source, write_tensors
+from videoldm.checkpoints.part import Part, report_dropped
+from videoldm.checkpoints.storage.safetensors import LazyTensor, TensorSource, write_tensors
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_folder, write_json
 from videoldm.core.progress import notice, progress
 from videoldm.models.presets import PRESETS, ModelConfig
 
-Layout = Literal["diffusers", "sgm"]
+TargetLayout = Literal["diffusers", "sgm"]
 TOKENIZER = "tokenizer"
 COPIED = ("scheduler", "low_res_scheduler", "feature_extractor")
-"""Folders of a pipeline that hold neither a network nor a tokenizer."""
+"""Folders of a pipeline with neither a network nor a tokenizer, which are copied."""
 
 
-def convert(checkpoint: Checkpoint, target: Path, to: Layout, *, dtype: torch.dtype | None = None) -> None:
-    """Write a checkpoint in another layout: a folder of diffusers, or one file as Stability publishes them.
+def convert(checkpoint: Checkpoint, target: Path, to: TargetLayout, *, dtype: torch.dtype | None = None) -> None:
+    """Write a checkpoint in another layout: a folder of diffusers, or one file as published by Stability.
 
-    Values keep their bits, unless a `dtype` is given. Only what sampling needs is written, so that a file that comes
-    back lacks the tensors that were dropped when it was opened. Raises InputError for models that the target layout
+    Values keep their bits unless a `dtype` is given. Only what sampling needs is written: a file that is converted
+    twice lacks the tensors that were dropped when it was opened. Raises InputError for models that the target layout
     cannot hold, and if the target exists.
     """
-    tell_of_dropped(str(checkpoint.source), checkpoint.dropped)
+    report_dropped(str(checkpoint.source), checkpoint.dropped)
     if to == "sgm":
         _to_file(checkpoint, target, dtype)
     else:
@@ -46,33 +46,33 @@ def convert(checkpoint: Checkpoint, target: Path, to: Layout, *, dtype: torch.dt
 def _to_file(checkpoint: Checkpoint, target: Path, dtype: torch.dtype | None) -> None:
     config = _preset_of(checkpoint)
     if target.suffix != ".safetensors":
-        raise InputError(f"{target}: is to be one file, its name should end in .safetensors")
+        raise InputError(f"{target}: is written as one file, its name should end in .safetensors")
     if target.exists():
         raise InputError(f"{target}: exists, give the name of a new file")
     assert checkpoint.preset is not None
     whole = LAYOUTS[checkpoint.preset](config)
-    sources: dict[str, Source] = {}
+    sources: dict[str, TensorSource] = {}
     for name, part in checkpoint.parts().items():
         sources |= _Named(part, f"{name}.").sources(whole, dtype)
     with progress(f"Writing {target.name}", len(sources)) as advance:
         write_tensors(target, sources, advance)
     if checkpoint.scheduler is not None:
-        notice(f"{target}: a single file has no room for the scheduler, the published one is taken")
+        notice(f"{target}: a single file holds no scheduler, readers will assume the published one")
     if checkpoint.tokenizer is not None:
-        notice(f"{target}: a single file has no room for the tokenizer, copy it into {target.parent / 'tokenizer'}")
+        notice(f"{target}: a single file holds no tokenizer, copy it into {target.parent / 'tokenizer'}")
     if isinstance(checkpoint.scheduler, ImageScheduler) and not predicts_alike(checkpoint.scheduler, target):
-        notice(f"{target}: its name should have the word base if the model predicts noise, and no such word if v")
+        notice(f"{target}: its name should contain the word base if the model predicts noise, and not if it predicts v")
 
 
 def _preset_of(checkpoint: Checkpoint) -> ModelConfig:
-    """The published model of these sizes; raises InputError if there is none."""
+    """Return the published model of these sizes; raises InputError if there is none."""
     if checkpoint.preset is None:
-        raise InputError(f"{checkpoint.source}: has other sizes than {', '.join(LAYOUTS)}, sgm has no layout for them")
+        raise InputError(f"{checkpoint.source}: has other sizes than {', '.join(LAYOUTS)}, for which sgm has a layout")
     config = PRESETS[checkpoint.preset]
     for name, part in checkpoint.parts().items():
         like = replace(part, config=getattr(config, name))
         if _shapes(part) != _shapes(like):
-            raise InputError(f"{part.source}: has other sizes than the {name} of {checkpoint.preset}, sgm's layout")
+            raise InputError(f"{part.source}: has other sizes than the {name} of {checkpoint.preset} in sgm's layout")
     return config
 
 
@@ -95,11 +95,11 @@ def _to_folder(checkpoint: Checkpoint, target: Path, dtype: torch.dtype | None) 
         for name, sources in networks.items():
             write_tensors(folder / name, sources, advance)
     if checkpoint.text_encoder is not None and checkpoint.tokenizer is None:
-        notice(f"{target}: has no tokenizer, a single file holds none: put one into {target / TOKENIZER}")
+        notice(f"{target}: has no tokenizer, as a single file holds none: put one into {target / TOKENIZER}")
 
 
 def _copy_small_files(checkpoint: Checkpoint, target: Path) -> None:
-    """Take over what no tensor tells: of a pipeline's folder what lies beside the networks, else the tokenizer."""
+    """Copy what is not a network: the small files of a pipeline's folder, and the tokenizer."""
     files = {} if checkpoint.tokenizer is None else {TOKENIZER: checkpoint.tokenizer.files()}
     if checkpoint.layout == "diffusers":
         files |= {name: sorted((checkpoint.source / name).glob("*.json")) for name in COPIED}
@@ -111,13 +111,13 @@ def _copy_small_files(checkpoint: Checkpoint, target: Path) -> None:
 
 @dataclass(frozen=True)
 class _Named:
-    """A part whose native names get a prefix, as a whole file's map has them."""
+    """A part whose native names have a prefix, as in the map of a whole file."""
 
     part: Part[Any, Any]
     prefix: str
 
-    def sources(self, target: KeyMap, dtype: torch.dtype | None) -> dict[str, Source]:
-        """The tensors of the target layout, each made of ours when its turn comes."""
+    def sources(self, target: KeyMap, dtype: torch.dtype | None) -> dict[str, TensorSource]:
+        """Return the tensors of the target layout, each of which is made from ours when it is written."""
         native = {self.prefix + key: tensor for key, tensor in self.part.empty().state_dict().items()}
         homes = {
             self.prefix + key: foreign
@@ -130,13 +130,13 @@ class _Named:
 
     def _source(
         self, key: str, shape: tuple[int, ...], target: KeyMap, homes: Mapping[str, str], dtype: torch.dtype | None
-    ) -> Source:
+    ) -> TensorSource:
         needed = [name for name in target.native_keys(key) if name in homes]
         stored = {homes[name]: self.part.tensors[homes[name]] for name in needed}
         kept = dtype or next(iter(stored.values())).dtype
-        return Source(shape=shape, dtype=kept, make=lambda: self._make(key, target, stored).to(kept))
+        return TensorSource(shape=shape, dtype=kept, make=lambda: self._make(key, target, stored).to(kept))
 
-    def _make(self, key: str, target: KeyMap, stored: Mapping[str, Readable]) -> Tensor:
+    def _make(self, key: str, target: KeyMap, stored: Mapping[str, LazyTensor]) -> Tensor:
         native: dict[str, Tensor] = {}
         for foreign, tensor in stored.items():
             parts = self.part.key_map.native_parts(foreign, tensor.read())

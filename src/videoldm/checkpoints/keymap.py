@@ -14,7 +14,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Stored:
-    """A tensor that is stored under another name; kinds of it also change its form."""
+    """A tensor that is stored under another name; subclasses also change its form."""
 
     path: str
 
@@ -29,7 +29,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Pointwise(Stored):
-    """The weight of a linear layer, stored as that of a 1 x 1 convolution."""
+    """The weight of a linear layer that is stored as one of a 1 x 1 convolution."""
 
     def to_foreign(self, tensor: Tensor) -> Tensor:
         """Append two axes of space."""
@@ -42,29 +42,29 @@ class Pointwise(Stored):
 
 @dataclass(frozen=True)
 class Transposed(Stored):
-    """A matrix, stored with rows and columns exchanged."""
+    """A matrix that is stored transposed."""
 
     def to_foreign(self, tensor: Tensor) -> Tensor:
-        """Exchange rows and columns."""
+        """Transpose the matrix."""
         return tensor.T.contiguous()
 
     def to_native(self, tensor: Tensor) -> Tensor:
-        """Exchange them back."""
+        """Transpose the matrix back."""
         return tensor.T.contiguous()
 
 
 @dataclass(frozen=True)
 class Rows(Stored):
-    """One of several tensors of the same shape, stored in one, below those of smaller `index`."""
+    """One of several tensors of the same shape that are stored as one, in the order of their `index`."""
 
     index: int
 
 
 Names = Mapping[str, str | Stored]
-"""Native path -> where a foreign layout has it.
+"""Native path -> place in a foreign layout.
 
-A path is that of a module, whose tensors (`weight`, `bias`, ...) then have the same names and forms in both, or that of
-a single tensor. Whatever changes its form is a single tensor.
+A path is that of a module, whose tensors (`weight`, `bias`, ...) have the same names and forms in both layouts, or that
+of a single tensor. A tensor whose form changes has an entry of its own.
 """
 
 
@@ -74,16 +74,16 @@ def under(native: str, foreign: str, names: Names) -> dict[str, str | Stored]:
 
 
 def pointwise(native: str, foreign: str) -> Names:
-    """A linear layer that is stored as a 1 x 1 convolution."""
+    """Map a linear layer that is stored as a 1 x 1 convolution."""
     return {f"{native}.weight": Pointwise(f"{foreign}.weight"), f"{native}.bias": f"{foreign}.bias"}
 
 
 @dataclass(frozen=True)
 class KeyMap:
-    """An invertible map of tensors: of each foreign one to a native one, or to several whose rows it holds.
+    """An invertible map from each foreign tensor to one of ours, or to several whose rows it holds.
 
-    It knows all names of a layout, also of modules that a smaller network lacks: which tensors a checkpoint must have
-    follows from a module, by `foreign_shapes`.
+    It knows all names of a layout, including modules that a smaller network lacks: the tensors that a checkpoint must
+    have follow from a module, by `foreign_shapes`.
 
     droppable: prefixes of foreign keys that are known and not needed.
     """
@@ -99,7 +99,7 @@ class KeyMap:
 
     @cached_property
     def _natives(self) -> dict[str, tuple[str, ...]]:
-        """The native paths behind each foreign path, rows in their order."""
+        """Native paths of each foreign path, rows in their order."""
         natives: dict[str, list[str]] = {}
         for ours, theirs in self.names.items():
             natives.setdefault(_path(theirs), []).append(ours)
@@ -107,11 +107,11 @@ class KeyMap:
 
     @property
     def paths(self) -> dict[str, str]:
-        """Return the foreign path of each native one, whatever happens to its form."""
+        """Foreign path of each native path."""
         return {ours: _path(theirs) for ours, theirs in self.names.items()}
 
     def native_keys(self, foreign_key: str) -> tuple[str, ...]:
-        """Return our names of what a foreign tensor holds, none if the map does not know it."""
+        """Return our names of the tensors in a foreign tensor, none for an unknown one."""
         if foreign_key in self._natives:
             return self._natives[foreign_key]
         module, _, parameter = foreign_key.rpartition(".")
@@ -125,11 +125,11 @@ class KeyMap:
         return _join(_path(self.names[module]), parameter)
 
     def foreign_keys(self, native_keys: Iterable[str]) -> list[str]:
-        """Return the foreign names of some of our tensors, each once."""
+        """Return the foreign names of our tensors, each once."""
         return list(dict.fromkeys(self.foreign_key(key) for key in native_keys))
 
     def native_parts(self, foreign_key: str, tensor: Tensor) -> dict[str, Tensor]:
-        """Take one foreign tensor apart, knowing no other; empty if the map does not know it.
+        """Divide one foreign tensor into ours, independently of others; empty for an unknown one.
 
         Its shape must be that of `foreign_shapes`. The parts may be views of it.
         """
@@ -138,12 +138,12 @@ class KeyMap:
         return {key: self._stored(key).to_native(part) for key, part in zip(keys, parts, strict=True)}
 
     def foreign_tensor(self, foreign_key: str, native: Mapping[str, Tensor]) -> Tensor:
-        """Make one foreign tensor of those of ours that `native_keys` names; the inverse of `native_parts`."""
+        """Make one foreign tensor from ours in `native_keys`; the inverse of `native_parts`."""
         parts = [self._stored(key).to_foreign(native[key]) for key in self.native_keys(foreign_key)]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def foreign_shapes(self, native: Mapping[str, Tensor]) -> dict[str, Shape]:
-        """Return names and shapes of the foreign tensors that hold ours, without touching any values."""
+        """Return names and shapes of the foreign tensors that hold ours, without reading values."""
         shapes = {key: torch.empty(tensor.shape, device="meta") for key, tensor in native.items()}
         return {key: tuple(tensor.shape) for key, tensor in self.to_foreign(shapes).items()}
 
@@ -152,7 +152,7 @@ class KeyMap:
         return {key: self.foreign_tensor(key, native) for key in self.foreign_keys(native)}
 
     def to_native(self, foreign: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Rename and reshape foreign tensors, leaving out those that the map does not know."""
+        """Rename and reshape foreign tensors, without those that are unknown."""
         native: dict[str, Tensor] = {}
         for key, tensor in foreign.items():
             native |= self.native_parts(key, tensor)

@@ -1,4 +1,4 @@
-"""The networks of a checkpoint before they are read."""
+"""Networks of a checkpoint before their weights are read, and strict loading of the weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPVisionModelWithProjection, PreTrainedModel
 
 from videoldm.checkpoints.keymap import KeyMap, Shape
-from videoldm.checkpoints.storage.safetensors import Readable
+from videoldm.checkpoints.storage.safetensors import LazyTensor
 from videoldm.core.errors import InputError
 from videoldm.core.progress import notice
 from videoldm.models.autoencoder.config import AutoencoderConfig
@@ -27,26 +27,29 @@ C = TypeVar("C")
 M_co = TypeVar("M_co", bound=nn.Module, covariant=True)
 C_contra = TypeVar("C_contra", contravariant=True)
 
+SHOWN_KEYS = 5
+"""Limit of the keys that an error names."""
 
-class Network(Protocol[M_co, C_contra]):
-    """The class of a network."""
+
+class NetworkBuilder(Protocol[M_co, C_contra]):
+    """A function or class that builds a network."""
 
     def __call__(self, config: C_contra, /) -> M_co:
-        """Build it with random weights."""
+        """Build the network with random weights."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part(Generic[M, C]):
-    """One network: its class and sizes, where its tensors lie and what they are called there.
+    """One network: how it is built, its stored tensors, and their names.
 
-    source: how errors call it.
+    source: its name in errors.
     """
 
     source: str
-    network: Network[M, C]
+    network: NetworkBuilder[M, C]
     config: C
-    tensors: Mapping[str, Readable]
+    tensors: Mapping[str, LazyTensor]
     key_map: KeyMap
 
     def check(self) -> list[str]:
@@ -55,19 +58,19 @@ class Part(Generic[M, C]):
         return check_shapes(self.tensors, expected, self.key_map.droppable, source=self.source)
 
     def empty(self) -> M:
-        """The network, for evaluation, without memory for its weights."""
+        """Build the network on the meta device, in evaluation mode."""
         with torch.device("meta"):
             return self.network(self.config).eval()
 
     def load(self, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> M:
-        """The network with its weights, for evaluation; see `load` for errors."""
+        """Build the network and read its weights, in evaluation mode; raises InputError as `load_weights` does."""
         module = self.empty()
         self.fill(module, dtype=dtype, device=device)
         return module
 
     def fill(self, module: M, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> None:
-        """Read the weights into a network that `empty` made; see `load` for errors."""
-        load(module, self.tensors, self.key_map, source=self.source, dtype=dtype, device=device)
+        """Read the weights into a network that `empty` built; raises InputError as `load_weights` does."""
+        load_weights(module, self.tensors, self.key_map, source=self.source, dtype=dtype, device=device)
 
 
 UNetPart = Part[VideoUNet, UNetConfig]
@@ -75,37 +78,34 @@ AutoencoderPart = Part[Autoencoder, AutoencoderConfig]
 
 
 @dataclass(frozen=True)
-class Encoder(Generic[E, C]):
-    """An encoder of transformers."""
+class ClipEncoder(Generic[E, C]):
+    """A CLIP encoder of transformers before its weights are read."""
 
     part: Part[E, C]
 
     def load(self, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> E:
-        """The encoder, frozen; see `Part.load`."""
+        """Build the encoder and read its weights, frozen and by default in float32."""
         model = self.empty()
         self.fill(model, dtype=dtype, device=device)
         return model
 
     def empty(self) -> E:
-        """The encoder, frozen, without memory for its weights."""
+        """Build the encoder on the meta device, frozen."""
         return self.part.empty().requires_grad_(False)
 
     def fill(self, model: E, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> None:
-        """Read the weights into an encoder that `empty` made; see `Part.load`."""
+        """Read the weights into an encoder that `empty` built, by default in float32."""
         self.part.fill(model, dtype=dtype or torch.float32, device=device)
         number_positions(model, device=device)
 
 
-ImageEncoder = Encoder[CLIPVisionModelWithProjection, ImageEncoderConfig]
-TextEncoder = Encoder[CLIPTextModel, TextEncoderConfig]
+ImageEncoder = ClipEncoder[CLIPVisionModelWithProjection, ImageEncoderConfig]
+TextEncoder = ClipEncoder[CLIPTextModel, TextEncoderConfig]
 
 
-SHOWN_KEYS = 5
-
-
-def load(
+def load_weights(
     module: nn.Module,
-    tensors: Mapping[str, Readable],
+    tensors: Mapping[str, LazyTensor],
     key_map: KeyMap,
     *,
     source: str,
@@ -114,8 +114,8 @@ def load(
 ) -> list[str]:
     """Replace all weights of `module`, which may be on the meta device, and return the keys that were dropped.
 
-    Each tensor is read, cast and moved before the next, so that beside the weights only one is in memory; `dtype` None
-    keeps what is stored. Raises InputError, which begins with `source`, if tensors are missing, unexpected or of
+    Each tensor is read, cast and moved before the next, so that only one is in memory beside the weights; `dtype` None
+    keeps the stored precision. Raises InputError, which begins with `source`, if tensors are missing, unexpected or of
     another shape, in which case the module is unchanged, and for values that are not finite.
     """
     expected = key_map.foreign_shapes(module.state_dict())
@@ -131,11 +131,11 @@ def load(
 
 
 def check_shapes(
-    tensors: Mapping[str, Readable], expected: Mapping[str, Shape], droppable: tuple[str, ...], *, source: str
+    tensors: Mapping[str, LazyTensor], expected: Mapping[str, Shape], droppable: tuple[str, ...], *, source: str
 ) -> list[str]:
     """Compare what is stored with what is needed; return the keys that are known and not needed.
 
-    Raises InputError as `load` does.
+    Raises InputError, which begins with `source`, if tensors are missing, unexpected, misshapen or quantised.
     """
     extra = [key for key in tensors if key not in expected]
     problems = {
@@ -156,10 +156,10 @@ def check_shapes(
     return extra
 
 
-def tell_of_dropped(source: str, dropped: Sequence[str]) -> None:
-    """Say in one line which tensors of a checkpoint are left out, if any."""
+def report_dropped(source: str, dropped: Sequence[str]) -> None:
+    """Report in one line the tensors of a checkpoint that are skipped, if any."""
     if dropped:
-        notice(f"{source}: {len(dropped)} tensors are not needed and left out ({dropped[0]}, ...)")
+        notice(f"{source}: {len(dropped)} tensors are not needed and skipped ({dropped[0]}, ...)")
 
 
 def _check_finite(key: str, value: Tensor, source: str) -> None:

@@ -1,4 +1,4 @@
-"""The tokenizer that goes with a text encoder: a few small files."""
+"""The tokenizer of a text encoder: a few small files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from transformers import CLIPTokenizer
 from videoldm.core.errors import InputError
 
 ALTERNATIVES = (("tokenizer.json",), ("vocab.json", "merges.txt"))
-"""What a tokenizer's folder holds: either the one file or, as older versions of transformers wrote it, the two."""
+"""Files of a tokenizer: one, or the two that older versions of transformers wrote."""
 SETTINGS = ("added_tokens.json", "special_tokens_map.json", "tokenizer_config.json")
 OPENCLIP_PAD_ID = 0
 END = "<|endoftext|>"
@@ -18,47 +18,47 @@ END = "<|endoftext|>"
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """The folder of a tokenizer in transformers' layout, which may hold other things too.
+    """A tokenizer in a folder in transformers' layout, which may hold other files too.
 
-    pad_id: fills up short prompts; None for what the tokenizer's own files say.
+    pad_id: token that pads short prompts; None for the one in the tokenizer's own files.
     """
 
     folder: Path
     pad_id: int | None = None
 
     def exists(self) -> bool:
-        """Whether the folder holds one."""
+        """Return whether the folder holds a tokenizer."""
         return any(all((self.folder / name).is_file() for name in names) for names in ALTERNATIVES)
 
     def check(self) -> None:
-        """Raise InputError if the folder holds none."""
+        """Raise InputError if the folder holds no tokenizer."""
         if not self.exists():
             wanted = " nor ".join(" and ".join(names) for names in ALTERNATIVES)
             raise InputError(f"{self.folder}: has neither {wanted}, it should be the folder of a tokenizer")
 
     def files(self) -> list[Path]:
-        """All files of it."""
+        """Return all files of the tokenizer."""
         names = {*(name for names in ALTERNATIVES for name in names), *SETTINGS}
         return sorted(self.folder / name for name in names if (self.folder / name).is_file())
 
     def load(self) -> CLIPTokenizer:
-        """The tokenizer; raises InputError if there is none or it is broken."""
+        """Load the tokenizer; raises InputError if there is none or it is broken."""
         self.check()
         try:
             if self.pad_id is None:
                 return CLIPTokenizer.from_pretrained(self.folder)
-            # The token that fills up would not be read as text where a prompt holds it: Stable Diffusion's is "!".
+            # As pad token, Stable Diffusion's "!" would not be read as text in prompts that contain it.
             return CLIPTokenizer.from_pretrained(self.folder, pad_token=END)
         except Exception as error:  # the library raises nothing more precise
             raise InputError(f"{self.folder}: cannot be read as a tokenizer: {error}") from error
 
 
 def openclip_tokenizer(folder: Path) -> Tokenizer:
-    """The one in a folder, used as OpenCLIP does, which fills up with zeros."""
+    """Return the tokenizer in a folder, used as by OpenCLIP, which pads with zeros."""
     return Tokenizer(folder, pad_id=OPENCLIP_PAD_ID)
 
 
 def tokenizer_beside(file: Path) -> Tokenizer | None:
-    """The tokenizer in the folder `tokenizer` beside a model's file, or in the file's own folder."""
+    """Find the tokenizer in the folder `tokenizer` beside a model's file, or in the file's own folder."""
     places = [openclip_tokenizer(folder) for folder in (file.parent / "tokenizer", file.parent)]
     return next((place for place in places if place.exists()), None)

@@ -20,7 +20,7 @@ from videoldm.inference.device import find_device
 if TYPE_CHECKING:
     import torch
 
-    from videoldm.evaluation.speed.bench import Result
+    from videoldm.evaluation.speed.bench import BenchResult
 
 DESCRIPTION = """Time our networks beside those of diffusers: same random weights and inputs, in turns, medians.
 
@@ -67,7 +67,7 @@ def run(options: BenchOptions) -> None:
     """Measure and print."""
     import torch
 
-    from videoldm.evaluation.speed.bench import Setting, bench_decode, bench_pipeline, bench_step
+    from videoldm.evaluation.speed.bench import BenchSetting, bench_decode, bench_pipeline, bench_step
     from videoldm.evaluation.speed.presets import SIZES
     from videoldm.inference.precision import DTYPES, default_precision
 
@@ -77,7 +77,7 @@ def run(options: BenchOptions) -> None:
         raise InputError(f"--num-inference-steps has no effect on {options.what}, leave it out")
     device = find_device(options.device)
     dtype = options.dtype or default_precision(device)
-    setting = Setting(
+    setting = BenchSetting(
         num_frames=options.num_frames,
         height=options.height // FACTOR,
         width=options.width // FACTOR,
@@ -103,7 +103,7 @@ def run(options: BenchOptions) -> None:
         show(title, result, DTYPES[dtype])
 
 
-def as_json(result: Result) -> dict[str, Any]:
+def as_json(result: BenchResult) -> dict[str, Any]:
     """The result as plain values."""
     return {
         "flops": result.flops,
@@ -122,7 +122,7 @@ def as_json(result: Result) -> dict[str, Any]:
     }
 
 
-def show(title: str, result: Result, dtype: torch.dtype) -> None:
+def show(title: str, result: BenchResult, dtype: torch.dtype) -> None:
     """The result as a table."""
     import torch
     from rich.table import Table

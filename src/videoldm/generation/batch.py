@@ -13,7 +13,7 @@ from videoldm.core.files import atomic_file
 from videoldm.core.progress import notice, progress
 from videoldm.generation.plan import Item, Plan
 from videoldm.generation.request import Request
-from videoldm.inference.config import RunStage
+from videoldm.inference.config import RunPhase
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +39,7 @@ class Results:
     """The settings stored with each clip."""
     failures: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     """Label and reason."""
-    peaks: Mapping[RunStage, int] = field(default_factory=dict["RunStage", int])
+    peaks: Mapping[RunPhase, int] = field(default_factory=dict["RunPhase", int])
     """The most bytes in use in each part of a run."""
     rows: list[Tensor] = field(default_factory=list["Tensor"])
 

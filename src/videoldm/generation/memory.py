@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from videoldm.core.config import GIB
 from videoldm.core.errors import InputError
 from videoldm.core.progress import notice
-from videoldm.inference.config import Decoding, Measure, MemoryPlan, Precision, RunStage
+from videoldm.inference.config import Decoding, Measure, MemoryPlan, Precision, RunPhase
 from videoldm.pipelines.reference import ModelFiles
 from videoldm.tasks.config import SamplingConfig, TaskName
 from videoldm.tasks.registry import task_named
@@ -29,9 +29,9 @@ class MemoryOutlook:
     """The measures to take, and the most bytes of the device that each part of a run is going to use."""
 
     plan: MemoryPlan
-    forecast: Mapping[RunStage, int]
+    forecast: Mapping[RunPhase, int]
 
-    def report(self, peaks: Mapping[RunStage, int], *, is_asked_for: bool) -> None:
+    def report(self, peaks: Mapping[RunPhase, int], *, is_asked_for: bool) -> None:
         """Print forecast and measured bytes, if anybody asked or measures were taken."""
         if not (is_asked_for or self.plan.measures):
             return

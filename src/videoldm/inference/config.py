@@ -42,7 +42,7 @@ class Tiles(Config):
         return self
 
 
-RunStage = Literal["encode", "denoise", "decode"]
+RunPhase = Literal["encode", "denoise", "decode"]
 """The phases of a run: conditions of the clip are encoded, its latents denoised, its pixels decoded."""
 
 Measure = Literal["idle-networks-leave", "decode-from-host", "unet-by-block"]

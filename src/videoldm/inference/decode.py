@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from videoldm.core.errors import InputError
 from videoldm.inference.config import Tiles
 from videoldm.inference.decoder_blocks import decoder_blocks
-from videoldm.inference.decoder_sizes import Cut, map_sizes
+from videoldm.inference.decoder_sizes import Chunking, map_sizes
 from videoldm.inference.stored_map import StoredMap
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.layers import TemporalConv, clips_to_frames, frames_to_clips
@@ -65,7 +65,7 @@ def _frames(
     """Yield the decoded frames of one clip in their order."""
     config, decoder = autoencoder.config, autoencoder.decoder
     sizes = map_sizes(config, *latents.shape[2:])
-    cut = Cut.of(sizes, len(latents), chunk_frames=chunk_frames, device=latents.device.type)
+    cut = Chunking.of(sizes, len(latents), chunk_frames=chunk_frames, device=latents.device.type)
     stored = StoredMap(latents.contiguous(memory_format=torch.channels_last), cut, map_device)
     sizes_left = iter(sizes)
     for block in decoder_blocks(decoder):

@@ -33,7 +33,7 @@ def map_sizes(config: AutoencoderConfig, height: int, width: int) -> list[MapSiz
 
 
 @dataclass(frozen=True)
-class Cut:
+class Chunking:
     """How much of a clip is computed at a time."""
 
     num_frames: int
@@ -45,7 +45,7 @@ class Cut:
     """Values at a time in layers over time."""
 
     @classmethod
-    def of(cls, sizes: list[MapSize], num_frames: int, *, chunk_frames: int | None, device: str) -> Cut:
+    def of(cls, sizes: list[MapSize], num_frames: int, *, chunk_frames: int | None, device: str) -> Chunking:
         """Divide into the given chunks, or for None into those that suit the kind of device."""
         largest = max(size.numbers for size in sizes)
         working = numbers_at_once(device)
@@ -85,7 +85,7 @@ def decode_peak_bytes(
     if tiles is not None:
         height, width = min(height, tiles.size_px), min(width, tiles.size_px)
     sizes = map_sizes(config, height // config.factor, width // config.factor)
-    cut = Cut.of(sizes, num_frames, chunk_frames=chunk_frames, device=device)
+    cut = Chunking.of(sizes, num_frames, chunk_frames=chunk_frames, device=device)
     steps = list(pairwise(sizes))
     folded = [16 * before.channels**2 if after.height != before.height else 0 for before, after in steps]
     if isinstance(config.decoder, TemporalDecoder):

@@ -26,7 +26,7 @@ class _Branch:
     """Features of the last full calls, the latest at the end."""
 
 
-class Reusing:
+class ReusingUNet:
     """A UNet of which most calls compute the outermost layers only; not exact.
 
     One object serves one sampling run. Each branch of guidance has features of its own; branches are distinguished by

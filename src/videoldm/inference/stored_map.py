@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from videoldm.inference.decoder_blocks import PerFrame
-from videoldm.inference.decoder_sizes import Cut, MapSize
+from videoldm.inference.decoder_sizes import Chunking, MapSize
 from videoldm.inference.moments import Moments, fixed_norm, moments_of
 from videoldm.models.layers import SpatioTemporalResBlock
 
@@ -24,7 +24,7 @@ class StoredMap:
     compute with them.
     """
 
-    def __init__(self, frames: Float[Tensor, "t c h w"], cut: Cut, device: torch.device | str) -> None:
+    def __init__(self, frames: Float[Tensor, "t c h w"], cut: Chunking, device: torch.device | str) -> None:
         self.frames = frames
         self._cut = cut
         self._device = torch.device(device)

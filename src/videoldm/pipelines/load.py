@@ -12,7 +12,7 @@ from torch import nn
 from transformers import CLIPTextModel
 
 from videoldm.checkpoints.layouts.transformers import open_image_encoder, open_text_encoder
-from videoldm.checkpoints.part import tell_of_dropped
+from videoldm.checkpoints.part import report_dropped
 from videoldm.checkpoints.tokenizer import Tokenizer
 from videoldm.conditioners.config import TextConditionerConfig
 from videoldm.conditioners.image import ImageConditioner
@@ -53,7 +53,7 @@ def load_opened(
     Under a plan by which idle networks leave, each is read when it first works.
     """
     parts = files.parts(task)
-    tell_of_dropped(files.ref.name, parts.dropped)
+    report_dropped(files.ref.name, parts.dropped)
     image, text, temporal = parts.image_encoder, parts.text_encoder, parts.temporal_text_encoder
     model = LoadedModel(
         files=files,

@@ -18,7 +18,7 @@ from typing import Literal
 from videoldm.conditioners.config import DropoutConfig
 from videoldm.dataset.config import Bucket
 from videoldm.diffusion.config import SVD_NOISE_LEVELS, LogNormal
-from videoldm.models.adapters.config import LoraPreset, SpatialAttention, TemporalAttention
+from videoldm.models.adapters.config import LoraPreset, SpatialAttentionLora, TemporalAttentionLora
 from videoldm.recipes.finetune import once_more
 from videoldm.recipes.mini import mini_image_to_video
 from videoldm.recipes.scale import SVD, Scale
@@ -124,7 +124,7 @@ def style(scale: Scale) -> Recipe:
         mini="every ground is striped",
         base=scale.pick(paper=SVD, mini="mini"),
         task=scale.pick(paper="image-to-video", mini="text-to-video"),
-        preset=SpatialAttention(rank=16),
+        preset=SpatialAttentionLora(rank=16),
         rendered=(striped, striped.model_copy(update={"split": "validation", "num_clips": 64})),
         mini_samples=3_200,
     )
@@ -139,7 +139,7 @@ def _camera(scale: Scale, camera: Camera, what: str) -> Recipe:
         mini=f"camera {camera}",
         base=scale.pick(paper=SVD, mini=EXPORT),
         task="image-to-video",
-        preset=TemporalAttention(rank=16),
+        preset=TemporalAttentionLora(rank=16),
         rendered=(CLIPS.model_copy(update=only), HELD_OUT.model_copy(update=only)),
         mini_samples=23_040,
     )

@@ -14,7 +14,7 @@ from videoldm.diffusion.denoiser import Denoiser, Network, Preconditioned
 from videoldm.inference.config import ALL_IN_MEMORY, MemoryPlan, Reuse
 from videoldm.inference.memory.residence import ALL_STAY, Residence
 from videoldm.inference.precision import in_precision_of
-from videoldm.inference.reuse import Reusing
+from videoldm.inference.reuse import ReusingUNet
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.config import TaskModelConfig
@@ -57,7 +57,7 @@ class VideoModel:
 
     def denoiser_for_run(self, reuse: Reuse | None) -> Denoiser:
         """The denoiser of one sampling run; with `reuse` it is not exact."""
-        return self._denoiser(self.unet if reuse is None else Reusing(self.unet, reuse))
+        return self._denoiser(self.unet if reuse is None else ReusingUNet(self.unet, reuse))
 
     @property
     def text_conditioner(self) -> TextConditioner:

@@ -14,7 +14,7 @@ from videoldm.diffusion.noise import SeededNoise, start_noise
 from videoldm.diffusion.samplers.sample import sample
 from videoldm.diffusion.samplers.steps import OnStep, ignore_step
 from videoldm.diffusion.schedules import schedule_sigmas
-from videoldm.inference.config import RunStage
+from videoldm.inference.config import RunPhase
 from videoldm.inference.decode import decode
 from videoldm.tasks.conditioning import unconditional
 from videoldm.tasks.config import SamplingConfig
@@ -26,12 +26,12 @@ from videoldm.tasks.task import Inputs
 class Watch(Protocol):
     """Sees the stages of a run come and go."""
 
-    def __call__(self, stage: RunStage, /) -> AbstractContextManager[None]:
+    def __call__(self, stage: RunPhase, /) -> AbstractContextManager[None]:
         """A context around one stage."""
         ...
 
 
-def unwatched(stage: RunStage) -> AbstractContextManager[None]:
+def unwatched(stage: RunPhase) -> AbstractContextManager[None]:
     """Do nothing around a stage."""
     del stage
     return nullcontext()

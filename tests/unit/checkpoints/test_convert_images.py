@@ -62,7 +62,7 @@ def test_diffusers_reads_the_folder(
     file: Path, original: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     convert(open_file(file), tmp_path / "back", "diffusers")
-    assert "back: has no tokenizer, a single file holds none: put one into" in capsys.readouterr().err
+    assert "back: has no tokenizer, as a single file holds none: put one into" in capsys.readouterr().err
     theirs = pipeline_of(original, original)
     assert_equal_networks(pipeline_of(tmp_path / "back", original, tokenizer=theirs.tokenizer), theirs)
     shutil.copytree(original / "tokenizer", tmp_path / "back" / "tokenizer")
@@ -120,7 +120,7 @@ def test_an_encoder_of_other_sizes_has_no_place_in_a_file(
     assert config.text_encoder is not None
     longer = config.text_encoder.model_copy(update={"num_layers": 3})
     monkeypatch.setitem(PRESETS, name, config.model_copy(update={"text_encoder": longer}))
-    with pytest.raises(InputError, match="has other sizes than the text_encoder of tiny-sd, sgm's layout"):
+    with pytest.raises(InputError, match="has other sizes than the text_encoder of tiny-sd in sgm's layout"):
         convert(open_folder(text_to_image_folder), tmp_path / "model.safetensors", "sgm")
 
 
@@ -132,12 +132,12 @@ def test_a_name_that_tells_the_wrong_prediction_is_pointed_out(
     for name, has_line in {"model": True, "model-base": False}.items():
         capsys.readouterr()
         convert(open_folder(folder), tmp_path / f"{name}.safetensors", "sgm")
-        line = "its name should have the word base if the model predicts noise"
+        line = "its name should contain the word base if the model predicts noise"
         assert (line in capsys.readouterr().err) == has_line
 
 
 def test_what_is_left_out_is_said(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_file(load_file(file) | {"cond_stage_model.model.logit_scale": torch.zeros(1)}, file.with_stem("more"))
     convert(open_file(file.with_stem("more")), tmp_path / "back", "diffusers")
-    line = "more.safetensors: 1 tensors are not needed and left out (cond_stage_model.model.logit_scale, ...)"
+    line = "more.safetensors: 1 tensors are not needed and skipped (cond_stage_model.model.logit_scale, ...)"
     assert line in capsys.readouterr().err

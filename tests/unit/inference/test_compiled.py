@@ -24,7 +24,7 @@ from tiny_networks import UNET, randomise, unet_inputs
 from torch._dynamo.testing import CompileCounter
 from videoldm.inference.compiled import compile_blocks
 from videoldm.inference.config import Reuse
-from videoldm.inference.reuse import Reusing
+from videoldm.inference.reuse import ReusingUNet
 from videoldm.models.unet.blocks import UNetBlock
 from videoldm.models.unet.network import VideoUNet
 
@@ -39,7 +39,7 @@ with torch.no_grad():
         unet(*unet_inputs(UNET, height=height, num_frames=frames))
         sizes.append(counter.frame_count)
     for run in range(2):
-        reusing = Reusing(unet, Reuse(interval=2))
+        reusing = ReusingUNet(unet, Reuse(interval=2))
         for _ in range(4):
             x, c_noise, conditions = unet_inputs(UNET, batch=1)
             reusing(x + run, c_noise - run, conditions)

@@ -14,7 +14,7 @@ from videoldm.diffusion.noise import SeededNoise
 from videoldm.diffusion.samplers.sample import sample
 from videoldm.diffusion.schedules import schedule_sigmas
 from videoldm.inference.config import Reuse, Speed
-from videoldm.inference.reuse import Reusing
+from videoldm.inference.reuse import ReusingUNet
 from videoldm.models.presets import SVD as SVD_NETWORKS
 from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.config import SamplingConfig, TaskModelConfig
@@ -33,7 +33,7 @@ def test_counted_operations_are_those_of_sampling():
     unet = randomise(VideoUNet(UNET))
     x = 200 * numbers(1, 3, 4, 8, 6)
     conditions = conditioning(UNET, batch=1, num_frames=3, height=8, width=6, num_tokens=1)
-    denoise = Guided(Preconditioned(Reusing(unet, SAMPLING.reuse), VPrediction()), SAMPLING.guidance)
+    denoise = Guided(Preconditioned(ReusingUNet(unet, SAMPLING.reuse), VPrediction()), SAMPLING.guidance)
     sigmas = schedule_sigmas(SAMPLING.schedule, SAMPLING.num_inference_steps)
     # The counter does not know the fused attention of CPUs.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:

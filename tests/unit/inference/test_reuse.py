@@ -13,7 +13,7 @@ from videoldm.diffusion.guidance import Guided, drop_image
 from videoldm.diffusion.noise import SeededNoise
 from videoldm.diffusion.samplers.sample import sample
 from videoldm.inference.config import Reuse
-from videoldm.inference.reuse import Reusing
+from videoldm.inference.reuse import ReusingUNet
 from videoldm.models.unet.blocks import UNetBlock
 from videoldm.models.unet.network import VideoUNet
 
@@ -72,7 +72,7 @@ def with_features_before_last_block(unet, features, *step):
 
 def sampled(unet, *, reuse, x, conditions, interval=None):
     """A batch of clips from noise under guidance, as the tasks sample them."""
-    network = Reusing(unet, reuse)
+    network = ReusingUNet(unet, reuse)
     guidance = Guidance(scale=Constant(scale=3.0), interval=interval)
     denoise = Guided(Preconditioned(network, VPrediction()), guidance, drop=drop_image)
     noise = SeededNoise([(i,) for i in range(len(x))])
@@ -81,7 +81,7 @@ def sampled(unet, *, reuse, x, conditions, interval=None):
 
 @pytest.mark.parametrize("depth", range(1, MAX_DEPTH + 1))
 def test_an_interval_of_one_call_is_the_plain_network(unet, depth):
-    reusing = Reusing(unet, Reuse(interval=1, depth=depth))
+    reusing = ReusingUNet(unet, Reuse(interval=1, depth=depth))
     for step in steps(3):
         assert torch.equal(reusing(*step), unet(*step))
 
@@ -96,7 +96,7 @@ def test_an_interval_of_one_call_is_the_plain_network(unet, depth):
     ],
 )
 def test_only_the_outermost_blocks_run_between_full_calls(unet, depth, expected):
-    reusing = Reusing(unet, Reuse(interval=3, depth=depth))
+    reusing = ReusingUNet(unet, Reuse(interval=3, depth=depth))
     run = [blocks_run(unet, lambda step=step: reusing(*step)) for step in steps(5)]
     everything = blocks_run(unet, lambda: unet(*steps(1)[0]))
     assert len(everything) == 8
@@ -114,7 +114,7 @@ def test_features_lie_on_the_line_through_the_last_two_full_calls(unet):
         5: deep[3] + (deep[3] - deep[0]) * 2 / 3,
         7: deep[6] + (deep[6] - deep[3]) / 3,
     }
-    reusing = Reusing(unet, Reuse(interval=3))
+    reusing = ReusingUNet(unet, Reuse(interval=3))
     for index, step in enumerate(inputs):
         output = reusing(*step)
         if index in reused:
@@ -125,8 +125,8 @@ def test_features_lie_on_the_line_through_the_last_two_full_calls(unet):
 
 
 def test_each_branch_keeps_features_of_its_own(unet):
-    together = Reusing(unet, Reuse(interval=3))
-    alone = [Reusing(unet, Reuse(interval=3)) for _ in range(2)]
+    together = ReusingUNet(unet, Reuse(interval=3))
+    alone = [ReusingUNet(unet, Reuse(interval=3)) for _ in range(2)]
     for x, c_noise, given in steps(5):
         branches = [drop_image(given), given]
         joined = [together(x, c_noise, branch) for branch in branches]
@@ -156,4 +156,4 @@ def test_clips_do_not_depend_on_their_batch_mates(unet):
 def test_a_depth_that_the_network_does_not_have_is_refused(unet):
     assert unet.max_depth == MAX_DEPTH
     with pytest.raises(InputError, match="depth is 5, this UNet has 4 layers"):
-        Reusing(unet, Reuse(interval=2, depth=5))
+        ReusingUNet(unet, Reuse(interval=2, depth=5))

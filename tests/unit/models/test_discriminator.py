@@ -5,7 +5,7 @@ from tiny_networks import numbers, randomise, relative_error
 
 from videoldm.core.errors import InputError
 from videoldm.models.discriminator.config import DiscriminatorConfig
-from videoldm.models.discriminator.network import Discriminator, hinge_of_decoder, hinge_of_judge
+from videoldm.models.discriminator.network import Discriminator, decoder_hinge_loss, discriminator_hinge_loss
 
 CONFIG = DiscriminatorConfig(channels=(4, 8, 8), norm_groups=4)
 
@@ -44,8 +44,8 @@ def test_order_in_time_counts_and_a_still_clip_looks_the_same_throughout(discrim
 
 def test_hinge_losses():
     real, decoded = torch.tensor([[2.0, 0.5], [-1.0, 1.0]]), torch.tensor([[-3.0, 1.0], [0.0, 0.0]])
-    assert hinge_of_judge(real, decoded).tolist() == [0.5 * (0.25 + 1.0), 0.5 * (1.0 + 1.0)]
-    assert hinge_of_decoder(decoded).tolist() == [1.0, 0.0]
+    assert discriminator_hinge_loss(real, decoded).tolist() == [0.5 * (0.25 + 1.0), 0.5 * (1.0 + 1.0)]
+    assert decoder_hinge_loss(decoded).tolist() == [1.0, 0.0]
 
 
 def test_widths_must_fit_their_groups():

@@ -15,7 +15,7 @@ from videoldm.conditioners.config import DropoutConfig
 from videoldm.dataset.config import Bucket
 from videoldm.diffusion.config import LogNormal
 from videoldm.inference.memory.live import LiveTensors
-from videoldm.models.adapters.config import LoraPreset, TemporalAttention, TemporalLayers
+from videoldm.models.adapters.config import LoraPreset, TemporalAttentionLora, TemporalLayersLora
 from videoldm.models.adapters.fresh import fresh_lora, num_lora_parameters, put_stand_ins
 from videoldm.models.adapters.injection import inject
 from videoldm.models.adapters.low_rank import Adapter
@@ -61,7 +61,7 @@ def test_forecast_is_what_real_tensors_take(kind: Literal["none", "blocks"]) -> 
     assert forecast(execution=ExecutionConfig(recompute=kind)).computing == pytest.approx(live.peak_bytes, rel=0.02)
 
 
-@pytest.mark.parametrize("preset", [TemporalAttention(rank=4), TemporalLayers(rank=4)])
+@pytest.mark.parametrize("preset", [TemporalAttentionLora(rank=4), TemporalLayersLora(rank=4)])
 def test_forecast_of_a_lora_is_what_that_of_peft_takes(preset: LoraPreset) -> None:
     unet = VideoUNet(UNET).train()
     inject(unet, [Adapter(fresh_lora(unet, preset, has_one_token=False, seed=0))]).train(0)
@@ -181,7 +181,7 @@ def test_lora_of_a_model_on_disk_is_forecast_with_frozen_weights_in_16_bits(tiny
     stage = LoraStage(
         base=str(tiny_model),
         task="image-to-video",
-        preset=TemporalAttention(rank=2),
+        preset=TemporalAttentionLora(rank=2),
         frozen_precision="bfloat16",
         data=data,
         validation=data,

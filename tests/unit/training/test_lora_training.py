@@ -17,7 +17,7 @@ from videoldm.core.config import apply_overrides, from_yaml, to_yaml
 from videoldm.core.errors import InputError
 from videoldm.diffusion.config import LogNormal
 from videoldm.generation.load import load_model
-from videoldm.models.adapters.config import SpatialAttention, TemporalAttention, TemporalLayers
+from videoldm.models.adapters.config import SpatialAttentionLora, TemporalAttentionLora, TemporalLayersLora
 from videoldm.models.adapters.fresh import fresh_lora, target_layers
 from videoldm.models.adapters.injection import inject
 from videoldm.models.adapters.low_rank import Adapter, merge
@@ -46,7 +46,7 @@ def stage_of(model, **changes):
     stage = LoraStage(
         base=str(model),
         task="image-to-video",
-        preset=TemporalAttention(rank=4, alpha=8.0),
+        preset=TemporalAttentionLora(rank=4, alpha=8.0),
         data=DATA,
         validation=VALIDATION,
         noise_levels=LogNormal(p_mean=0.0, p_std=1.0),
@@ -99,7 +99,7 @@ def test_both_styles_read_back_equal(trained, unet):
     diffusers = trained / "export/diffusers/pytorch_lora_weights.safetensors"
     assert is_same(read_lora(diffusers, unet, has_one_token=True).lora, lora)
     assert {(update.rank, update.alpha) for update in lora.values()} == {(4, 8.0)}
-    assert set(lora) == set(target_layers(unet, TemporalAttention(), has_one_token=True))
+    assert set(lora) == set(target_layers(unet, TemporalAttentionLora(), has_one_token=True))
 
 
 def test_what_was_trained_changes_the_output_alike_merged_and_beside(trained, unet):
@@ -123,7 +123,7 @@ def test_checkpoint_holds_the_updates_alone_under_the_networks_own_names(trained
     from torch.distributed.checkpoint import FileSystemReader
 
     keys = list(FileSystemReader(newest).read_metadata().state_dict_metadata)
-    layers = target_layers(unet, TemporalAttention(), has_one_token=True)
+    layers = target_layers(unet, TemporalAttentionLora(), has_one_token=True)
     assert not [key for key in keys if any(word in key for word in WRAPPER_WORDS)]
     matrices = [key for key in keys if key.endswith((".down", ".up"))]
     assert {f"{path}.{side}" for path in layers for side in ("down", "up")} <= {
@@ -149,7 +149,9 @@ def test_run_that_was_interrupted_ends_the_same(trained, tiny_model, cache, tmp_
     assert all(torch.equal(first[key], value) for key, value in again.items())
 
 
-@pytest.mark.parametrize("preset", [TemporalAttention(rank=2), TemporalLayers(rank=2), SpatialAttention(rank=2)])
+@pytest.mark.parametrize(
+    "preset", [TemporalAttentionLora(rank=2), TemporalLayersLora(rank=2), SpatialAttentionLora(rank=2)]
+)
 @pytest.mark.parametrize("task", ["image-to-video", "text-to-video"])
 def test_everything_that_is_trained_learns_and_nothing_else_does(tiny_model, cache, preset, task):
     # Where the middle's latents are one pixel, attention within a frame has nothing to choose from.
@@ -165,7 +167,9 @@ def test_everything_that_is_trained_learns_and_nothing_else_does(tiny_model, cac
         optimizer.step()
     gradients = {name: parameter.grad for name, parameter in player.module.named_parameters()}
     assert not [name for name, gradient in gradients.items() if float(gradient.abs().max()) <= 1e-8]
-    assert all(is_temporal(name) == isinstance(preset, TemporalAttention | TemporalLayers) for name in gradients)
+    assert all(
+        is_temporal(name) == isinstance(preset, TemporalAttentionLora | TemporalLayersLora) for name in gradients
+    )
     trained = {parameter for parameter in unet.parameters() if parameter.requires_grad}
     assert trained == set(player.module.parameters())
     after = objective._injection.state_dict()
@@ -174,13 +178,13 @@ def test_everything_that_is_trained_learns_and_nothing_else_does(tiny_model, cac
 
 
 def test_layers_of_the_presets(unet):
-    temporal = target_layers(unet, TemporalAttention(), has_one_token=True)
-    along_time = target_layers(unet, TemporalLayers(), has_one_token=True)
+    temporal = target_layers(unet, TemporalAttentionLora(), has_one_token=True)
+    along_time = target_layers(unet, TemporalLayersLora(), has_one_token=True)
     assert set(temporal) < set(along_time)
     assert all(is_temporal(path) for path in along_time)
     assert any(path.endswith("temporal.conv1") for path in along_time)
-    spatial = target_layers(unet, SpatialAttention(), has_one_token=True)
-    read_text = target_layers(unet, TemporalAttention(), has_one_token=False)
+    spatial = target_layers(unet, SpatialAttentionLora(), has_one_token=True)
+    read_text = target_layers(unet, TemporalAttentionLora(), has_one_token=False)
     assert len(temporal) == len(spatial)
     assert set(read_text) - set(temporal) == {
         path for path in read_text if path.endswith(("cross_attention.to_q", "cross_attention.to_k"))
@@ -191,7 +195,7 @@ def test_layers_of_the_presets(unet):
 
 def test_fresh_lora_changes_nothing_and_follows_its_seed(unet):
     first, same, other = (
-        fresh_lora(unet, SpatialAttention(rank=2), has_one_token=True, seed=seed) for seed in (0, 0, 1)
+        fresh_lora(unet, SpatialAttentionLora(rank=2), has_one_token=True, seed=seed) for seed in (0, 0, 1)
     )
     assert is_same(first, same)
     assert not is_same(first, other)

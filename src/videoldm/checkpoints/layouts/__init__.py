@@ -1,1 +1,1 @@
-"""What the published files of each kind look like: names of tensors, configurations, folders."""
+"""Layouts of published models: names of their tensors, configurations, files and folders."""

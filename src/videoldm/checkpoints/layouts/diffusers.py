@@ -1,7 +1,4 @@
-"""The layout of diffusers: one folder a network, with `config.json` and weights.
-
-Levels of the way up are numbered from the coarsest, as ours are.
-"""
+"""Names of tensors in diffusers' layout; levels of the way up are numbered from the coarsest, as ours are."""
 
 from videoldm.checkpoints.keymap import KeyMap, Names, Stored, under
 from videoldm.checkpoints.layouts.sgm import TEMPORAL_TRANSFORMER_LAYER, TRANSFORMER_LAYER
@@ -36,7 +33,7 @@ OLD_PIXEL_ATTENTION: Names = {
     "to_v": "value",
     "to_out": "proj_attn",
 }
-"""As older versions of diffusers wrote it: in the published Stable Diffusion 2.1 and x4 upscaler."""
+"""Names that older versions of diffusers wrote, as in the published Stable Diffusion 2.1 and x4 upscaler."""
 
 
 def unet(config: UNetConfig) -> KeyMap:

@@ -1,4 +1,4 @@
-"""The `config.json` files of diffusers' networks, and ours made from them and back."""
+"""Configurations of diffusers' video models, read from `config.json`, converted to ours and back."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ D = TypeVar("D", bound="DiffusersConfig")
 
 
 class DiffusersConfig(BaseModel):
-    """What matters to us of one class's config; a value that is missing in the file is that class's default."""
+    """Values that we read of one class's config; the default of a missing value is that of the class."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     class_name: ClassVar[str]
     relatives: ClassVar[tuple[str, ...]] = ()
-    """Other classes whose config says the same."""
+    """Names of other classes with the same config."""
 
     def to_json(self) -> dict[str, Any]:
-        """The content of a `config.json`."""
+        """Return the content of a `config.json`."""
         return {"_class_name": self.class_name, **self.model_dump(mode="json")}
 
 
-class VideoUNet(DiffusersConfig):
+class DiffusersVideoUNet(DiffusersConfig):
     """A `UNetSpatioTemporalConditionModel`."""
 
     class_name: ClassVar[str] = "UNetSpatioTemporalConditionModel"
@@ -46,7 +46,7 @@ class VideoUNet(DiffusersConfig):
     num_frames: int = 25
 
     def to_native(self) -> UNetConfig:
-        """Our configuration of the same network."""
+        """Return our configuration of the same network."""
         return UNetConfig(
             in_channels=self.out_channels,
             concat_channels=self.in_channels - self.out_channels,
@@ -63,7 +63,7 @@ class VideoUNet(DiffusersConfig):
 
     @classmethod
     def from_native(cls, config: UNetConfig, *, embedding_dim: int, num_frames: int) -> Self:
-        """The foreign configuration of one of our networks; `embedding_dim` is that of each signal in the vector.
+        """Return diffusers' configuration of one of our networks; `embedding_dim` is that of each signal in the vector.
 
         Raises InputError if diffusers has no such network.
         """
@@ -93,11 +93,11 @@ class VideoUNet(DiffusersConfig):
             w / h for w, h in zip(widths, heads if isinstance(heads, tuple) else [heads] * len(widths), strict=True)
         }
         if len(sizes) > 1 or not min(sizes).is_integer():
-            raise InputError(f"num_attention_heads is {heads}, heads of all levels should be equally wide")
+            raise InputError(f"num_attention_heads is {heads}, heads of all levels should have the same width")
         return int(min(sizes))
 
 
-class VideoAutoencoder(DiffusersConfig):
+class DiffusersVideoAutoencoder(DiffusersConfig):
     """An `AutoencoderKLTemporalDecoder`."""
 
     class_name: ClassVar[str] = "AutoencoderKLTemporalDecoder"
@@ -112,7 +112,7 @@ class VideoAutoencoder(DiffusersConfig):
     force_upcast: bool = True
 
     def to_native(self) -> AutoencoderConfig:
-        """Our configuration of the same network."""
+        """Return our configuration of the same network."""
         return AutoencoderConfig(
             pixel_channels=self.in_channels,
             latent_channels=self.latent_channels,
@@ -125,7 +125,7 @@ class VideoAutoencoder(DiffusersConfig):
 
     @classmethod
     def from_native(cls, config: AutoencoderConfig, *, sample_size: int) -> Self:
-        """The foreign configuration of one of our networks; `sample_size` is the side it was trained on, in pixels."""
+        """Return diffusers' configuration of one of our networks; `sample_size` is the side of training pictures."""
         return cls(
             in_channels=config.pixel_channels,
             out_channels=config.pixel_channels,
@@ -139,7 +139,7 @@ class VideoAutoencoder(DiffusersConfig):
 
 
 class EulerScheduler(DiffusersConfig):
-    """An `EulerDiscreteScheduler`, of which we take the noise levels and the parameterisation."""
+    """An `EulerDiscreteScheduler`, of which we read the noise levels and the parameterisation."""
 
     class_name: ClassVar[str] = "EulerDiscreteScheduler"
     prediction_type: str = "epsilon"
@@ -161,7 +161,7 @@ class EulerScheduler(DiffusersConfig):
 
 
 def svd_scheduler(*, sigma_min: float = 0.002, sigma_max: float = 700.0) -> EulerScheduler:
-    """SVD's, which predicts v at continuous noise levels as Karras has them."""
+    """Return SVD's scheduler, which predicts v at the continuous noise levels of Karras et al."""
     return EulerScheduler(
         prediction_type="v_prediction",
         timestep_type="continuous",
@@ -172,7 +172,7 @@ def svd_scheduler(*, sigma_min: float = 0.002, sigma_max: float = 700.0) -> Eule
 
 
 def read_diffusers_config(path: Path, *config_types: type[D]) -> D:
-    """The config in a JSON file, of the type whose class it names; raises InputError if it is none or a value wrong."""
+    """Read a JSON file as the config of the class that it names; raises InputError for other classes or values."""
     by_name = {name: config_type for config_type in config_types for name in _names(config_type)}
     values = read_mapping(path)
     name = values.get("_class_name")

@@ -15,14 +15,18 @@ from videoldm.checkpoints.keymap import KeyMap
 from videoldm.checkpoints.layouts import diffusers as layout
 from videoldm.checkpoints.layouts.diffusers_config import (
     DiffusersConfig,
+    DiffusersVideoAutoencoder,
+    DiffusersVideoUNet,
     EulerScheduler,
-    VideoAutoencoder,
-    VideoUNet,
     read_diffusers_config,
 )
-from videoldm.checkpoints.layouts.diffusers_image_config import ImageAutoencoder, ImageScheduler, ImageUNet
+from videoldm.checkpoints.layouts.diffusers_image_config import (
+    DiffusersImageAutoencoder,
+    DiffusersImageUNet,
+    ImageScheduler,
+)
 from videoldm.checkpoints.layouts.transformers import open_image_encoder, open_text_encoder
-from videoldm.checkpoints.part import AutoencoderPart, Network, Part
+from videoldm.checkpoints.part import AutoencoderPart, NetworkBuilder, Part
 from videoldm.checkpoints.storage.file_names import CONFIG_FILE, INDEX_FILE, NETWORK_WEIGHTS, SCHEDULER_FILE
 from videoldm.checkpoints.storage.pickles import PickledTensor
 from videoldm.checkpoints.storage.safetensors import StoredTensor
@@ -36,7 +40,7 @@ from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.presets import preset_of
 from videoldm.models.unet.config import UNetConfig
-from videoldm.models.unet.network import VideoUNet as UNet
+from videoldm.models.unet.network import VideoUNet
 
 M = TypeVar("M", bound=nn.Module)
 C = TypeVar("C")
@@ -45,25 +49,25 @@ N = TypeVar("N", bound=Config)
 N_co = TypeVar("N_co", bound=Config, covariant=True)
 
 OLD_ATTENTION = ".attentions.0.query."
-"""What only the names of older versions of diffusers hold."""
+"""Part of the names that older versions of diffusers wrote."""
 
 
 class ToNative(Protocol[N_co]):
-    """A configuration of diffusers that we have a network for."""
+    """A configuration of diffusers for which we have a network."""
 
     def to_native(self) -> N_co:
-        """Our configuration of the same network."""
+        """Return our configuration of the same network."""
         ...
 
 
 def open_folder(folder: Path, *, variant: str | None = None) -> Checkpoint:
-    """What the folder of a pipeline holds, all keys and shapes checked; no weights are read.
+    """Open the folder of a pipeline and check all keys and shapes, without reading weights.
 
-    `variant` names one of several precisions, such as "fp16"; without it the only one there is, or the one without a
-    name, is taken. Raises InputError if a part is missing or does not fit, or is a pickle outside of `pickles_trusted`.
+    `variant` names one of several precisions, such as "fp16"; None is the one without a name, or else the only one.
+    Raises InputError if a part is missing or does not fit, or is a pickle outside of `pickles_trusted`.
     """
-    read_mapping(folder / INDEX_FILE)  # for nothing but to see that it is whole
-    config = read_diffusers_config(folder / "unet" / CONFIG_FILE, VideoUNet, ImageUNet)
+    read_mapping(folder / INDEX_FILE)  # only to check that it can be read
+    config = read_diffusers_config(folder / "unet" / CONFIG_FILE, DiffusersVideoUNet, DiffusersImageUNet)
     unet_config = _native(config, UNetConfig, folder / "unet")
     autoencoder = _autoencoder(folder / "vae", variant)
     networks = Checkpoint(
@@ -71,7 +75,7 @@ def open_folder(folder: Path, *, variant: str | None = None) -> Checkpoint:
         layout="diffusers",
         preset=None,
         files=(),
-        unet=_part(folder / "unet", variant, UNet, unet_config, layout.unet),
+        unet=_part(folder / "unet", variant, VideoUNet, unet_config, layout.unet),
         autoencoder=autoencoder,
     )
     checkpoint = _with_the_rest(networks, config, variant)
@@ -83,7 +87,7 @@ def open_folder(folder: Path, *, variant: str | None = None) -> Checkpoint:
 
 
 def _check_variant(checkpoint: Checkpoint, variant: str | None) -> None:
-    """Refuse a variant that no network has; some may have the nameless files alone."""
+    """Raise InputError for a variant that no network has; some networks may lack it."""
     files = {tensor.file.name for tensor in _stored(checkpoint)}
     if variant is not None and not any(f".{variant}." in name for name in files):
         weights = checkpoint.source.glob("*/*.safetensors")
@@ -92,10 +96,12 @@ def _check_variant(checkpoint: Checkpoint, variant: str | None) -> None:
         raise InputError(f"{checkpoint.source}: has no weights of the variant {variant!r}, it has {there}")
 
 
-def _with_the_rest(networks: Checkpoint, config: VideoUNet | ImageUNet, variant: str | None) -> Checkpoint:
-    """The checkpoint with its encoder and what its configurations tell: SVD sees pictures, Stable Diffusion reads."""
+def _with_the_rest(
+    networks: Checkpoint, config: DiffusersVideoUNet | DiffusersImageUNet, variant: str | None
+) -> Checkpoint:
+    """Add the encoder, an image encoder for SVD and a text encoder for Stable Diffusion, and what goes with it."""
     folder = networks.source
-    if isinstance(config, VideoUNet):
+    if isinstance(config, DiffusersVideoUNet):
         return replace(
             networks,
             image_encoder=open_image_encoder(folder / "image_encoder", variant=variant),
@@ -116,12 +122,12 @@ def _with_the_rest(networks: Checkpoint, config: VideoUNet | ImageUNet, variant:
 
 
 def vae_part(folder: Path) -> AutoencoderPart:
-    """The autoencoder in a pipeline's folder `vae`, from the weights without a variant's name."""
+    """Open the autoencoder in a pipeline's folder `vae`, in the variant without a name or else the only one."""
     return _autoencoder(folder, None)
 
 
 def _autoencoder(folder: Path, variant: str | None) -> AutoencoderPart:
-    config = read_diffusers_config(folder / CONFIG_FILE, VideoAutoencoder, ImageAutoencoder)
+    config = read_diffusers_config(folder / CONFIG_FILE, DiffusersVideoAutoencoder, DiffusersImageAutoencoder)
     native = _native(config, AutoencoderConfig, folder)
     part = _part(folder, variant, Autoencoder, native, layout.autoencoder)
     if not any(OLD_ATTENTION in key for key in part.tensors):
@@ -133,12 +139,12 @@ def _scheduler(folder: Path, config_type: type[D]) -> D | None:
     path = folder / SCHEDULER_FILE
     if path.is_file():
         return read_diffusers_config(path, config_type)
-    notice(f"{folder}: has no {SCHEDULER_FILE}, noise levels are those of the published model")
+    notice(f"{folder}: has no {SCHEDULER_FILE}, the noise levels of the published model are used")
     return None
 
 
 def _native(config: ToNative[N], config_type: type[N], folder: Path) -> N:
-    """Our configuration of a network; raises InputError that names the file if its sizes do not fit together."""
+    """Return our configuration of a network; raises InputError, which names the file, if its sizes are inconsistent."""
     path = str(folder / CONFIG_FILE)
     try:
         return config.to_native()
@@ -149,7 +155,7 @@ def _native(config: ToNative[N], config_type: type[N], folder: Path) -> N:
 
 
 def _part(
-    folder: Path, variant: str | None, network: Network[M, C], config: C, map_of: Callable[[C], KeyMap]
+    folder: Path, variant: str | None, network: NetworkBuilder[M, C], config: C, map_of: Callable[[C], KeyMap]
 ) -> Part[M, C]:
     path = weights_file(folder, NETWORK_WEIGHTS, variant)
     tensors = tensors_in(path)
@@ -157,7 +163,7 @@ def _part(
 
 
 def _files(checkpoint: Checkpoint) -> list[Path]:
-    """All files that are read of a folder, but for the tokenizer's."""
+    """Return all files of a folder that are read, except the tokenizer's."""
     folder = checkpoint.source
     encoder = "image_encoder" if checkpoint.text_encoder is None else "text_encoder"
     texts = [folder / name / CONFIG_FILE for name in ("unet", "vae", encoder)]
@@ -167,6 +173,6 @@ def _files(checkpoint: Checkpoint) -> list[Path]:
 
 
 def _stored(checkpoint: Checkpoint) -> list[StoredTensor | PickledTensor]:
-    """All tensors that lie in files."""
+    """Return all tensors in files."""
     tensors = [tensor for part in checkpoint.parts().values() for tensor in part.tensors.values()]
     return [tensor for tensor in tensors if isinstance(tensor, StoredTensor | PickledTensor)]

@@ -1,6 +1,6 @@
-"""The configurations of diffusers' image models, and ours made from them and back.
+"""Configurations of diffusers' image models, converted to ours and back.
 
-Fields of one possible value stand for what our networks do not do; another value is an error that names the field.
+Fields with one possible value are features that our networks lack; another value is an error that names the field.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ def _is_linear(value: bool) -> bool:
 
 One = Annotated[float, Field(ge=1, le=1)]
 LatentSize = int | tuple[int, int]
-"""Side of square latents, or height and width."""
+"""Side of square latents, or their height and width."""
 DownBlock = Literal["CrossAttnDownBlock2D", "DownBlock2D"]
 WITH_ATTENTION: DownBlock = "CrossAttnDownBlock2D"
 WITHOUT_ATTENTION: DownBlock = "DownBlock2D"
 
 
-class ImageUNet(DiffusersConfig):
+class DiffusersImageUNet(DiffusersConfig):
     """A `UNet2DConditionModel` as in Stable Diffusion 2 and its upscaler.
 
-    attention_head_dim: number of heads, in spite of its name.
+    attention_head_dim: number of heads, despite its name.
     """
 
     class_name: ClassVar[str] = "UNet2DConditionModel"
@@ -85,11 +85,11 @@ class ImageUNet(DiffusersConfig):
     def _mirrors_the_way_down(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         expected = _mirrored(info.data.get("down_block_types", ()))
         if expected and value != expected:
-            raise ValueError(f"should be {', '.join(expected)}, as the way down has it")
+            raise ValueError(f"should be {', '.join(expected)}, as on the way down")
         return value
 
     def to_native(self) -> UNetConfig:
-        """Our configuration of the same network; raises InputError for sizes that do not fit together."""
+        """Return our configuration of the same network; raises InputError for sizes that do not fit together."""
         if self.in_channels < self.out_channels:
             raise InputError(f"in_channels is {self.in_channels}, it should be at least {self.out_channels}")
         only_cross = self.only_cross_attention
@@ -112,7 +112,7 @@ class ImageUNet(DiffusersConfig):
 
     @classmethod
     def from_native(cls, config: UNetConfig, *, sample_size: LatentSize | None = None) -> Self:
-        """The foreign configuration of one of our networks; raises InputError if diffusers has no such network."""
+        """Return diffusers' configuration of one of our networks; raises InputError if it has no such network."""
         if config.temporal_layers is not None or config.vector_dim is not None or config.reads_frame_mask:
             raise InputError(f"a {cls.class_name} has neither temporal layers nor a vector condition nor a frame mask")
         if not isinstance(config.norm_eps, UniformNormEps):
@@ -151,7 +151,7 @@ class ImageUNet(DiffusersConfig):
         return sizes[0] if len(set(sizes)) == 1 else sizes
 
 
-class ImageAutoencoder(DiffusersConfig):
+class DiffusersImageAutoencoder(DiffusersConfig):
     """An `AutoencoderKL`."""
 
     class_name: ClassVar[str] = "AutoencoderKL"
@@ -182,7 +182,7 @@ class ImageAutoencoder(DiffusersConfig):
         return value
 
     def to_native(self) -> AutoencoderConfig:
-        """Our configuration of the same network."""
+        """Return our configuration of the same network."""
         return AutoencoderConfig(
             pixel_channels=self.in_channels,
             latent_channels=self.latent_channels,
@@ -196,7 +196,7 @@ class ImageAutoencoder(DiffusersConfig):
 
     @classmethod
     def from_native(cls, config: AutoencoderConfig, *, sample_size: int) -> Self:
-        """The foreign configuration of one of our networks; `sample_size` is the side it was trained on, in pixels.
+        """Return diffusers' configuration of one of our networks; `sample_size` is the side of its training pictures.
 
         Raises InputError if diffusers has no such network.
         """
@@ -223,10 +223,10 @@ class ImageAutoencoder(DiffusersConfig):
 
 
 class ImageScheduler(DiffusersConfig):
-    """A scheduler over discrete noise levels, of which we take the levels and the parameterisation.
+    """A scheduler over discrete noise levels, of which we read the levels and the parameterisation.
 
-    kind: its class.
-    steps_offset: the pipelines of Stable Diffusion take 1, whatever the file says.
+    kind: name of its class.
+    steps_offset: 1 in the pipelines of Stable Diffusion, whatever the file states.
     """
 
     class_name: ClassVar[str] = "DDIMScheduler"
@@ -255,7 +255,7 @@ class ImageScheduler(DiffusersConfig):
 
     @property
     def last_level(self) -> LastLevel:
-        """Where the last step ends: of these classes two are told so by `set_alpha_to_one`, the others end at 0."""
+        """Level at which the last step ends: set by `set_alpha_to_one` in two of these classes, 0 in the others."""
         by_default = {"DDIMScheduler": True, "PNDMScheduler": False}
         if self.kind not in by_default:
             return "zero"
@@ -263,7 +263,7 @@ class ImageScheduler(DiffusersConfig):
         return "zero" if reaches_zero else "lowest"
 
     def to_json(self) -> dict[str, Any]:
-        """The content of a `scheduler_config.json`; clipping is for models of pixels."""
+        """Return the content of a `scheduler_config.json`, without clipping, which is for models of pixels."""
         return super().to_json() | {"_class_name": self.kind, "clip_sample": False}
 
 
@@ -271,10 +271,11 @@ _SCALED_LINEAR = ImageScheduler(beta_schedule="scaled_linear", set_alpha_to_one=
 SD_SCHEDULER = _SCALED_LINEAR.model_copy(
     update={"beta_start": BETA_START, "beta_end": BETA_END, "prediction_type": "v_prediction"}
 )
-"""That of Stable Diffusion 2.1."""
+"""Scheduler of Stable Diffusion 2.1."""
 UPSCALER_SCHEDULER = _SCALED_LINEAR.model_copy(update={"prediction_type": "v_prediction"})
-"""That of the x4 upscaler, whose betas are further apart, and below that of its low-resolution picture."""
+"""Scheduler of the x4 upscaler, whose betas are further apart."""
 LOW_RESOLUTION_SCHEDULER = _SCALED_LINEAR.model_copy(update={"kind": "DDPMScheduler"})
+"""Scheduler by which the low-resolution input of the x4 upscaler is noised."""
 
 
 def _mirrored(down_block_types: tuple[str, ...]) -> tuple[str, ...]:

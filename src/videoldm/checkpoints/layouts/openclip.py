@@ -1,6 +1,6 @@
-"""The layout of OpenCLIP, in which the original checkpoints hold their text and image encoders.
+"""OpenCLIP's layout, in which the original checkpoints hold their text and image encoders.
 
-Query, key and value of an attention are one tensor, one below the other, and projections are stored transposed.
+Query, key and value of an attention are the rows of one tensor, and projections are stored transposed.
 """
 
 from videoldm.checkpoints.keymap import KeyMap, Names, Rows, Transposed, under
@@ -19,7 +19,7 @@ TRANSFORMER_LAYER: Names = {
     "mlp.fc2": "mlp.c_proj",
 }
 TEXT_TOWER = ("token_embedding.", "positional_embedding", "ln_final.", "text_projection", "logit_scale")
-"""What is left of the text tower, but for its transformer, where the image tower was published."""
+"""Tensors of the text tower that are published with the image tower, without its transformer."""
 
 
 def image_encoder(config: ImageEncoderConfig) -> KeyMap:
@@ -43,7 +43,7 @@ def image_encoder_names(config: ImageEncoderConfig) -> Names:
 def text_encoder(config: TextEncoderConfig) -> KeyMap:
     """Map a text tower to transformers' `CLIPTextModel`; the tower may have one layer more than the model.
 
-    Stable Diffusion 2.1 reads the tower's penultimate layer, so that its last one and the projection are never used.
+    Stable Diffusion 2.1 reads the penultimate layer, so that the last one and the projection are never used.
     """
     return KeyMap(text_encoder_names(config), droppable=text_encoder_droppable(config))
 
@@ -59,7 +59,7 @@ def text_encoder_names(config: TextEncoderConfig) -> Names:
 
 
 def text_encoder_droppable(config: TextEncoderConfig) -> tuple[str, ...]:
-    """Prefixes of what a text tower has beyond the hidden states that condition a UNet."""
+    """Return prefixes of the tensors that do not contribute to the hidden states that condition a UNet."""
     return (f"transformer.resblocks.{config.num_layers}.", "text_projection", "logit_scale")
 
 

@@ -1,7 +1,7 @@
-"""The original layout of the networks: Stability-AI's `sgm` and, before it, the code of latent diffusion.
+"""The original layout of UNet and autoencoder: Stability-AI's `sgm` and the code of latent diffusion before it.
 
-Blocks of the UNet are numbered through all levels; the decoder's levels are numbered from the finest. What else lies in
-a published file is in `checkpoints.single_file`.
+Blocks of the UNet are numbered through all levels; the decoder's levels are numbered from the finest. The other
+contents of a published file are in `layouts.single_file`.
 """
 
 from videoldm.checkpoints.keymap import KeyMap, Names, Stored, pointwise, under

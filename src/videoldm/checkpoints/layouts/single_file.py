@@ -1,4 +1,7 @@
-"""Single files: original checkpoints that hold a whole model, recognised by their keys and shapes."""
+"""Single files: original checkpoints, recognised by their keys and shapes, and files that hold a UNet alone.
+
+The map of a whole file leads to a module with the children `unet`, `autoencoder`, `image_encoder` or `text_encoder`.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from videoldm.checkpoints.keymap import KeyMap, Names, Shape, under
 from videoldm.checkpoints.layouts import diffusers, openclip, sgm
 from videoldm.checkpoints.layouts.diffusers_image_config import SD_SCHEDULER, ImageScheduler
 from videoldm.checkpoints.lora.keys import is_lora
-from videoldm.checkpoints.part import Encoder, Network, Part, UNetPart, check_shapes
+from videoldm.checkpoints.part import ClipEncoder, NetworkBuilder, Part, UNetPart, check_shapes
 from videoldm.checkpoints.storage.weights_file import FileTensors, tensors_in
 from videoldm.checkpoints.tokenizer import tokenizer_beside
 from videoldm.core.errors import InputError
@@ -30,9 +33,11 @@ M = TypeVar("M", bound=nn.Module)
 C = TypeVar("C")
 
 BASE = {"base", "512"}
-"""Words in the names of the files of Stable Diffusion 2's bases."""
+"""Words in the file names of the base models of Stable Diffusion 2."""
 MIN_SHARE = 0.5
-"""Of its tensors that a file has in common with the layout that it is taken for."""
+"""Share of a layout that a file must have to be taken for it."""
+MIN_UNET_SHARE = 0.5
+"""Share of the tensors of a file whose names must be those of a UNet."""
 UNET = "model.diffusion_model"
 FIRST_STAGE = "first_stage_model"
 IMAGE_TOWER = "conditioner.embedders.0.open_clip.model"
@@ -43,32 +48,17 @@ SV3D_CONDITION = "conditioner.embedders.1.encoder"
 SCHEDULE = ("betas", "alphas_cumprod", "sqrt_", "log_one_minus_alphas_cumprod", "posterior_")
 """Numbers of the noise schedule, which follow from its configuration."""
 TRAINING = ("model_ema.",)
-"""Moving averages of weights; the files for sampling hold them as the weights themselves."""
+"""Moving averages of weights, which files for sampling hold as the weights themselves."""
 LOW_RESOLUTION = ("low_scale_model.",)
-"""The schedule by which the upscaler's input is noised."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layout:
-    """The file of one published model: its map, and the name and shape of every tensor that it must hold."""
-
-    preset: str
-    config: ModelConfig
-    key_map: KeyMap
-    shapes: Mapping[str, Shape]
-
-    def share(self, tensors: FileTensors) -> float:
-        """How much of the layout is in a file and fits."""
-        fitting = sum(key in tensors and tensors[key].shape == shape for key, shape in self.shapes.items())
-        return fitting / len(self.shapes)
+"""Numbers of the noise schedule of the upscaler's low-resolution input."""
 
 
 def open_file(path: Path) -> Checkpoint:
-    """What a single file holds, all keys and shapes checked; no weights are read.
+    """Open a single file and check all keys and shapes, without reading weights.
 
-    What tensors do not tell, the file's name does: "xt" is SVD-XT, "base" or "512" is the base of Stable Diffusion 2.1,
-    which predicts noise. A tokenizer is looked for beside the file.
-    Raises InputError if the file is no model that we know, or is one with tensors missing, left over or misshapen.
+    Models with equal tensors are distinguished by the file's name: "xt" is SVD-XT, "base" or "512" is the base model of
+    Stable Diffusion 2.1, which predicts noise. A tokenizer beside the file is used.
+    Raises InputError for an unknown model, and if tensors are missing, unexpected or misshapen.
     """
     tensors = tensors_in(path)
     if is_lora(list(tensors)):
@@ -89,8 +79,8 @@ def open_file(path: Path) -> Checkpoint:
         files=[path],
         unet=child("unet", VideoUNet, config.unet),
         autoencoder=child("autoencoder", Autoencoder, config.autoencoder),
-        image_encoder=image and Encoder(child("image_encoder", build_image_encoder, image)),
-        text_encoder=text and Encoder(child("text_encoder", build_text_encoder, text)),
+        image_encoder=image and ClipEncoder(child("image_encoder", build_image_encoder, image)),
+        text_encoder=text and ClipEncoder(child("text_encoder", build_text_encoder, text)),
         tokenizer=tokenizer_beside(path) if text else None,
         num_frames=config.num_frames,
         scheduler=_scheduler(config, path.stem),
@@ -98,8 +88,39 @@ def open_file(path: Path) -> Checkpoint:
     )
 
 
-def recognise(tensors: FileTensors, *, name: str) -> Layout | None:
-    """The layout that has most in common with a file; `name` decides between those that hold equal tensors."""
+def open_unet(path: Path, config: UNetConfig) -> UNetPart:
+    """Open a file that holds a UNet alone, in whichever layout fits best, and check all keys and shapes.
+
+    Raises InputError if the file is not a UNet of these sizes.
+    """
+    tensors = tensors_in(path)
+    if is_lora(list(tensors)):
+        raise InputError(f"{path}: is a LoRA, not a UNet: give it with --lora")
+    key_map = max(_key_maps(config), key=lambda key_map: _share(key_map, tensors))
+    if _share(key_map, tensors) < MIN_UNET_SHARE:
+        raise InputError(f"{path}: is not a UNet of this model, its {len(tensors)} tensors begin with {min(tensors)}")
+    part = UNetPart(source=str(path), network=VideoUNet, config=config, tensors=tensors, key_map=key_map)
+    part.check()
+    return part
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileLayout:
+    """Layout of one published model's file: its map, and the names and shapes of all tensors that it must hold."""
+
+    preset: str
+    config: ModelConfig
+    key_map: KeyMap
+    shapes: Mapping[str, Shape]
+
+    def share(self, tensors: FileTensors) -> float:
+        """Return the share of the layout whose tensors a file holds in the same shape."""
+        fitting = sum(key in tensors and tensors[key].shape == shape for key, shape in self.shapes.items())
+        return fitting / len(self.shapes)
+
+
+def recognise(tensors: FileTensors, *, name: str) -> FileLayout | None:
+    """Return the layout that fits a file best, None if none fits; `name` decides between layouts of equal tensors."""
     has_xt = "xt" in _words(name)
     layouts = {preset: layout_of(preset) for preset in LAYOUTS}
     shares = {preset: layout.share(tensors) for preset, layout in layouts.items()}
@@ -108,14 +129,14 @@ def recognise(tensors: FileTensors, *, name: str) -> Layout | None:
 
 
 def _scheduler(config: ModelConfig, name: str) -> ImageScheduler | None:
-    """That of a model that draws; no file holds it."""
+    """Return the scheduler of a text-to-image model, which files do not hold; None for other models."""
     if config.text_encoder is None or config.unet.num_noise_indices is not None:
         return None
     return SD_SCHEDULER.model_copy(update={"prediction_type": _prediction(name)})
 
 
 def predicts_alike(scheduler: ImageScheduler, file: Path) -> bool:
-    """Whether a file of this name is taken for a model that predicts what the scheduler expects."""
+    """Return whether a file of this name is taken for a model with the prediction type of the scheduler."""
     return scheduler.prediction_type == _prediction(file.stem)
 
 
@@ -128,8 +149,8 @@ def _words(name: str) -> set[str]:
 
 
 @cache
-def layout_of(preset: str) -> Layout:
-    """The file of a published model."""
+def layout_of(preset: str) -> FileLayout:
+    """Return the layout of a published model's file."""
     config = PRESETS[preset]
     key_map = LAYOUTS[preset](config)
     with torch.device("meta"):
@@ -142,19 +163,19 @@ def layout_of(preset: str) -> Layout:
         if config.text_encoder is not None:
             children["text_encoder"] = build_text_encoder(config.text_encoder)
     shapes = key_map.foreign_shapes(nn.ModuleDict(children).state_dict())
-    return Layout(preset=preset, config=config, key_map=key_map, shapes=shapes)
+    return FileLayout(preset=preset, config=config, key_map=key_map, shapes=shapes)
 
 
 @dataclass(frozen=True)
 class _Children:
-    """The networks that a whole file's map leads to."""
+    """The networks in a whole file."""
 
     path: Path
     tensors: FileTensors
     key_map: KeyMap
 
-    def part(self, name: str, network: Network[M, C], config: C) -> Part[M, C]:
-        """One of them."""
+    def part(self, name: str, network: NetworkBuilder[M, C], config: C) -> Part[M, C]:
+        """Return one network by its name in the map."""
         prefix = f"{name}."
         names = {
             ours.removeprefix(prefix): theirs for ours, theirs in self.key_map.names.items() if ours.startswith(prefix)
@@ -167,28 +188,8 @@ class _Children:
         return Part(source=str(self.path), network=network, config=config, tensors=own, key_map=KeyMap(names))
 
 
-MIN_UNET_SHARE = 0.5
-"""Of the tensors in a file whose names must fit."""
-
-
-def open_unet(path: Path, config: UNetConfig) -> UNetPart:
-    """The UNet in a file of its own, all keys and shapes checked, in whichever layout fits best.
-
-    Raises InputError if the file is no such UNet of these sizes.
-    """
-    tensors = tensors_in(path)
-    if is_lora(list(tensors)):
-        raise InputError(f"{path}: is a LoRA and no UNet: give it with --lora")
-    key_map = max(_key_maps(config), key=lambda key_map: _share(key_map, tensors))
-    if _share(key_map, tensors) < MIN_UNET_SHARE:
-        raise InputError(f"{path}: holds no UNet of this model, its {len(tensors)} tensors begin with {min(tensors)}")
-    part = UNetPart(source=str(path), network=VideoUNet, config=config, tensors=tensors, key_map=key_map)
-    part.check()
-    return part
-
-
 def is_unet(tensors: Collection[str], config: UNetConfig) -> bool:
-    """Whether tensors of these names are a UNet alone, of the form of the given one."""
+    """Return whether tensors of these names are a UNet alone, with the architecture of the given one."""
     return any(_share(key_map, tensors) >= MIN_UNET_SHARE for key_map in _key_maps(config))
 
 
@@ -197,7 +198,7 @@ def _key_maps(config: UNetConfig) -> list[KeyMap]:
 
 
 def _share(key_map: KeyMap, tensors: Collection[str]) -> float:
-    """How many of the names are those of a UNet in one layout."""
+    """Return the share of the tensors whose names are in a map."""
     return sum(bool(key_map.native_keys(key)) for key in tensors) / len(tensors)
 
 
@@ -225,7 +226,7 @@ def stable_diffusion(config: ModelConfig) -> KeyMap:
 
 
 def _image_to_video(config: ModelConfig, condition: str) -> KeyMap:
-    """The encoder is that of the image condition: the first stage's is not used in sampling, and often missing."""
+    """Map the encoder of the image condition, as that of the first stage is not used in sampling and often missing."""
     assert config.image_encoder is not None
     names = {
         **_unet(config),
@@ -259,4 +260,4 @@ LAYOUTS: Mapping[str, Callable[[ModelConfig], KeyMap]] = {
     "sd-2.1": stable_diffusion,
     "sd-x4-upscaler": stable_diffusion,
 }
-"""How the file of each published model is laid out."""
+"""Key map of each published model's file."""

@@ -1,15 +1,16 @@
-"""CLIP encoders before they are read, whatever the layout of their tensors."""
+"""CLIP encoders in transformers' layout, as in the folders of diffusers' pipelines and in ours.
+
+Our encoders are transformers' models, so that names agree except for what its versions do differently.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
-
-from transformers import PreTrainedModel
+from typing import Any
 
 from videoldm.checkpoints.keymap import KeyMap, Names, under
-from videoldm.checkpoints.part import Encoder, ImageEncoder, Part, TextEncoder
+from videoldm.checkpoints.part import ClipEncoder, ImageEncoder, Part, TextEncoder
 from videoldm.checkpoints.storage.file_names import CONFIG_FILE, ENCODER_WEIGHTS
 from videoldm.checkpoints.storage.weights_file import tensors_in, weights_file
 from videoldm.core.config import validate
@@ -18,43 +19,44 @@ from videoldm.core.reading import read_mapping
 from videoldm.models.clip.config import MLP_RATIO, ImageEncoderConfig, TextEncoderConfig
 from videoldm.models.clip.encoders import build_image_encoder, build_text_encoder
 
-M = TypeVar("M", bound=PreTrainedModel)
-C = TypeVar("C")
+LAYER_MODULES = (
+    "layer_norm1",
+    *(f"self_attn.{name}_proj" for name in ("q", "k", "v", "out")),
+    "layer_norm2",
+    "mlp.fc1",
+    "mlp.fc2",
+)
 
 
 def open_image_encoder(folder: Path, *, variant: str | None = None) -> ImageEncoder:
-    """The image encoder in a folder of transformers' layout."""
+    """Open the image encoder in a folder, without reading its weights; raises InputError if its config is wrong."""
     values = _read(folder)
     sizes = {"image_size": values.get("image_size"), "patch_size": values.get("patch_size")}
     config = validate(ImageEncoderConfig, _common(values, folder) | sizes, source=str(folder / CONFIG_FILE))
     path = weights_file(folder, ENCODER_WEIGHTS, variant)
-    key_map = image_encoder(config)
-    return Encoder(
-        Part(
-            source=str(path),
-            network=build_image_encoder,
-            config=config,
-            tensors=tensors_in(path),
-            key_map=key_map,
-        )
+    tensors, key_map = tensors_in(path), image_encoder(config)
+    return ClipEncoder(
+        Part(source=str(path), network=build_image_encoder, config=config, tensors=tensors, key_map=key_map)
     )
 
 
 def open_text_encoder(folder: Path, *, variant: str | None = None) -> TextEncoder:
-    """The text encoder in a folder of transformers' layout."""
+    """Open the text encoder in a folder, without reading its weights; raises InputError if its config is wrong."""
     values = _read(folder)
     sizes = {"vocab_size": values.get("vocab_size"), "max_tokens": values.get("max_position_embeddings")}
     config = validate(TextEncoderConfig, _common(values, folder) | sizes, source=str(folder / CONFIG_FILE))
     path = weights_file(folder, ENCODER_WEIGHTS, variant)
     tensors = tensors_in(path)
-    # Since version 5 transformers writes the names without the module that it wrote before.
+    # Before version 5, transformers wrote names with this module.
     module = "text_model" if any(key.startswith("text_model.") for key in tensors) else ""
     key_map = text_encoder(config, module=module)
-    return Encoder(Part(source=str(path), network=build_text_encoder, config=config, tensors=tensors, key_map=key_map))
+    return ClipEncoder(
+        Part(source=str(path), network=build_text_encoder, config=config, tensors=tensors, key_map=key_map)
+    )
 
 
 def _read(folder: Path) -> Mapping[str, Any]:
-    """The values in a folder's config; those of one half where it describes a pair of encoders."""
+    """Read the config in a folder; raises InputError if there is none."""
     if not (folder / CONFIG_FILE).is_file():
         raise InputError(f"{folder}: has no {CONFIG_FILE}, it should be the folder of an encoder")
     return read_mapping(folder / CONFIG_FILE)
@@ -73,15 +75,6 @@ def _common(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     }
 
 
-LAYER_MODULES = (
-    "layer_norm1",
-    *(f"self_attn.{name}_proj" for name in ("q", "k", "v", "out")),
-    "layer_norm2",
-    "mlp.fc1",
-    "mlp.fc2",
-)
-
-
 def image_encoder(config: ImageEncoderConfig) -> KeyMap:
     """Map a `CLIPVisionModelWithProjection`."""
     embeddings = ("embeddings", "embeddings.patch_embedding", "embeddings.position_embedding")
@@ -91,7 +84,7 @@ def image_encoder(config: ImageEncoderConfig) -> KeyMap:
 
 
 def text_encoder(config: TextEncoderConfig, *, module: str = "text_model") -> KeyMap:
-    """Map a `CLIPTextModel`, whose keys begin with `module` in published files and, since transformers 5, with none."""
+    """Map a `CLIPTextModel`, whose keys begin with `module`: with none since transformers 5."""
     embeddings = ("embeddings.token_embedding", "embeddings.position_embedding")
     names = under("", module, _same(*embeddings, *_layers(config.num_layers), "final_layer_norm"))
     return KeyMap(names, droppable=(f"{module}.embeddings.position_ids".removeprefix("."), "text_projection."))

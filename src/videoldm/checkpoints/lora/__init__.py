@@ -1,1 +1,1 @@
-"""LoRA files of every style: read as updates of our modules, and written."""
+"""LoRA files: read in every style as updates of our modules, and written."""

@@ -1,4 +1,4 @@
-"""Reading LoRA files of a UNet, of every style, as updates of our modules."""
+"""LoRA files of a UNet, of every style, read as updates of our modules."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,7 +29,13 @@ from videoldm.checkpoints.storage.pickles import is_pickle
 from videoldm.core.config import Config, validate
 from videoldm.core.errors import InputError
 from videoldm.core.reading import existing_file, read_mapping, safetensors_errors
-from videoldm.models.adapters.low_rank import LoRA, LowRank, adapted_layers, layers, without_effect_on_one_token
+from videoldm.models.adapters.low_rank import (
+    LoRA,
+    LowRank,
+    adaptable_layers,
+    adapted_layers,
+    without_effect_on_one_token,
+)
 from videoldm.models.unet.network import VideoUNet
 
 PEFT_WEIGHTS, PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -53,7 +60,7 @@ class LoraFile:
     """Keys of a text encoder's LoRA."""
 
     def summary(self) -> str:
-        """What was found, in one line."""
+        """Summarise the contents in one line."""
         ranks = sorted({update.rank for update in self.lora.values()})
         rank = f"rank {ranks[0]}" if len(ranks) == 1 else f"ranks {ranks[0]} to {ranks[-1]}"
         total = len(self.matched) + len(self.unmatched) + len(self.text_encoder)
@@ -61,11 +68,11 @@ class LoraFile:
 
 
 def read_lora(path: str | Path, unet: VideoUNet, *, has_one_token: bool) -> LoraFile:
-    """Read a LoRA for `unet` from a safetensors file, or from a folder that PEFT or diffusers has written.
+    """Read a LoRA for `unet` from a safetensors file, or from a folder that PEFT or diffusers wrote.
 
-    `has_one_token` says that the context of this model is a single token, as in image-to-video. Warnings tell what fits
-    no layer and what cannot act. The UNet may be on the meta device.
-    Raises InputError if the file is broken, is no LoRA, or holds nothing for this UNet.
+    `has_one_token` states that the context of this model is a single token, as in image-to-video. Warnings report keys
+    that match no layer and layers without effect. The UNet may be on the meta device.
+    Raises InputError if the file is broken, is not a LoRA, or holds nothing for this UNet.
     """
     file = lora_file(Path(path))
     with safetensors_errors(file), safe_open(file, "pt") as opened:
@@ -74,19 +81,19 @@ def read_lora(path: str | Path, unet: VideoUNet, *, has_one_token: bool) -> Lora
         parts = _parts(file, keys, layer_names(unet))
         matched = {key for keys_of_layer in parts.values() for key in keys_of_layer.values()}
         tensors = {key: _checked(file, key, opened.get_tensor(key)) for key in sorted(matched)}
-    found = LoraFile(
+    read = LoraFile(
         file,
         lora=_updates(file, parts, tensors, _scaling(file, header, tensors), unet),
         matched=tuple(tensors),
         unmatched=tuple(key for key in keys if key not in matched and not is_text_encoder(key)),
         text_encoder=tuple(key for key in keys if key not in matched and is_text_encoder(key)),
     )
-    _warn(found, has_one_token=has_one_token)
-    return found
+    _warn(read, has_one_token=has_one_token)
+    return read
 
 
 def lora_file(path: Path) -> Path:
-    """The file with a LoRA's tensors; raises InputError if there is none."""
+    """Return the file with a LoRA's tensors; raises InputError if there is none."""
     if path.is_dir():
         names = [name for name in (PEFT_WEIGHTS, DIFFUSERS_WEIGHTS) if (path / name).is_file()]
         if len(names) != 1:
@@ -103,9 +110,9 @@ def lora_file(path: Path) -> Path:
 
 
 def _check_kind(file: Path, keys: Sequence[str]) -> None:
-    """Refuse what is no LoRA before any tensor is read, as it may be a model of many gigabytes."""
+    """Raise InputError for other files before any tensor is read, as they may be models of many gigabytes."""
     if not is_lora(keys):
-        raise InputError(f"{file}: holds no LoRA but {_some(keys) or 'no tensors'}; is it the weights of a model?")
+        raise InputError(f"{file}: is not a LoRA, it holds {_some(keys) or 'no tensors'}; is it a model's weights?")
     for key in keys:
         kind = other_kind(key)
         if kind is not None and not is_text_encoder(key):
@@ -113,7 +120,7 @@ def _check_kind(file: Path, keys: Sequence[str]) -> None:
 
 
 def _parts(file: Path, keys: Sequence[str], names: Mapping[str, str]) -> dict[str, LayerParts]:
-    """The keys of each of our layers that the LoRA updates, by path."""
+    """Return the keys of each layer that the LoRA updates, by path."""
     parts: dict[str, LayerParts] = {}
     for key in keys:
         parsed = None if is_text_encoder(key) else parse_key(key)
@@ -148,14 +155,14 @@ def _updates(
     scaling: PeftScaling | None,
     unet: VideoUNet,
 ) -> dict[str, LowRank]:
-    dims = {path: layer.weight.ndim for path, layer in layers(unet).items()}
+    dims = {path: layer.weight.ndim for path, layer in adaptable_layers(unet).items()}
     lora: dict[str, LowRank] = {}
     for path, keys in parts.items():
         down, up = tensors[keys["down"]], tensors[keys["up"]]
         is_pair = down.ndim >= 2 and up.ndim >= 2 and down.shape[0] == up.shape[1] and up[0, 0].numel() == 1
         if not is_pair:
             shapes = f"{keys['down']} {tuple(down.shape)} and {keys['up']} {tuple(up.shape)}"
-            raise InputError(f"{file}: {shapes} are no pair, they should be (rank, in, ...) and (out, rank)")
+            raise InputError(f"{file}: {shapes} do not form a pair, they should be (rank, in, ...) and (out, rank)")
         if "alpha" in keys:
             alpha = float(tensors[keys["alpha"]].flatten()[0])
         else:
@@ -172,7 +179,7 @@ def _layer(key: str) -> str:
 
 
 def _with_dims(matrix: Tensor, num_dims: int) -> Tensor:
-    """`matrix` with more or fewer axes of size 1 at the end: a linear layer may be a 1 x 1 convolution elsewhere."""
+    """Add or remove axes of size 1 at the end, as a linear layer may be a 1 x 1 convolution in the file."""
     while matrix.ndim > num_dims and matrix.shape[-1] == 1:
         matrix = matrix.squeeze(-1)
     return matrix[(..., *[None] * (num_dims - matrix.ndim))]
@@ -183,31 +190,31 @@ def _patterns(patterns: dict[str, float]) -> dict[str, float]:
         try:
             re.compile(pattern)
         except re.error as error:
-            raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+            raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
     return patterns
 
 
 class PeftScaling(Config):
-    """What PEFT's configuration says of how strongly a LoRA acts; all else in it is for training."""
+    """Scaling of the updates in PEFT's configuration, whose other entries concern training."""
 
     model_config = ConfigDict(extra="ignore")
 
     peft_type: Literal["LORA"] = "LORA"
     lora_alpha: FiniteFloat = 8
     alpha_pattern: Annotated[dict[str, FiniteFloat], AfterValidator(_patterns)] = Field(default_factory=dict)
-    """Ends of layer names, as regular expressions, with an alpha of their own."""
+    """Regular expressions for the ends of layer names, with an alpha of their own."""
     use_rslora: bool = False
     """Whether alpha is divided by the square root of the rank (arXiv 2312.03732)."""
 
     def alpha(self, layer: str, rank: int) -> float:
-        """The alpha of a layer, as one that is divided by the rank."""
+        """Return the alpha of a layer, to be divided by the rank."""
         found = (alpha for end, alpha in self.alpha_pattern.items() if re.match(rf"(.*\.)?({end})$", layer))
         alpha = next(found, self.lora_alpha)
         return alpha * math.sqrt(rank) if self.use_rslora else alpha
 
 
 def _scaling(file: Path, header: Mapping[str, str], keys: Collection[str]) -> PeftScaling | None:
-    """How to scale updates without a key for alpha; None for alpha = rank, as in files that say nothing of it."""
+    """Return the scaling of updates that have no key for alpha; None for alpha = rank, as in files that state none."""
     config = file.with_name(PEFT_CONFIG)
     if DIFFUSERS_HEADER in header:
         source = f"{file}, {DIFFUSERS_HEADER} in its header"
@@ -215,7 +222,7 @@ def _scaling(file: Path, header: Mapping[str, str], keys: Collection[str]) -> Pe
             entries: dict[str, Any] = dict(json.loads(header[DIFFUSERS_HEADER]))
         except (ValueError, TypeError) as error:
             raise InputError(f"{source}: holds no JSON object: {error}") from None
-        # A pipeline's file describes several networks, one network's file has no prefixes.
+        # A pipeline's file describes several networks; one network's file has no prefixes.
         entries = {key.removeprefix("unet."): value for key, value in entries.items()}
         return validate(PeftScaling, entries, source=source)
     if not any(".lora_A." in key for key in keys):
@@ -223,27 +230,22 @@ def _scaling(file: Path, header: Mapping[str, str], keys: Collection[str]) -> Pe
     if config.is_file():
         return validate(PeftScaling, read_mapping(config), source=str(config))
     if any(key.startswith("base_model.model.") for key in keys):
-        warnings.warn(f"{file}: there is no {PEFT_CONFIG} beside it, alpha is taken to be the rank", stacklevel=1)
+        warnings.warn(f"{file}: has no {PEFT_CONFIG} beside it, alpha is assumed to be the rank", stacklevel=1)
     return None
 
 
-def _warn(found: LoraFile, *, has_one_token: bool) -> None:
-    if found.unmatched:
-        warnings.warn(
-            f"{found.path}: {len(found.unmatched)} keys fit no layer of this UNet and are left out: "
-            f"{_some(found.unmatched)}",
-            stacklevel=1,
-        )
-    if found.text_encoder:
-        warnings.warn(
-            f"{found.path}: {len(found.text_encoder)} keys are of a text encoder's LoRA and are left out", stacklevel=1
-        )
-    idle = without_effect_on_one_token(found.lora) if has_one_token else []
+def _warn(file: LoraFile, *, has_one_token: bool) -> None:
+    warn = partial(warnings.warn, stacklevel=1)
+    if file.unmatched:
+        keys = _some(file.unmatched)
+        warn(f"{file.path}: {len(file.unmatched)} keys match no layer of this UNet and are skipped: {keys}")
+    if file.text_encoder:
+        warn(f"{file.path}: {len(file.text_encoder)} keys belong to a text encoder's LoRA and are skipped")
+    idle = without_effect_on_one_token(file.lora) if has_one_token else []
     if idle:
-        warnings.warn(
-            f"{found.path}: {len(idle)} of {len(found.lora)} layers cannot act: queries and keys of cross-attention "
-            "change nothing in a model that attends to one token",
-            stacklevel=1,
+        warn(
+            f"{file.path}: {len(idle)} of {len(file.lora)} layers have no effect: queries and keys of cross-attention "
+            "change nothing in a model that attends to one token"
         )
 
 

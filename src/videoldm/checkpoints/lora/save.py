@@ -1,4 +1,4 @@
-"""Writing LoRA files that PEFT, diffusers and we read; layers have the names of diffusers' UNet."""
+"""LoRA files written in the styles of PEFT and diffusers, with the layer names of diffusers' UNet."""
 
 import json
 from collections import Counter
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from safetensors.torch import save_file
 from torch import Tensor
 
 from videoldm.checkpoints.layouts import diffusers
 from videoldm.checkpoints.lora.read import DIFFUSERS_HEADER, PEFT_CONFIG, PEFT_WEIGHTS
-from videoldm.core.files import atomic_file, write_json
+from videoldm.checkpoints.storage.safetensors import save_tensors
+from videoldm.core.files import write_json
 from videoldm.models.adapters.low_rank import LoRA
 from videoldm.models.unet.config import UNetConfig
 
@@ -22,16 +22,14 @@ def save_peft(folder: Path, lora: LoRA, config: UNetConfig) -> None:
     """Write the folder of a PEFT adapter: `adapter_model.safetensors` and `adapter_config.json`."""
     renamed = _renamed(lora, config)
     write_json(folder / PEFT_CONFIG, {"peft_type": "LORA", **_peft_config(renamed)})
-    with atomic_file(folder / PEFT_WEIGHTS) as temporary:
-        save_file(_tensors(renamed, prefix="base_model.model."), temporary)
+    save_tensors(folder / PEFT_WEIGHTS, _tensors(renamed, prefix="base_model.model."))
 
 
 def save_diffusers(path: Path, lora: LoRA, config: UNetConfig) -> None:
-    """Write one file as a diffusers pipeline does; its folder takes it as `pytorch_lora_weights.safetensors`."""
+    """Write one file as a diffusers pipeline does, which names it `pytorch_lora_weights.safetensors`."""
     renamed = _renamed(lora, config)
     header = {f"unet.{key}": value for key, value in _peft_config(renamed).items()}
-    with atomic_file(path) as temporary:
-        save_file(_tensors(renamed, prefix="unet."), temporary, {"format": "pt", DIFFUSERS_HEADER: json.dumps(header)})
+    save_tensors(path, _tensors(renamed, prefix="unet."), {"format": "pt", DIFFUSERS_HEADER: json.dumps(header)})
 
 
 def _renamed(lora: LoRA, config: UNetConfig) -> LoRA:
@@ -60,6 +58,6 @@ def _peft_config(lora: LoRA) -> dict[str, Any]:
 
 
 def _with_exceptions(values: Mapping[str, N]) -> tuple[N, dict[str, N]]:
-    """The most frequent value, and the layers that have another, each by a pattern that no other layer matches."""
+    """Return the most frequent value, and the other values by patterns that match one layer each."""
     usual = Counter(values.values()).most_common(1)[0][0]
     return usual, {f"^{name}": value for name, value in values.items() if value != usual}

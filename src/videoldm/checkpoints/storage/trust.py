@@ -1,4 +1,4 @@
-"""Whether pickles may be opened, decided once by whoever names a model; torch-free."""
+"""Trust in pickles, given once by whoever names a model; torch-free."""
 
 from __future__ import annotations
 

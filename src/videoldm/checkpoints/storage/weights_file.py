@@ -1,4 +1,4 @@
-"""Which file of a network's folder holds its weights, and what a file of either kind holds."""
+"""Files of weights: found in the folder of a network, and opened whether safetensors or pickles."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def tensors_in(path: Path) -> FileTensors:
 
 
 def weights_file(folder: Path, stem: str, variant: str | None) -> Path:
-    """The file with a network's weights, or the index of several; raises InputError if there is none."""
+    """Return the file with a network's weights, or the index of several files; raises InputError if there is none."""
     names = _names(stem, _variant_of(folder, stem, variant))
     found = [folder / name for name in names if (folder / name).is_file()]
     if found:
@@ -42,7 +42,7 @@ def weights_file(folder: Path, stem: str, variant: str | None) -> Path:
 
 
 def _variant_of(folder: Path, stem: str, wanted: str | None) -> str | None:
-    """The variant to read: the one asked for if it is there, else the nameless one, else the only one there is."""
+    """Return the variant to read: the given one if it exists, else the nameless one, else the only one."""
     if wanted is not None and any((folder / name).is_file() for name in _names(stem, wanted)):
         return wanted
     if any((folder / name).is_file() for name in _names(stem, None)):
@@ -58,7 +58,7 @@ def _names(stem: str, variant: str | None) -> list[str]:
 
 
 def _pickled_names(stem: str, variant: str | None) -> list[str]:
-    """As diffusers and transformers call their pickles."""
+    """Return the names of pickles as diffusers and transformers write them."""
     stem = "pytorch_model" if stem == "model" else stem
     wanted = [] if variant is None else [f"{stem}.{variant}.bin"]
     return [*wanted, f"{stem}.bin", f"{stem}{PICKLED_INDEX}"]

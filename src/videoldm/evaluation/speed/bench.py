@@ -50,7 +50,7 @@ MATRIX_ROUNDS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class BenchSetting:
     """Size, precision and device of what is timed, and the number of rounds."""
 
     num_frames: int
@@ -83,7 +83,7 @@ class Times:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class BenchResult:
     """Times by contender, and figures to judge them by."""
 
     times: dict[str, Times]
@@ -103,7 +103,7 @@ class Result:
         return speed_ratio(self.times[name], self.times[THEIRS]) if THEIRS in self.times else None
 
 
-def bench_step(preset: ModelConfig, setting: Setting, *, is_compiled: bool) -> Result:
+def bench_step(preset: ModelConfig, setting: BenchSetting, *, is_compiled: bool) -> BenchResult:
     """Time one call of the UNet for one clip."""
     unet = random_unet(preset.unet, dtype=setting.dtype, device=setting.device)
     x, c_noise, conditioning = _step_inputs(unet.config, setting)
@@ -120,7 +120,7 @@ def bench_step(preset: ModelConfig, setting: Setting, *, is_compiled: bool) -> R
     return _measure(calls, setting, flops=_step_flops(unet, x, c_noise, conditioning))
 
 
-def bench_decode(preset: ModelConfig, setting: Setting) -> Result:
+def bench_decode(preset: ModelConfig, setting: BenchSetting) -> BenchResult:
     """Time one clip from latents to pixels: ours in bounded memory, diffusers' all frames at once."""
     autoencoder = random_autoencoder(preset.autoencoder, dtype=setting.dtype, device=setting.device)
     channels = preset.autoencoder.latent_channels
@@ -133,7 +133,7 @@ def bench_decode(preset: ModelConfig, setting: Setting) -> Result:
     return _measure(calls, setting, flops=_decode_flops(autoencoder, latents))
 
 
-def bench_pipeline(preset: ModelConfig, setting: Setting, *, num_steps: int, is_compiled: bool) -> Result:
+def bench_pipeline(preset: ModelConfig, setting: BenchSetting, *, num_steps: int, is_compiled: bool) -> BenchResult:
     """Time one clip from a picture to pixels: both encoders, all steps with guidance, decoding."""
     model = random_model(preset, dtype=setting.dtype, device=setting.device)
     factor = preset.autoencoder.factor
@@ -176,13 +176,13 @@ def matrix_multiply_rate(dtype: torch.dtype, device: torch.device) -> float:
     return 2 * side**3 / min(times[WARM_UP:])
 
 
-def _measure(calls: dict[str, Callable[[], Tensor]], setting: Setting, *, flops: int) -> Result:
+def _measure(calls: dict[str, Callable[[], Tensor]], setting: BenchSetting, *, flops: int) -> BenchResult:
     with torch.inference_mode():
         difference = None
         if THEIRS in calls:
             ours, theirs = calls[OURS](), calls[THEIRS]()
             difference = float((ours - theirs).abs().max() / theirs.abs().max())
-        return Result(
+        return BenchResult(
             times=interleaved(calls, rounds=setting.rounds, device=setting.device),
             flops=flops,
             peak_rate=matrix_multiply_rate(setting.dtype, setting.device),
@@ -210,7 +210,7 @@ def _decode_flops(autoencoder: Autoencoder, latents: Tensor) -> int:
     return _count(lambda: twin.decode(latents.to("meta")))
 
 
-def _pipeline_flops(model: VideoModel, setting: Setting, num_steps: int) -> int:
+def _pipeline_flops(model: VideoModel, setting: BenchSetting, num_steps: int) -> int:
     """Count the FLOPs of all steps with both branches and of decoding; encoding a picture is less than a hundredth."""
     inputs = _step_inputs(model.unet.config, setting)
     latents = inputs[0].to(setting.dtype)
@@ -230,7 +230,7 @@ def _twin(unet: VideoUNet) -> VideoUNet:
     return twin.eval().requires_grad_(False)
 
 
-def _step_inputs(config: UNetConfig, setting: Setting) -> tuple[Tensor, Tensor, Conditioning]:
+def _step_inputs(config: UNetConfig, setting: BenchSetting) -> tuple[Tensor, Tensor, Conditioning]:
     """Return x, c_noise and conditioning of one clip."""
     size = (1, setting.num_frames, config.in_channels, setting.height, setting.width)
     embedded = sinusoids(_signals(setting), (config.vector_dim or 0) // len(SIGNALS)).flatten(1)[:, None]
@@ -242,11 +242,11 @@ def _step_inputs(config: UNetConfig, setting: Setting) -> tuple[Tensor, Tensor, 
     return _numbers(size, setting, "x"), torch.tensor([0.3], device=setting.device), conditioning
 
 
-def _signals(setting: Setting) -> Tensor:
+def _signals(setting: BenchSetting) -> Tensor:
     return torch.tensor([SIGNALS], device=setting.device).to(setting.dtype)
 
 
-def _numbers(shape: tuple[int, ...], setting: Setting, stream: str) -> Tensor:
+def _numbers(shape: tuple[int, ...], setting: BenchSetting, stream: str) -> Tensor:
     return normal(shape, 0, stream).to(setting.device, setting.dtype)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import CLIPImageProcessorPil
 
 from videoldm.checkpoints.layouts import diffusers as layout
-from videoldm.checkpoints.layouts.diffusers_config import VideoAutoencoder, VideoUNet, svd_scheduler
+from videoldm.checkpoints.layouts.diffusers_config import DiffusersVideoAutoencoder, DiffusersVideoUNet, svd_scheduler
 from videoldm.conditioners.config import MICRO_ORDER, MicroConfig
 from videoldm.conditioners.image import ImageConditioner
 from videoldm.core.errors import InputError
@@ -31,7 +31,7 @@ from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.clip.encoders import build_image_encoder, number_positions
 from videoldm.models.presets import ModelConfig
 from videoldm.models.unet.config import PlacedNormEps, UNetConfig
-from videoldm.models.unet.network import VideoUNet as UNet
+from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.config import SamplingConfig
 from videoldm.tasks.image_to_video import svd
 from videoldm.tasks.model import VideoModel
@@ -47,10 +47,10 @@ SCALES = (1.0, 3.0)
 FACTOR = 8
 
 
-def random_unet(config: UNetConfig, *, dtype: torch.dtype, device: torch.device) -> UNet:
+def random_unet(config: UNetConfig, *, dtype: torch.dtype, device: torch.device) -> VideoUNet:
     """Build our UNet with diffusers' group norms and random weights, in evaluation mode."""
     with torch.device("meta"):
-        unet = UNet(config.model_copy(update={"norm_eps": PlacedNormEps()}))
+        unet = VideoUNet(config.model_copy(update={"norm_eps": PlacedNormEps()}))
     return _random(unet, dtype, device)
 
 
@@ -61,15 +61,15 @@ def random_autoencoder(config: AutoencoderConfig, *, dtype: torch.dtype, device:
     return _random(autoencoder, dtype, device)
 
 
-def diffusers_unet(unet: UNet, *, embedding_dim: int, num_frames: int) -> nn.Module | None:
+def diffusers_unet(unet: VideoUNet, *, embedding_dim: int, num_frames: int) -> nn.Module | None:
     """Build diffusers' UNet on the same weights; None if diffusers is not installed."""
-    config = VideoUNet.from_native(unet.config, embedding_dim=embedding_dim, num_frames=num_frames)
+    config = DiffusersVideoUNet.from_native(unet.config, embedding_dim=embedding_dim, num_frames=num_frames)
     return _foreign(config.class_name, config.to_json(), layout.unet(unet.config).to_foreign(unet.state_dict()))
 
 
 def diffusers_autoencoder(autoencoder: Autoencoder) -> nn.Module | None:
     """Build diffusers' autoencoder on the same weights; None if diffusers is not installed."""
-    config = VideoAutoencoder.from_native(autoencoder.config, sample_size=768)
+    config = DiffusersVideoAutoencoder.from_native(autoencoder.config, sample_size=768)
     weights = layout.autoencoder(autoencoder.config).to_foreign(autoencoder.state_dict())
     return _foreign(config.class_name, config.to_json(), weights)
 

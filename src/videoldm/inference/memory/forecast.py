@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from videoldm.diffusion.conditioning import Conditioning
-from videoldm.inference.config import Measure, MemoryPlan, Precision, Reuse, RunStage
+from videoldm.inference.config import Measure, MemoryPlan, Precision, Reuse, RunPhase
 from videoldm.inference.decoder_sizes import decode_peak_bytes
 from videoldm.inference.memory.live import peak_bytes
 from videoldm.inference.precision import precision_of
@@ -21,7 +21,7 @@ from videoldm.models.chunks import numbers_at_once
 from videoldm.models.unet.network import VideoUNet
 from videoldm.models.unet.transformer import FeedForward
 
-Forecast = Mapping[RunStage, int]
+Forecast = Mapping[RunPhase, int]
 """Peak bytes of the device in each phase, weights included."""
 
 CPU_MEASURES: tuple[Measure, ...] = ("idle-networks-leave",)

@@ -11,7 +11,7 @@ import torch
 
 from videoldm.core.config import GIB
 from videoldm.core.errors import InputError
-from videoldm.inference.config import RunStage
+from videoldm.inference.config import RunPhase
 
 STATUS, RESTART = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -29,10 +29,10 @@ class PeakMeter:
         self._is_gpu = self._device.type == "cuda"
         self._can_measure = self._is_gpu or _can_restart()
         self._before = self._read("now") if self._can_measure else 0
-        self.peaks: dict[RunStage, int] = {}
+        self.peaks: dict[RunPhase, int] = {}
 
     @contextmanager
-    def watch(self, phase: RunStage) -> Generator[None]:
+    def watch(self, phase: RunPhase) -> Generator[None]:
         """Measure one phase within the context."""
         if not self._can_measure:
             yield

@@ -7,7 +7,7 @@ from pydantic import Field, PositiveInt
 from videoldm.core.config import Config, Positive
 
 
-class TemporalAttention(Config):
+class TemporalAttentionLora(Config):
     """The projections of temporal attention: a LoRA of how things move, not of what they look like (SVD, D.4)."""
 
     kind: Literal["temporal-attention"] = "temporal-attention"
@@ -16,7 +16,7 @@ class TemporalAttention(Config):
     """The update is multiplied by alpha / rank."""
 
 
-class TemporalLayers(Config):
+class TemporalLayersLora(Config):
     """All temporal layers, with their feed-forward networks and convolutions: more parameters for motion."""
 
     kind: Literal["temporal-layers"] = "temporal-layers"
@@ -25,7 +25,7 @@ class TemporalLayers(Config):
     """The update is multiplied by alpha / rank."""
 
 
-class SpatialAttention(Config):
+class SpatialAttentionLora(Config):
     """The projections of spatial attention: a LoRA of a style or a subject, which moves as before."""
 
     kind: Literal["spatial-attention"] = "spatial-attention"
@@ -34,4 +34,4 @@ class SpatialAttention(Config):
     """The update is multiplied by alpha / rank."""
 
 
-LoraPreset = Annotated[TemporalAttention | TemporalLayers | SpatialAttention, Field(discriminator="kind")]
+LoraPreset = Annotated[TemporalAttentionLora | TemporalLayersLora | SpatialAttentionLora, Field(discriminator="kind")]

@@ -11,8 +11,8 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from videoldm.core.random import normal
-from videoldm.models.adapters.config import LoraPreset, SpatialAttention, TemporalAttention, TemporalLayers
-from videoldm.models.adapters.low_rank import Layer, LoRA, LowRank, layers, without_effect_on_one_token
+from videoldm.models.adapters.config import LoraPreset, SpatialAttentionLora, TemporalAttentionLora, TemporalLayersLora
+from videoldm.models.adapters.low_rank import Layer, LoRA, LowRank, adaptable_layers, without_effect_on_one_token
 from videoldm.models.unet.groups import is_temporal
 from videoldm.models.unet.network import VideoUNet
 
@@ -21,13 +21,13 @@ PROJECTIONS = frozenset({"to_q", "to_k", "to_v", "to_out"})
 
 def target_layers(unet: VideoUNet, preset: LoraPreset, *, has_one_token: bool) -> list[str]:
     """Return the paths of the layers that a preset adapts, without those that a one-token context leaves untrained."""
-    known = layers(unet)
+    known = adaptable_layers(unet)
     match preset:
-        case TemporalAttention():
+        case TemporalAttentionLora():
             paths = [path for path in known if is_temporal(path) and _is_projection(path)]
-        case TemporalLayers():
+        case TemporalLayersLora():
             paths = [path for path in known if is_temporal(path)]
-        case SpatialAttention():
+        case SpatialAttentionLora():
             paths = [path for path in known if not is_temporal(path) and _is_projection(path)]
         case _:
             assert_never(preset)
@@ -37,7 +37,7 @@ def target_layers(unet: VideoUNet, preset: LoraPreset, *, has_one_token: bool) -
 
 def fresh_lora(unet: VideoUNet, preset: LoraPreset, *, has_one_token: bool, seed: int) -> LoRA:
     """Return a LoRA without effect: `down` is drawn with variance 1 / inputs, `up` is zero (LoRA, section 4.1)."""
-    known = layers(unet)
+    known = adaptable_layers(unet)
     lora: dict[str, LowRank] = {}
     for path in target_layers(unet, preset, has_one_token=has_one_token):
         num_outputs, *inputs = known[path].weight.shape
@@ -49,7 +49,7 @@ def fresh_lora(unet: VideoUNet, preset: LoraPreset, *, has_one_token: bool, seed
 
 def num_lora_parameters(unet: VideoUNet, preset: LoraPreset, *, has_one_token: bool) -> int:
     """Return the number of parameters of a preset's LoRA; the UNet may be on the meta device."""
-    known = layers(unet)
+    known = adaptable_layers(unet)
     weights = [known[path].weight for path in target_layers(unet, preset, has_one_token=has_one_token)]
     return sum(preset.rank * (weight.shape[0] + weight[0].numel()) for weight in weights)
 
@@ -81,7 +81,7 @@ class StandIn(nn.Module):
 
 def put_stand_ins(unet: VideoUNet, preset: LoraPreset, *, has_one_token: bool) -> None:
     """Put stand-ins in the place of the layers that a preset adapts."""
-    known = layers(unet)
+    known = adaptable_layers(unet)
     for path in target_layers(unet, preset, has_one_token=has_one_token):
         parent, _, name = path.rpartition(".")
         setattr(unet.get_submodule(parent), name, StandIn(known[path], preset.rank))

@@ -67,7 +67,7 @@ def check_weight(weight: float) -> None:
         raise InputError(f"the weight of a LoRA is {weight}, it should be a finite number")
 
 
-def layers(module: nn.Module) -> dict[str, Layer]:
+def adaptable_layers(module: nn.Module) -> dict[str, Layer]:
     """Return every layer of `module` that can be adapted, by its path."""
     return {path: layer for path, layer in module.named_modules() if isinstance(layer, Layer)}
 
@@ -77,7 +77,7 @@ def adapted_layers(module: nn.Module, lora: LoRA, *, source: str = "LoRA") -> di
 
     Raises InputError, which begins with `source`, if one is missing or has another shape.
     """
-    known = layers(module)
+    known = adaptable_layers(module)
     for path, update in lora.items():
         if path not in known:
             raise InputError(f"{source}: {path} is not a linear layer or convolution of this network")
@@ -95,7 +95,7 @@ def without_effect_on_one_token(paths: Iterable[str]) -> list[str]:
 
 
 @dataclass(frozen=True, eq=False)
-class Merged:
+class MergedAdapters:
     """The weights that a merge has changed, each with a copy of its earlier value in the host's memory."""
 
     originals: tuple[tuple[Tensor, Tensor], ...]
@@ -107,13 +107,13 @@ class Merged:
             weight.copy_(original)
 
 
-def merge(module: nn.Module, adapters: Sequence[Adapter]) -> Merged:
+def merge(module: nn.Module, adapters: Sequence[Adapter]) -> MergedAdapters:
     """Add adapters to the weights of `module` in a way that can be undone.
 
     Raises InputError, before anything has changed, if an adapter does not fit.
     """
     weights = [layer.weight for layer in _changed(module, adapters).values()]
-    merged = Merged(tuple((weight, weight.detach().to("cpu", copy=True)) for weight in weights))
+    merged = MergedAdapters(tuple((weight, weight.detach().to("cpu", copy=True)) for weight in weights))
     merge_for_good(module, adapters)
     return merged
 

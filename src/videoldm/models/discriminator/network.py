@@ -72,7 +72,7 @@ class Discriminator(nn.Module):
         return self.judge(maps).squeeze(1)
 
 
-def hinge_of_judge(real: Float[Tensor, "b ..."], decoded: Float[Tensor, "b ..."]) -> Float[Tensor, " b"]:
+def discriminator_hinge_loss(real: Float[Tensor, "b ..."], decoded: Float[Tensor, "b ..."]) -> Float[Tensor, " b"]:
     """Return the discriminator's loss for each clip, from its logits for both versions; 0 beyond a margin of 1.
 
     (Lim and Ye 2017, "Geometric GAN", with the halves of latent diffusion)
@@ -80,7 +80,7 @@ def hinge_of_judge(real: Float[Tensor, "b ..."], decoded: Float[Tensor, "b ..."]
     return 0.5 * (_mean(F.relu(1 - real)) + _mean(F.relu(1 + decoded)))
 
 
-def hinge_of_decoder(decoded: Float[Tensor, "b ..."]) -> Float[Tensor, " b"]:
+def decoder_hinge_loss(decoded: Float[Tensor, "b ..."]) -> Float[Tensor, " b"]:
     """Return the decoder's loss for each clip, from the discriminator's logits."""
     return -_mean(decoded)
 

@@ -11,9 +11,9 @@ from safetensors.torch import load_file, save_file
 from tiny_stable_diffusion import WIDTH
 
 from videoldm.checkpoints.layouts import diffusers as layout
-from videoldm.checkpoints.layouts.diffusers_config import VideoUNet as VideoUNetConfig
+from videoldm.checkpoints.layouts.diffusers_config import DiffusersVideoUNet
 from videoldm.checkpoints.layouts.diffusers_folder import open_folder
-from videoldm.checkpoints.layouts.diffusers_image_config import ImageAutoencoder, ImageUNet
+from videoldm.checkpoints.layouts.diffusers_image_config import DiffusersImageAutoencoder, DiffusersImageUNet
 from videoldm.core.errors import InputError
 from videoldm.diffusion.config import SDDiscrete
 from videoldm.models.autoencoder.network import Autoencoder
@@ -47,20 +47,20 @@ PUBLISHED = {
 def test_published_configurations_are_the_presets_and_come_back(name: str) -> None:
     unet, autoencoder = PUBLISHED[name]
     preset = PRESETS[name]
-    assert ImageUNet.model_validate(unet).to_native() == preset.unet
-    assert ImageAutoencoder.model_validate(autoencoder).to_native() == preset.autoencoder
-    assert ImageUNet.from_native(preset.unet).to_native() == preset.unet
-    assert ImageAutoencoder.from_native(preset.autoencoder, sample_size=768).to_native() == preset.autoencoder
+    assert DiffusersImageUNet.model_validate(unet).to_native() == preset.unet
+    assert DiffusersImageAutoencoder.model_validate(autoencoder).to_native() == preset.autoencoder
+    assert DiffusersImageUNet.from_native(preset.unet).to_native() == preset.unet
+    assert DiffusersImageAutoencoder.from_native(preset.autoencoder, sample_size=768).to_native() == preset.autoencoder
 
 
 @pytest.mark.parametrize("name", sorted(PUBLISHED))
 def test_diffusers_builds_the_network_of_a_configuration_that_we_write(name: str) -> None:
     preset = PRESETS[name]
-    autoencoder = ImageAutoencoder.from_native(preset.autoencoder, sample_size=768)
+    autoencoder = DiffusersImageAutoencoder.from_native(preset.autoencoder, sample_size=768)
     with torch.device("meta"):
         pairs = [
             (
-                diffusers.UNet2DConditionModel.from_config(ImageUNet.from_native(preset.unet).to_json()),
+                diffusers.UNet2DConditionModel.from_config(DiffusersImageUNet.from_native(preset.unet).to_json()),
                 layout.unet(preset.unet).foreign_shapes(VideoUNet(preset.unet).state_dict()),
             ),
             (
@@ -74,14 +74,14 @@ def test_diffusers_builds_the_network_of_a_configuration_that_we_write(name: str
 
 def test_networks_that_diffusers_lacks_have_no_configuration() -> None:
     with pytest.raises(InputError, match="UNet2DConditionModel has neither temporal layers nor a vector condition"):
-        ImageUNet.from_native(PRESETS["svd"].unet)
+        DiffusersImageUNet.from_native(PRESETS["svd"].unet)
     masked = {"reads_frame_mask": True}
     with pytest.raises(InputError, match=r"UNet2DConditionModel has neither .* nor a frame mask"):
-        ImageUNet.from_native(PRESETS["sd-2.1"].unet.model_copy(update=masked))
+        DiffusersImageUNet.from_native(PRESETS["sd-2.1"].unet.model_copy(update=masked))
     with pytest.raises(InputError, match="UNetSpatioTemporalConditionModel has no channel for a frame mask"):
-        VideoUNetConfig.from_native(PRESETS["svd"].unet.model_copy(update=masked), embedding_dim=256, num_frames=5)
+        DiffusersVideoUNet.from_native(PRESETS["svd"].unet.model_copy(update=masked), embedding_dim=256, num_frames=5)
     with pytest.raises(InputError, match="this autoencoder has patch_size 4 and a plain decoder"):
-        ImageAutoencoder.from_native(PRESETS["mini"].autoencoder, sample_size=64)
+        DiffusersImageAutoencoder.from_native(PRESETS["mini"].autoencoder, sample_size=64)
 
 
 def test_old_names_of_the_attention_give_the_same_autoencoder(text_to_image_folder: Path, tmp_path: Path) -> None:

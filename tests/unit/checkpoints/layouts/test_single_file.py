@@ -4,8 +4,8 @@ from tiny_networks import AUTOENCODER, IMAGE_UNET, UNET, UPSCALER_UNET, randomis
 from torch import nn
 
 from videoldm.checkpoints.layouts import single_file
-from videoldm.checkpoints.part import load
-from videoldm.checkpoints.storage.safetensors import held
+from videoldm.checkpoints.part import load_weights
+from videoldm.checkpoints.storage.safetensors import loaded_tensors
 from videoldm.core.errors import InputError
 from videoldm.models.autoencoder.config import TemporalDecoder
 from videoldm.models.autoencoder.network import Autoencoder
@@ -109,7 +109,10 @@ def test_all_weights_arrive_whether_or_not_the_file_has_more(case):
     name, preset, key_map, state, tensors, left = case
     for extra in ([], left):
         other = build(preset)
-        assert load(other, held(tensors | dict.fromkeys(extra, torch.zeros(()))), key_map, source=name) == extra
+        assert (
+            load_weights(other, loaded_tensors(tensors | dict.fromkeys(extra, torch.zeros(()))), key_map, source=name)
+            == extra
+        )
         assert all(torch.equal(tensor, state[key]) for key, tensor in other.state_dict().items())
 
 
@@ -117,16 +120,18 @@ def test_what_is_not_declared_is_refused(case):
     name, preset, key_map, _, tensors, _ = case
     for key in ("unknown.weight", "model.diffusion_model.time_stack.weight", "conditioner.embedders.2.weight"):
         with pytest.raises(InputError, match=f"1 unexpected \\({key}\\)"):
-            load(build(preset), held(tensors | {key: torch.zeros(1)}), key_map, source=name)
+            load_weights(build(preset), loaded_tensors(tensors | {key: torch.zeros(1)}), key_map, source=name)
 
 
 def test_a_key_too_few_or_of_another_shape_is_named(case):
     name, preset, key_map, _, tensors, _ = case
     for key in EXAMPLES[name]:
         with pytest.raises(InputError, match=f"{name}: 1 missing \\({key}\\)$"):
-            load(build(preset), held({k: v for k, v in tensors.items() if k != key}), key_map, source=name)
+            load_weights(
+                build(preset), loaded_tensors({k: v for k, v in tensors.items() if k != key}), key_map, source=name
+            )
         with pytest.raises(InputError, match=f"{name}: 1 misshapen \\({key} is"):
-            load(build(preset), held(tensors | {key: tensors[key][:-1]}), key_map, source=name)
+            load_weights(build(preset), loaded_tensors(tensors | {key: tensors[key][:-1]}), key_map, source=name)
 
 
 @pytest.mark.parametrize(

@@ -47,12 +47,12 @@ def test_whole_checkpoint(tmp_path, unet):
     path = tmp_path / "svd.safetensors"
     save_file(dict(sorted(unet.state_dict().items())[:3]), path)
     keys = sorted(unet.state_dict())[:3]
-    assert error_of(path, unet) == f": holds no LoRA but {', '.join(keys)}; is it the weights of a model?"
+    assert error_of(path, unet) == f": is not a LoRA, it holds {', '.join(keys)}; is it a model's weights?"
 
 
 def test_no_tensors(tmp_path, unet):
     save_file({}, tmp_path / "a.safetensors")
-    assert error_of(tmp_path / "a.safetensors", unet).startswith(": holds no LoRA but no tensors;")
+    assert error_of(tmp_path / "a.safetensors", unet).startswith(": is not a LoRA, it holds no tensors;")
 
 
 @pytest.mark.parametrize("content", [b"just some text, nothing more", b"", b"\x00" * 100])
@@ -118,7 +118,7 @@ def test_matrices_that_are_no_pair(file, unet, shape):
     assert rank == 3
     changed(file, **{f"{QUERY}__lora_up__weight": torch.ones(shape)})
     assert error_of(file, unet) == (
-        f": {QUERY}.lora_down.weight (3, 16) and {QUERY}.lora_up.weight {shape} are no pair, "
+        f": {QUERY}.lora_down.weight (3, 16) and {QUERY}.lora_up.weight {shape} do not form a pair, "
         "they should be (rank, in, ...) and (out, rank)"
     )
 
@@ -182,7 +182,7 @@ def test_other_kinds_in_a_text_encoder_do_not_matter(file, unet):
         (json.dumps({"lora_alpha": "much"}), ": lora_alpha is 'much', should be a valid number"),
         (json.dumps({"lora_alpha": float("nan")}), ": lora_alpha is nan, should be a finite number"),
         (json.dumps({"alpha_pattern": {"to_q": float("inf")}}), ": alpha_pattern.to_q is inf, should be a finite"),
-        (json.dumps({"alpha_pattern": {"(": 3}}), ": alpha_pattern '(' is no regular expression: "),
+        (json.dumps({"alpha_pattern": {"(": 3}}), ": alpha_pattern '(' is not a regular expression: "),
     ],
 )
 def test_broken_configuration(tmp_path, unet, content, message):

@@ -8,7 +8,7 @@ from tiny_networks import IMAGE_UNET, UNET
 
 from videoldm.checkpoints.layouts import diffusers, sgm
 from videoldm.checkpoints.lora.keys import LoraKey, comparable, is_lora, layer_names, parse_key
-from videoldm.models.adapters.low_rank import layers
+from videoldm.models.adapters.low_rank import adaptable_layers
 from videoldm.models.presets import MINI, SVD
 from videoldm.models.unet.network import VideoUNet
 
@@ -70,7 +70,7 @@ def test_weights_of_models_are_no_lora():
 def test_every_layer_has_a_name_in_each_layout_and_no_name_means_two_layers(config):
     with torch.device("meta"):
         unet = VideoUNet(config)
-    known = layers(unet)
+    known = adaptable_layers(unet)
     names = layer_names(unet)
     assert set(names.values()) == known.keys()
     for layout in (diffusers.unet(config).names, sgm.unet(config).names):

@@ -13,7 +13,7 @@ from tiny_networks import IMAGE_UNET, UNET
 from videoldm.checkpoints.layouts import diffusers, sgm
 from videoldm.checkpoints.lora.read import read_lora
 from videoldm.checkpoints.lora.save import save_diffusers, save_peft
-from videoldm.models.adapters.low_rank import LowRank, layers
+from videoldm.models.adapters.low_rank import LowRank, adaptable_layers
 from videoldm.models.unet.network import VideoUNet
 
 QUERY = "down.0.blocks.0.transformer.spatial.0.self_attention.to_q"
@@ -84,7 +84,7 @@ def test_a_unet_without_memory_is_enough(tmp_path, lora):
 
 
 def test_linear_layers_may_be_pointwise_convolutions_and_kernels_may_lack_axes(tmp_path, unet, lora):
-    shapes = {path: layer.weight.ndim for path, layer in layers(unet).items()}
+    shapes = {path: layer.weight.ndim for path, layer in adaptable_layers(unet).items()}
     other = {}
     for path, update in lora.items():
         down = update.down[..., None, None] if shapes[path] == 2 else update.down
@@ -179,7 +179,7 @@ def test_without_alpha_it_is_the_rank(tmp_path, unet, lora):
 def test_peft_without_its_configuration_is_told(tmp_path, unet, lora):
     save_peft(tmp_path, lora, UNET)
     (tmp_path / "adapter_config.json").unlink()
-    with pytest.warns(UserWarning, match=r"there is no adapter_config.json beside it, alpha is taken to be the rank$"):
+    with pytest.warns(UserWarning, match=r"has no adapter_config.json beside it, alpha is assumed to be the rank$"):
         found = read_lora(tmp_path, unet, has_one_token=False)
     assert is_same(found.lora, with_alpha(lora, lambda _, update: update.rank))
 
@@ -199,10 +199,10 @@ def test_what_fits_nowhere_is_reported(tmp_path, unet, lora):
         warnings.simplefilter("always")
         found = read_lora(path, unet, has_one_token=False)
     assert [str(warning.message) for warning in caught] == [
-        f"{path}: 7 keys fit no layer of this UNet and are left out: lora_unet_conv_in.alpha, "
+        f"{path}: 7 keys match no layer of this UNet and are skipped: lora_unet_conv_in.alpha, "
         + ", ".join(f"lora_unet_other_{i}.lora_down.weight" for i in range(4))
         + " and 2 more",
-        f"{path}: 4 keys are of a text encoder's LoRA and are left out",
+        f"{path}: 4 keys belong to a text encoder's LoRA and are skipped",
     ]
     assert is_same(found.lora, attention)
     assert len(found.unmatched) == 7
@@ -218,7 +218,7 @@ def test_layers_that_cannot_act_are_told_for_one_token_only(tmp_path, unet, lora
     path = write_kohya(tmp_path / "a.safetensors", cross)
     assert len(read_quietly(path, unet).lora) == len(cross)
     with pytest.warns(
-        UserWarning, match=rf"{len(cross) // 2} of {len(cross)} layers cannot act: queries and keys of"
+        UserWarning, match=rf"{len(cross) // 2} of {len(cross)} layers have no effect: queries and keys of"
     ) as told:
         found = read_lora(path, unet, has_one_token=True)
     assert len(told) == 1

@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_networks import numbers
 
-from videoldm.checkpoints.storage.safetensors import below, stored_tensors
+from videoldm.checkpoints.storage.safetensors import stored_tensors
 from videoldm.core.errors import InputError
 
 TENSORS = {
@@ -58,10 +58,6 @@ def test_tensors_in_several_files(path, tmp_path):
     index.write_text(json.dumps({"weight_map": {"far": "third.safetensors"}}))
     with pytest.raises(InputError, match=r"third.safetensors: does not exist"):
         stored_tensors(index)
-
-
-def test_below_a_prefix(path):
-    assert set(below(stored_tensors(path), "other.")) == {"none", "index", "flag"}
 
 
 def test_damaged_files(path):

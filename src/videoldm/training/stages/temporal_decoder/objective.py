@@ -24,7 +24,7 @@ from videoldm.measures.temporal import estimated_warping_error
 from videoldm.models.autoencoder.config import AutoencoderConfig, PlainDecoder
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.autoencoder.surgery import fold_projection, insert_temporal_layers, is_temporal
-from videoldm.models.discriminator.network import Discriminator, hinge_of_decoder, hinge_of_judge
+from videoldm.models.discriminator.network import Discriminator, decoder_hinge_loss, discriminator_hinge_loss
 from videoldm.models.layers import SpatioTemporalResBlock
 from videoldm.models.presets import SD21
 from videoldm.pipelines.folder import COMPONENT_FILE
@@ -98,7 +98,7 @@ class TemporalDecoderObjective(Objective):
             return Losses(per_sample=loss, parts=parts, waiting_s=clips.waiting_s)
         assert isinstance(self._stage.adversary, VideoAdversary)
         with frozen(self.discriminator):
-            hinge = hinge_of_decoder(self.discriminator(decoded).float())
+            hinge = decoder_hinge_loss(self.discriminator(decoded).float())
         factor = adversarial_factor(self._stage.adversary.weight, loss, hinge, decoded) * torch.tensor(is_late).to(loss)
         parts |= {"adversarial": hinge.detach(), "adversarial_factor": factor}
         return Losses(per_sample=loss + factor * hinge, parts=parts, waiting_s=clips.waiting_s)
@@ -115,7 +115,7 @@ class TemporalDecoderObjective(Objective):
             both = self._decoded(clips, positions)
         real, decoded = (self.discriminator(pixels).float() for pixels in both)
         parts = {"real": real.flatten(1).mean(1).detach(), "decoded": decoded.flatten(1).mean(1).detach()}
-        return Losses(per_sample=hinge_of_judge(real, decoded) * is_late, parts=parts)
+        return Losses(per_sample=discriminator_hinge_loss(real, decoded) * is_late, parts=parts)
 
     def group_of(self, parameter: str) -> str:
         """See `Objective`."""
