@@ -17,6 +17,7 @@ from source_rules import (
     layer_violations,
     long_files,
     missing_inits,
+    shared_class_names,
     third_party,
     torch_configs,
 )
@@ -28,10 +29,16 @@ SOURCE = ROOT / "src" / "videoldm"
 LAYER_EXCEPTIONS: dict[tuple[str, str], str] = {}
 # file -> why it may be longer than 400 lines.
 LENGTH_EXCEPTIONS: dict[str, str] = {}
+# class -> why several modules may have a class of this name.
+CLASS_EXCEPTIONS: dict[str, str] = {}
 
 
 def test_imports_point_down() -> None:
     assert layer_violations(SOURCE, LAYER_EXCEPTIONS) == []
+
+
+def test_public_classes_have_names_of_their_own() -> None:
+    assert shared_class_names(SOURCE, CLASS_EXCEPTIONS) == []
 
 
 def test_init_files_hold_one_docstring() -> None:
@@ -202,3 +209,16 @@ def test_long_file_is_found(tmp_path: Path) -> None:
 def test_config_with_torch_is_found(tmp_path: Path) -> None:
     source = _tree(tmp_path, {"models/config.py": "import torch.nn as nn\n", "models/unet.py": "import torch\n"})
     assert torch_configs(source) == ["models/config.py:1: imports torch.nn"]
+
+
+def test_class_name_of_two_modules_is_found(tmp_path: Path) -> None:
+    source = _tree(
+        tmp_path,
+        {
+            "video/cuts.py": "class Found: ...\nclass _Own: ...\nclass Cut: ...\n",
+            "core/files.py": "class Found: ...\nclass _Own: ...\n",
+        },
+    )
+    assert shared_class_names(source, {}) == ["Found: core/files.py, video/cuts.py"]
+    assert shared_class_names(source, {"Found": "made up"}) == []
+    assert shared_class_names(source, {"Found": "made up", "Cut": "stale"}) == ["exception Cut is not needed any more"]

@@ -217,6 +217,18 @@ def _names_in(expression: ast.expr) -> set[str]:
     return {node.id for node in ast.walk(expression) if isinstance(node, ast.Name)}
 
 
+def shared_class_names(source: Path, exceptions: dict[str, str]) -> list[str]:
+    """Public classes of one name in several modules; `exceptions` gives reasons by name."""
+    modules: dict[str, list[str]] = {}
+    for path in _files(source):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                modules.setdefault(node.name, []).append(path.relative_to(source).as_posix())
+    shared = {name: places for name, places in modules.items() if len(places) > 1}
+    stale = [f"exception {name} is not needed any more" for name in exceptions if name not in shared]
+    return [f"{name}: {', '.join(places)}" for name, places in sorted(shared.items()) if name not in exceptions] + stale
+
+
 def third_party(source: Path) -> dict[str, set[str]]:
     """For each foreign top-level module, the packages of ours that import it."""
     result: dict[str, set[str]] = {}

@@ -25,7 +25,7 @@ from videoldm.models.clip.encoders import build_image_encoder, build_text_encode
 from videoldm.models.presets import ModelConfig
 from videoldm.models.unet.network import VideoUNet
 from videoldm.training.config import SGD, AdamW, AdamW8bit, TrainingConfig
-from videoldm.training.data.config import ClipSize
+from videoldm.training.data.config import ClipDimensions
 from videoldm.training.distributed import recompute
 
 SCALES_OF_8_BIT = 4 / 256
@@ -81,7 +81,7 @@ class StepMemory:
 def forecast_denoising(
     make: Callable[[], VideoUNet],
     networks: ModelConfig | None,
-    clips: ClipSize,
+    clips: ClipDimensions,
     training: TrainingConfig,
     *,
     num_samples: int,
@@ -103,7 +103,7 @@ def forecast_denoising(
 def forecast_reading_and_denoising(
     make: Callable[[], VideoUNet],
     networks: ModelConfig,
-    clips: ClipSize,
+    clips: ClipDimensions,
     training: TrainingConfig,
     *,
     num_samples: int,
@@ -208,7 +208,7 @@ def default_dtype(dtype: torch.dtype) -> Generator[None]:
         torch.set_default_dtype(before)
 
 
-def _latent_batch(networks: ModelConfig | None, clips: ClipSize, num_samples: int) -> LatentBatch:
+def _latent_batch(networks: ModelConfig | None, clips: ClipDimensions, num_samples: int) -> LatentBatch:
     factor = _USUAL_FACTOR if networks is None else networks.autoencoder.factor
     text = None if networks is None else networks.text_encoder
     return LatentBatch(

@@ -11,7 +11,7 @@ from videoldm.synthetic.config import WorldOptions
 from videoldm.synthetic.vocabulary import CameraMotion
 
 
-class ClipSize(NamedTuple):
+class ClipDimensions(NamedTuple):
     """Size of a clip in pixels."""
 
     num_frames: int
@@ -138,7 +138,7 @@ class CuratedData(Config):
         shapes = [(one.height, one.width, one.num_frames) for one in self.buckets]
         return shapes.index(wanted) if wanted in shapes else None
 
-    def has_clips(self, size: ClipSize) -> bool:
+    def has_clips(self, size: ClipDimensions) -> bool:
         """Whether a bucket has clips of exactly that size."""
         return self.bucket_of(height=size.height, width=size.width, num_frames=size.num_frames) is not None
 
@@ -147,10 +147,10 @@ class CuratedData(Config):
         """The bucket whose batches have the most pixels."""
         return max(self.buckets, key=lambda one: one.num_frames * one.height * one.width * one.batch_size)
 
-    def largest_clips(self, model_frames: int) -> ClipSize:
+    def largest_clips(self, model_frames: int) -> ClipDimensions:
         """Size of the clips in the largest batches; the buckets alone decide on it."""
         del model_frames
-        return ClipSize(self.largest_bucket.num_frames, self.largest_bucket.height, self.largest_bucket.width)
+        return ClipDimensions(self.largest_bucket.num_frames, self.largest_bucket.height, self.largest_bucket.width)
 
 
 CLIPS_PER_SHARD = 64
@@ -181,13 +181,13 @@ class WorldData(Config):
             raise ValueError("options.grounds holds photo, but training renders without pictures: give it no weight")
         return self
 
-    def has_clips(self, size: ClipSize) -> bool:
+    def has_clips(self, size: ClipDimensions) -> bool:
         """Whether windows of that size can be cut out of the clips."""
         return (self.height, self.width) == (size.height, size.width) and self.num_frames >= size.num_frames
 
-    def largest_clips(self, model_frames: int) -> ClipSize:
+    def largest_clips(self, model_frames: int) -> ClipDimensions:
         """Size of the windows that a model of that many frames is trained on."""
-        return ClipSize(model_frames, self.height, self.width)
+        return ClipDimensions(model_frames, self.height, self.width)
 
 
 class PannedPictures(Config):

@@ -85,7 +85,7 @@ MAX_SPEED = 0.35
 
 
 @dataclass(frozen=True)
-class Window:
+class PictureView:
     """The part of a picture that a frame shows: centre and size in pixels of the picture."""
 
     y: float
@@ -134,7 +134,9 @@ def _write_clips(scales: PictureScales, like: WorldData, start: int, path: Path)
     write_shard(path, torch.stack(frames), records)
 
 
-def _path(choice: random.Random, picture: Tensor, size: tuple[int, int], *, seconds: float, steps: int) -> list[Window]:
+def _path(
+    choice: random.Random, picture: Tensor, size: tuple[int, int], *, seconds: float, steps: int
+) -> list[PictureView]:
     """Windows from one place to another; those between lie within the picture because both ends do."""
     distance = choice.random() * MAX_SPEED * seconds * min(size)
     direction = choice.uniform(0, 2 * math.pi)
@@ -148,25 +150,25 @@ def _path(choice: random.Random, picture: Tensor, size: tuple[int, int], *, seco
     return [_between(start, end, step / (steps - 1)) for step in range(steps)]
 
 
-def _within(picture: Tensor, size: tuple[int, int], y: float, x: float, zoom: float) -> Window:
+def _within(picture: Tensor, size: tuple[int, int], y: float, x: float, zoom: float) -> PictureView:
     """The window of this zoom nearest to (y, x) that does not leave the picture."""
     half_height, half_width = zoom * size[0] / 2, zoom * size[1] / 2
-    return Window(
+    return PictureView(
         y=min(max(y, half_height), picture.shape[1] - half_height),
         x=min(max(x, half_width), picture.shape[2] - half_width),
         zoom=zoom,
     )
 
 
-def _between(start: Window, end: Window, share: float) -> Window:
-    return Window(
+def _between(start: PictureView, end: PictureView, share: float) -> PictureView:
+    return PictureView(
         y=start.y + share * (end.y - start.y),
         x=start.x + share * (end.x - start.x),
         zoom=start.zoom ** (1 - share) * end.zoom**share,
     )
 
 
-def _positions(window: Window, size: tuple[int, int]) -> Float[Tensor, "h w 2"]:
+def _positions(window: PictureView, size: tuple[int, int]) -> Float[Tensor, "h w 2"]:
     """Where each pixel of the frame lies in the picture, (x, y) in its pixels."""
     ys = window.y + window.zoom * (torch.arange(size[0]) + 0.5 - size[0] / 2)
     xs = window.x + window.zoom * (torch.arange(size[1]) + 0.5 - size[1] / 2)
@@ -182,7 +184,7 @@ def _look_up(picture: Float[Tensor, "c height width"], positions: Float[Tensor, 
     return frames[0].unflatten(1, positions.shape[:2]).movedim(1, 0)
 
 
-def _flow(windows: list[Window], positions: Float[Tensor, "t h w 2"]) -> Float[Tensor, "s 2 h w"]:
+def _flow(windows: list[PictureView], positions: Float[Tensor, "t h w 2"]) -> Float[Tensor, "s 2 h w"]:
     """Where what a pixel shows lies in the next frame, relative to it, in pixels of the frame."""
     flows = []
     for now, then, places in zip(windows[:-1], windows[1:], positions[:-1], strict=True):

@@ -11,7 +11,7 @@ from pydantic import Field
 from videoldm.core.config import Config, NonNegative
 from videoldm.tasks.config import TaskName
 from videoldm.training.config import TrainingConfig
-from videoldm.training.data.config import ClipSize
+from videoldm.training.data.config import ClipDimensions
 from videoldm.training.stages.diffusion.config import DenoisingStage
 from videoldm.training.stages.places import UNKNOWN_BASE, OwnPictures, StageInput, base_sizes, model_input
 from videoldm.training.stages.registry import register_stage
@@ -105,7 +105,7 @@ class DreamBoothStage(DenoisingStage):
         if base is None:
             raise ForecastError(UNKNOWN_BASE)
         forecast = forecast_reading_and_denoising if self.trains_text_encoder else forecast_denoising
-        networks, pictures = base.networks, ClipSize(1, base.height, base.width)
+        networks, pictures = base.networks, ClipDimensions(1, base.height, base.width)
         return forecast(lambda: VideoUNet(networks.unet), networks, pictures, training, num_samples=num_samples)
 
     def folders(self) -> Sequence[StageInput]:
