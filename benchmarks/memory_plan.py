@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from videoldm.core.config import GIB
-from videoldm.generation.memory import clip_size, forecaster
+from videoldm.generation.memory_plan import clip_size, forecaster
 from videoldm.inference.config import ALL_IN_MEMORY, MemoryPlan, RunPhase
 from videoldm.inference.memory.forecast import ClipSize, Forecaster, measures_on
 from videoldm.inference.memory.meter import PeakMeter

@@ -16,7 +16,7 @@ from tiny_recipes import BOTH, SIDE
 from torch import Tensor
 
 from videoldm.conditioners.config import DropoutConfig
-from videoldm.conditioners.frames import condition_latent, frame_mask
+from videoldm.conditioners.given_frames import condition_latent, frame_mask
 from videoldm.conditioners.micro import bucket_of_motion
 from videoldm.core.config import from_yaml, to_yaml
 from videoldm.diffusion.conditioning import FIELDS, Conditioning

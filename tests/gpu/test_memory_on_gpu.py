@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_networks import UNET, conditioning, numbers, randomise
 
-from videoldm.generation.memory import clip_size, forecaster
+from videoldm.generation.memory_plan import clip_size, forecaster
 from videoldm.inference.config import Measure, MemoryPlan
 from videoldm.inference.memory.forecast import measures_on
 from videoldm.inference.memory.meter import PeakMeter

@@ -18,7 +18,7 @@ from videoldm.core.progress import silent
 from videoldm.generation.batch import Results, make_all
 from videoldm.generation.choices import Choices
 from videoldm.generation.items import plan_list
-from videoldm.generation.memory import MemoryOutlook
+from videoldm.generation.memory_plan import MemoryOutlook
 from videoldm.generation.plan import Plan, Runtime, Targets, plan_new, plan_repetition
 from videoldm.generation.request import Azimuths, Elevations, MotionBucket
 from videoldm.inference.config import Decoding, Precision, Tiles

@@ -109,8 +109,8 @@ def list_recipes() -> None:
 
 def check_only(recipe: Recipe, folder: Path, cache: Path) -> None:
     """Say what would be trained and what it would take; raises InputError for what would stop it."""
+    from videoldm.training.dry_run import preview, rendering, steps_line
     from videoldm.training.folder import is_finished
-    from videoldm.training.preview import preview, rendering, steps_line
     from videoldm.training.run import check
 
     print(f"{recipe.name}: {recipe.summary}")

@@ -12,7 +12,7 @@ from videoldm.core.config import validate
 from videoldm.core.errors import InputError
 from videoldm.core.reading import existing_file
 from videoldm.generation.choices import Choices
-from videoldm.generation.outputs import check_outputs, output_paths, slug
+from videoldm.generation.output_paths import check_outputs, output_paths, slug
 from videoldm.generation.plan import (
     Item,
     Plan,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from videoldm.checkpoints.storage.trust import pickles_trusted
 from videoldm.core.errors import InputError
 from videoldm.generation.batch import enough_memory
-from videoldm.generation.memory import look_ahead
+from videoldm.generation.memory_plan import look_ahead
 from videoldm.inference.config import ALL_IN_MEMORY, Decoding, MemoryPlan, Precision, Speed
 from videoldm.inference.device import find_device
 from videoldm.inference.precision import DTYPES

@@ -10,8 +10,8 @@ from pathlib import Path
 from videoldm.core.errors import InputError
 from videoldm.core.files import check_writable
 from videoldm.generation.choices import Choices, chosen_shape, elevations_of
-from videoldm.generation.memory import ClipShape, MemoryOutlook, look_ahead
-from videoldm.generation.outputs import check_outputs, output_paths, slug, stems_of
+from videoldm.generation.memory_plan import ClipShape, MemoryOutlook, look_ahead
+from videoldm.generation.output_paths import check_outputs, output_paths, slug, stems_of
 from videoldm.generation.repetition import stored_settings
 from videoldm.generation.request import MAX_SEED, Request, check_size, given_inputs
 from videoldm.inference.config import Decoding, Precision

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from videoldm.conditioners.config import DropoutConfig
 from videoldm.conditioners.dropout import apply_dropout, draw_dropout
-from videoldm.conditioners.frames import condition_latent, repeat_over_frames
+from videoldm.conditioners.given_frames import condition_latent, repeat_over_frames
 from videoldm.conditioners.micro import camera_vector, micro_vector, per_clip
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.diffusion.guidance import Drop, drop_frames, drop_image, use_context

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from tiny_networks import numbers
 
 from videoldm.core.errors import InputError
-from videoldm.generation.memory import clip_size, forecaster, plan_memory
+from videoldm.generation.memory_plan import clip_size, forecaster, plan_memory
 from videoldm.inference.config import ALL_IN_MEMORY, Decoding, Measure, MemoryPlan
 from videoldm.inference.memory import meter
 from videoldm.inference.memory.forecast import Forecast, measures_on

@@ -26,6 +26,7 @@ from videoldm.recipes.registry import RECIPES
 from videoldm.training.config import AdamW8bit, ExecutionConfig, OptimizerConfig, TrainingConfig
 from videoldm.training.data.config import CuratedData, WorldData
 from videoldm.training.distributed import recompute
+from videoldm.training.dry_run import parameter_counts, preview, steps_line
 from videoldm.training.forecast import (
     LatentBatch,
     Rehearsal,
@@ -36,7 +37,6 @@ from videoldm.training.forecast import (
     read_and_denoise,
     run_step,
 )
-from videoldm.training.preview import parameter_counts, preview, steps_line
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.diffusion.config import DiffusionStage
 from videoldm.training.stages.lora.config import LoraStage

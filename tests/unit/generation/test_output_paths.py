@@ -6,7 +6,7 @@ import pytest
 
 from videoldm.core.errors import InputError
 from videoldm.core.reading import is_folder
-from videoldm.generation.outputs import check_outputs, output_paths, slug, stems_of
+from videoldm.generation.output_paths import check_outputs, output_paths, slug, stems_of
 from videoldm.video.picture_files import find_pictures
 
 ONE, TWO = [["cat-23.mp4"]], [["cat-23.mp4", "cat-24.mp4"]]

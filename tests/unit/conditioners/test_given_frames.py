@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from videoldm.conditioners.frames import augment, condition_latent, frame_mask, repeat_over_frames
+from videoldm.conditioners.given_frames import augment, condition_latent, frame_mask, repeat_over_frames
 from videoldm.core.errors import InputError
 from videoldm.core.random import generator
 from videoldm.models.autoencoder.config import AutoencoderConfig
