@@ -6,6 +6,7 @@ import io
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,11 +25,14 @@ from curated import files
 from fault_videos import write
 from tiny_annotator_models import CLIP_WIDTH, write_clip
 
+from videoldm.cli.main import main
 from videoldm.core.config import from_yaml
 from videoldm.curation.annotators.models.aesthetic_head import AestheticFit, AestheticHead, save_head
 from videoldm.curation.config import CurationConfig, Limits
 
 NUM_VIDEOS, SHOT_FRAMES = 6, 40
+ONE = ("--workers", 1)
+"""Each takes a moment to start."""
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +65,20 @@ def wide(folder: Path) -> list[dict[str, Any]]:
     return pq.ParquetFile(folder / "clips.parquet").read().to_pylist()
 
 
+@pytest.fixture(scope="module")
+def motion_alone(tmp_path_factory: pytest.TempPathFactory, raw: Path) -> Path:
+    """A folder with a dataset that has motion alone, and its configuration."""
+    folder = tmp_path_factory.mktemp("curated")
+    config = config_file(folder, annotations=[{"name": "motion"}])
+    words = ("curate", "run", raw, "-o", folder / "dataset", "--config", config, "--workers", 2)
+    assert main([str(word) for word in words]) == 0
+    return folder
+
+
 @pytest.fixture
-def dataset(cli: CommandLine, raw: Path) -> Path:
-    """A dataset with motion alone."""
-    config = config_file(cli.folder, annotations=[{"name": "motion"}])
-    cli.succeeds("curate", "run", raw, "-o", "dataset", "--config", config, "--workers", 2)
+def dataset(cli: CommandLine, motion_alone: Path) -> Path:
+    """That dataset, to change."""
+    shutil.copytree(motion_alone, cli.folder, dirs_exist_ok=True)
     return cli.folder / "dataset"
 
 
@@ -83,7 +96,7 @@ def test_the_whole_way(cli: CommandLine, raw: Path, dataset: Path) -> None:
     still = {str(raw / "video 0.mp4")}
     assert still.isdisjoint(row["path"] for row in left)
 
-    cli.succeeds("curate", "export", dataset, "--selection", "moving", "-o", "clips")
+    cli.succeeds("curate", "export", dataset, "--selection", "moving", "-o", "clips", "--workers", 2)
     rows = wide(cli.folder / "clips")
     assert {row["clip_id"] for row in rows} == {row["clip_id"] for row in left}
     for row in rows:
@@ -107,7 +120,7 @@ def test_reports_are_written(cli: CommandLine, dataset: Path) -> None:
 
 
 def test_shards_hold_what_the_index_says(cli: CommandLine, dataset: Path) -> None:
-    words = ("curate", "export", dataset, "--format", "webdataset", "--shard-size", 5)
+    words = ("curate", "export", dataset, "--format", "webdataset", "--shard-size", 5, *ONE)
     cli.succeeds(*words, "-o", "shards")
     rows = wide(cli.folder / "shards")
     assert [row["file"] for row in rows] == ["00000.tar"] * 5 + ["00001.tar"] * 5 + ["00002.tar"] * 2
@@ -128,11 +141,11 @@ def test_exact_clips_lose_nothing_where_copies_do(cli: CommandLine, tmp_path: Pa
     (tmp_path / "raw").mkdir()
     write(tmp_path / "raw/one group.mp4", shots(3), codec_options={"g": "250", "sc_threshold": "0"})
     config = config_file(cli.folder, annotations=[])
-    cli.succeeds("curate", "run", "raw", "-o", "dataset", "--config", config, "--workers", 1)
-    outcome = cli("curate", "export", "dataset", "-o", "clips")
+    cli.succeeds("curate", "run", "raw", "-o", "dataset", "--config", config, *ONE)
+    outcome = cli("curate", "export", "dataset", "-o", "clips", *ONE)
     assert outcome.code == 1
     assert "no verified access point in the span; --exact encodes it again" in outcome.err
-    cli.succeeds("curate", "export", "dataset", "-o", "clips", "--exact")
+    cli.succeeds("curate", "export", "dataset", "-o", "clips", "--exact", *ONE)
     assert [row["exported_num_frames"] for row in wide(cli.folder / "clips")] == [SHOT_FRAMES] * 2
 
 
@@ -141,10 +154,10 @@ def test_changed_source_is_not_exported(cli: CommandLine, tmp_path: Path) -> Non
     for name in ("stays", "goes", "changes"):
         write(tmp_path / f"raw/{name}.mp4", shots(len(name)))
     config = config_file(cli.folder, annotations=[])
-    cli.succeeds("curate", "run", "raw", "-o", "dataset", "--config", config)
+    cli.succeeds("curate", "run", "raw", "-o", "dataset", "--config", config, *ONE)
     (tmp_path / "raw/goes.mp4").unlink()
     write(tmp_path / "raw/changes.mp4", shots(9))
-    outcome = cli("curate", "export", "dataset", "-o", "clips")
+    outcome = cli("curate", "export", "dataset", "-o", "clips", *ONE)
     assert outcome.code == 1
     assert outcome.err.count(": is gone since it was curated: restore it") == 2
     assert outcome.err.count(": has changed since it was curated: run videoldm curate run again") == 2
@@ -160,7 +173,7 @@ def test_models_and_server_annotate(cli: CommandLine, raw: Path, tmp_path: Path)
         {"name": "aesthetics"},
     ]
     config = config_file(cli.folder, annotations=annotations)
-    run = ("curate", "run", raw, "-o", "dataset", "--config", config, "--workers", 1)
+    run = ("curate", "run", raw, "-o", "dataset", "--config", config, *ONE)
     with chat_server(lambda number, _: Reply(completion(f"a cat number {number} walks"))) as server:
         cli.succeeds(*run, "--captioner", f"openai:{server.url}#tiny-1")
         num_asked = len(server.asked)
@@ -195,7 +208,7 @@ def test_run_goes_on_without_its_server(cli: CommandLine, raw: Path) -> None:
         url = server.url
     quick = [{"name": "image_caption", "captioner": {"kind": "openai", "url": url, "model": "m", "num_retries": 0}}]
     config = config_file(cli.folder, annotations=[*quick, {"name": "motion"}])
-    run = ("curate", "run", raw, "-o", "dataset", "--config", config, "--workers", 1)
+    run = ("curate", "run", raw, "-o", "dataset", "--config", config, *ONE)
     out = cli.succeeds(*run)
     assert "motion: 12 of 12" in out
     assert "image_caption: 0 of 12" in out
@@ -213,7 +226,7 @@ def test_limits_are_options(cli: CommandLine) -> None:
 def test_faulty_inputs_are_listed(cli: CommandLine, raw: Path) -> None:
     (cli.folder / "no video.mp4").write_text("text")
     config = config_file(cli.folder, annotations=[])
-    outcome = cli("curate", "run", raw / "video 1.mp4", "no video.mp4", "-o", "dataset", "--config", config)
+    outcome = cli("curate", "run", raw / "video 1.mp4", "no video.mp4", "-o", "dataset", "--config", config, *ONE)
     assert outcome.code == 1
     path = cli.folder / "no video.mp4"
     assert f"1 of 2 items failed:\n  {path}: is not a video file, or is broken at its start" in outcome.err
@@ -281,11 +294,11 @@ def test_export_keeps_to_its_folder(cli: CommandLine, raw: Path, dataset: Path) 
     assert "holds something other than an export" in cli.refuses("curate", "export", dataset, "-o", dataset)
     cli.succeeds("curate", "export", dataset, "-o", "clips", "--format", "parquet-index")
     assert "holds an export as parquet-index" in cli.refuses("curate", "export", dataset, "-o", "clips")
-    cli.succeeds("curate", "export", dataset, "-o", "shards", "--format", "webdataset", "--shard-size", 2)
-    cli.succeeds("curate", "export", dataset, "-o", "shards", "--format", "webdataset", "--shard-size", 8)
+    cli.succeeds("curate", "export", dataset, "-o", "shards", "--format", "webdataset", "--shard-size", 2, *ONE)
+    cli.succeeds("curate", "export", dataset, "-o", "shards", "--format", "webdataset", "--shard-size", 8, *ONE)
     assert sorted(path.name for path in (cli.folder / "shards").glob("*.tar")) == ["00000.tar", "00001.tar"]
 
 
 def test_run_without_annotations_leaves_those_of_earlier_ones(cli: CommandLine, raw: Path, dataset: Path) -> None:
-    cli.succeeds("curate", "run", raw, "-o", dataset, "--config", "config.yaml", "--annotations", "none")
+    cli.succeeds("curate", "run", raw, "-o", dataset, "--config", "config.yaml", "--annotations", "none", *ONE)
     cli.succeeds("curate", "select", dataset, "--drop-lowest", "motion=25%")
