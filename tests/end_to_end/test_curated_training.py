@@ -32,6 +32,7 @@ from videoldm.tasks.task import Inputs
 from videoldm.training.config import OptimizerConfig, TrainingConfig
 from videoldm.training.data.config import CachedLatents, CuratedData, EncodedAnew
 from videoldm.training.objective import Losses
+from videoldm.training.preview import steps_line
 from videoldm.training.recipe import Recipe
 from videoldm.training.run import check, run
 from videoldm.training.stages.diffusion.config import DiffusionStage, FromScratch
@@ -142,7 +143,8 @@ def test_batch_is_that_of_the_buckets(cli: CommandLine) -> None:
     line = cli.refuses("train", "mini-finetune", "training.batch_size=4")
     assert "training.batch_size is 4, the largest batch of stage.data.buckets is 8" in line
     both = ("training.batch_size=4", "stage.data.buckets.0.batch_size=4")
-    assert "steps of 4" in cli("train", "mini-finetune", *both, "--dry-run").out
+    changed = from_yaml(Recipe, cli.succeeds("train", "mini-finetune", *both, "--print-config"))
+    assert steps_line(changed).endswith(" steps of 4")
 
 
 def test_other_videos_and_those_held_out_are_of_one_folder(cli: CommandLine) -> None:
