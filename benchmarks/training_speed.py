@@ -45,7 +45,7 @@ from videoldm.training.objective import Player
 from videoldm.training.stages.diffusion.config import DiffusionStage, FromScratch
 from videoldm.training.stages.diffusion.objective import DenoisingObjective
 from videoldm.training.state import build_state
-from videoldm.training.step import Steps
+from videoldm.training.step import Stepper
 
 FPS, MOTION, RATE, EMA_DECAY = 7, 0.1, 1e-5, 0.9999
 LEVELS = SVD_NOISE_LEVELS["image_to_video_576x1024"]
@@ -152,10 +152,10 @@ def our_step(model: VideoModel, clip: Clip, options: Any, folder: Path) -> Calla
     )
     objective = Timed(model, stage, seed=0, data=clip, validation=clip)
     state = build_state(objective, training, options.device)
-    steps = Steps(training, state, objective, Meter(), Clock(state.device), folder)
+    stepper = Stepper(training, state, objective, Meter(), Clock(state.device), folder)
 
     def step() -> None:
-        steps.take(state.first, range(state.samples_seen, state.samples_seen + 1))
+        stepper.step(state.first, range(state.samples_seen, state.samples_seen + 1))
         state.averages.update()
         state.samples_seen += 1
 

@@ -109,7 +109,7 @@ def test_printed_configuration_is_a_recipe(cli: CommandLine) -> None:
         (("none.yaml",), "none.yaml: cannot be read: No such file or directory"),
         (("folder.yaml",), "folder.yaml: is a folder, it should be a YAML file"),
         (("list.yaml",), "list.yaml: holds [1, 2], it should hold `key: value` lines"),
-        (("binary.yaml",), "binary.yaml: is no text, it should be a YAML file"),
+        (("binary.yaml",), "binary.yaml: is not text, it should be a YAML file"),
         (
             ("mini-video", "training.batchsize=3"),
             "mini-video: training.batchsize is not a known key, did you mean batch_",
@@ -292,7 +292,7 @@ def test_interrupted_run_ends_as_an_uninterrupted_one(
         patch.setattr(AutoencoderObjective, "losses", interrupt)
         outcome = cli(*words)
     assert (outcome.code, outcome.out) == (130, "")
-    assert outcome.err == "interrupted; the same command goes on from the last checkpoint\n"
+    assert outcome.err == "interrupted; the same command resumes from the last checkpoint\n"
     assert not Path("halves/export").exists()
     cli.succeeds(*words)
     whole, halves = (Path(name, "export", "model.safetensors").read_bytes() for name in ("whole", "halves"))
@@ -313,6 +313,6 @@ def test_diverged_run(cli: CommandLine, noise_world: None, monkeypatch: pytest.M
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err == (
         "training stopped: gradient norm is nan after 0 samples, the loss of sample 0 is not finite; the weights were "
-        "not changed, the batch is told in runs/tiny/diverged-000000000000.json\n"
+        "not changed, the batch is listed in runs/tiny/diverged-000000000000.json\n"
     )
     assert not Path("runs/tiny/export").exists()

@@ -17,7 +17,7 @@ from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.training.data import windows
 from videoldm.training.data.config import CachedLatents, CuratedData
 from videoldm.training.data.curated_windows import curated_windows
-from videoldm.training.data.samples import CuratedClips
+from videoldm.training.data.samples import CuratedTrainingData
 
 NUM_PROCESSES = 2
 NUM_SAMPLES = 12
@@ -44,7 +44,7 @@ def outcome(folder: Path, cache: Path) -> dict[str, object]:
 
     windows.encode = counting
     autoencoder = randomise(Autoencoder(AUTOENCODER)).eval()
-    clips = CuratedClips(curated_windows(data(folder), autoencoder, cache, seed=0, main_bucket=0), seed=0)
+    clips = CuratedTrainingData(curated_windows(data(folder), autoencoder, cache, seed=0, main_bucket=0), seed=0)
     clips.reader.prepare()
     positions = range(0, NUM_SAMPLES, 2)
     latents = [clips.samples([first, first + 1], is_image=False).latents for first in positions]

@@ -33,7 +33,7 @@ from videoldm.training.log import Clock, Meter
 from videoldm.training.loop import train
 from videoldm.training.objective import Objective
 from videoldm.training.state import build_state
-from videoldm.training.step import Steps
+from videoldm.training.step import Stepper
 
 BATCH, STEPS = 4, 12
 PATIENCE_S = 240
@@ -150,9 +150,9 @@ def num_reductions(layout: str, *, accumulation_steps: int) -> int:
     config = SCENARIOS["adamw32"].config(layout, batch_size=size, accumulation_steps=accumulation_steps)
     objective = ToyObjective()
     state = build_state(objective, config)
-    steps = Steps(config, state, objective, Meter(), Clock(state.device), Path())
+    stepper = Stepper(config, state, objective, Meter(), Clock(state.device), Path())
     with profile(activities=[ProfilerActivity.CPU]) as watched:
-        steps.take(state.first, range(size))
+        stepper.step(state.first, range(size))
     return sum(event.count for event in watched.key_averages() if re.match(r"c10d::.*reduce", event.key))
 
 

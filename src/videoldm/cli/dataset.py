@@ -19,7 +19,7 @@ from videoldm.dataset.config import Bucket
 from videoldm.training.data.config import CuratedData
 
 if TYPE_CHECKING:
-    from videoldm.training.data.choose import Chosen
+    from videoldm.training.data.choose import ChosenClips
 
 HELP = """usage: videoldm dataset VERB ...
 
@@ -64,7 +64,7 @@ class _Checked:
     """Result for the data of one key."""
 
     key: str
-    chosen: Chosen
+    chosen: ChosenClips
 
     def as_json(self) -> dict[str, Any]:
         """Return the result as JSON values, with the names of some of the clips that are left out."""
@@ -88,9 +88,9 @@ class _Checked:
 
 def run(options: DatasetCheckOptions) -> None:
     """Print the clips of each bucket, and raise the errors that training would raise."""
-    from videoldm.training.data.choose import choose
+    from videoldm.training.data.choose import choose_clips
 
-    checked = [_Checked(key, choose(data)) for key, data in data_of(options.target, options.overrides).items()]
+    checked = [_Checked(key, choose_clips(data)) for key, data in data_of(options.target, options.overrides).items()]
     if options.json_:
         print(json.dumps({one.key: one.as_json() for one in checked}))
     else:

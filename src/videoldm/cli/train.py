@@ -19,7 +19,7 @@ from videoldm.recipes.registry import RECIPES
 from videoldm.training.config import LONGEST_PROFILE
 from videoldm.training.recipe import Recipe
 
-DESCRIPTION = """Train a model by a recipe. The same command goes on after an interruption.
+DESCRIPTION = """Train a model by a recipe. After an interruption, the same command resumes.
 
 examples:
   videoldm train --list
@@ -34,7 +34,7 @@ RUNS = Path("runs")
 
 
 class TrainOptions(Config):
-    """Which run, what is changed in it, and where it goes."""
+    """The run, changes to it, and the folder that it is written to."""
 
     model_config = OPTIONS
 
@@ -60,7 +60,7 @@ class TrainOptions(Config):
 
 
 def run(options: TrainOptions) -> None:
-    """List, print, check or train."""
+    """List recipes, print or check a run, or train."""
     if options.list_:
         list_recipes()
         return
@@ -84,7 +84,7 @@ def run(options: TrainOptions) -> None:
 
 
 def find_recipe(name: str) -> Recipe:
-    """The recipe of that name, or the one in a YAML file."""
+    """Return the recipe of that name, or the one in a YAML file."""
     if name in RECIPES:
         return RECIPES[name]()
     path = Path(name)
@@ -95,7 +95,7 @@ def find_recipe(name: str) -> Recipe:
 
 
 def list_recipes() -> None:
-    """Name and summary of each recipe, grouped by what they train; those of published size first."""
+    """Print name and summary of each recipe, grouped by what they train; those of published size first."""
     groups: dict[str, list[Recipe]] = {}
     for function in RECIPES.values():
         recipe = function()
@@ -108,7 +108,7 @@ def list_recipes() -> None:
 
 
 def check_only(recipe: Recipe, folder: Path, cache: Path) -> None:
-    """Say what would be trained and what it would take; raises InputError for what would stop it."""
+    """Print what would be trained and what it would take; raise InputError for what would stop it."""
     from videoldm.training.dry_run import preview, rendering, steps_line
     from videoldm.training.folder import is_finished
     from videoldm.training.run import check
@@ -128,7 +128,7 @@ def _is_mini(recipe: Recipe) -> bool:
 
 
 def export_average(recipe: Recipe, folder: Path, cache: Path, length: float, *, device: str) -> None:
-    """Export an average of that length; raises InputError if the length or the run allow none."""
+    """Export an average of that length; raise InputError if the length or the run does not allow it."""
     from videoldm.training import run
 
     if not 0 < length <= LONGEST_PROFILE:
@@ -137,13 +137,13 @@ def export_average(recipe: Recipe, folder: Path, cache: Path, length: float, *, 
 
 
 def train(recipe: Recipe, folder: Path, cache: Path, *, device: str) -> None:
-    """Run a recipe; raises InputError, FloatingPointError if it diverges, Interrupted with how to go on."""
+    """Run a recipe; raise InputError, FloatingPointError if it diverges, Interrupted with how to resume."""
     from videoldm.training.run import run
 
     try:
         export = run(recipe, folder, cache, device=device)
     except KeyboardInterrupt:
-        raise Interrupted("interrupted; the same command goes on from the last checkpoint") from None
+        raise Interrupted("interrupted; the same command resumes from the last checkpoint") from None
     if ranks.is_first():
         print(export)
 
@@ -156,14 +156,14 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise InputError(f"{path}: is no text, it should be a YAML file") from None
+        raise InputError(f"{path}: is not text, it should be a YAML file") from None
 
 
 class _TrainVerb(Verb[TrainOptions]):
-    """Overrides may be typed with hyphens before them, as options are."""
+    """Verb whose overrides may be typed with hyphens before them, as options are."""
 
     def read(self, words: Sequence[str]) -> TrainOptions:
-        """See `Verb`."""
+        """Parse the words, with the hyphens before overrides removed."""
         return super().read([word.removeprefix("--") if _is_override(word) else word for word in words])
 
 

@@ -24,6 +24,7 @@ from videoldm.recipes.mini import mini_image_to_video
 from videoldm.recipes.scale import SVD, Scale
 from videoldm.synthetic.config import WorldOptions
 from videoldm.synthetic.vocabulary import CameraMotion
+from videoldm.tasks.config import TaskName
 from videoldm.training.config import (
     AdamW,
     ClassicAverage,
@@ -35,7 +36,7 @@ from videoldm.training.config import (
 from videoldm.training.data.config import CuratedData, Data, Fixed, NoCaptions, WorldData
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.diffusion.config import DiffusionStage
-from videoldm.training.stages.lora.config import LoraStage, Task
+from videoldm.training.stages.lora.config import LoraStage
 
 Camera = Literal["horizontal", "zooming", "static"]
 
@@ -152,7 +153,7 @@ def _lora(
     paper: str,
     mini: str,
     base: str,
-    task: Task,
+    task: TaskName,
     preset: LoraPreset,
     rendered: tuple[WorldData, WorldData],
     mini_samples: int,

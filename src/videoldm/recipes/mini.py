@@ -27,12 +27,12 @@ MOTION_LEVELS = MotionLevels(low=33, medium=57, high=129)
 MAX_MOTION_BUCKETS: Mapping[TaskName, float] = MappingProxyType(
     {"text-to-image": 0, "text-to-video": 189, "image-to-video": 196}
 )
-"""The highest of the training clips, for image-to-video those over pictures included."""
+"""Highest buckets of the training clips; for image-to-video, those over pictures are included."""
 SIGNALS: Mapping[TaskName, SignalDefaults] = MappingProxyType(
     {
         "text-to-image": SignalDefaults(fps=1, motion_bucket=0, noise_level=0),
         "text-to-video": SignalDefaults(fps=7, motion_bucket=48, noise_level=0),
-        # Clips move less than they are told: with this bucket half as much as 24 validation scenes do on average.
+        # Clips move less than their bucket says: with this one, half as much as 24 validation scenes on average.
         "image-to-video": SignalDefaults(fps=7, motion_bucket=110, noise_level=0.02),
     }
 )
@@ -154,7 +154,7 @@ def _diffusion(
     training: TrainingConfig,
     panned_pictures: PannedPictures | None = None,
 ) -> Recipe:
-    """What the diffusion stages have in common."""
+    """Return a diffusion stage with what all of them share."""
     return Recipe(
         name=name,
         summary=summary,
@@ -207,7 +207,7 @@ def _training(
     weight_decay: float = 0.0,
     validate_every_samples: int = 16_384,
 ) -> TrainingConfig:
-    """What the stages have in common."""
+    """Return the settings of a run with what all stages share."""
     return TrainingConfig(
         num_samples=num_samples,
         batch_size=batch_size,

@@ -6,10 +6,10 @@ a constant rate; bfloat16 with weights in float32; an average of decay 0.9999 in
 name it; clips at 7, 12 and 24 frames a second; sampling of the text stages by 50 Euler steps at guidance 7. Motion
 buckets have our own scale (`conditioners/motion.py`), as the paper's is not public.
 
-Each stage starts from the export of the one before it. What an image condition is told apart by, the noise level, joins
-the vector with weights of zero, as do the channels of its latent, so that every stage begins where the last one ended.
-In stages from a picture the context is one token, so that queries, keys and the norm before them are not trained in
-cross-attention: nothing can be learnt there.
+Each stage starts from the export of the one before it. The noise level of an image condition joins the vector with
+weights of zero, as do the channels of its latent, so every stage begins where the last one ended. In stages from a
+picture the context is one token, so queries, keys and the norm before them are not trained in cross-attention: nothing
+can be learned there.
 """
 
 from videoldm.conditioners.config import MICRO_ORDER, DropoutConfig, MicroSignal
@@ -38,7 +38,7 @@ BY_TEXT = SamplingConfig(
 
 
 def mini_stable_diffusion() -> Recipe:
-    """What stands for Stable Diffusion 2.1 in the mini line: pictures from text at its thousand noise levels."""
+    """Stand-in for Stable Diffusion 2.1 in the mini line: pictures from text at its thousand noise levels."""
     return MINI.recipe(
         MINI_STABLE_DIFFUSION.removeprefix(MINI.prefix),
         "stands for Stable Diffusion 2.1: pictures from text at its discrete noise levels",
@@ -179,7 +179,7 @@ def svd_xt_image_to_video_576x1024(scale: Scale) -> Recipe:
 def _by_image(
     scale: Scale, name: str, summary: str, *, clips: Clips, start: str, levels: str, mini_samples: int
 ) -> Recipe:
-    """What the stages from a picture share; they are sampled as the official scripts sample what came out."""
+    """Return a stage from a picture, sampled as the official scripts sample the published model."""
     is_long = clips.num_frames > 14
     guidance = LinearOverFrames(min_scale=1.5, max_scale=3.0) if is_long else LinearOverFrames(max_scale=2.5)
     return scale.recipe(

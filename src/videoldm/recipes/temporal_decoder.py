@@ -26,7 +26,7 @@ from videoldm.training.stages.temporal_decoder.config import (
 )
 
 NUM_FRAMES, BATCH = 14, 16
-"""Of the published decoder's training; both are our choice, the length is that of the first published model."""
+"""Clip length and batch of the published decoder's training: our choice, with the length of the first model."""
 
 
 def temporal_decoder() -> Recipe:

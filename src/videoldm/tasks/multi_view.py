@@ -26,6 +26,7 @@ class MultiView(ImageToVideo):
 
     name = "multi-view"
     idle_options = MappingProxyType({"motion_bucket_id": "on a turn around an object"})
+    untrainable = "clips do not say where their cameras stand"
     has_foreign_layouts = False
     without_camera = "it turns once at the picture's own elevation"
 

@@ -96,6 +96,8 @@ class Task(ABC):
     """Whether the network is given a mask of the frames that are known."""
     still_task: ClassVar[str | None] = None
     """The task whose conditioning single frames are trained with; None for a task that learns from clips only."""
+    untrainable: ClassVar[str | None] = None
+    """Why clips cannot teach a model this task; None where they can."""
     idle_options: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Options of a request that change nothing here, each with the reason after "has no effect"."""
     has_foreign_layouts: ClassVar[bool] = False

@@ -27,9 +27,9 @@ from videoldm.training.folder import SNAPSHOTS
 
 
 class Averages:
-    """One or several moving averages of a network's trainable parameters.
+    """One or several moving averages of a network's trainable parameters, which may lie in shards.
 
-    The first is what `applied` puts in place. `values` holds each by its name, a tensor a parameter.
+    The first is what `applied` puts in place. `values` holds each by its name, with a tensor for each parameter.
     """
 
     def __init__(self, module: nn.Module, config: ClassicAverage | PowerAverage) -> None:
@@ -42,7 +42,7 @@ class Averages:
 
     @property
     def lengths(self) -> dict[str, float]:
-        """The length of each power-function average by its name."""
+        """Lengths of the power-function averages by name."""
         match self.config:
             case PowerAverage(lengths=lengths):
                 return dict(zip(self.values, lengths, strict=True))
@@ -51,7 +51,7 @@ class Averages:
 
     @property
     def snapshot_every_samples(self) -> int:
-        """How often snapshots are due."""
+        """Number of samples between snapshots."""
         return self.config.snapshot_every_samples if isinstance(self.config, PowerAverage) else sys.maxsize
 
     @torch.no_grad()
@@ -65,7 +65,7 @@ class Averages:
 
     @contextmanager
     def applied(self) -> Generator[None]:
-        """Within the context the network holds the first average."""
+        """Put the first average into the network within the context."""
         self._swap()
         try:
             yield
@@ -82,7 +82,7 @@ class Averages:
 
 
 def exponent_of(length: float) -> float:
-    """The exponent of the power profile with that standard deviation, as a share (arXiv 2312.02696, section 3.1)."""
+    """Return the exponent of the power profile with that relative standard deviation (section 3.1)."""
     inverse = length**-2
     return float(np.roots([1, 7, 16 - inverse, 12 - inverse]).real.max())
 
@@ -98,7 +98,7 @@ def _names(config: ClassicAverage | PowerAverage) -> list[str]:
 
 
 def _decay(config: ClassicAverage | PowerAverage, name: str, num_updates: int) -> float:
-    """What stays of the average in its update number `num_updates`, from 1 (power: arXiv 2312.02696, section 3.1)."""
+    """Return the share of the average that stays in update number `num_updates`, from 1 (power: section 3.1)."""
     match config:
         case ClassicAverage(decay=decay):
             return min(decay, num_updates / (num_updates + 9))
@@ -110,20 +110,20 @@ def _decay(config: ClassicAverage | PowerAverage, name: str, num_updates: int) -
 
 @dataclass(frozen=True)
 class Profile:
-    """The weight that an average gives to the moments of training: proportional to t ** exponent, from 0 to `end`."""
+    """Weight that an average gives to the moments of training: proportional to t ** exponent, from 0 to `end`."""
 
     exponent: float
     end: float
 
     def overlap(self, other: Profile) -> float:
-        """The integral of the product of both, each of integral 1 (arXiv 2312.02696, appendix C)."""
+        """Return the integral of the product of both, each of integral 1 (appendix C)."""
         a, b, until = self.exponent, other.exponent, min(self.end, other.end)
         scale = (a + 1) * (b + 1) / (a + b + 1)
         return scale * (until / self.end) ** a * (until / other.end) ** b / max(self.end, other.end)
 
 
 def save_snapshots(folder: Path, averages: Averages, samples_seen: int) -> None:
-    """Write each power-function average, whole and in 32 bits; nothing of a classic one. Every process calls it."""
+    """Write each power-function average, whole and in 32 bits; every process calls it."""
     for name, length in averages.lengths.items():
         values = {key: whole(value) for key, value in averages.values[name].items()}
         path = folder / SNAPSHOTS / f"{samples_seen:012d}-{name}.safetensors"
@@ -132,9 +132,9 @@ def save_snapshots(folder: Path, averages: Averages, samples_seen: int) -> None:
 
 
 def averaged_over(folder: Path, length: float, samples_seen: int | None = None) -> dict[str, Tensor]:
-    """The average of a run's weights at `samples_seen`, the last snapshot's unless told, with a profile of `length`.
+    """Return the average of a run's weights at `samples_seen`, by default at the last snapshot, with that length.
 
-    Least squares in the profiles over all snapshots up to then. Raises InputError if there are none.
+    Least squares in the profiles over all snapshots up to then (section 3.2). Raises InputError if there are none.
     """
     paths = sorted((folder / SNAPSHOTS).glob("*.safetensors"))
     if not paths:
@@ -148,17 +148,17 @@ def averaged_over(folder: Path, length: float, samples_seen: int | None = None) 
     result: dict[str, Tensor] = {}
     for path, weight in zip(paths, combination(profiles, target), strict=True):
         with safe_open(path, "pt") as stored:
-            for key in stored.keys():  # noqa: SIM118 - it is no dict
+            for key in stored.keys():  # noqa: SIM118 - it is not a dict
                 part = stored.get_tensor(key).double() * weight
                 result[key] = result[key].add_(part) if key in result else part
     return {key: value.float() for key, value in result.items()}
 
 
 def combination(profiles: Sequence[Profile], target: Profile) -> list[float]:
-    """The weights with which a sum of `profiles` comes nearest to `target`."""
+    """Return the weights with which a sum of `profiles` comes nearest to `target`."""
     products = np.array([[one.overlap(other) for other in profiles] for one in profiles])
-    wanted = np.array([one.overlap(target) for one in profiles])
-    return np.linalg.lstsq(products, wanted, rcond=None)[0].tolist()
+    overlaps = np.array([one.overlap(target) for one in profiles])
+    return np.linalg.lstsq(products, overlaps, rcond=None)[0].tolist()
 
 
 def _write(path: Path, values: dict[str, Tensor], metadata: dict[str, str]) -> None:

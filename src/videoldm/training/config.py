@@ -1,4 +1,4 @@
-"""What a training run can be told; torch-free, so that recipes print and validate without it."""
+"""Settings of a training run; torch-free, so that recipes print and validate without torch."""
 
 from typing import Annotated, Literal
 
@@ -8,20 +8,20 @@ from videoldm.core.config import Config, NonNegative, Positive, Share
 
 
 class ConstantRate(Config):
-    """Learning rate stays at its peak after the warm-up."""
+    """Learning rate that stays at its peak after the warm-up."""
 
     kind: Literal["constant"] = "constant"
 
 
 class CosineRate(Config):
-    """Learning rate falls along half a cosine to `final_fraction` of its peak at the last sample."""
+    """Learning rate that falls along half a cosine to `final_fraction` of its peak at the last sample."""
 
     kind: Literal["cosine"] = "cosine"
     final_fraction: Share = 0.05
 
 
 LONGEST_PROFILE = 0.28
-"""Of a flat profile, exponent 0, it is 12 ** -0.5."""
+"""Length of a nearly flat profile; with exponent 0, exactly flat, it is 12 ** -0.5."""
 Length = Annotated[float, Field(gt=0, le=LONGEST_PROFILE)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
@@ -36,7 +36,7 @@ class AdamW(Config):
 
 
 class AdamW8bit(AdamW):
-    """AdamW with moments kept in 8 bits, at a quarter of the memory (arXiv 2110.02861)."""
+    """AdamW with moments in 8 bits, at a quarter of the memory (arXiv 2110.02861)."""
 
     kind: Literal["adamw-8bit"] = "adamw-8bit"  # pyright: ignore[reportIncompatibleVariableOverride]
 
@@ -50,7 +50,7 @@ class SGD(Config):
 
 
 class OptimizerConfig(Config):
-    """An algorithm and the course of its learning rate, with a linear warm-up counted in samples."""
+    """Algorithm and learning rate, with a linear warm-up counted in samples."""
 
     learning_rate: Positive
     warmup_samples: NonNegativeInt = 0
@@ -78,25 +78,25 @@ class PowerAverage(Config):
 
 
 class Replicated(Config):
-    """Every process holds all weights, gradients are exchanged (DDP)."""
+    """All weights in every process, with gradients exchanged (DDP)."""
 
     kind: Literal["replicated"] = "replicated"
 
 
 class Sharded(Config):
-    """Every process holds a part of weights, gradients and optimizer; blocks come together when they run (FSDP2)."""
+    """A part of weights, gradients and optimizer in every process; blocks are gathered when they run (FSDP2)."""
 
     kind: Literal["sharded"] = "sharded"
     offload: Literal["none", "cpu"] = "none"
-    """Where the parts wait: cpu leaves the GPU's memory to the blocks that run."""
+    """Place where the parts wait: cpu leaves the GPU's memory to the blocks that run."""
 
 
 class ExecutionConfig(Config):
-    """How a step is computed: memory and speed, but no result beyond rounding, so a run may go on with another."""
+    """Settings of memory and speed, which change results by rounding only, so a run may resume with others."""
 
     distributed: Annotated[Replicated | Sharded, Field(discriminator="kind")] = Replicated()
     recompute: Literal["none", "blocks"] = "none"
-    """What is computed anew on the way back instead of kept (activation checkpointing)."""
+    """Activations that are computed again in the backward pass instead of kept (activation checkpointing)."""
     compile: Literal["none", "blocks"] = "none"
 
 
@@ -104,7 +104,7 @@ TrackerName = Literal["wandb", "trackio"]
 
 
 class TrainingConfig(Config):
-    """One run of the loop; every length is counted in samples, so that a new batch size keeps its meaning."""
+    """One run of the loop; every length is counted in samples, so that it keeps its meaning at another batch size."""
 
     seed: int = 0
     num_samples: PositiveInt
@@ -119,7 +119,7 @@ class TrainingConfig(Config):
     checkpoint_every_samples: PositiveInt = 16384
     execution: ExecutionConfig = ExecutionConfig()
     trackers: tuple[TrackerName, ...] = ()
-    """Services that the log is also sent to; the packages of these names have to be installed."""
+    """Services that the log is also sent to; packages of these names have to be installed."""
 
     @model_validator(mode="after")
     def _periods_fit(self) -> "TrainingConfig":
@@ -128,7 +128,7 @@ class TrainingConfig(Config):
                 f"batch_size is {self.batch_size}, it should be a multiple of accumulation_steps, which is "
                 f"{self.accumulation_steps}"
             )
-        # A log line is the mean since the line before it, which a run that resumes between two lines could not know.
+        # A log line is the mean since the line before it, which a run that resumes between two lines cannot know.
         if self.checkpoint_every_samples % self.log_every_samples:
             raise ValueError(
                 f"checkpoint_every_samples is {self.checkpoint_every_samples}, it should be a multiple of "

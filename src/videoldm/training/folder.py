@@ -101,7 +101,7 @@ def _clear(folder: Path) -> None:
 
 
 def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """The dotted keys at which two nested dicts differ."""
+    """Yield the dotted keys at which two nested dicts differ."""
     for key in {**ours, **theirs}:
         left, right = ours.get(key), theirs.get(key)
         if isinstance(left, dict) and isinstance(right, dict):

@@ -1,4 +1,4 @@
-"""The run's log: one JSON line a record, mirrored to TensorBoard and to other watchers; the first process writes it."""
+"""The run's log: one JSON line a record, also sent to TensorBoard and other watchers by the first process."""
 
 import json
 import math
@@ -22,21 +22,21 @@ SIGMA_BIN_EDGES = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0)
 
 
 class Watcher(Protocol):
-    """Is told the numbers of a run, in its first process."""
+    """Receives the numbers of a run, in its first process."""
 
     def write(self, samples_seen: int, values: Mapping[str, float]) -> None:
-        """Take one record; some of its values may not be finite."""
+        """Receive one record; some of its values may not be finite."""
         ...
 
     def close(self) -> None:
-        """Finish, as the run has ended or was interrupted."""
+        """Finish: the run has ended or was interrupted."""
         ...
 
 
 class RunLog:
-    """Appends records to `folder/log.jsonl` and to TensorBoard event files beside it, then tells the watchers.
+    """Log of a run in `folder/log.jsonl`, with TensorBoard event files beside it, and its watchers.
 
-    Records beyond `samples_seen`, from which the run goes on, are forgotten, so that no sample is logged twice.
+    Records beyond `samples_seen`, from which the run resumes, are removed, so that no sample is logged twice.
     """
 
     def __init__(self, folder: Path, samples_seen: int, watchers: Sequence[Watcher] = ()) -> None:
@@ -75,14 +75,14 @@ class RunLog:
 
 
 class Meter:
-    """Means of per-sample values of all processes since the last read, also per noise-level bin."""
+    """Means of per-sample values of all processes since the last read, also for each bin of noise levels."""
 
     def __init__(self) -> None:
         self._values: dict[str, list[Tensor]] = {}
         self._by_sigma: list[tuple[Tensor, Tensor]] = []
 
     def add(self, name: str, values: Tensor) -> None:
-        """Add per-sample values of shape `b`; nothing is computed yet, as a device would have to be waited for."""
+        """Add per-sample values of shape `b`; nothing is computed yet, so that no device has to be waited for."""
         self._values.setdefault(name, []).append(values.detach())
 
     def add_by_sigma(self, values: Tensor, sigma: Tensor) -> None:
@@ -90,7 +90,7 @@ class Meter:
         self._by_sigma.append((values.detach(), sigma))
 
     def read(self) -> dict[str, float]:
-        """The means so far; starts a new period."""
+        """Return the means so far and start a new period."""
         sums: dict[str, tuple[float, int]] = {}
         for one in ranks.all_gather(self._sums()):
             for name, (total, count) in one.items():
@@ -101,7 +101,7 @@ class Meter:
         return {name: total / count for name, (total, count) in sorted(sums.items())}
 
     def _sums(self) -> dict[str, tuple[float, int]]:
-        """Sum and number of this process's values."""
+        """Return sum and number of this process's values."""
         values = {name: torch.cat(parts) for name, parts in self._values.items()}
         if self._by_sigma:
             losses = torch.cat([loss for loss, _ in self._by_sigma])
@@ -112,13 +112,13 @@ class Meter:
 
 
 class Clock:
-    """How fast a run is, since the last read: speed, the share of time that data were waited for, peak memory."""
+    """Speed of a run since the last read, the share of time spent waiting for data, and peak memory."""
 
     def __init__(self, device: torch.device) -> None:
         self._device, self._began, self._samples, self._waited_s = device, time.monotonic(), 0, 0.0
 
     def waited(self, seconds: float) -> None:
-        """Count time without data."""
+        """Count time spent waiting for data."""
         self._waited_s += seconds
 
     def stepped(self, num_samples: int) -> None:
@@ -127,13 +127,13 @@ class Clock:
 
     @contextmanager
     def paused(self) -> Generator[None]:
-        """Leave out the time within, in which nothing is learned."""
+        """Leave out the time within the context, in which nothing is learned."""
         begin = time.monotonic()
         yield
         self._began += time.monotonic() - begin
 
     def read(self) -> dict[str, float]:
-        """The figures so far; starts a new period. Waiting is a mean over processes, memory that of the greediest."""
+        """Return the values so far and start a new period; waiting is a mean over processes, memory the maximum."""
         seconds = time.monotonic() - self._began
         waited, memory = zip(*ranks.all_gather((self._waited_s, _peak_memory(self._device))), strict=True)
         figures = {
@@ -147,7 +147,7 @@ class Clock:
 
 
 def _peak_memory(device: torch.device) -> int:
-    """Bytes that a GPU's tensors took at most since the last call; without one, that the process ever took."""
+    """Return the peak of a GPU's memory since the last call in bytes; without a GPU, that of the process ever."""
     if device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
@@ -157,7 +157,7 @@ def _peak_memory(device: torch.device) -> int:
 
 
 def _is_within(line: str, samples_seen: int) -> bool:
-    """Whether a line of the log is whole and not beyond that number of samples."""
+    """Whether a line of the log is complete and not beyond that number of samples."""
     try:
         return json.loads(line)["samples"] <= samples_seen
     except ValueError:

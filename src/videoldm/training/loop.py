@@ -19,7 +19,7 @@ from videoldm.training.folder import CHECKPOINTS, EXPORT, VALIDATION
 from videoldm.training.log import Clock, Meter, RunLog, Watcher
 from videoldm.training.objective import Objective
 from videoldm.training.state import Checkpoints, RunState, build_state
-from videoldm.training.step import Steps
+from videoldm.training.step import Stepper
 
 
 def train(
@@ -46,14 +46,14 @@ def train(
         log = stack.enter_context(RunLog(folder, state.samples_seen, watchers))
         advance = stack.enter_context(progress("Training", config.num_samples - state.samples_seen))
         meter, clock = Meter(), Clock(state.device)
-        steps = Steps(config, state, objective, meter, clock, folder)
+        stepper = Stepper(config, state, objective, meter, clock, folder)
 
         while state.samples_seen < config.num_samples:
             size = objective.batch_size_at(state.samples_seen) or config.batch_size
             positions = range(state.samples_seen, state.samples_seen + size)
             figures: dict[str, float] = {}
             for trainee in state.trainees:
-                figures |= steps.take(trainee, positions)
+                figures |= stepper.step(trainee, positions)
             state.averages.update()
             state.samples_seen += size
             clock.stepped(size)
@@ -74,7 +74,7 @@ def train(
 
 
 def _validate(objective: Objective, state: RunState, config: TrainingConfig, folder: Path) -> dict[str, float]:
-    """Every process validates, so that an objective may share the work; the files of the first are kept."""
+    """Validate in every process, so that an objective may share the work; the files of the first are kept."""
     for trainee in state.trainees:
         trainee.module.eval()
     with torch.no_grad(), state.averages.applied(), _kept_of_first(folder / f"{state.samples_seen:012d}") as target:
@@ -100,7 +100,7 @@ def _kept_of_first(folder: Path) -> Generator[Path]:
 
 
 def _export(objective: Objective, state: RunState, folder: Path) -> None:
-    """The first process writes the averaged weights; it alone needs memory for all of them."""
+    """Write the averaged weights in the first process, which alone needs memory for all of them."""
 
     def write() -> None:
         if state.blueprint is not None:
@@ -114,6 +114,6 @@ def _export(objective: Objective, state: RunState, folder: Path) -> None:
 
 
 def _due(state: RunState, batch_size: int, every: int, config: TrainingConfig) -> bool:
-    """Whether the step that ended now crossed a multiple of `every`, or was the last one."""
+    """Whether the step that has just ended crossed a multiple of `every`, or was the last one."""
     seen = state.samples_seen
     return seen // every > (seen - batch_size) // every or seen >= config.num_samples

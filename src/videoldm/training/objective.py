@@ -1,4 +1,4 @@
-"""What a stage gives the loop: networks with their losses for a range of sample numbers, validation, export."""
+"""Interface between a stage and the loop: networks with the losses of samples by number, validation, export."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from videoldm.training.data.reader import SampleReader
 class Losses:
     """Losses of one micro-batch, one value a sample; `sigma` lets the log split diffusion losses by noise level.
 
-    `waiting_s` is the time that went into getting the data, in which nothing was computed.
+    `waiting_s` is the time spent waiting for data, in which nothing was computed.
     """
 
     per_sample: Float[Tensor, " b"]
@@ -39,47 +39,47 @@ class Player:
     losses: Callable[[Sequence[int]], Losses]
     optimizer: OptimizerConfig | None = None
     blocks: Sequence[nn.Module] = ()
-    """The parts of the module, in order, that are sharded, compiled and recomputed one by one."""
+    """Parts of the module, in order, that are sharded, compiled and recomputed one by one."""
 
 
 class Objective(ABC):
-    """A training stage."""
+    """A training stage at work."""
 
     readers: Sequence[SampleReader] = ()
-    """Of what is trained on, then of what is held out; none where nothing is read beside the steps."""
+    """Readers of the data to train on and of held-out data; none where nothing is read ahead."""
 
     def prepare(self) -> None:
-        """Do what processes share before the first step; every one of them calls it."""
+        """Prepare data before the first step; every process calls it."""
         for reader in self.readers:
             reader.prepare()
 
     def close(self) -> None:
-        """Begin to read nothing more."""
+        """Stop reading ahead."""
         for reader in self.readers:
             reader.close()
 
     def describe(self, position: int) -> str:
-        """Which clip the sample of that number is of, for who looks for what went wrong; empty if that says nothing."""
+        """Return which clip the sample of that number is of, for people who look for an error; may be empty."""
         return self.readers[0].describe(position) if self.readers else ""
 
     @property
     @abstractmethod
     def players(self) -> Sequence[Player]:
-        """The networks in the order in which a step trains them; the first one's weights are averaged and exported."""
+        """Networks in the order in which a step trains them; the first one's weights are averaged and exported."""
 
     @abstractmethod
     def validate(self, folder: Path) -> dict[str, float]:
-        """Measure the weights as they stand on held-out data, write pictures or clips into `folder`, return numbers."""
+        """Measure the current weights on held-out data, write pictures or clips into `folder`, return numbers."""
 
     @abstractmethod
     def export(self, folder: Path) -> None:
         """Write the first player's weights and configuration into `folder` for inference."""
 
     def batch_size_at(self, samples_seen: int) -> int | None:
-        """Size of the batch that begins at sample `samples_seen`; None for the run's."""
+        """Return the size of the batch that begins at sample `samples_seen`; None for the run's."""
         return self.readers[0].batch_size_at(samples_seen) if self.readers else None
 
     def group_of(self, parameter: str) -> str:
-        """The group in whose gradient norm the first player's parameter of that name is counted."""
+        """Return the group in whose gradient norm a parameter of the first player is counted."""
         del parameter
         return "other"

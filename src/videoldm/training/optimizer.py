@@ -18,7 +18,7 @@ from videoldm.training.config import ConstantRate, CosineRate, OptimizerConfig
 
 
 def build_optimizer(module: nn.Module, config: OptimizerConfig) -> Optimizer:
-    """The optimizer of the trainable parameters of `module`."""
+    """Build the optimizer of the trainable parameters of `module`."""
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     match config.algorithm:
         case configs.AdamW8bit(betas=betas, epsilon=epsilon, weight_decay=decay):
@@ -33,12 +33,12 @@ def build_optimizer(module: nn.Module, config: OptimizerConfig) -> Optimizer:
 
 
 def _is_fused(parameters: Sequence[Tensor]) -> bool:
-    """Whether one kernel makes a whole step: on GPUs; on CPUs that would round otherwise than it always did."""
+    """Whether one kernel makes a whole step: only on GPUs, as on CPUs it would round differently than before."""
     return bool(parameters) and all(one.device.type == "cuda" and one.is_floating_point() for one in parameters)
 
 
 def restore_optimizer(module: nn.Module, optimizer: Optimizer, stored: dict[str, Any]) -> None:
-    """Take over what `get_optimizer_state_dict` gave on any device: by which kernel steps are made stays our own."""
+    """Restore what `get_optimizer_state_dict` gave on any device; the kernel that makes the steps stays our own."""
     for group, own in zip(stored["param_groups"], optimizer.param_groups, strict=True):
         if "fused" in own:
             group["fused"] = own["fused"]
@@ -46,7 +46,7 @@ def restore_optimizer(module: nn.Module, optimizer: Optimizer, stored: dict[str,
 
 
 def _adamw_8bit() -> Callable[..., Optimizer]:
-    """That of torchao, which knows shards, or else of bitsandbytes."""
+    """Return the class of torchao, which supports shards, or else of bitsandbytes."""
     for package, name in (("torchao.optim", "AdamW8bit"), ("bitsandbytes.optim", "AdamW8bit")):
         with contextlib.suppress(ImportError):
             return getattr(importlib.import_module(package), name)
@@ -57,7 +57,7 @@ def _adamw_8bit() -> Callable[..., Optimizer]:
 
 
 def learning_rate(config: OptimizerConfig, *, samples_seen: int, batch_size: int, num_samples: int) -> float:
-    """Learning rate of the step that starts after `samples_seen` of `num_samples` samples."""
+    """Return the learning rate of the step that starts after `samples_seen` of `num_samples` samples."""
     if samples_seen < config.warmup_samples:
         return config.learning_rate * (samples_seen + batch_size) / (config.warmup_samples + batch_size)
     match config.decay:
@@ -70,7 +70,7 @@ def learning_rate(config: OptimizerConfig, *, samples_seen: int, batch_size: int
 
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
-    """Let the next step be taken at `rate`."""
+    """Set the learning rate of the next step."""
     for group in optimizer.param_groups:
         if isinstance(group["lr"], Tensor):  # as in torchao, whose step is compiled with it
             group["lr"].fill_(rate)

@@ -1,4 +1,4 @@
-"""All that a run changes (weights, optimizers, averages, samples seen) and its checkpoints."""
+"""State of a run (weights, optimizers, averages, samples seen) and its checkpoints."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ from videoldm.training.optimizer import build_optimizer, restore_optimizer
 
 T = TypeVar("T")
 
+KEPT_CHECKPOINTS = 2
+
 
 @dataclass(frozen=True)
 class Trainee:
@@ -49,28 +51,28 @@ class Trainee:
 
     @property
     def parameters(self) -> dict[str, Tensor]:
-        """The parameters under training, by name."""
+        """The trained parameters by name."""
         return {name: p for name, p in self.module.named_parameters() if p.requires_grad}
 
 
 @dataclass
 class RunState:
-    """What a checkpoint keeps, and where it is computed."""
+    """Everything that a checkpoint keeps, and the device that computes it."""
 
     trainees: Sequence[Trainee]
     averages: Averages
     device: torch.device
     blueprint: nn.Module | None
-    """Of the first player's network, where that is sharded."""
+    """Copy of the first player's network without memory, where the network is sharded."""
     samples_seen: int = field(default=0)
 
     @property
     def first(self) -> Trainee:
-        """Whose weights are averaged and exported."""
+        """The trainee whose weights are averaged and exported."""
         return self.trainees[0]
 
     def values(self) -> dict[str, Any]:
-        """Everything by name; the tensors are the run's own, so that loading into them restores it."""
+        """Return everything by name; the tensors are the run's own, so loading into them restores it."""
         return {
             "players": {
                 one.player.name: {
@@ -85,7 +87,7 @@ class RunState:
         }
 
     def restore(self, values: dict[str, Any]) -> None:
-        """Take over what `values` gave and a checkpoint was loaded into."""
+        """Take over values of which `values` gave the tensors that a checkpoint was loaded into."""
         for one in self.trainees:
             stored = values["players"][one.player.name]
             one.module.load_state_dict(stored["model"])
@@ -95,7 +97,7 @@ class RunState:
 
 
 def build_state(objective: Objective, config: TrainingConfig, device: torch.device | str = "cpu") -> RunState:
-    """The state of a run that has not begun; shards, compiles and the like happen to the networks here."""
+    """Return the state of a run that has not begun; here its networks are sharded, compiled and so on."""
     device = torch.device(device)
     precision = getattr(torch, config.precision)
     trainees: list[Trainee] = []
@@ -111,7 +113,7 @@ def build_state(objective: Objective, config: TrainingConfig, device: torch.devi
 
 
 def called_through(trainee: Trainee, trainees: Sequence[Trainee], function: Callable[[], T]) -> T:
-    """What `function`, a loss of `trainee`, returns where the networks that it uses are at hand."""
+    """Return what `function`, a loss of `trainee`, gives where the networks that it uses are at hand."""
     # An adversary's shards are gathered too. Where it is replicated it must not wait for gradients that never come.
     others = [one for one in trainees if one is not trainee and is_sharded(one.module.parameters())]
     for one in others:
@@ -119,21 +121,18 @@ def called_through(trainee: Trainee, trainees: Sequence[Trainee], function: Call
     return trainee.called(function)
 
 
-KEPT_CHECKPOINTS = 2
-
-
 class Checkpoints:
-    """The checkpoints of a run, each whole or not there at all, in a folder that all processes see.
+    """Checkpoints of a run, each whole or missing, in a folder that all processes see.
 
-    A checkpoint is written while training goes on. What went wrong with it is raised by the next `save` or at the end
-    of the context.
+    A checkpoint is written while training continues; its failure is raised by the next `save` or at the end of the
+    context.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._writing: Future[None] | None = None
-        # Of its own, so that what is said while writing does not mix with what is said in training.
+        # A group of its own, so that messages of writing and of training do not mix.
         self._group = cast("dist.ProcessGroup", dist.new_group(backend="gloo")) if dist.is_initialized() else None
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # one process needs no group
 
@@ -146,7 +145,7 @@ class Checkpoints:
             self._wait()
 
     def load(self, state: RunState) -> None:
-        """Restore the newest checkpoint into `state`, however many processes wrote it; without one, leave it."""
+        """Restore the newest checkpoint into `state`, however many processes wrote it; do nothing if there is none."""
         newest = ranks.on_first(lambda: self._finished()[-1:])
         if not newest:
             return
@@ -155,13 +154,13 @@ class Checkpoints:
         state.restore(values)
 
     def save(self, state: RunState) -> None:
-        """Begin to write the state as it is now; when that is done, all but the newest checkpoints go."""
+        """Begin to write the state as it is now; when that is done, all but the newest checkpoints are removed."""
         self._wait()
         values = tree_map_only(Tensor, _copy, state.values())
         self._writing = self._thread.submit(self._write, values, self._folder / f"{state.samples_seen:012d}")
 
     def raise_failure(self) -> None:
-        """Raise what went wrong with a checkpoint as soon as that is known; several processes are told by `save`."""
+        """Raise the failure of a checkpoint as soon as it is known; with several processes, only `save` does."""
         if ranks.world_size() == 1 and self._writing is not None and self._writing.done():
             self._wait()
 
@@ -197,7 +196,7 @@ def _copy(tensor: Tensor) -> Tensor:
 
 
 def _first_failure(error: CheckpointException) -> BaseException:
-    """What went wrong in the first of the processes where something did; the first process alone tells it."""
+    """Return the failure of the first process that had one; only the first process of all reports it."""
     if not ranks.is_first():
         return ranks.OtherRankFailed()
     failure, _ = error.failures[min(error.failures)]

@@ -24,9 +24,18 @@ from videoldm.training.optimizer import learning_rate, set_learning_rate
 from videoldm.training.state import RunState, Trainee, called_through
 
 
+@dataclass(frozen=True)
+class _MicroBatch:
+    """Samples with their losses and noise levels."""
+
+    positions: Sequence[int]
+    losses: Tensor
+    sigma: Tensor | None
+
+
 @dataclass
-class Steps:
-    """Steps of a run; losses go to `meter`, time without data to `clock`, a batch that diverges to `folder`."""
+class Stepper:
+    """Takes the steps of a run; losses go to `meter`, waiting to `clock`, a batch that diverges to `folder`."""
 
     config: TrainingConfig
     state: RunState
@@ -35,15 +44,15 @@ class Steps:
     clock: Clock
     folder: Path
 
-    def take(self, trainee: Trainee, positions: range) -> dict[str, float]:
-        """Move one player by the samples at `positions`; returns gradient norms and learning rate for the log.
+    def step(self, trainee: Trainee, positions: range) -> dict[str, float]:
+        """Move one player by the samples at `positions`; return gradient norms and learning rate for the log.
 
         Raises FloatingPointError, in all processes and before the optimizer moves, when a gradient is not finite.
         """
         for one in self.state.trainees:  # a player's loss may have gradients for the others too
             one.optimizer.zero_grad(set_to_none=True)
-        seen = self._backward(trainee, positions)
-        norms = self._limited(trainee, seen)
+        computed = self._backward(trainee, positions)
+        norms = self._clip(trainee, computed)
         rate = learning_rate(
             trainee.config,
             samples_seen=self.state.samples_seen,
@@ -55,10 +64,10 @@ class Steps:
         figures = {"gradient_norm" + (name and f"/{name}"): norm for name, norm in norms.items()}
         return {self._prefix(trainee) + name: value for name, value in (figures | {"learning_rate": rate}).items()}
 
-    def _backward(self, trainee: Trainee, positions: range) -> list[Seen]:
+    def _backward(self, trainee: Trainee, positions: range) -> list[_MicroBatch]:
         """Accumulate the gradient of the mean loss; gradients are exchanged with the last micro-batch only."""
         size = micro_batch_size(len(positions), self.config)
-        seen: list[Seen] = []
+        computed: list[_MicroBatch] = []
         for start in range(0, len(positions), size):
             part = ranks.local_share(positions[start : start + size])
             with synchronised(trainee.called, when=start + size == len(positions)):
@@ -68,19 +77,19 @@ class Steps:
                     losses = self._losses(trainee, part)
                 # Gradients are averaged over the processes.
                 (losses.per_sample.sum() * (ranks.world_size() / len(positions))).backward()
-            self._note(trainee, losses)
-            seen.append(Seen(part, losses.per_sample.detach(), losses.sigma))
-        return seen
+            self._log(trainee, losses)
+            computed.append(_MicroBatch(part, losses.per_sample.detach(), losses.sigma))
+        return computed
 
     def _losses(self, trainee: Trainee, positions: Sequence[int]) -> Losses:
         def run() -> dict[str, Any]:
             losses = trainee.player.losses(positions)
-            # What is only logged must not look as if it took part in the gradient.
+            # Values that are only logged must not look as if they took part in the gradient.
             return vars(losses) | {"parts": {name: part.detach() for name, part in losses.parts.items()}}
 
         return Losses(**called_through(trainee, self.state.trainees, run))
 
-    def _note(self, trainee: Trainee, losses: Losses) -> None:
+    def _log(self, trainee: Trainee, losses: Losses) -> None:
         prefix = self._prefix(trainee)
         self.clock.waited(losses.waiting_s)
         self.meter.add(f"{prefix}loss", losses.per_sample)
@@ -89,32 +98,46 @@ class Steps:
         for name, values in losses.parts.items():
             self.meter.add(f"{prefix}{name}", values)
 
-    def _limited(self, trainee: Trainee, seen: list[Seen]) -> dict[str, float]:
-        """Clip the gradient and return its norms before clipping: of all, as '', and of each of several groups."""
+    def _clip(self, trainee: Trainee, computed: Sequence[_MicroBatch]) -> dict[str, float]:
+        """Clip the gradient; return its norms before that: of all parameters, as '', and of each of several groups."""
         parameters = trainee.parameters
         fill_missing(parameters.values())
         is_first = trainee is self.state.first
         norms = gradient_norms(parameters, self.objective.group_of if is_first else lambda _: "other")
         if not math.isfinite(norms[""]):
-            name, samples_seen = trainee.player.name, self.state.samples_seen
-            raise diverged(
-                self.folder,
-                player=name,
-                samples_seen=samples_seen,
-                norms=norms,
-                seen=seen,
-                describe=self.objective.describe,
-            )
+            raise self._divergence(trainee, norms, computed)
         limit(parameters.values(), norms[""], self.config.gradient_clip)
         return norms if len(norms) > 2 else {"": norms[""]}
 
+    def _divergence(
+        self, trainee: Trainee, norms: Mapping[str, float], computed: Sequence[_MicroBatch]
+    ) -> FloatingPointError:
+        """Write the samples of all processes to a file, and return the error that names it."""
+        samples_seen = self.state.samples_seen
+        rows = ranks.all_gather(_rows(computed, self.objective.describe))
+        samples = [sample for of_rank in rows for sample in of_rank]
+        path = self.folder / DIVERGED.format(f"{samples_seen:012d}")
+        content = {
+            "player": trainee.player.name,
+            "samples_seen": samples_seen,
+            "gradient_norms": {name or "all": _number(norm) for name, norm in norms.items()},
+            "samples": samples,
+        }
+        ranks.on_first(lambda: write_json(path, content))
+        bad = [sample for sample in samples if isinstance(sample["loss"], str)]
+        of_which = f", the loss of sample {_named(bad[0])} is not finite" if bad else ""
+        return FloatingPointError(
+            f"gradient norm is {norms['']} after {samples_seen} samples{of_which}; the weights were not changed, the "
+            f"batch is listed in {path}"
+        )
+
     def _prefix(self, trainee: Trainee) -> str:
-        """Before the names of what is logged of an adversary."""
+        """Return what stands before the names of an adversary's values in the log."""
         return "" if trainee is self.state.first else f"{trainee.player.name}/"
 
 
 def micro_batch_size(batch_size: int, config: TrainingConfig) -> int:
-    """How many samples all processes compute at once; raises InputError if they cannot be shared evenly."""
+    """Return the number of samples that all processes compute at once; raise InputError for uneven shares."""
     parts = config.accumulation_steps * ranks.world_size()
     if batch_size % parts:
         raise InputError(
@@ -125,14 +148,14 @@ def micro_batch_size(batch_size: int, config: TrainingConfig) -> int:
 
 
 def fill_missing(parameters: Iterable[Tensor]) -> None:
-    """Give a parameter that the batch did not use the gradient zero, so that it counts steps as the others do."""
+    """Give parameters that the batch did not use a gradient of zero, so that they count steps as the others do."""
     for parameter in parameters:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
 
 
 def gradient_norms(parameters: dict[str, Tensor], group_of: Callable[[str], str]) -> dict[str, float]:
-    """The norm of each group's gradient, and of all together as the one called ''."""
+    """Return the norm of each group's gradient, and under the name '' that of all."""
     groups: dict[str, list[Tensor]] = {}
     for name, parameter in parameters.items():
         assert parameter.grad is not None
@@ -144,53 +167,17 @@ def gradient_norms(parameters: dict[str, Tensor], group_of: Callable[[str], str]
     return {"": float(squares.sum().sqrt())} | dict(zip(sorted(groups), squares.sqrt().tolist(), strict=True))
 
 
-def limit(parameters: Iterable[Tensor], norm: float, greatest: float) -> None:
-    """Scale a gradient of this norm down to the greatest that is allowed."""
-    if norm <= greatest:
+def limit(parameters: Iterable[Tensor], norm: float, largest: float) -> None:
+    """Scale a gradient of this norm down to the largest norm that is allowed."""
+    if norm <= largest:
         return
     gradients = [local(parameter.grad) for parameter in parameters if parameter.grad is not None]
-    torch._foreach_mul_(gradients, greatest / norm)  # pyright: ignore[reportPrivateUsage] - one launch for all
+    torch._foreach_mul_(gradients, largest / norm)  # pyright: ignore[reportPrivateUsage] - one launch for all
 
 
-@dataclass(frozen=True)
-class Seen:
-    """Samples of a micro-batch and what came of them."""
-
-    positions: Sequence[int]
-    losses: Tensor
-    sigma: Tensor | None
-
-
-def diverged(
-    folder: Path,
-    *,
-    player: str,
-    samples_seen: int,
-    norms: Mapping[str, float],
-    seen: Sequence[Seen],
-    describe: Callable[[int], str],
-) -> FloatingPointError:
-    """The error to raise; writes the samples of all processes to a file that it names."""
-    samples = [sample for rows in ranks.all_gather(_rows(seen, describe)) for sample in rows]
-    path = folder / DIVERGED.format(f"{samples_seen:012d}")
-    content = {
-        "player": player,
-        "samples_seen": samples_seen,
-        "gradient_norms": {name or "all": _number(norm) for name, norm in norms.items()},
-        "samples": samples,
-    }
-    ranks.on_first(lambda: write_json(path, content))
-    bad = [sample for sample in samples if isinstance(sample["loss"], str)]
-    of_which = f", the loss of sample {_named(bad[0])} is not finite" if bad else ""
-    return FloatingPointError(
-        f"gradient norm is {norms['']} after {samples_seen} samples{of_which}; the weights were not changed, the batch "
-        f"is told in {path}"
-    )
-
-
-def _rows(seen: Sequence[Seen], describe: Callable[[int], str]) -> list[dict[str, Any]]:
+def _rows(computed: Sequence[_MicroBatch], describe: Callable[[int], str]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for part in seen:
+    for part in computed:
         sigmas = [None] * len(part.positions) if part.sigma is None else part.sigma.tolist()
         for position, loss, sigma in zip(part.positions, part.losses.tolist(), sigmas, strict=True):
             row = {"position": position, "clip": describe(position), "rank": ranks.rank(), "loss": _number(loss)}
@@ -203,5 +190,5 @@ def _named(sample: Mapping[str, Any]) -> str:
 
 
 def _number(value: float) -> float | str:
-    """JSON knows no NaN."""
+    """Write a value that is not finite as text: JSON has no NaN."""
     return value if math.isfinite(value) else str(value)

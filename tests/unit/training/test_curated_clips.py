@@ -23,7 +23,7 @@ from videoldm.dataset.exports import open_export
 from videoldm.dataset.source import read_window, window_of
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.training.data import windows as windows_module
-from videoldm.training.data.choose import caption_shares, choose, choose_for_training
+from videoldm.training.data.choose import caption_shares, choose_clips, choose_for_training
 from videoldm.training.data.config import (
     AllVideos,
     CachedLatents,
@@ -36,7 +36,7 @@ from videoldm.training.data.config import (
     SampledCaptions,
 )
 from videoldm.training.data.curated_windows import curated_windows
-from videoldm.training.data.samples import CuratedClips, Samples
+from videoldm.training.data.samples import CuratedTrainingData, Samples
 
 MAIN = Bucket(height=16, width=32, num_frames=3, fps=Fraction(5), batch_size=2, probability=3)
 SHORT = Bucket(height=16, width=32, num_frames=2, fps=Fraction(10), batch_size=3)
@@ -60,18 +60,18 @@ def data(folder: Path, **changes: object) -> CuratedData:
     return CuratedData(folder=str(folder), buckets=(MAIN, SHORT)).model_copy(update=changes)
 
 
-def opened(config: CuratedData, autoencoder: Autoencoder, cache: Path, *, seed: int = 0) -> CuratedClips:
-    clips = CuratedClips(curated_windows(config, autoencoder, cache, seed=seed, main_bucket=0), seed=seed)
+def opened(config: CuratedData, autoencoder: Autoencoder, cache: Path, *, seed: int = 0) -> CuratedTrainingData:
+    clips = CuratedTrainingData(curated_windows(config, autoencoder, cache, seed=seed, main_bucket=0), seed=seed)
     clips.reader.prepare()
     return clips
 
 
-def batch(clips: CuratedClips, positions: Sequence[int], *, is_image: bool = False) -> Samples:
+def batch(clips: CuratedTrainingData, positions: Sequence[int], *, is_image: bool = False) -> Samples:
     clips.reader.announce(positions)
     return clips.samples(positions, is_image=is_image)
 
 
-def batches(clips: CuratedClips, start: int, count: int) -> list[tuple[range, Samples]]:
+def batches(clips: CuratedTrainingData, start: int, count: int) -> list[tuple[range, Samples]]:
     found = []
     for _ in range(count):
         size = clips.reader.batch_size_at(start)
@@ -96,6 +96,32 @@ def test_batches_have_one_shape_and_every_clip_comes_once_an_epoch(
     assert Counter(seen[3][:36]) == {f"picture {number}": 6 for number in range(6)}
     assert {len(set(seen[3][start : start + 6])) for start in range(0, 36, 6)} == {6}
     assert len(set(seen[2][:6])) == 6
+
+
+def test_every_frame_can_be_read_where_windows_are_decoded_anew(
+    exports: dict[str, Path], autoencoder: Autoencoder, tmp_path: Path
+) -> None:
+    source = open_export(exports["files"])
+    clips = opened(data(exports["files"], latents=ANEW, buckets=(MAIN,)), autoencoder, tmp_path)
+    for found in (batch(clips, range(6)).clips, clips.shown([(0,), (1,)])):
+        frames = found.frames([0, 1, -1])
+        for row, record in enumerate(found.records):
+            index = int(record.image_caption.removeprefix("picture "))
+            window = window_of(source.clip(index).duration_s, MAIN, 0, 1)
+            assert torch.equal(frames[row], read_window(source, index, window)[[0, 1, 2]])
+        assert torch.equal(found.first_frames, frames[:, 0])
+        assert torch.equal(found[[1]].frames([1]), frames[1:2, 1:2])
+
+
+def test_cached_latents_keep_the_first_frame_alone(
+    exports: dict[str, Path], autoencoder: Autoencoder, tmp_path: Path
+) -> None:
+    clips = opened(data(exports["files"], latents=ONCE, buckets=(MAIN,)), autoencoder, tmp_path)
+    samples = batch(clips, range(6)).clips
+    assert torch.equal(samples.frames([0, 0])[:, 1], samples.first_frames)
+    message = "latents.kind is cached, .* but frames 0, -1 are needed: set latents.kind=anew"
+    with pytest.raises(InputError, match=message):
+        samples.frames([0, -1])
 
 
 @pytest.mark.parametrize("latents", [ONCE, ANEW])
@@ -204,7 +230,7 @@ def test_what_a_list_said_of_a_video_stands_in_for_captions_or_joins_them(folder
 
 
 def test_videos_that_are_held_out_are_not_trained_on(folder: Path) -> None:
-    chosen = [choose(data(folder, videos=videos)) for videos in (AllVideos(), HeldOutVideos(), OtherVideos())]
+    chosen = [choose_clips(data(folder, videos=videos)) for videos in (AllVideos(), HeldOutVideos(), OtherVideos())]
     everything, held_out, others = (set(one.assignment.clips[0]) for one in chosen)
     assert (everything, len(held_out), held_out | others) == (set(range(6)), 2, everything)
     clips = list(open_export(folder).clips())
@@ -216,22 +242,22 @@ def test_videos_that_are_held_out_are_not_trained_on(folder: Path) -> None:
 def test_clips_without_captions_are_left_out_refused_or_need_none(folder: Path) -> None:
     gone = {"image_caption": None, "video_caption": None, "summary": None, "metadata": None}
     change_index(folder, lambda row, number: row | (gone if number == 4 else {}))
-    chosen = choose(data(folder))
+    chosen = choose_clips(data(folder))
     assert chosen.assignment.clips[0] == [0, 1, 2, 3, 5]
     [name] = chosen.assignment.left_out["no caption"]
     assert name == chosen.source.clip(4).name
     with pytest.raises(InputError, match=r"has no caption.*captions\.without=leave-out"):
-        choose(data(folder, captions=SampledCaptions(without="refuse")))
-    assert choose(data(folder, captions=NoCaptions())).assignment.clips[0] == list(range(6))
+        choose_clips(data(folder, captions=SampledCaptions(without="refuse")))
+    assert choose_clips(data(folder, captions=NoCaptions())).assignment.clips[0] == list(range(6))
 
 
 def test_clips_without_motion_are_left_out_unless_signals_are_fixed(
     folder: Path, autoencoder: Autoencoder, tmp_path: Path
 ) -> None:
     change_index(folder, lambda row, number: row | ({"motion": None} if number == 2 else {}))
-    assert 2 not in choose(data(folder)).assignment.clips[0]
+    assert 2 not in choose_clips(data(folder)).assignment.clips[0]
     fixed = data(folder, signals=Fixed(fps=7, motion_bucket=127))
-    assert 2 in choose(fixed).assignment.clips[0]
+    assert 2 in choose_clips(fixed).assignment.clips[0]
     for record in batch(opened(fixed, autoencoder, tmp_path), range(2)).clips.records:
         assert (record.fps, bucket_of_motion(record.motion)) == (7, 127)
 
@@ -301,7 +327,7 @@ def test_latents_that_only_another_process_can_see_are_told(
     monkeypatch.setattr(ranks, "world_size", lambda: 2)
     monkeypatch.setattr(ranks, "first_then_others", lambda function: function())
     monkeypatch.setattr(ranks, "all_gather", lambda value: [value])
-    with pytest.raises(InputError, match=r"lacks what other processes have encoded.*\(--cache\)"):
+    with pytest.raises(InputError, match=r"windows that other processes have encoded are missing.*\(--cache\)"):
         opened(data(folder), autoencoder, tmp_path)
 
 

@@ -21,7 +21,8 @@ from videoldm.training.data.config import CachedLatents, CuratedData, EncodedAne
 from videoldm.training.loop import train
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.temporal_decoder.config import TemporalDecoderStage
-from videoldm.training.stages.temporal_decoder.objective import Encoded, TemporalDecoderObjective
+from videoldm.training.stages.temporal_decoder.data import EncodedClips
+from videoldm.training.stages.temporal_decoder.objective import TemporalDecoderObjective
 from videoldm.video.read import frames_at
 
 SMALL = Bucket(height=16, width=16, num_frames=2, fps=Fraction(5), batch_size=2)
@@ -90,7 +91,7 @@ def test_both_players_learn_from_clips_that_are_read_once(
     read: list[int] = []
     encoded = objective._data.encoded
 
-    def counting(positions: Sequence[int]) -> Encoded:
+    def counting(positions: Sequence[int]) -> EncodedClips:
         read.extend(positions)
         return encoded(positions)
 

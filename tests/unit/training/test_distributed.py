@@ -147,7 +147,7 @@ def test_loss_that_is_not_finite_in_one_process_ends_all(together: dict[int, Pat
     name = f"diverged-{BATCH:012d}.json"
     (line,) = told
     assert line.startswith(f"gradient norm is nan after {BATCH} samples, the loss of sample 6 is not finite; ")
-    assert line.endswith(f"the weights were not changed, the batch is told in {place / name}")
+    assert line.endswith(f"the weights were not changed, the batch is listed in {place / name}")
     samples = json.loads((place / name).read_text())["samples"]
     assert [(one["position"], one["rank"]) for one in samples] == [(4, 0), (5, 0), (6, 1), (7, 1)]
     assert [one["position"] for one in samples if isinstance(one["loss"], str)] == [6, 7]

@@ -114,7 +114,7 @@ def test_losses_follow_from_the_position_alone(tiny_image_model, pictures):
 
 def test_without_a_prior_all_samples_are_of_the_subject(tiny_image_model, pictures):
     objective = DreamBoothObjective(stage_of(tiny_image_model, pictures, prior=NoPrior()), seed=0)
-    assert [one.prompt for one in objective._shown] == ["a red cube"]
+    assert [one.prompt for one in objective._sets] == ["a red cube"]
     assert bool(objective.losses(range(4)).per_sample.isfinite().all())
 
 

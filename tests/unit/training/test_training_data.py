@@ -19,7 +19,7 @@ from videoldm.synthetic.scene import sample_scene
 from videoldm.training.data.config import Fixed, Measured, Signals, WorldData
 from videoldm.training.data.latents import LatentCache
 from videoldm.training.data.pictures import PictureCrops
-from videoldm.training.data.samples import RenderedData
+from videoldm.training.data.samples import RenderedTrainingData, first_frame
 from videoldm.training.data.world import chosen_clips, prepare_world
 
 DATA = WorldData(num_clips=64, num_frames=2, height=16, width=16)
@@ -78,7 +78,7 @@ def test_a_model_may_be_told_the_same_of_all_clips(cache: Path) -> None:
     latents = LatentCache(clips, randomise(Autoencoder(AUTOENCODER)).eval(), cache)
 
     def told(signals: Signals) -> list[tuple[Fraction, int]]:
-        data = RenderedData(clips, latents, chosen=range(64), num_frames=2, seed=0, signals=signals)
+        data = RenderedTrainingData(clips, latents, chosen=range(64), num_frames=2, seed=0, signals=signals)
         records = [*data.samples(range(8), is_image=False).clips.records, *data.shown([(0,), (1,)]).records]
         return [(one.fps, bucket_of_motion(one.motion)) for one in records]
 
@@ -97,7 +97,7 @@ def test_clips_may_be_chosen_by_their_camera(cache: Path) -> None:
     assert chosen == wanted
     assert list(chosen_clips(DATA, clips)) == list(range(DATA.num_clips))
     latents = LatentCache(clips, randomise(Autoencoder(AUTOENCODER)).eval(), cache)
-    data = RenderedData(clips, latents, chosen=chosen, num_frames=2, seed=0, signals=Measured())
+    data = RenderedTrainingData(clips, latents, chosen=chosen, num_frames=2, seed=0, signals=Measured())
     assert data.num_clips == len(wanted)
     captions = {clips.records[index].caption for index in wanted}
     seen = [*data.samples(range(3 * len(wanted)), is_image=False).clips.records]
@@ -106,6 +106,24 @@ def test_clips_may_be_chosen_by_their_camera(cache: Path) -> None:
     static = DATA.model_copy(update={"options": WorldOptions(static_camera=1.0)})
     with pytest.raises(InputError, match=r"data.cameras is pan_left, pan_right, but no train clip has such a camera"):
         chosen_clips(panning, prepare_world(static, cache))
+
+
+def test_frames_are_those_of_the_window_that_a_sample_is_of(tmp_path: Path) -> None:
+    clips = prepare_world(DATA.model_copy(update={"num_frames": 5}), tmp_path)
+    latents = LatentCache(clips, randomise(Autoencoder(AUTOENCODER)).eval(), tmp_path)
+    data = RenderedTrainingData(clips, latents, chosen=range(64), num_frames=3, seed=0, signals=Measured())
+    found = data.samples(range(8), is_image=False).clips
+    frames, starts = found.frames([0, 1, 2, -1]), set()
+    for row, position in enumerate(range(8)):
+        start = first_frame(2, (0, position))
+        window = clips.pixels(data.reader.clip(position))[start : start + 3]
+        assert torch.equal(frames[row], window[[0, 1, 2, 2]])
+        starts.add(start)
+    assert len(starts) > 1
+    assert torch.equal(found.first_frames, frames[:, 0])
+    assert torch.equal(data.shown([(0,)]).frames([-1])[0, 0], clips.frame(0, 2))
+    with pytest.raises(IndexError):
+        data.samples(range(8), is_image=True).clips.frames([1])
 
 
 def test_latents_of_another_encoder_are_encoded_anew(cache: Path) -> None:

@@ -1,1 +1,1 @@
-"""Training clips: which ones, in which batches, and their latents."""
+"""Training clips: their choice, the order in which they are read, and their latents."""

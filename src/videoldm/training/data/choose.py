@@ -1,4 +1,4 @@
-"""Which clips a stage learns from, in which buckets, and what is left out and why."""
+"""Choice of clips: those of an export that a stage learns from, their buckets, and why others are left out."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from videoldm.training.data.config import (
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """Clips and their buckets."""
+class ChosenClips:
+    """An export and the assignment of its clips to buckets."""
 
     data: CuratedData
     source: ExportedClips
@@ -45,8 +45,8 @@ class Chosen:
                 )
 
 
-def choose(data: CuratedData) -> Chosen:
-    """Read the index and assign its clips; raises InputError if it cannot be read or no clip can be used."""
+def choose_clips(data: CuratedData) -> ChosenClips:
+    """Read the index and assign its clips; raise InputError if it cannot be read or no clip can be used."""
     source = open_export(Path(data.folder))
     without: list[tuple[str, str]] = []
     assignment = assign(_usable(source, data, without), data.buckets)
@@ -54,18 +54,18 @@ def choose(data: CuratedData) -> Chosen:
         assignment.leave_out(clip.name, clip.reason)
     for name, reason in without:
         assignment.leave_out(name, reason)
-    return Chosen(data, source, assignment)
+    return ChosenClips(data, source, assignment)
 
 
-def choose_for_training(data: CuratedData) -> Chosen:
-    """As `choose`; raises InputError also for a bucket without a clip."""
-    chosen = choose(data)
+def choose_for_training(data: CuratedData) -> ChosenClips:
+    """Choose clips, and raise InputError also for a bucket without any."""
+    chosen = choose_clips(data)
     chosen.check()
     return chosen
 
 
 def caption_shares(captions: SampledCaptions, clip: SourceClip) -> dict[CaptionKind, float]:
-    """How often each caption that a clip has is taken; sums to 1, or is empty."""
+    """Return how often each caption of a clip is taken; the shares sum to 1, or there are none."""
     shares: dict[CaptionKind, float] = {kind: getattr(captions, kind) for kind in clip.captions}
     total = sum(shares.values())
     if not total:
@@ -76,27 +76,27 @@ def caption_shares(captions: SampledCaptions, clip: SourceClip) -> dict[CaptionK
 def _usable(
     source: ExportedClips, data: CuratedData, without: list[tuple[str, str]]
 ) -> Iterator[tuple[int, SourceClip]]:
-    """Clips with all that is asked of them; of the others names and reasons are added to `without`."""
-    wanted = _wanted(data.videos, source.videos)
+    """Yield clips that have all that is asked of them; add name and reason of the others to `without`."""
+    videos = _videos_taken(data.videos, source.videos)
     for index, clip in enumerate(source.clips()):
-        if clip.video not in wanted:
+        if clip.video not in videos:
             continue
-        reason = _lacks(clip, data)
+        reason = _what_is_missing(clip, data)
         if reason is None:
             yield index, clip
         else:
             without.append((clip.name, reason))
 
 
-def _wanted(videos: Videos, hashes: frozenset[str]) -> frozenset[str]:
-    """Those of the videos, told by the hashes of their content, whose clips are taken."""
+def _videos_taken(videos: Videos, hashes: frozenset[str]) -> frozenset[str]:
+    """Content hashes of the videos whose clips are taken."""
     if isinstance(videos, AllVideos):
         return hashes
     held_out = frozenset(sorted(hashes)[: max(1, round(videos.share * len(hashes)))])
     return held_out if isinstance(videos, HeldOutVideos) else hashes - held_out
 
 
-def _lacks(clip: SourceClip, data: CuratedData) -> str | None:
+def _what_is_missing(clip: SourceClip, data: CuratedData) -> str | None:
     if not isinstance(data.captions, NoCaptions) and not caption_shares(data.captions, clip):
         if data.captions.without == "refuse":
             raise InputError(

@@ -6,13 +6,15 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from videoldm.core.config import Config, Positive, Share
-from videoldm.dataset.config import Bucket
+from videoldm.dataset.config import Bucket, Rate
 from videoldm.synthetic.config import WorldOptions
 from videoldm.synthetic.vocabulary import CameraMotion
 
+CLIPS_PER_SHARD = 64
+
 
 class ClipDimensions(NamedTuple):
-    """Size of a clip in pixels."""
+    """Length and size of clips, in pixels."""
 
     num_frames: int
     height: int
@@ -20,10 +22,10 @@ class ClipDimensions(NamedTuple):
 
 
 class SampledCaptions(Config):
-    """Each sample has one of its clip's captions, drawn with these shares; those a clip lacks go to the others.
+    """One of its clip's captions for each sample, drawn with these shares; shares of missing captions go to the others.
 
     SVD, C: half of them the image captioner's, the rest the video captioner's and the summary's. Captions that a guard
-    of curation caught count as missing. The one that a list of inputs gave stands in where a clip has no other.
+    of curation caught count as missing. The caption from a list of inputs stands in where a clip has no other.
     """
 
     kind: Literal["sampled"] = "sampled"
@@ -32,7 +34,7 @@ class SampledCaptions(Config):
     summary: Share = 0.25
     given: Share = 0.0
     without: Literal["leave-out", "refuse"] = "leave-out"
-    """What happens to clips that have none of them."""
+    """Treatment of clips that have none of these captions."""
 
     @model_validator(mode="after")
     def _some_are_taken(self) -> Self:
@@ -42,19 +44,19 @@ class SampledCaptions(Config):
 
 
 class NoCaptions(Config):
-    """Captions are not read; for tasks that are given a picture."""
+    """No captions, for tasks that need none."""
 
     kind: Literal["none"] = "none"
 
 
 class Measured(Config):
-    """The rate at which frames are taken, and the motion that curation measured; clips without it are left out."""
+    """Rate at which frames are taken, and measured motion; curated clips without it are left out."""
 
     kind: Literal["measured"] = "measured"
 
 
 class Fixed(Config):
-    """The same signals for all clips, whatever they show: the model learns to take no notice of them."""
+    """Same signals for all clips, whatever they show, so that the model learns to ignore them."""
 
     kind: Literal["fixed"] = "fixed"
     fps: Positive
@@ -65,22 +67,22 @@ Signals = Annotated[Measured | Fixed, Field(discriminator="kind")]
 
 
 class CachedLatents(Config):
-    """All windows of all clips are encoded before the first step, and kept."""
+    """Latents of all windows, encoded before the first step and kept with the first frame of each."""
 
     kind: Literal["cached"] = "cached"
     windows_per_clip: PositiveInt = 1
-    """Windows evenly spread over a clip that is longer than its bucket; each visit takes the next one."""
+    """Number of windows, evenly spread over a clip that is longer than its bucket; each visit takes the next one."""
 
 
 class EncodedAnew(Config):
-    """Windows are decoded and encoded at each step; nothing is kept."""
+    """Windows that are decoded and encoded at each step; nothing is kept."""
 
     kind: Literal["anew"] = "anew"
     windows_per_clip: PositiveInt = 16
 
 
 class Reading(Config):
-    """How clips are read ahead of the step that needs them."""
+    """Reading of clips ahead of the step that needs them."""
 
     threads: PositiveInt = 2
     samples_ahead: PositiveInt = 32
@@ -133,10 +135,10 @@ class CuratedData(Config):
         return self
 
     def bucket_of(self, *, height: int, width: int, num_frames: int) -> int | None:
-        """Number of the first bucket of that size and length."""
-        wanted = (height, width, num_frames)
+        """Return the number of the first bucket of that size and length; None if there is none."""
+        shape = (height, width, num_frames)
         shapes = [(one.height, one.width, one.num_frames) for one in self.buckets]
-        return shapes.index(wanted) if wanted in shapes else None
+        return shapes.index(shape) if shape in shapes else None
 
     def has_clips(self, size: ClipDimensions) -> bool:
         """Whether a bucket has clips of exactly that size."""
@@ -153,11 +155,6 @@ class CuratedData(Config):
         return ClipDimensions(self.largest_bucket.num_frames, self.largest_bucket.height, self.largest_bucket.width)
 
 
-CLIPS_PER_SHARD = 64
-
-Rate = Annotated[Fraction, Field(gt=0)]
-
-
 class WorldData(Config):
     """Clips of the synthetic world. Rates cycle from shard to shard, so that the fps condition means something."""
 
@@ -171,9 +168,9 @@ class WorldData(Config):
     rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = tuple(map(Fraction, (7, 6, 8, 7, 5, 10)))
     options: WorldOptions = WorldOptions()
     cameras: tuple[CameraMotion, ...] = ()
-    """Which of the clips are taken: those whose camera moves in one of these ways, or all if none is named."""
+    """Camera motions of the clips that are taken; without any, all are."""
     signals: Signals = Measured()
-    """What a model is told of rate and motion: those of the rendered clip, or the same for all."""
+    """Rate and motion that a model is conditioned on: those of the rendered clip, or the same for all."""
 
     @model_validator(mode="after")
     def _needs_no_pictures(self) -> Self:
@@ -198,7 +195,7 @@ class PannedPictures(Config):
 
 
 def _world_unless_named(data: Any) -> Any:
-    """Recipes of before there was a choice name no kind."""
+    """Take data without a kind, as in recipes of before there was a choice, for rendered clips."""
     return {"kind": "world", **data} if isinstance(data, dict) else data
 
 
@@ -206,7 +203,7 @@ Data = Annotated[
     Annotated[WorldData | CuratedData, Field(discriminator="kind")],
     BeforeValidator(_world_unless_named),
 ]
-"""Rendered here, or curated from videos."""
+"""Clips that are rendered here, or curated from videos."""
 
 
 def check_held_out(data: Data, validation: Data) -> None:

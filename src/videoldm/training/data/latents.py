@@ -1,4 +1,10 @@
-"""Latents that are encoded once and kept on disk: of rendered clips, and of windows of curated ones."""
+"""Latents that are encoded once and kept on disk: of rendered clips, and of windows of curated ones.
+
+Those of rendered clips lie in one file a shard of clips. Those of windows are found by a key of everything that they
+depend on: a store is a folder of shards, safetensors with the posterior's mean and deviation (16 bits) and the first
+frame (bytes) of some windows of one shape, and beside each its index, a JSON file with their keys. A shard is named by
+its keys, so shards that several processes write at once do not collide.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +30,12 @@ from videoldm.dataset.clips import ClipShards
 from videoldm.dataset.source import ClipWindow
 from videoldm.models.autoencoder.network import Autoencoder
 
+VERSION = 2
+"""Version of keys and shards, to be raised when their meaning changes."""
+
 
 class LatentCache:
-    """Raw latents of clips in memory; each shard's are kept in a file named by the shard and the encoder's weights."""
+    """Raw latents of rendered clips in memory, kept in a file for each shard and encoder."""
 
     def __init__(self, clips: ClipShards, autoencoder: Autoencoder, cache: Path) -> None:
         folder = cache / f"latents-{weights_hash(autoencoder)}"
@@ -42,66 +51,27 @@ class LatentCache:
         self._deviation = torch.cat([part["deviation"] for part in stored])
 
     def draw(self, index: int, seed: int, position: int) -> Float[Tensor, "t c h w"]:
-        """Raw latents of one clip, drawn from its posterior by the sample's own stream."""
+        """Draw the raw latents of one clip from its posterior by the sample's own stream."""
         noise = normal(tuple(self._mean.shape[1:]), seed, "posterior", position)
         return self._mean[index].float() + self._deviation[index].float() * noise
 
 
-def weights_hash(autoencoder: Autoencoder) -> str:
-    """Names the weights of the encoder by their content: 16 hexadecimal digits."""
-    digest = blake2b(digest_size=8)
-    for name, tensor in autoencoder.encoder.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-@torch.no_grad()
-def _encode(clips: ClipShards, autoencoder: Autoencoder, path: Path) -> None:
-    device = next(autoencoder.parameters()).device
-    mean, deviation = [], []
-    for index in range(len(clips)):
-        posterior = autoencoder.encode(clips.pixels(index)[None].to(device))
-        mean.append(posterior.mean[0].half().cpu())
-        deviation.append((0.5 * posterior.log_variance[0]).exp().half().cpu())
-    with atomic_file(path) as partial:
-        save_file({"mean": torch.stack(mean).contiguous(), "deviation": torch.stack(deviation).contiguous()}, partial)
-
-
-VERSION = 2
-"""To be raised when keys or shards change their meaning."""
-
-
 @dataclass(frozen=True)
 class EncodedWindow:
-    """A window's posterior, and the first frame as bytes, which is exact: fitted pictures have 8 bits."""
+    """Posterior of a window, and its first frame as bytes, which is exact: fitted pictures have 8 bits."""
 
     mean: Float[Tensor, "t c h w"]
     deviation: Float[Tensor, "t c h w"]
     first_frame: UInt8[Tensor, "height width 3"]
 
     def draw(self, key: SampleKey) -> Float[Tensor, "t c h w"]:
-        """Raw latents from the posterior, by the sample's own stream."""
+        """Draw raw latents from the posterior by the sample's own stream."""
         seed, *position = key
         return self.mean + self.deviation * normal(tuple(self.mean.shape), seed, "posterior", *position)
 
 
-class _Index(Config):
-    version: int
-    encoder: str
-    keys: tuple[str, ...]
-
-
-def window_key(content: str, window: ClipWindow, encoder: str) -> str:
-    """Names a window by its frames (source, times, crop and size), the encoder's weights and the format here."""
-    bucket = window.bucket
-    times = f"{window.start_s} {bucket.num_frames} {bucket.fps}"
-    text = f"{VERSION} {encoder} {content} {times} centre {bucket.width}x{bucket.height}"
-    return blake2b(text.encode(), digest_size=16).hexdigest()
-
-
 class LatentStore:
-    """Reads the windows of one folder, of one encoder.
+    """Windows of one folder and one encoder, by their keys.
 
     Raises InputError for a shard that is broken, or of another encoder or version, with what to do.
     """
@@ -127,7 +97,7 @@ class LatentStore:
         return EncodedWindow(parts["mean"].float(), parts["deviation"].float(), parts["first_frame"])
 
     def write(self, windows: Mapping[str, EncodedWindow]) -> None:
-        """Add windows of one shape by their keys; the index comes last, so that a shard with one is whole."""
+        """Add windows of one shape by their keys; the index is written last, so a shard that has one is whole."""
         index = _Index(version=VERSION, encoder=self._encoder, keys=tuple(windows))
         path = self._folder / f"{_name(index)}.safetensors"
         with atomic_file(path) as partial:
@@ -150,6 +120,41 @@ class LatentStore:
         self._places |= {key: (path, row) for row, key in enumerate(index.keys)}
 
 
+def weights_hash(autoencoder: Autoencoder) -> str:
+    """Return a name for the weights of the encoder, made from their content: 16 hexadecimal digits."""
+    digest = blake2b(digest_size=8)
+    for name, tensor in autoencoder.encoder.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def window_key(content: str, window: ClipWindow, encoder: str) -> str:
+    """Return a name for a window, made from its frames (source, times, crop, size), the encoder and the format here."""
+    bucket = window.bucket
+    times = f"{window.start_s} {bucket.num_frames} {bucket.fps}"
+    text = f"{VERSION} {encoder} {content} {times} centre {bucket.width}x{bucket.height}"
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+class _Index(Config):
+    version: int
+    encoder: str
+    keys: tuple[str, ...]
+
+
+@torch.no_grad()
+def _encode(clips: ClipShards, autoencoder: Autoencoder, path: Path) -> None:
+    device = next(autoencoder.parameters()).device
+    mean, deviation = [], []
+    for index in range(len(clips)):
+        posterior = autoencoder.encode(clips.pixels(index)[None].to(device))
+        mean.append(posterior.mean[0].half().cpu())
+        deviation.append((0.5 * posterior.log_variance[0]).exp().half().cpu())
+    with atomic_file(path) as partial:
+        save_file({"mean": torch.stack(mean).contiguous(), "deviation": torch.stack(deviation).contiguous()}, partial)
+
+
 def _stacked(windows: Sequence[EncodedWindow]) -> dict[str, Tensor]:
     return {
         "mean": torch.stack([one.mean for one in windows]).half().contiguous(),
@@ -167,10 +172,10 @@ def _delete(path: Path) -> str:
 
 
 def _slices(path: Path) -> dict[str, Any]:
-    """A shard's tensors, mapped; raises InputError if it is missing or cut off."""
+    """Map the tensors of a shard; raise InputError if it is missing or cut off."""
     try:
         with safetensors_errors(path):
             file = safe_open(path, framework="pt").__enter__()
-            return {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - the file itself is no dict
+            return {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - the file itself is not a dict
     except InputError as error:
         raise InputError(f"{error}; {_delete(path)}") from None

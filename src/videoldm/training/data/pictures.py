@@ -26,11 +26,16 @@ from videoldm.video.picture_files import pictures_in
 from videoldm.video.pixels import resize
 
 MARGIN = 1.125
-"""How much larger than a crop the short side of a shrunken picture stays at least."""
-
+"""Short side of a shrunken picture over that of a crop, at least."""
+LARGEST_ZOOM = 1.5
+"""Largest size of the camera's view, in pixels of the picture for one of the frame; the smallest is 1."""
+PATHS_VERSION = 1
+"""Version of the camera's paths, to be raised when they change, so that clips made before are not used."""
+MAX_SPEED = 0.35
+"""Highest speed of the view's centre, in short sides of the frame per second."""
 
 PictureScales = list[list[Tensor]]
-"""Of each picture its versions, c x h x w in [-1, 1], largest first."""
+"""Versions of each picture, c x h x w in [-1, 1], largest first."""
 
 
 class PictureCrops:
@@ -41,7 +46,7 @@ class PictureCrops:
         self._scales = picture_scales(Path(folder), math.ceil(MARGIN * max(size))) if folder else []
 
     def crop(self, choice: random.Random) -> Float[Tensor, "c h w"]:
-        """One crop; its picture, scale, place and mirror image are drawn from `choice`."""
+        """Draw one crop: its picture, scale, place and whether it is mirrored."""
         picture = choice.choice(choice.choice(self._scales))
         top = choice.randint(0, picture.shape[1] - self._height)
         left = choice.randint(0, picture.shape[2] - self._width)
@@ -50,7 +55,7 @@ class PictureCrops:
 
 
 def picture_scales(folder: Path, smallest: int) -> PictureScales:
-    """Each picture of `folder` at every half-octave between its own size and a short side of about `smallest` pixels.
+    """Load each picture of `folder` at every half-octave from its own size to a short side of about `smallest` pixels.
 
     Raises InputError if there are none or one of them is smaller.
     """
@@ -76,22 +81,14 @@ def _shrunken(picture: Float[Tensor, "c h w"], smallest: int) -> list[Float[Tens
     return scales
 
 
-LARGEST_ZOOM = 1.5
-"""How much larger than a frame, in pixels of the picture, the camera's window can be; it is never smaller."""
-PATHS_VERSION = 1
-"""To be raised when the camera's paths change, so that clips made before are not used."""
-MAX_SPEED = 0.35
-"""Of the window's centre, in short sides of the frame per second."""
-
-
 @dataclass(frozen=True)
-class PictureView:
-    """The part of a picture that a frame shows: centre and size in pixels of the picture."""
+class _View:
+    """Part of a picture that a frame shows: centre and size in pixels of the picture."""
 
     y: float
     x: float
     zoom: float
-    """Pixels of the picture in a pixel of the frame."""
+    """Pixels of the picture for one of the frame."""
 
 
 def prepare_panned_pictures(pictures: PannedPictures, like: WorldData, cache: Path) -> ClipShards:
@@ -126,18 +123,16 @@ def _write_clips(scales: PictureScales, like: WorldData, start: int, path: Path)
     for index in range(start, start + CLIPS_PER_SHARD):
         choice = python_random(like.seed, f"{like.split} panned picture", index)
         picture = choice.choice(choice.choice(scales))
-        windows = _path(choice, picture, size, seconds=float((like.num_frames - 1) / fps), steps=like.num_frames)
-        positions = torch.stack([_positions(window, size) for window in windows])
+        views = _path(choice, picture, size, seconds=float((like.num_frames - 1) / fps), steps=like.num_frames)
+        positions = torch.stack([_positions(view, size) for view in views])
         frames.append(to_stored(_look_up(picture, positions)))
-        motion = float(mean_motion(_flow(windows, positions), fps))
+        motion = float(mean_motion(_flow(views, positions), fps))
         records.append(ClipRecord(caption="", image_caption="", fps=fps, motion=motion))
     write_shard(path, torch.stack(frames), records)
 
 
-def _path(
-    choice: random.Random, picture: Tensor, size: tuple[int, int], *, seconds: float, steps: int
-) -> list[PictureView]:
-    """Windows from one place to another; those between lie within the picture because both ends do."""
+def _path(choice: random.Random, picture: Tensor, size: tuple[int, int], *, seconds: float, steps: int) -> list[_View]:
+    """Return views from one place to another; those between lie within the picture because both ends do."""
     distance = choice.random() * MAX_SPEED * seconds * min(size)
     direction = choice.uniform(0, 2 * math.pi)
     start_zoom, end_zoom = (choice.uniform(1, LARGEST_ZOOM) for _ in range(2))
@@ -150,28 +145,28 @@ def _path(
     return [_between(start, end, step / (steps - 1)) for step in range(steps)]
 
 
-def _within(picture: Tensor, size: tuple[int, int], y: float, x: float, zoom: float) -> PictureView:
-    """The window of this zoom nearest to (y, x) that does not leave the picture."""
+def _within(picture: Tensor, size: tuple[int, int], y: float, x: float, zoom: float) -> _View:
+    """Return the view of this zoom nearest to (y, x) that does not leave the picture."""
     half_height, half_width = zoom * size[0] / 2, zoom * size[1] / 2
-    return PictureView(
+    return _View(
         y=min(max(y, half_height), picture.shape[1] - half_height),
         x=min(max(x, half_width), picture.shape[2] - half_width),
         zoom=zoom,
     )
 
 
-def _between(start: PictureView, end: PictureView, share: float) -> PictureView:
-    return PictureView(
+def _between(start: _View, end: _View, share: float) -> _View:
+    return _View(
         y=start.y + share * (end.y - start.y),
         x=start.x + share * (end.x - start.x),
         zoom=start.zoom ** (1 - share) * end.zoom**share,
     )
 
 
-def _positions(window: PictureView, size: tuple[int, int]) -> Float[Tensor, "h w 2"]:
-    """Where each pixel of the frame lies in the picture, (x, y) in its pixels."""
-    ys = window.y + window.zoom * (torch.arange(size[0]) + 0.5 - size[0] / 2)
-    xs = window.x + window.zoom * (torch.arange(size[1]) + 0.5 - size[1] / 2)
+def _positions(view: _View, size: tuple[int, int]) -> Float[Tensor, "h w 2"]:
+    """Place of each pixel of the frame in the picture, (x, y) in its pixels."""
+    ys = view.y + view.zoom * (torch.arange(size[0]) + 0.5 - size[0] / 2)
+    xs = view.x + view.zoom * (torch.arange(size[1]) + 0.5 - size[1] / 2)
     return torch.stack(torch.meshgrid(xs, ys, indexing="xy"), dim=-1)
 
 
@@ -184,10 +179,10 @@ def _look_up(picture: Float[Tensor, "c height width"], positions: Float[Tensor, 
     return frames[0].unflatten(1, positions.shape[:2]).movedim(1, 0)
 
 
-def _flow(windows: list[PictureView], positions: Float[Tensor, "t h w 2"]) -> Float[Tensor, "s 2 h w"]:
-    """Where what a pixel shows lies in the next frame, relative to it, in pixels of the frame."""
+def _flow(views: list[_View], positions: Float[Tensor, "t h w 2"]) -> Float[Tensor, "s 2 h w"]:
+    """Displacement of what each pixel shows until the next frame, in pixels of the frame."""
     flows = []
-    for now, then, places in zip(windows[:-1], windows[1:], positions[:-1], strict=True):
+    for now, then, places in zip(views[:-1], views[1:], positions[:-1], strict=True):
         seen_now = (places - torch.tensor([now.x, now.y])) / now.zoom
         seen_then = (places - torch.tensor([then.x, then.y])) / then.zoom
         flows.append((seen_then - seen_now).permute(2, 0, 1))

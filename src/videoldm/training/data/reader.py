@@ -1,4 +1,4 @@
-"""In which order samples come, and what is done before and beside their use, whatever a stage makes of them."""
+"""The order in which samples come, and reading ahead of their use, whatever a stage makes of them."""
 
 from __future__ import annotations
 
@@ -9,38 +9,40 @@ from typing import Generic, Protocol, TypeVar
 
 from videoldm.dataset.order import sample_index
 
+T = TypeVar("T")
+
 
 class SampleReader(Protocol):
-    """Samples by their running numbers. What comes follows from these alone."""
+    """Samples by their running numbers, on which alone their content depends."""
 
     @property
     def num_skipped(self) -> int:
-        """How many clips could not be read so far."""
+        """Number of clips that could not be read so far."""
         ...
 
     def prepare(self) -> None:
-        """Make what is kept on the disk and not there yet; every process calls it before all else."""
+        """Make what is kept on disk and is missing; every process calls it before all else."""
         ...
 
     def batch_size_at(self, samples_seen: int) -> int | None:
-        """Size of the batch that begins there; None where all batches may have any size."""
+        """Return the size of the batch that begins there; None where batches may have any size."""
         ...
 
     def announce(self, positions: Sequence[int]) -> None:
-        """Say which samples come next, all those of this process's part of a batch, so that later ones are read."""
+        """Receive the samples that come next, all of this process's part of a batch, so that later ones are read."""
         ...
 
     def describe(self, position: int) -> str:
-        """Which clip a sample is of, for people."""
+        """Return which clip a sample is of, for people."""
         ...
 
     def close(self) -> None:
-        """Begin to read nothing more."""
+        """Stop reading ahead."""
         ...
 
 
 class RenderedReader:
-    """See `SampleReader`: clips of a world, of which all are at hand."""
+    """Reader of rendered clips, all of which are at hand; nothing is read ahead."""
 
     num_skipped = 0
 
@@ -48,37 +50,34 @@ class RenderedReader:
         self._clips, self._seed = clips, seed
 
     def clip(self, position: int) -> int:
-        """The number of the clip that a sample is of."""
+        """Return the number of the clip that a sample is of."""
         return self._clips[sample_index(self._seed, position, len(self._clips))]
 
     def prepare(self) -> None:
-        """Nothing is left to be made."""
+        """Do nothing: everything is made by now."""
 
     def batch_size_at(self, samples_seen: int) -> int | None:
-        """Any."""
+        """Return None: a batch may have any size."""
         del samples_seen
         return None
 
     def announce(self, positions: Sequence[int]) -> None:
-        """Nothing is read ahead."""
+        """Do nothing: reading is immediate."""
         del positions
 
     def describe(self, position: int) -> str:
-        """See `SampleReader`."""
+        """Return the clip's number."""
         return f"rendered clip {self.clip(position)}"
 
     def close(self) -> None:
-        """Nothing is read ahead."""
-
-
-T = TypeVar("T")
+        """Do nothing: there are no threads."""
 
 
 class Prefetcher(Generic[T]):
     """Gives what `load` returns for positions, which must follow from these alone; a wrong guess costs time only.
 
-    The next batch is guessed to be as far from this one as this one was from the last, so that a process that takes
-    a share of each batch reads no other's ahead.
+    The next batch is guessed to be as far from this one as this one was from the last, so a process that takes a share
+    of each batch does not read another's ahead.
     """
 
     def __init__(self, load: Callable[[int], T], *, threads: int, ahead: int) -> None:
@@ -88,24 +87,24 @@ class Prefetcher(Generic[T]):
         self._last_start: int | None = None
 
     def __call__(self, positions: Sequence[int]) -> tuple[list[T], float]:
-        """The results of these positions, in their order, and the seconds that it took to wait for them.
+        """Return the results of these positions, in their order, and the seconds spent waiting for them.
 
         Raises what `load` raised for one of them.
         """
-        wanted = [self._submit(position) for position in positions]
+        futures = [self._submit(position) for position in positions]
         begin = time.monotonic()
         try:
-            return [future.result() for future in wanted], time.monotonic() - begin
+            return [future.result() for future in futures], time.monotonic() - begin
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
-        """Begin to read nothing more."""
+        """Stop reading ahead."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def announce(self, positions: Sequence[int]) -> None:
-        """Say which positions make up the batch that begins now, and have the ones after it read."""
+        """Read the batch of these positions, which begins now, and the batches after it."""
         for position in positions:
             self._submit(position)
         start = positions[0]

@@ -1,4 +1,4 @@
-"""Windows of clips with their latents, encoded once and kept, or anew at each step."""
+"""Windows of curated clips and their latents, encoded once and kept, or encoded at each step."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from videoldm.training.data.latents import EncodedWindow, LatentStore, weights_h
 
 WINDOWS_PER_SHARD = 64
 FRAMES_AT_ONCE = 8
-"""That are encoded together."""
+"""Number of frames that are encoded together."""
 
 Pixels = UInt8[Tensor, "t h w 3"]
 """Fitted frames have 8 bits, so these are exact, and four times smaller while they wait."""
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Window `number` of `num_windows` of a clip, for a bucket."""
+class WindowRef:
+    """Window `number` of `num_windows` of the clip `index`, for a bucket."""
 
     bucket: Bucket
     index: int
@@ -41,61 +41,61 @@ class Wanted:
     num_windows: int
 
     def window(self, source: ClipSource) -> ClipWindow:
-        """Where it lies in the clip."""
+        """Return where the window lies in the clip."""
         return window_of(source.clip(self.index).duration_s, self.bucket, self.number, self.num_windows)
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """What a clip gives that cannot be read."""
+    """Stands for a window of a clip that cannot be read."""
 
     reason: str
 
 
 class Windows(Protocol):
-    """Reading is done ahead by threads, encoding by the step that needs it."""
+    """Windows by reference: threads read them ahead, the step that needs them encodes them."""
 
     def prepare(self) -> None:
         """Make what is kept; every process calls it before the first window is read."""
         ...
 
-    def read(self, wanted: Wanted) -> Pixels | EncodedWindow | Unreadable:
-        """What lies on disk."""
+    def read(self, ref: WindowRef) -> Pixels | EncodedWindow | Unreadable:
+        """Return what lies on disk."""
         ...
 
-    def encoded(self, read: Pixels | EncodedWindow) -> EncodedWindow:
-        """The latents of what was read."""
+    def encoded(self, content: Pixels | EncodedWindow) -> EncodedWindow:
+        """Return the latents of what was read."""
         ...
 
 
 class FreshWindows:
-    """See `Windows`: decoded and encoded at each step."""
+    """Windows that are decoded and encoded at each step."""
 
     def __init__(self, source: ClipSource, autoencoder: Autoencoder) -> None:
         self._source, self._autoencoder = source, autoencoder
 
     def prepare(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: nothing is kept."""
 
-    def read(self, wanted: Wanted) -> Pixels | Unreadable:
-        """See `Windows`."""
+    def read(self, ref: WindowRef) -> Pixels | Unreadable:
+        """Decode the window's frames."""
         try:
-            return to_stored(read_window(self._source, wanted.index, wanted.window(self._source)))
+            return to_stored(read_window(self._source, ref.index, ref.window(self._source)))
         except InputError as error:
             return Unreadable(str(error))
 
-    def encoded(self, read: Pixels | EncodedWindow) -> EncodedWindow:
-        """See `Windows`."""
-        return read if isinstance(read, EncodedWindow) else encode(self._autoencoder, read)
+    def encoded(self, content: Pixels | EncodedWindow) -> EncodedWindow:
+        """Encode the frames."""
+        return content if isinstance(content, EncodedWindow) else encode(self._autoencoder, content)
 
 
 class StoredWindows:
-    """See `Windows`: once they are prepared no video is decoded."""
+    """Windows that are encoded once: after `prepare` no video is decoded."""
 
     def __init__(
-        self, source: ClipSource, autoencoder: Autoencoder, cache: Path, wanted: Sequence[Wanted], *, threads: int
+        self, source: ClipSource, autoencoder: Autoencoder, cache: Path, refs: Sequence[WindowRef], *, threads: int
     ) -> None:
-        self._source, self._autoencoder, self._wanted, self._threads = source, autoencoder, wanted, threads
+        self._source, self._autoencoder, self._refs, self._threads = source, autoencoder, refs, threads
         self._encoder = weights_hash(autoencoder)
         self._folder = cache / f"windows-{self._encoder}"
         self._stores: dict[Bucket, LatentStore] = {}
@@ -104,9 +104,9 @@ class StoredWindows:
     def prepare(self) -> None:
         """Encode what the store lacks; each process takes some shards and finds those of the others on the disk."""
         self._open()
-        missing = [one for one in self._wanted if self._key(one) not in self._stores[one.bucket]]
+        missing = [one for one in self._refs if self._key(one) not in self._stores[one.bucket]]
         mine = list(_shards(missing))[ranks.rank() :: ranks.world_size()]
-        ranks.barrier()  # until then nobody writes, so that all see the same windows missing
+        ranks.barrier()  # until then no process writes, so that all see the same windows missing
         with (
             progress("Encoding clips", total=sum(len(shard) for _, shard in mine)) as advance,
             ThreadPoolExecutor(self._threads) as pool,
@@ -118,21 +118,21 @@ class StoredWindows:
         self._open()
         if not all(self._key(one) in self._stores[one.bucket] or self._key(one) in self._unreadable for one in missing):
             raise InputError(
-                f"{self._folder}: lacks what other processes have encoded, it should be a folder that all of them see "
-                f"(--cache)"
+                f"{self._folder}: windows that other processes have encoded are missing, it should be a folder that "
+                f"all of them see (--cache)"
             )
 
-    def read(self, wanted: Wanted) -> EncodedWindow | Unreadable:
-        """See `Windows`; a clip that could not be read when it was to be encoded stays so until the next start."""
-        key = self._key(wanted)
-        return self._unreadable[key] if key in self._unreadable else self._stores[wanted.bucket][key]
+    def read(self, ref: WindowRef) -> EncodedWindow | Unreadable:
+        """Return what is kept; a clip that could not be read when it was to be encoded stays so until the next run."""
+        key = self._key(ref)
+        return self._unreadable[key] if key in self._unreadable else self._stores[ref.bucket][key]
 
-    def encoded(self, read: Pixels | EncodedWindow) -> EncodedWindow:
-        """See `Windows`."""
-        assert isinstance(read, EncodedWindow)
-        return read
+    def encoded(self, content: Pixels | EncodedWindow) -> EncodedWindow:
+        """Return what was read, which is encoded already."""
+        assert isinstance(content, EncodedWindow)
+        return content
 
-    def _encode(self, bucket: Bucket, shard: Sequence[Wanted], pool: ThreadPoolExecutor, advance: Advance) -> None:
+    def _encode(self, bucket: Bucket, shard: Sequence[WindowRef], pool: ThreadPoolExecutor, advance: Advance) -> None:
         encoded: dict[str, EncodedWindow] = {}
         fresh = FreshWindows(self._source, self._autoencoder)
         for one, pixels in _read_ahead(pool, fresh, shard, 2 * self._threads):
@@ -144,12 +144,12 @@ class StoredWindows:
         if encoded:
             self._stores[bucket].write(encoded)
 
-    def _key(self, wanted: Wanted) -> str:
-        return window_key(self._source.clip(wanted.index).content, wanted.window(self._source), self._encoder)
+    def _key(self, ref: WindowRef) -> str:
+        return window_key(self._source.clip(ref.index).content, ref.window(self._source), self._encoder)
 
     def _open(self) -> None:
-        """See what is there; what is broken is told by the first process alone."""
-        buckets = dict.fromkeys(one.bucket for one in self._wanted)
+        """Open what is there; only the first process reports what is broken."""
+        buckets = dict.fromkeys(one.bucket for one in self._refs)
         self._stores = ranks.first_then_others(lambda: {bucket: self._store(bucket) for bucket in buckets})
 
     def _store(self, bucket: Bucket) -> LatentStore:
@@ -160,7 +160,7 @@ class StoredWindows:
 
 @torch.no_grad()
 def encode(autoencoder: Autoencoder, pixels: Pixels) -> EncodedWindow:
-    """The window's posterior in the precision of the weights, clip by clip, so that no batch changes a bit of it."""
+    """Encode one window in the precision of the weights: no batch changes a bit of it."""
     weights = next(autoencoder.parameters())
     means: list[Tensor] = []
     deviations: list[Tensor] = []
@@ -175,10 +175,10 @@ def encode(autoencoder: Autoencoder, pixels: Pixels) -> EncodedWindow:
     return EncodedWindow(mean, deviation, pixels[0])
 
 
-def _shards(wanted: Sequence[Wanted]) -> Iterator[tuple[Bucket, list[Wanted]]]:
-    """Windows of one bucket each, at most as many as a shard has."""
-    by_bucket: dict[Bucket, list[Wanted]] = {}
-    for one in wanted:
+def _shards(refs: Sequence[WindowRef]) -> Iterator[tuple[Bucket, list[WindowRef]]]:
+    """Yield windows of one bucket each, at most as many as a shard has."""
+    by_bucket: dict[Bucket, list[WindowRef]] = {}
+    for one in refs:
         by_bucket.setdefault(one.bucket, []).append(one)
     for bucket, windows in by_bucket.items():
         for start in range(0, len(windows), WINDOWS_PER_SHARD):
@@ -186,11 +186,11 @@ def _shards(wanted: Sequence[Wanted]) -> Iterator[tuple[Bucket, list[Wanted]]]:
 
 
 def _read_ahead(
-    pool: ThreadPoolExecutor, windows: FreshWindows, wanted: Iterable[Wanted], depth: int
-) -> Iterator[tuple[Wanted, Pixels | Unreadable]]:
-    """What each window shows, in order; at most `depth` wait to be taken."""
-    remaining = iter(wanted)
-    pending: deque[tuple[Wanted, Future[Pixels | Unreadable]]] = deque()
+    pool: ThreadPoolExecutor, windows: FreshWindows, refs: Iterable[WindowRef], depth: int
+) -> Iterator[tuple[WindowRef, Pixels | Unreadable]]:
+    """Yield the content of each window, in order; at most `depth` wait to be taken."""
+    remaining = iter(refs)
+    pending: deque[tuple[WindowRef, Future[Pixels | Unreadable]]] = deque()
     for one in islice(remaining, depth):
         pending.append((one, pool.submit(windows.read, one)))
     while pending:

@@ -24,7 +24,10 @@ from videoldm.training.data.config import CLIPS_PER_SHARD, WorldData
 
 RENDER_BATCH = 8
 WORLD_VERSION = 1
-"""To be raised when the renderer or the captions change, so that clips made before are not used."""
+"""Version of renderer and captions, to be raised when they change, so that clips made before are not used."""
+
+WriteShard = Callable[[int, Path], None]
+"""Makes the clips of one shard, from the number of its first clip on, and writes them to the path."""
 
 
 def prepare_world(data: WorldData, cache: Path) -> ClipShards:
@@ -35,19 +38,30 @@ def prepare_world(data: WorldData, cache: Path) -> ClipShards:
 
 
 def num_missing(data: WorldData, cache: Path) -> int:
-    """How many clips are not rendered yet."""
-    return CLIPS_PER_SHARD * len(missing_shards(_folder(data, cache), data.num_clips))
+    """Return the number of clips that are not rendered yet."""
+    return CLIPS_PER_SHARD * len(_missing_shards(_folder(data, cache), data.num_clips))
 
 
 def chosen_clips(data: WorldData, clips: ClipShards) -> Sequence[int]:
-    """Which clips the data's cameras leave, by number; raises InputError if there are none."""
+    """Return the numbers of the clips with one of the data's cameras; raise InputError if there are none."""
     if not data.cameras:
         return range(len(clips))
-    wanted = {CAMERA_MOTIONS.index(motion) for motion in data.cameras}
-    chosen = [number for number, record in enumerate(clips.records) if record.labels.get("camera") in wanted]
+    cameras = {CAMERA_MOTIONS.index(motion) for motion in data.cameras}
+    chosen = [number for number, record in enumerate(clips.records) if record.labels.get("camera") in cameras]
     if not chosen:
         raise InputError(f"data.cameras is {', '.join(data.cameras)}, but no {data.split} clip has such a camera")
     return chosen
+
+
+def made_once(folder: Path, num_clips: int, label: str, write: WriteShard) -> ClipShards:
+    """Make the shards that `folder` lacks and open `num_clips` clips; a larger set begins with the smaller."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if missing := _missing_shards(folder, num_clips):
+        with progress(label, total=len(missing)) as advance:
+            for start, path in missing:
+                write(start, path)
+                advance(1)
+    return ClipShards([path for _, path in _shards(folder, num_clips)])
 
 
 def _folder(data: WorldData, cache: Path) -> Path:
@@ -84,24 +98,9 @@ def _record(data: WorldData, scene: Scene, index: int, fps: Fraction, motion: Te
     )
 
 
-WriteShard = Callable[[int, Path], None]
-"""Makes the clips of one shard, from the number of its first clip on, and writes them to the path."""
-
-
-def missing_shards(folder: Path, num_clips: int) -> list[tuple[int, Path]]:
-    """The shards of `num_clips` clips that `folder` lacks, each with the number of its first clip."""
+def _missing_shards(folder: Path, num_clips: int) -> list[tuple[int, Path]]:
+    """Return the shards of `num_clips` clips that `folder` lacks, each with the number of its first clip."""
     return [(start, path) for start, path in _shards(folder, num_clips) if not path.exists()]
-
-
-def made_once(folder: Path, num_clips: int, label: str, write: WriteShard) -> ClipShards:
-    """Make the shards that `folder` lacks and open `num_clips` clips; a larger set begins with the smaller."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if missing := missing_shards(folder, num_clips):
-        with progress(label, total=len(missing)) as advance:
-            for start, path in missing:
-                write(start, path)
-                advance(1)
-    return ClipShards([path for _, path in _shards(folder, num_clips)])
 
 
 def _shards(folder: Path, num_clips: int) -> list[tuple[int, Path]]:

@@ -1,1 +1,1 @@
-"""What is trained: one file a stage, each an objective for the loop."""
+"""Training stages: one folder each, with its configuration and its objective for the loop."""

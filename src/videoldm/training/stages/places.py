@@ -1,4 +1,4 @@
-"""What a stage reads on this machine: models, exports of runs and folders of pictures, by the names that recipes use.
+"""Inputs of a stage on this machine: models, exports of runs, pictures and clips, by the names that recipes use.
 
 Torch-free.
 """
@@ -39,7 +39,7 @@ class StageInput:
             )
 
     def content_hash(self) -> str:
-        """Hash of everything that the stage reads there."""
+        """Return a hash of everything that the stage reads there."""
         if self.place.is_file():
             return file_hash(self.place)
         return files_hash(self.place, self.place.rglob("*"))
@@ -85,20 +85,20 @@ class CuratedClipsInput(StageInput):
             raise InputError(f"{self.key}: {error}") from None
 
     def content_hash(self) -> str:
-        """Hash that changes with the clips that can be used."""
+        """Return a hash that changes with the clips that can be used."""
         from videoldm.training.data.choose import choose_for_training
 
         return choose_for_training(self.data).source.fingerprint
 
 
 def model_input(key: str, name: str) -> list[StageInput]:
-    """The model of that name as an input; none for a model of the hub, which is not read on this machine."""
+    """Return the model of that name as an input; nothing for a model of the hub, which is not on this machine."""
     place = local_path(name)
     return [] if place is None else [StageInput(key, place)]
 
 
 def local_path(name: str) -> Path | None:
-    """Where a model lies on this machine: a path, or a model of the package; None for one of the hub."""
+    """Return the place of a model on this machine, which may be in the package; None for a model of the hub."""
     path = Path(name)
     if path.exists():
         return path
@@ -119,13 +119,13 @@ def is_export_of_encoders(name: str) -> bool:
 
 
 def judge_folder(name: str) -> Path:
-    """Folder of a feature network: the folder itself, or that of the judge in one of our models."""
+    """Return the folder of a feature network: the folder itself, or that of the judge in one of our models."""
     path = local_path(name) or Path(name)
     return path / "judge" if is_native(path) else path
 
 
 def autoencoder_folder(name: str) -> Path | None:
-    """Folder of an autoencoder in our layout; None for one in another layout or on the hub."""
+    """Return the folder of an autoencoder in our layout; None for one in another layout or on the hub."""
     path = local_path(name) or Path(name)
     if is_native(path):
         return path / "autoencoder"
@@ -157,7 +157,7 @@ UNKNOWN_BASE = "parameters and memory are not known: that takes the model of sta
 
 
 def base_sizes(base: str, task: TaskName) -> BaseSizes | None:
-    """Sizes of a model, without its weights; None for an unknown model of the hub, and for a run that exports later.
+    """Return sizes of a model without its weights; None for an unknown one of the hub and one not exported yet.
 
     Raises InputError if the model cannot do the task.
     """

@@ -1,4 +1,4 @@
-"""What a training stage answers about itself; torch-free, so that recipes print and validate without torch.
+"""Everything that a training stage says about itself; torch-free, so that recipes print and validate without torch.
 
 A stage is a folder in `stages`: `config.py` with a subclass of `Stage`, which is what a recipe holds, and
 `objective.py`, which the subclass imports only when it builds networks.

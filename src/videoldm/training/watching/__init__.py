@@ -1,1 +1,1 @@
-"""What people look at while a model trains, and what they get with it."""
+"""Pages, model cards and services that show how a run goes and what came of it."""

@@ -1,4 +1,4 @@
-"""The card beside exported weights: what they are, how they were trained, how good they were, how they are used."""
+"""The card beside exported weights: what they are, how they were trained, and how good they were."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from videoldm.training.watching.page import Records, read_log
 
 
 def write_model_card(folder: Path, export: Path, recipe: Recipe) -> Path:
-    """Write the card of the run in `folder` into what it exported, as the hub shows it; returns its path."""
+    """Write the card of the run in `folder` into its export, as the hub shows it; return its path."""
     inputs = read_mapping(folder / INPUTS_FILE) if (folder / INPUTS_FILE).exists() else {}
-    parts = [_front_matter(recipe.stage), _what(recipe), _training(recipe, inputs), _measured(read_log(folder))]
+    parts = [_front_matter(recipe.stage), _heading(recipe), _training(recipe, inputs), _measured(read_log(folder))]
     parts.append(f"## Configuration\n\n```yaml\n{to_yaml(recipe)}```\n")
     path = export / CARD_FILE
     write_text(path, "\n".join(part for part in parts if part))
@@ -31,7 +31,7 @@ def _front_matter(stage: Stage) -> str:
     return "\n".join(["---", *lines, "---", ""])
 
 
-def _what(recipe: Recipe) -> str:
+def _heading(recipe: Recipe) -> str:
     summary = recipe.summary[:1].upper() + recipe.summary[1:]
     return f"# {recipe.name}\n\n{summary}. The weights are the average over the run (EMA).\n"
 
@@ -49,7 +49,7 @@ def _training(recipe: Recipe, inputs: Mapping[str, str]) -> str:
 
 
 def _measured(records: Records) -> str:
-    """The last value of each number that validation gave."""
+    """Return a table of the last value of each number that validation gave."""
     last = {name: value for record in records for name, value in record.items() if name.startswith("validation/")}
     rows = {name.removeprefix("validation/"): "not finite" if x is None else f"{x:.4g}" for name, x in last.items()}
     return _table("## Measured on held-out clips", ("", "last"), rows) if rows else ""

@@ -15,7 +15,7 @@ from videoldm.training.folder import CONFIG_FILE, LOG_FILE, PAGE_FILE, VALIDATIO
 from videoldm.training.recipe import Recipe
 
 NUM_VALIDATIONS = 4
-"""How many validations are shown: the newest, and some before it, evenly spread."""
+"""Number of validations shown: the newest, and some before it, evenly spread."""
 
 _VIDEOS, _PICTURES = (".mp4",), (".png",)
 
@@ -23,7 +23,7 @@ Records = Sequence[Mapping[str, float | None]]
 
 
 def write_page(folder: Path, recipe: Recipe) -> Path:
-    """Write the page of the run in `folder` as it stands; returns its path."""
+    """Write the page of the run in `folder` as it stands; return its path."""
     records = read_log(folder)
     curves = families(records)
     sections = [f"<p>{escape(recipe.summary)}</p>", table(_figures(records, recipe, curves))]
@@ -38,7 +38,7 @@ def write_page(folder: Path, recipe: Recipe) -> Path:
 
 
 def read_log(folder: Path) -> Records:
-    """The records of a run's log, oldest first; none before the first one is written."""
+    """Return the records of a run's log, oldest first."""
     path = folder / LOG_FILE
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -55,7 +55,7 @@ def _figures(records: Records, recipe: Recipe, curves: Mapping[str, Sequence[Cur
 
 
 def _shown(folder: Path) -> list[Path]:
-    """Newest first."""
+    """Return the folders of the validations that are shown, newest first."""
     found = sorted((path for path in folder.glob("*") if path.is_dir()), reverse=True)
     step = max(1, (len(found) - 1) / (NUM_VALIDATIONS - 1))
     places = sorted({min(round(i * step), len(found) - 1) for i in range(NUM_VALIDATIONS)} if found else ())
@@ -63,7 +63,7 @@ def _shown(folder: Path) -> list[Path]:
 
 
 def _validation(run: Path, folder: Path) -> str:
-    """The clips of one validation, or its pictures if it has no clips."""
+    """Return a section with the clips of one validation, or its pictures if it has no clips."""
     files = sorted(path for path in folder.iterdir() if path.suffix in _VIDEOS + _PICTURES)
     videos = [path for path in files if path.suffix in _VIDEOS]
     body = "".join(_shown_file(path.relative_to(run).as_posix()) for path in videos or files)
@@ -92,7 +92,7 @@ class Curve:
 
 
 def families(records: Iterable[Mapping[str, float | None]]) -> dict[str, list[Curve]]:
-    """The curves of a log, those of one family together: `loss_sigma/0-0.05` and `loss_sigma/0.05-0.2` are one."""
+    """Return the curves of a log by family: `loss_sigma/0-0.05` and `loss_sigma/0.05-0.2` are of one."""
     points: dict[str, list[tuple[int, float]]] = {}
     for record in records:
         for name, value in record.items():
@@ -106,7 +106,7 @@ def families(records: Iterable[Mapping[str, float | None]]) -> dict[str, list[Cu
 
 
 def figure(family: str, curves: Sequence[Curve]) -> str:
-    """The curves of a family in one plot, with their last values below."""
+    """Return a plot of the curves of a family, with their last values below."""
     hues = {curve.name: _HUES[index % len(_HUES)] for index, curve in enumerate(curves)}
     labels = [
         f'<span style="color: hsl({hues[curve.name]} 60% 45%)">{escape(_short(curve.name, family))}'
@@ -142,14 +142,14 @@ def _points(curve: Curve, lowest: float, highest: float, last: int) -> str:
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
-    """What the plot shows: all but the highest twentieth, which is the beginning of most runs."""
+    """Return the range of the plot: all values but the highest twentieth, which is the beginning of most runs."""
     ordered = sorted(values)
     lowest, highest = ordered[0], ordered[math.ceil(0.95 * (len(ordered) - 1))]
     return (lowest, highest) if highest > lowest else (lowest - 0.5, lowest + 0.5)
 
 
 def _thinned(curve: Curve) -> Curve:
-    """At most so many points, each the mean of its neighbours."""
+    """Return the curve with at most `_MAX_POINTS` points, each the mean of its neighbours."""
     step = math.ceil(len(curve.values) / _MAX_POINTS)
     starts = range(0, len(curve.values), step)
     means = [math.fsum(curve.values[i : i + step]) / len(curve.values[i : i + step]) for i in starts]

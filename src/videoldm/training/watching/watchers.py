@@ -1,4 +1,4 @@
-"""Who watches a run."""
+"""Watchers of a run: its page, and services that people already use, each only if the recipe names it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROJECT = "videoldm"
 
 
 def watchers_of(recipe: Recipe, folder: Path) -> list[Watcher]:
-    """The page of the run in `folder`, and the services that its recipe names, which know it by the folder's name."""
+    """Return the writer of the page in `folder`, and the services, which know the run by the folder's name."""
     config = recipe.model_dump(mode="json")
     services = [
         Tracker(name, project=PROJECT, run=folder.resolve().name, folder=folder, config=config)
@@ -28,24 +28,24 @@ def watchers_of(recipe: Recipe, folder: Path) -> list[Watcher]:
 
 
 class PageWriter:
-    """See `Watcher`: writes the run's page anew after each validation and at the end."""
+    """Writes the run's page again after each validation and at the end."""
 
     def __init__(self, folder: Path, recipe: Recipe) -> None:
         self._folder, self._recipe = folder, recipe
 
     def write(self, samples_seen: int, values: Mapping[str, float]) -> None:
-        """See `Watcher`."""
+        """Write the page if the record is of a validation."""
         del samples_seen
         if any(name.startswith("validation/") for name in values):
             write_page(self._folder, self._recipe)
 
     def close(self) -> None:
-        """See `Watcher`."""
+        """Write the page."""
         write_page(self._folder, self._recipe)
 
 
 def check_trackers(names: Sequence[TrackerName]) -> None:
-    """Raises InputError for a service whose package is not installed."""
+    """Raise InputError for a service whose package is not installed."""
     for name in names:
         if importlib.util.find_spec(name) is None:
             raise InputError(
@@ -54,7 +54,7 @@ def check_trackers(names: Sequence[TrackerName]) -> None:
 
 
 class Tracker:
-    """See `Watcher`: a service with the interface of wandb; a resumed run goes on in the record that it began."""
+    """A service with the interface of wandb; a resumed run continues the record that it began."""
 
     def __init__(self, name: TrackerName, *, project: str, run: str, folder: Path, config: Mapping[str, Any]) -> None:
         module: Any = importlib.import_module(name)
@@ -62,9 +62,9 @@ class Tracker:
         self._run: Any = module.init(project=project, name=run, config=dict(config), resume="allow", **place)
 
     def write(self, samples_seen: int, values: Mapping[str, float]) -> None:
-        """See `Watcher`."""
+        """Send one record."""
         self._run.log(dict(values), step=samples_seen)
 
     def close(self) -> None:
-        """See `Watcher`."""
+        """Finish the record."""
         self._run.finish()

@@ -20,11 +20,11 @@ from videoldm.video.contact_sheet import contact_sheet
 
 NUM_VALIDATION_FRAMES = 64
 SMALLEST_ERROR = 1e-5
-"""Keeps the logarithm finite; of pixels in [-1, 1] it is 56 dB."""
+"""Keeps the logarithm finite; for pixels in [-1, 1] it is 56 dB."""
 
 
 class AutoencoderObjective(Objective):
-    """See `AutoencoderStage`."""
+    """Reconstruction of frames and crops of pictures, and divergence of the posterior."""
 
     def __init__(self, stage: AutoencoderStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
         self._stage, self._seed, self._device = stage, seed, device
@@ -40,7 +40,7 @@ class AutoencoderObjective(Objective):
         return [Player("autoencoder", self.autoencoder, self.losses)]
 
     def losses(self, positions: Sequence[int]) -> Losses:
-        """Per-frame reconstruction and divergence."""
+        """Return the loss of each frame."""
         pixels = torch.stack([self._frame(position) for position in positions])[:, None].to(self._device)
         posterior = self.autoencoder.encode(pixels)
         posterior = Posterior(posterior.mean.float(), posterior.log_variance.float())
@@ -54,7 +54,7 @@ class AutoencoderObjective(Objective):
         return Losses(per_sample=loss, parts={"squared_error": squared, "divergence": divergence})
 
     def validate(self, folder: Path) -> dict[str, float]:
-        """PSNR over held-out frames, one from each clip; a picture of originals above reconstructions."""
+        """Measure PSNR over held-out frames, one from each clip; write originals above reconstructions."""
         pixels = self._validation_frames()
         decoded = self.autoencoder(pixels)
         contact_sheet([pixels[:14, 0], decoded[:14, 0]], ["input", "decoded"]).save(folder / "frames.png")
@@ -68,7 +68,7 @@ class AutoencoderObjective(Objective):
         save_component(folder, self.autoencoder, config)
 
     def _validation_frames(self) -> Float[Tensor, "b 1 c h w"]:
-        """The middle frame of each of the first validation clips."""
+        """Return the middle frame of each of the first validation clips."""
         clips = self._validation_clips
         indices = range(min(NUM_VALIDATION_FRAMES, len(clips)))
         return torch.stack([clips.frame(i, clips.num_frames // 2) for i in indices])[:, None].to(self._device)

@@ -1,4 +1,4 @@
-"""Training by denoising latents: what such stages share, and the stage that trains a whole UNet; torch-free."""
+"""Training by denoising latents: what all such stages share, and the stage that trains a UNet; torch-free."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class DenoisingStage(Stage):
-    """Denoising of latents: how much noise of what kind they are given, and what an error counts."""
+    """Denoising of latents: how much noise of what kind they are given, and how errors are weighed."""
 
     noise_levels: NoiseLevels
     noise: TrainingNoise = IndependentNoise()
@@ -50,37 +50,37 @@ class ClipStage(DenoisingStage):
     dropout: DropoutConfig
     data: Data
     panned_pictures: PannedPictures | None = None
-    """Clips among those of `data`; only for image-to-video, which needs no captions."""
+    """Clips among those of `data`, for tasks that need no captions."""
     validation: Data
     num_validation_clips: PositiveInt = 4
     image_probability: Share = 0.0
-    """How often a sample is a single frame with what is seen as caption, which the temporal layers leave alone; only
-    for text-to-video."""
+    """Share of samples that are a single frame with a caption of what is seen, which temporal layers leave alone; for
+    tasks that learn from single frames."""
 
     def folders(self) -> Sequence[StageInput]:
-        """Return the folder of the pictures that the camera pans over, if there is one."""
+        """Return the folder of pictures, if there is one."""
         pictures = self.panned_pictures
         return [SamplePictures("stage.panned_pictures.folder", Path(pictures.folder))] if pictures else []
 
     def check_clips(self, task: TaskName) -> None:
         """Raise ValueError for clips that the task cannot be learned from."""
+        does = task_named(task)
+        needs_captions = Need.TEXT in does.needs
+        if does.untrainable is not None:
+            raise ValueError(f"{task} cannot be trained: {does.untrainable}")
         check_held_out(self.data, self.validation)
-        if self.panned_pictures and Need.TEXT in task_named(task).needs:
+        if self.panned_pictures and needs_captions:
             raise ValueError(f"panned_pictures have no captions, which {task} needs: leave them out")
         if self.panned_pictures and not isinstance(self.data, WorldData):
             raise ValueError("panned_pictures are made like the clips of a world, data is curated: leave them out")
-        if self.image_probability and task_named(task).still_task is None:
+        if self.image_probability and does.still_task is None:
             learners = ", ".join(task.name for task in all_tasks() if task.still_task is not None)
             raise ValueError(
                 f"image_probability is {self.image_probability}, only {learners} learns from single frames: it "
                 f"should be 0 for {task}"
             )
         for data in (self.data, self.validation):
-            if (
-                isinstance(data, CuratedData)
-                and isinstance(data.captions, NoCaptions)
-                and Need.TEXT in task_named(task).needs
-            ):
+            if needs_captions and isinstance(data, CuratedData) and isinstance(data.captions, NoCaptions):
                 raise ValueError(f"captions are none, {task} needs them: they should be sampled")
         if isinstance(self.validation, WorldData) and self.num_validation_clips > self.validation.num_clips:
             raise ValueError(
@@ -95,7 +95,7 @@ class FromScratch(Config):
 
 
 class FromModel(Config):
-    """The UNet of a whole model: what a run exported, in the package, a folder, a single file or a name on the hub.
+    """UNet of a whole model: what a run exported, a model of the package, a folder, a single file or a name on the hub.
 
     Whatever the stage's UNet has beyond it, temporal layers, input channels and signals, is added so that step 0
     equals it.
@@ -109,19 +109,19 @@ Start = Annotated[FromScratch | FromModel, Field(discriminator="kind")]
 
 
 class AllParameters(Config):
-    """The whole UNet is trained (SVD)."""
+    """The whole UNet (SVD)."""
 
     kind: Literal["all"] = "all"
 
 
 class TemporalParameters(Config):
-    """The temporal layers and their merges are trained, the image model stays as it is (Video LDM, section 3.1)."""
+    """Temporal layers and their merges, while the image model stays as it is (Video LDM, section 3.1)."""
 
     kind: Literal["temporal"] = "temporal"
 
 
 class TimeEmbedding(Config):
-    """Only the embedding of the noise level is trained, so that it learns what another c_noise means (SVD, D.2)."""
+    """Embedding of the noise level alone, so that it learns what another c_noise means (SVD, D.2)."""
 
     kind: Literal["time-embedding"] = "time-embedding"
 
@@ -130,7 +130,7 @@ Trained = Annotated[AllParameters | TemporalParameters | TimeEmbedding, Field(di
 
 
 def _check_size(data: Data, model: TaskModelConfig) -> None:
-    """Raise ValueError for clips that the model cannot be trained on, or sampled beside."""
+    """Raise ValueError for clips that the model cannot be trained on, or compared with."""
     shape = f"{model.height}x{model.width}"
     match data:
         case WorldData():
@@ -151,8 +151,8 @@ def _check_size(data: Data, model: TaskModelConfig) -> None:
 class DiffusionStage(ClipStage):
     """Denoising of latents under the conditions of one task.
 
-    Where the context is one token, as in image-to-video, what only decides which token to attend to is never trained,
-    whatever `trained` says: it cannot learn.
+    Where the context is a single token, parameters that only decide which token to attend to are never trained,
+    whatever `trained` says: they cannot learn.
     """
 
     kind: Literal["diffusion"] = "diffusion"  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -160,9 +160,9 @@ class DiffusionStage(ClipStage):
     start: Start
     trained: Trained = AllParameters()
     autoencoder: str
-    """The export of a run, or a whole model whose autoencoder is taken."""
+    """Export of a run, or a whole model whose autoencoder is taken."""
     encoders: str
-    """The export of a run, or a whole model whose text or image encoder is taken."""
+    """Export of a run, or a whole model whose text or image encoder is taken."""
     model: TaskModelConfig
 
     @model_validator(mode="after")
@@ -236,12 +236,12 @@ class DiffusionStage(ClipStage):
         return {self.model.task: self.model.task}
 
     def _nearest_preset(self) -> ModelConfig | None:
-        """Networks that go with a UNet of these latents and context, with the one encoder that the task uses."""
-        by_picture = task_named(self.model.task).has_one_token
-        unused = {"text_encoder": None} if by_picture else {"image_encoder": None}
-        per_frame = {"autoencoder": SD21.autoencoder}
-        for preset in (SVD.model_copy(update=per_frame) if by_picture else SD21, MINI.model_copy(update=unused)):
+        """Networks that go with a UNet of these latents and context, with the encoders that the task uses."""
+        encoders = task_named(self.model.task).encoders
+        unused = {name: None for name in ("text_encoder", "image_encoder") if name not in encoders}
+        for preset in (SD21, SVD.model_copy(update={"autoencoder": SD21.autoencoder}), MINI):
             ours, theirs = self.unet, preset.unet
-            if (theirs.in_channels, theirs.context_dim) == (ours.in_channels, ours.context_dim):
-                return preset
+            is_alike = (theirs.in_channels, theirs.context_dim) == (ours.in_channels, ours.context_dim)
+            if is_alike and all(getattr(preset, name) is not None for name in encoders):
+                return preset.model_copy(update=unused)
         return None

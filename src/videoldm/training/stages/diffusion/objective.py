@@ -1,11 +1,11 @@
-"""Training a UNet to denoise latents: image, video and image-to-video stages differ only in task and start."""
+"""Training a UNet to denoise latents; stages of all tasks differ only in task, start and data."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict, assert_never
+from typing import assert_never
 
 import torch
 from jaxtyping import Float
@@ -29,7 +29,7 @@ from videoldm.training.data.config import CuratedData, Data, PannedPictures, Wor
 from videoldm.training.data.curated_windows import curated_windows
 from videoldm.training.data.latents import LatentCache
 from videoldm.training.data.pictures import prepare_panned_pictures
-from videoldm.training.data.samples import CuratedClips, RenderedData, Samples, TrainingData
+from videoldm.training.data.samples import CuratedTrainingData, RenderedTrainingData, Samples, TrainingData
 from videoldm.training.data.world import chosen_clips, prepare_world
 from videoldm.training.objective import Losses, Objective, Player
 from videoldm.training.stages.diffusion.config import ClipStage, DenoisingStage, DiffusionStage
@@ -41,7 +41,7 @@ NUM_VALIDATION_LOSSES = 64
 
 
 class DenoisingObjective(Objective):
-    """Denoising of clips' latents by a model, whatever part of it is trained."""
+    """Denoising of the latents of clips by a model, whatever part of it is trained."""
 
     def __init__(
         self,
@@ -59,9 +59,9 @@ class DenoisingObjective(Objective):
         self.readers = data.reader, validation.reader
 
     def losses(self, positions: Sequence[int]) -> Losses:
-        """The denoising loss of each sample at its own noise level; clips and single frames are batches of their own.
+        """Return the loss of each sample at its own noise level; clips and single frames are batches of their own.
 
-        Which a sample is follows from its number alone, so that batches may be cut anywhere.
+        Whether a sample is a clip follows from its number alone, so batches may be cut anywhere.
         """
         self._data.reader.announce(positions)
         is_image = [self._is_image(position) for position in positions]
@@ -75,7 +75,7 @@ class DenoisingObjective(Objective):
         return _in_order(rows, parts)
 
     def validate(self, folder: Path) -> dict[str, float]:
-        """The loss of held-out clips at fixed noise, and some sampled clips."""
+        """Measure the loss of held-out clips at fixed noise, and write some sampled clips."""
         count = min(NUM_VALIDATION_LOSSES, self._validation.num_clips)
         losses = ranks.map_over_ranks(range(count), lambda numbers: [self._held_out_loss(i, count) for i in numbers])
         skipped = {"skipped_clips": float(self._data.reader.num_skipped)} if self._data.reader.num_skipped else {}
@@ -86,14 +86,14 @@ class DenoisingObjective(Objective):
         return float(self._losses(samples, is_image=False).per_sample)
 
     def group_of(self, parameter: str) -> str:
-        """What part of the UNet a parameter belongs to."""
+        """Return the part of the UNet that a parameter belongs to."""
         return group_of(parameter)
 
     def _is_image(self, position: int) -> bool:
         return python_random(self._seed, "image sample", position).random() < self._stage.image_probability
 
     def _losses(self, samples: Samples, *, is_image: bool) -> Losses:
-        """Losses of clips, or of one frame of each as in the stage of pictures."""
+        """Return the losses of clips, or of one frame of each under the conditions of the still task."""
         x0 = self._model.to_model_latents(samples.latents.to(self._model.device))
         conditioning = training_conditioning(
             self._still_task if is_image else self._task,
@@ -110,7 +110,7 @@ class DenoisingObjective(Objective):
         )
 
     def _sample(self, folder: Path) -> dict[str, float]:
-        """Write clips made like some held-out ones; returns how much moves in them, and in those that they follow."""
+        """Write clips made from the inputs of held-out ones; return how much moves in both."""
         count = min(self._stage.num_validation_clips, self._validation.num_clips)
         clips = self._validation.shown([(self._seed + i,) for i in range(count)])
         frames = ranks.map_over_ranks(
@@ -136,12 +136,13 @@ class DenoisingObjective(Objective):
 
 
 class DiffusionObjective(DenoisingObjective):
-    """See `DiffusionStage`."""
+    """Training of the UNet of a whole model."""
 
     def __init__(self, stage: DiffusionStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
         with seeded_initialisation(seed, "unet weights"):
             model = start_model(stage, device)
-        super().__init__(model, stage, seed=seed, **open_data(stage, model, cache, seed=seed))
+        data, validation = open_data(stage, model, cache, seed=seed)
+        super().__init__(model, stage, seed=seed, data=data, validation=validation)
 
     @property
     def players(self) -> list[Player]:
@@ -154,7 +155,7 @@ class DiffusionObjective(DenoisingObjective):
 
 
 def _in_order(rows: Sequence[int], parts: Sequence[Losses]) -> Losses:
-    """Losses of the given rows of a batch, put together in the order of the rows."""
+    """Join the losses of parts of a batch in the order of their rows."""
     order = torch.tensor(rows).argsort()
     sigmas = [losses.sigma for losses in parts if losses.sigma is not None]
     per_sample: Tensor = torch.cat([losses.per_sample for losses in parts])
@@ -165,19 +166,10 @@ def _in_order(rows: Sequence[int], parts: Sequence[Losses]) -> Losses:
     )
 
 
-class Opened(TypedDict):
-    """What `DenoisingObjective` reads."""
-
-    data: TrainingData
-    validation: TrainingData
-
-
-def open_data(stage: ClipStage, model: VideoModel, cache: Path, *, seed: int) -> Opened:
-    """The clips of a stage with their latents; what is not rendered yet is made."""
-    return {
-        "data": _open(stage.data, stage.panned_pictures, model, cache, seed=seed),
-        "validation": _open(stage.validation, None, model, cache, seed=seed),
-    }
+def open_data(stage: ClipStage, model: VideoModel, cache: Path, *, seed: int) -> tuple[TrainingData, TrainingData]:
+    """Open the clips to train on and those to validate on, with their latents; what is not rendered yet is made."""
+    data = _open(stage.data, stage.panned_pictures, model, cache, seed=seed)
+    return data, _open(stage.validation, None, model, cache, seed=seed)
 
 
 def _open(data: Data, pictures: PannedPictures | None, model: VideoModel, cache: Path, *, seed: int) -> TrainingData:
@@ -186,7 +178,7 @@ def _open(data: Data, pictures: PannedPictures | None, model: VideoModel, cache:
         case WorldData():
             clips = _rendered(data, pictures, cache)
             latents = LatentCache(clips, model.autoencoder, cache)
-            return RenderedData(
+            return RenderedTrainingData(
                 clips,
                 latents,
                 chosen=chosen_clips(data, clips),
@@ -198,7 +190,7 @@ def _open(data: Data, pictures: PannedPictures | None, model: VideoModel, cache:
             bucket = data.bucket_of(height=config.height, width=config.width, num_frames=config.num_frames)
             assert bucket is not None, "the stage's configuration is valid"
             windows = curated_windows(data, model.autoencoder, cache, seed=seed, main_bucket=bucket)
-            return CuratedClips(windows, seed=seed)
+            return CuratedTrainingData(windows, seed=seed)
         case _:
             assert_never(data)
 
@@ -219,7 +211,7 @@ def denoising_losses(
     keys: Sequence[SampleKey],
     waiting_s: float = 0.0,
 ) -> Losses:
-    """The loss of each sample of model latents at a noise level and with noise of its own, both drawn by its key."""
+    """Return the loss of each sample of model latents at its own noise level and noise, both drawn by its key."""
     sigma = draw_sigmas(stage.noise_levels, [generator(seed, "noise level", *at) for seed, *at in keys])
     loss = denoising_loss(
         model.denoiser,

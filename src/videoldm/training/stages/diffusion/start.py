@@ -1,4 +1,4 @@
-"""What a diffusion stage starts from: its UNet with what is trained of it, and the networks it works with."""
+"""Start of a diffusion stage: its UNet with the weights it starts from, and the networks beside it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from videoldm.training.stages.places import is_component, is_export_of_encoders
 
 
 def start_model(stage: DiffusionStage, device: str) -> VideoModel:
-    """All networks of a stage; of the UNet the parameters that are not trained are frozen.
+    """Load all networks of a stage, with those parameters of the UNet frozen that are not trained.
 
     Weights that are new are drawn from torch's global generator, as in every constructor of a module.
     Raises InputError if the parts do not fit together.
@@ -59,7 +59,7 @@ def start_model(stage: DiffusionStage, device: str) -> VideoModel:
 
 
 def start_unet(stage: DiffusionStage) -> VideoUNet:
-    """The UNet with the weights that the stage starts from, in float32 on the CPU."""
+    """Build the UNet with the weights that the stage starts from, in float32 on the CPU."""
     match stage.start:
         case FromScratch():
             return VideoUNet(stage.unet)
@@ -70,14 +70,14 @@ def start_unet(stage: DiffusionStage) -> VideoUNet:
 
 
 def trained_unet(stage: DiffusionStage) -> VideoUNet:
-    """The stage's UNet with random weights, of which only what is trained requires gradients."""
+    """Build the stage's UNet with random weights, of which only what is trained requires gradients."""
     unet = VideoUNet(stage.unet)
     set_trained(unet, stage.trained, task=stage.model.task)
     return unet
 
 
 def set_trained(unet: VideoUNet, trained: Trained, *, task: TaskName) -> None:
-    """Freeze every parameter that is not trained, and those that a task's context of one token teaches nothing."""
+    """Freeze all parameters that are not trained, and those that cannot learn from a context of one token."""
     for name, parameter in unet.named_parameters():
         parameter.requires_grad_(_is_trained(name, trained))
     if task_named(task).has_one_token:
@@ -98,14 +98,14 @@ def _is_trained(name: str, trained: Trained) -> bool:
 
 
 def autoencoder_at(place: str) -> Autoencoder:
-    """The autoencoder of a model, or of the run that exported it alone, in float32 on the CPU."""
+    """Load the autoencoder of a model, or of the run that exported it alone, in float32 on the CPU."""
     if is_component(place):
         return load_autoencoder(Path(place))
     return _parts(place).autoencoder.load(dtype=torch.float32)
 
 
 def _conditioners(place: str, task: TaskName, device: str) -> tuple[TextConditioner | None, ImageConditioner | None]:
-    """Of the encoders at a place, the one that the task uses; the other is None."""
+    """Load the encoders at a place that the task uses; the others are None."""
     if is_export_of_encoders(place):
         return load_conditioners(Path(place), task, device)
     parts, encoders = _parts(place, task), task_named(task).encoders
@@ -121,7 +121,7 @@ def _conditioners(place: str, task: TaskName, device: str) -> tuple[TextConditio
 
 
 def _parts(model: str, task: TaskName | None = None) -> ModelParts:
-    """The networks of a model in its own task that is nearest to `task`: that one, else one with the same encoders."""
+    """Return the networks of a model in the nearest of its tasks: `task`, or one with the same encoders, or any."""
     files = open_model(model)
     if not files.tasks:
         raise InputError(f"model {model} supports none of the known tasks, a stage needs one that does")
@@ -132,12 +132,12 @@ def _parts(model: str, task: TaskName | None = None) -> ModelParts:
 
 
 def _check_widths(stage: DiffusionStage, latent_channels: int, context_dims: Sequence[int]) -> None:
-    """Refuse a UNet that takes other latents or another context than the parts that it works with give."""
-    wanted = [("in_channels", latent_channels), ("out_channels", latent_channels)]
+    """Raise InputError for a UNet that takes other latents or another context than the networks beside it give."""
+    sizes = [("in_channels", latent_channels), ("out_channels", latent_channels)]
     if stage.unet.concat_channels:
-        wanted.append(("concat_channels", latent_channels))
-    wanted += [("context_dim", dim) for dim in context_dims]
-    for key, value in wanted:
+        sizes.append(("concat_channels", latent_channels))
+    sizes += [("context_dim", dim) for dim in context_dims]
+    for key, value in sizes:
         if getattr(stage.unet, key) != value:
             raise InputError(
                 f"stage.unet.{key} is {getattr(stage.unet, key)}, stage.autoencoder and stage.encoders need {value}"
@@ -145,18 +145,18 @@ def _check_widths(stage: DiffusionStage, latent_channels: int, context_dims: Seq
 
 
 def _checked(unet: VideoUNet, stage: DiffusionStage) -> VideoUNet:
-    """Refuse a start from weights that are not those of the UNet that the stage describes."""
-    there, wanted = _sizes(unet.config), _sizes(stage.unet)
-    differing = [key for key in wanted if there[key] != wanted[key]]
+    """Raise InputError if the weights that the stage starts from are not those of the UNet that it describes."""
+    there, described = _sizes(unet.config), _sizes(stage.unet)
+    differing = [key for key in described if there[key] != described[key]]
     if differing:
         raise InputError(
-            f"stage.unet has {', '.join(f'{key}={wanted[key]}' for key in differing)}, but the weights of "
+            f"stage.unet has {', '.join(f'{key}={described[key]}' for key in differing)}, but the weights of "
             f"stage.start have {', '.join(f'{key}={there[key]}' for key in differing)}"
         )
     return unet
 
 
 def _sizes(config: UNetConfig) -> dict[str, Any]:
-    """A configuration in which what means the same reads the same."""
+    """Return a configuration in which equal sizes are written alike."""
     levels = range(len(config.channels))
     return config.model_dump() | {"head_channels": tuple(config.head_channels_at(level) for level in levels)}

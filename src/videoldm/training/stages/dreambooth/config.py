@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from videoldm.core.config import Config, NonNegative
-from videoldm.tasks.config import TaskName
+from videoldm.tasks.text_to_image import TextToImage
 from videoldm.training.config import TrainingConfig
 from videoldm.training.data.config import ClipDimensions
 from videoldm.training.stages.diffusion.config import DenoisingStage
@@ -21,42 +21,42 @@ if TYPE_CHECKING:
     from videoldm.training.forecast import StepMemory
     from videoldm.training.stages.dreambooth.objective import DreamBoothObjective
 
-TASK: TaskName = "text-to-image"
+TASK = TextToImage.name
 
 
 class PromptedPictures(Config):
-    """A folder of pictures that one prompt describes; each is cut to the model's size around its centre."""
+    """Folder of pictures that one prompt describes; each is cropped to the model's size around its centre."""
 
     folder: str
     prompt: Annotated[str, Field(min_length=1)]
 
 
 class NoPrior(Config):
-    """Nothing but the subject is shown."""
+    """No other pictures than the subject's."""
 
     kind: Literal["none"] = "none"
 
 
 class PriorPreservation(Config):
-    """Every second sample shows another member of the subject's class, best made by the model itself (section 3.3)."""
+    """Pictures of the subject's class in every second sample, best made by the model itself (section 3.3)."""
 
     kind: Literal["preserved"] = "preserved"
     pictures: PromptedPictures
     weight: NonNegative = 1.0
-    """How much a sample of the class counts beside one of the subject."""
+    """Weight of a sample of the class, where one of the subject has 1."""
 
 
 Prior = Annotated[NoPrior | PriorPreservation, Field(discriminator="kind")]
 
 
 class FrozenText(Config):
-    """The text encoder stays as it is."""
+    """Text encoder that stays as it is."""
 
     kind: Literal["frozen"] = "frozen"
 
 
 class TrainedText(Config):
-    """The text encoder learns with the UNet."""
+    """Text encoder that learns with the UNet."""
 
     kind: Literal["trained"] = "trained"
 
@@ -66,11 +66,11 @@ TextEncoderTraining = Annotated[FrozenText | TrainedText, Field(discriminator="k
 
 @register_stage
 class DreamBoothStage(DenoisingStage):
-    """Denoising of a few pictures of one subject under one prompt, by a whole text-to-image model."""
+    """Denoising of a few pictures of one subject under one prompt, by a whole image model."""
 
     kind: Literal["dreambooth"] = "dreambooth"  # pyright: ignore[reportIncompatibleVariableOverride]
     base: str
-    """A whole model: what a run exported, in the package, a folder, a single file or a name on the hub."""
+    """Whole model: what a run exported, a model of the package, a folder, a single file or a name on the hub."""
     subject: PromptedPictures
     prior: Prior
     text_encoder: TextEncoderTraining = TrainedText()

@@ -1,4 +1,4 @@
-"""DreamBooth: a text-to-image model learns a subject from a few pictures (arXiv 2208.12242)."""
+"""DreamBooth: an image model learns a subject from a few pictures (arXiv 2208.12242)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs
 from videoldm.training.objective import Losses, Objective, Player
 from videoldm.training.stages.diffusion.objective import denoising_losses
-from videoldm.training.stages.dreambooth.config import DreamBoothStage, PriorPreservation, PromptedPictures, TrainedText
+from videoldm.training.stages.dreambooth.config import (
+    TASK,
+    DreamBoothStage,
+    PriorPreservation,
+    PromptedPictures,
+    TrainedText,
+)
 from videoldm.video.contact_sheet import contact_sheet
 from videoldm.video.picture import fit_picture, load_picture
 from videoldm.video.picture_files import pictures_in
@@ -32,8 +38,8 @@ NUM_SAMPLED = 4
 
 
 @dataclass(frozen=True)
-class _Shown:
-    """Encoded pictures of one prompt, and how much each sample of them counts."""
+class _PromptedLatents:
+    """Posteriors of the pictures of one prompt, and the weight of each sample of them."""
 
     prompt: str
     weight: float
@@ -42,14 +48,14 @@ class _Shown:
 
 
 class DreamBoothObjective(Objective):
-    """See `DreamBoothStage`."""
+    """Denoising of the subject's pictures, and of the class's in every second sample."""
 
     def __init__(self, stage: DreamBoothStage, *, seed: int, device: str = "cpu") -> None:
         self._stage, self._seed = stage, seed
-        self._model = load_opened(open_for_task(stage.base, "text-to-image"), "text-to-image", device=device)
-        self._shown = [_encoded(stage.subject, 1.0, self._model)]
+        self._model = load_opened(open_for_task(stage.base, TASK), TASK, device=device)
+        self._sets = [_encoded(stage.subject, 1.0, self._model)]
         if isinstance(stage.prior, PriorPreservation):
-            self._shown.append(_encoded(stage.prior.pictures, stage.prior.weight, self._model))
+            self._sets.append(_encoded(stage.prior.pictures, stage.prior.weight, self._model))
         self._trained = nn.ModuleDict({"unet": self._model.unet})
         if isinstance(stage.text_encoder, TrainedText):
             self._trained[TEXT_ENCODER] = self._model.text_conditioner.model
@@ -61,29 +67,29 @@ class DreamBoothObjective(Objective):
         return [Player("dreambooth", self._trained, self.losses, blocks=self._model.unet.blocks)]
 
     def losses(self, positions: Sequence[int]) -> Losses:
-        """The denoising loss of the subject and, in every second sample, of the class."""
-        kinds = len(self._shown)
+        """Return the denoising loss of the subject and, in every second sample, of the class."""
+        kinds = len(self._sets)
         keys = [(self._seed, position) for position in positions]
-        shown = [self._shown[position % kinds] for position in positions]
+        sets = [self._sets[position % kinds] for position in positions]
         indices = [
             sample_index(self._seed, position // kinds, len(one.mean))
-            for position, one in zip(positions, shown, strict=True)
+            for position, one in zip(positions, sets, strict=True)
         ]
-        latents = [_drawn(one, index, key) for one, index, key in zip(shown, indices, keys, strict=True)]
-        losses = self._losses(torch.stack(latents), [one.prompt for one in shown], keys)
-        weights = losses.per_sample.new_tensor([one.weight for one in shown])
+        latents = [_drawn(one, index, key) for one, index, key in zip(sets, indices, keys, strict=True)]
+        losses = self._losses(torch.stack(latents), [one.prompt for one in sets], keys)
+        weights = losses.per_sample.new_tensor([one.weight for one in sets])
         return Losses(per_sample=losses.per_sample * weights, sigma=losses.sigma)
 
     def validate(self, folder: Path) -> dict[str, float]:
-        """The loss of all pictures at fixed noise, and sampled pictures of each prompt."""
+        """Measure the loss of all pictures at fixed noise, and write sampled pictures of each prompt."""
         values: dict[str, float] = {}
-        for name, one in zip(("subject", "prior"), self._shown, strict=False):
+        for name, one in zip(("subject", "prior"), self._sets, strict=False):
             keys = [(self._seed + 1, index) for index in range(len(one.mean))]
             parts = [self._losses(one.mean[i : i + 1], [one.prompt], keys[i : i + 1]) for i in range(len(keys))]
             values[f"{name}_loss"] = float(torch.cat([part.per_sample for part in parts]).mean())
         inputs = self._inputs(
-            [one.prompt for one in self._shown for _ in range(NUM_SAMPLED)],
-            [(self._seed + i,) for _ in self._shown for i in range(NUM_SAMPLED)],
+            [one.prompt for one in self._sets for _ in range(NUM_SAMPLED)],
+            [(self._seed + i,) for _ in self._sets for i in range(NUM_SAMPLED)],
         )
         contact_sheet(list(sample_clips(self._model, inputs)), inputs.prompts).save(folder / "pictures.png")
         return values
@@ -97,9 +103,9 @@ class DreamBoothObjective(Objective):
         return denoising_losses(self._model, self._stage, x0, self._conditioning(prompts, keys), keys=keys)
 
     def _conditioning(self, prompts: Sequence[str], keys: Sequence[tuple[int, ...]]) -> Conditioning:
-        """What sampling would have, with gradients to the text encoder if it learns."""
+        """Return the conditioning that sampling would have, with gradients to the text encoder if it learns."""
         with torch.autocast(self._model.device.type, enabled=False):
-            return task_named("text-to-image").conditioning(self._model, self._inputs(prompts, keys), num_frames=1)
+            return task_named(TASK).conditioning(self._model, self._inputs(prompts, keys), num_frames=1)
 
     def _inputs(self, prompts: Sequence[str], keys: Sequence[tuple[int, ...]]) -> Inputs:
         signals = self._model.config.signals
@@ -113,18 +119,18 @@ class DreamBoothObjective(Objective):
 
 
 @torch.no_grad()
-def _encoded(pictures: PromptedPictures, weight: float, model: VideoModel) -> _Shown:
-    """The posteriors of all pictures in a folder; raises InputError if there are none."""
+def _encoded(pictures: PromptedPictures, weight: float, model: VideoModel) -> _PromptedLatents:
+    """Encode all pictures in a folder; raise InputError if there are none."""
     means, deviations = [], []
     for path in pictures_in(Path(pictures.folder)):
         pixels = fit_picture(load_picture(path), model.config.height, model.config.width)
         posterior = model.autoencoder.encode(pixels[None, None].to(model.device))
         means.append(posterior.mean[0, 0].cpu())
         deviations.append((0.5 * posterior.log_variance[0, 0]).exp().cpu())
-    return _Shown(pictures.prompt, weight, torch.stack(means), torch.stack(deviations))
+    return _PromptedLatents(pictures.prompt, weight, torch.stack(means), torch.stack(deviations))
 
 
-def _drawn(shown: _Shown, index: int, key: tuple[int, ...]) -> Float[Tensor, "c h w"]:
+def _drawn(pictures: _PromptedLatents, index: int, key: tuple[int, ...]) -> Float[Tensor, "c h w"]:
     seed, *position = key
-    noise = normal(tuple(shown.mean.shape[1:]), seed, "posterior", *position)
-    return shown.mean[index] + shown.deviation[index] * noise
+    noise = normal(tuple(pictures.mean.shape[1:]), seed, "posterior", *position)
+    return pictures.mean[index] + pictures.deviation[index] * noise

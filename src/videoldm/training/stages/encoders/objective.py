@@ -29,7 +29,7 @@ NUM_VALIDATION_PAIRS = 128
 
 
 class _Pair(nn.Module):
-    """Both encoders, the logarithm of the factor on their cosines, and what makes a clip of three frames.
+    """Both encoders, the logarithm of the factor on their cosines, and the map from three frames to a clip.
 
     A clip is its middle frame plus a linear map of what changes from its first frame to its last: that, and not one
     frame, is what words about motion can be compared with. The map is thrown away after training.
@@ -44,17 +44,17 @@ class _Pair(nn.Module):
         self._look = ImageConditioner(self.image)
 
     def look(self, frames: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
-        """Embeddings of frames."""
+        """Return embeddings of frames."""
         return self._look(frames)[:, 0]
 
     def watch(self, clips: Float[Tensor, "b 3 c h w"]) -> Float[Tensor, "b d"]:
-        """Embeddings of clips."""
+        """Return embeddings of clips, each given by three frames."""
         first, middle, last = self.look(clips.flatten(0, 1)).unflatten(0, clips.shape[:2]).unbind(1)
         return middle + self.change(last - first)
 
 
 class EncodersObjective(Objective):
-    """See `EncodersStage`. The loss is one number for the batch, so batches are never accumulated."""
+    """Contrastive training of both encoders; the loss is one number for the whole batch."""
 
     def __init__(self, stage: EncodersStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
         self._seed, self._device = seed, device
@@ -74,9 +74,9 @@ class EncodersObjective(Objective):
         return [Player("encoders", self._pair, self.losses)]
 
     def losses(self, positions: Sequence[int]) -> Losses:
-        """The contrastive loss of the batch, the same number for each of its samples.
+        """Return the contrastive loss of the batch, the same number for each of its samples.
 
-        Half of the batch are frames with captions of what is seen, half clips with captions that also tell the motion.
+        Half of the batch are frames with captions of what is seen, half clips with captions that also name the motion.
         """
         half = len(positions) // 2
         frames = [self._drawn(position) for position in positions[:half]]
@@ -88,13 +88,13 @@ class EncodersObjective(Objective):
         parts = [self._pair.look(torch.stack(seen))] if seen else []
         images = torch.cat([*parts, self._pair.watch(torch.stack(watched))]).float()
         words = self._words(texts)
-        with torch.autocast(images.device.type, enabled=False):  # cosines in 16 bits are too coarse to be told apart
+        with torch.autocast(images.device.type, enabled=False):  # cosines in 16 bits are too coarse to compare
             scale = self._pair.logit_scale.clamp(max=MAX_LOGIT_SCALE)
             loss = contrastive_loss(images, words, scale, ignored=_equal(texts).to(images.device))
         return Losses(per_sample=loss.expand(len(positions)))
 
     def validate(self, folder: Path) -> dict[str, float]:
-        """How often, of `NUM_VALIDATION_PAIRS` held-out captions, one's own is nearest to a frame or clip."""
+        """Measure how often the nearest of `NUM_VALIDATION_PAIRS` held-out captions is a frame's or clip's own."""
         clips = self._validation_clips
         indices = range(min(NUM_VALIDATION_PAIRS, len(clips)))
         frames = torch.stack([torch.stack([self._frame(clips, i, place) for place in (0, 0.5, 1)]) for i in indices])
@@ -114,12 +114,12 @@ class EncodersObjective(Objective):
             self._pair.image.save_pretrained(folder / "image_encoder")
 
     def _frame(self, clips: ClipShards, index: int, place: float) -> Float[Tensor, "c h w"]:
-        """The frame at `place` of the clip, 0 (first) to 1 (last)."""
+        """Read the frame at `place` of the clip, 0 (first) to 1 (last)."""
         num_frames = clips.num_frames
         return clips.frame(index, min(int(place * num_frames), num_frames - 1))
 
     def _drawn(self, position: int) -> tuple[int, float]:
-        """Which clip a sample is of, and which moment of it if one frame is wanted."""
+        """Draw the clip of a sample, and the moment of it for a single frame."""
         clip = sample_index(self._seed, position, len(self._clips))
         return clip, python_random(self._seed, "moment", position).random()
 
@@ -129,12 +129,12 @@ class EncodersObjective(Objective):
         return self._pair.text(input_ids=torch.tensor(rows["input_ids"], device=self._device)).text_embeds.float()
 
     def _retrieval(self, images: Float[Tensor, "b d"], texts: list[str]) -> float:
-        """The share of pictures whose nearest text is theirs or reads the same."""
+        """Return the share of pictures whose nearest text is their own or reads the same."""
         cosines = nn.functional.normalize(images, dim=-1) @ nn.functional.normalize(self._words(texts), dim=-1).T
         hits = [texts[i] == texts[j] for i, j in enumerate(cosines.argmax(1).tolist())]
         return sum(hits) / len(hits)
 
 
 def _equal(texts: Sequence[str]) -> Bool[Tensor, "b b"]:
-    """Which other samples have the same text, so that it is no mistake to take theirs."""
+    """Return which other samples have the same text, so that choosing theirs is not a mistake."""
     return torch.tensor([[i != j and left == right for j, right in enumerate(texts)] for i, left in enumerate(texts)])

@@ -25,7 +25,7 @@ WINDOW_FRAMES = 6
 
 
 class JudgeObjective(Objective):
-    """See `JudgeStage`. Clips are mirrored, and blurred, brightened and made noisy, as generated ones are not crisp."""
+    """Training on clips that are mirrored, blurred, brightened and noisy, as generated ones are not crisp."""
 
     def __init__(self, stage: JudgeStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
         self._stage, self._seed, self._device = stage, seed, device
@@ -43,7 +43,7 @@ class JudgeObjective(Objective):
         return [Player("judge", self.network, self.losses)]
 
     def losses(self, positions: Sequence[int]) -> Losses:
-        """Cross-entropy summed over the heads."""
+        """Return the cross-entropy, summed over the heads."""
         samples = [self._sample(position) for position in positions]
         logits = self.network(torch.stack([pixels for pixels, _ in samples]).to(self._device)).logits
         smoothing = self._stage.label_smoothing
@@ -54,13 +54,13 @@ class JudgeObjective(Objective):
         return Losses(per_sample=torch.stack(list(parts.values())).sum(dim=0), parts=parts)
 
     def validate(self, folder: Path) -> dict[str, float]:
-        """Accuracy of each head on held-out clips."""
+        """Measure the accuracy of each head on held-out clips."""
         accuracy = self._accuracy(self.network)
         write_json(folder / "accuracy.json", {head: value.model_dump() for head, value in accuracy.items()})
         return {f"accuracy/{head}": value.fraction for head, value in accuracy.items()}
 
     def export(self, folder: Path) -> None:
-        """Write the network in 16 bits, with the accuracy on held-out clips that it has in these."""
+        """Write the network in 16 bits, with the accuracy that it then has on held-out clips."""
         network = copy.deepcopy(self.network).half().float().eval()
         with torch.no_grad():
             network.accuracy = self._accuracy(network)
@@ -82,7 +82,7 @@ class JudgeObjective(Objective):
         return torch.tensor([clips.records[i].labels[head] for i in indices], device=self._device)
 
     def _sample(self, position: int) -> tuple[Float[Tensor, "num_frames c h w"], Mapping[str, int]]:
-        """A window of a clip with its labels, every second one in the mirror."""
+        """Draw a window of a clip with its labels, every second one mirrored."""
         index = sample_index(self._seed, position, len(self._clips))
         pixels, labels = self._augmented(self._window(index, position), position), self._clips.records[index].labels
         if python_random(self._seed, "mirror", position).random() < 0.5:
@@ -90,7 +90,7 @@ class JudgeObjective(Objective):
         return pixels.flip(-1), {head: swapped[labels[head]] for head, swapped in self._mirrored.items()}
 
     def _window(self, index: int, position: int) -> Float[Tensor, "num_frames c h w"]:
-        """A few frames of a clip, successive or every second one: motion shows as well, at a fraction of the cost."""
+        """Draw a few frames of a clip, successive or every second one: they show motion as well, at less cost."""
         pixels, choice = self._clips.pixels(index), python_random(self._seed, "window", position)
         count = min(WINDOW_FRAMES, len(pixels))
         stride = choice.choice([stride for stride in (1, 2) if stride * (count - 1) < len(pixels)])

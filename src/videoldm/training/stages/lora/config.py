@@ -10,6 +10,7 @@ from pydantic import model_validator
 
 from videoldm.inference.config import Precision
 from videoldm.models.adapters.config import LoraPreset
+from videoldm.tasks.config import TaskName
 from videoldm.tasks.registry import task_named
 from videoldm.training.config import Sharded, TrainingConfig
 from videoldm.training.stages.diffusion.config import ClipStage
@@ -22,23 +23,21 @@ if TYPE_CHECKING:
     from videoldm.training.forecast import StepMemory
     from videoldm.training.stages.lora.objective import LoraObjective
 
-Task = Literal["text-to-image", "text-to-video", "image-to-video"]
-
 
 @register_stage
 class LoraStage(ClipStage):
     """Denoising of latents by a frozen model with a LoRA beside its weights.
 
-    The size is that in which the clips come, the length that of the model; of curated clips the first bucket has both.
+    Clips are taken at their own size and the model's length; the first bucket of curated clips gives both.
     """
 
     kind: Literal["lora"] = "lora"  # pyright: ignore[reportIncompatibleVariableOverride]
     base: str
-    """A whole model: what a run exported, in the package, a folder, a single file or a name on the hub."""
-    task: Task
+    """Whole model: what a run exported, a model of the package, a folder, a single file or a name on the hub."""
+    task: TaskName
     preset: LoraPreset
     frozen_precision: Precision = "float32"
-    """Of the UNet's own weights; those of the LoRA are in float32."""
+    """Precision of the UNet's own weights; those of the LoRA are in float32."""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -47,7 +46,7 @@ class LoraStage(ClipStage):
 
     @property
     def has_one_token(self) -> bool:
-        """Whether the context is one token, which leaves what only decides where to look without effect."""
+        """Whether the context is a single token, so that attention over it has nothing to choose from."""
         return task_named(self.task).has_one_token
 
     def objective(self, *, seed: int, cache: Path, device: str = "cpu") -> LoraObjective:

@@ -1,4 +1,4 @@
-"""Training a LoRA: the diffusion loss of the model's task, of which the low-rank updates alone learn."""
+"""Training a LoRA: the diffusion loss of the model's task, from which the low-rank updates alone learn."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from videoldm.models.adapters.low_rank import Adapter, LoRA
 from videoldm.pipelines.load import load_opened
 from videoldm.pipelines.open import open_for_task
 from videoldm.tasks.model import VideoModel
-from videoldm.training.data.config import CuratedData, Data, WorldData
+from videoldm.training.data.config import ClipDimensions, CuratedData, WorldData
 from videoldm.training.objective import Player
 from videoldm.training.stages.diffusion.objective import DenoisingObjective, open_data
 from videoldm.training.stages.lora.config import LoraStage
@@ -27,7 +27,7 @@ PEFT_FOLDER, DIFFUSERS_FOLDER = "peft", "diffusers"
 
 
 class LoraObjective(DenoisingObjective):
-    """See `LoraStage`."""
+    """Training of a LoRA beside the weights of a frozen model."""
 
     def __init__(self, stage: LoraStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
         model = base_model(stage, device)
@@ -37,7 +37,8 @@ class LoraObjective(DenoisingObjective):
         self._injection = inject(model.unet, [Adapter(lora)])
         self._injection.train(0)
         self._updates = updates_module(self._injection.lora(0))
-        super().__init__(model, stage, seed=seed, **open_data(stage, model, cache, seed=seed))
+        data, validation = open_data(stage, model, cache, seed=seed)
+        super().__init__(model, stage, seed=seed, data=data, validation=validation)
 
     @property
     def players(self) -> list[Player]:
@@ -52,7 +53,7 @@ class LoraObjective(DenoisingObjective):
 
 
 def updates_module(lora: LoRA) -> nn.Module:
-    """A module that does nothing but hold the matrices of a LoRA, as parameters named `PATH.down` and `PATH.up`."""
+    """Return a module that only holds the matrices of a LoRA, as parameters named `PATH.down` and `PATH.up`."""
     root = nn.Module()
     for path, update in lora.items():
         holder = root
@@ -67,7 +68,7 @@ def updates_module(lora: LoRA) -> nn.Module:
 
 
 def base_model(stage: LoraStage, device: str) -> VideoModel:
-    """The frozen model that gets the LoRA, at the size of the stage's clips; raises InputError if it cannot do that."""
+    """Load the frozen model at the size of the stage's clips; raise InputError if it does not have that size."""
     model = load_opened(
         open_for_task(stage.base, stage.task), stage.task, device=device, dtype=DTYPES[stage.frozen_precision]
     )
@@ -83,17 +84,7 @@ def base_model(stage: LoraStage, device: str) -> VideoModel:
         if value % factor:
             raise InputError(f"stage.data has a {name} of {value}, it should be a multiple of {factor}")
     for data in (stage.data, stage.validation):
-        if not _has_clips(data, **size, num_frames=num_frames):
+        if not data.has_clips(ClipDimensions(num_frames, height, width)):
             which = "data" if data is stage.data else "validation"
             raise InputError(f"stage.{which} has no clips of {height}x{width} with {num_frames} frames, it should")
     return replace(model, config=model.config.model_copy(update={**size, "num_frames": num_frames}))
-
-
-def _has_clips(data: Data, *, height: int, width: int, num_frames: int) -> bool:
-    match data:
-        case WorldData():
-            return (data.height, data.width) == (height, width) and data.num_frames >= num_frames
-        case CuratedData():
-            return data.bucket_of(height=height, width=width, num_frames=num_frames) is not None
-        case _:
-            assert_never(data)

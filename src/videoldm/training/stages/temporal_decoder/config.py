@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class LogSquared(Config):
-    """The logarithm of a clip's mean squared error, PSNR but for the unit: easy clips count as much as hard ones."""
+    """Logarithm of a clip's mean squared error, PSNR but for the unit: easy clips count as much as hard ones."""
 
     kind: Literal["log-l2"] = "log-l2"
 
@@ -33,13 +33,13 @@ Reconstruction = Annotated[Absolute | LogSquared, Field(discriminator="kind")]
 
 
 class NoPerceptualLoss(Config):
-    """Pixels alone are compared."""
+    """No comparison beside that of pixels."""
 
     kind: Literal["none"] = "none"
 
 
 class FeatureLoss(Config):
-    """Distance in the activations of a feature network, in the place of LPIPS.
+    """Distance between the activations of a feature network, in place of LPIPS.
 
     The weights of LPIPS are trained on human votes and rest on a network for photographs; this network is the judge of
     generated clips, trained on the rendered world, and it sees motion too.
@@ -47,18 +47,18 @@ class FeatureLoss(Config):
 
     kind: Literal["features"] = "features"
     judge: str
-    """The network: the export of a run, or one of our models that has a judge."""
+    """Feature network: the export of a run, or one of our models that has a judge."""
     weight: Positive = 1.0
 
 
 class NoConsistencyLoss(Config):
-    """Each frame is compared with its original alone, as in latent diffusion."""
+    """No comparison of successive frames, as in latent diffusion."""
 
     kind: Literal["none"] = "none"
 
 
 class WarpedDifference(Config):
-    """Each frame is also to agree with its successor warped back along the motion of the true clip.
+    """Difference between each frame and its successor warped back along the motion of the true clip.
 
     The motion is estimated from the true frames by optical flow and used where forward and backward flow agree. This is
     ours: the papers leave consistency to the discriminator.
@@ -67,20 +67,20 @@ class WarpedDifference(Config):
     kind: Literal["warped-difference"] = "warped-difference"
     weight: Positive = 1.0
     flow: FarnebackConfig = FarnebackConfig(num_iterations=5)
-    """Fewer iterations than for measuring: a step must not wait for its flow."""
+    """Flow with fewer iterations than for measuring, so that a step does not wait for it."""
 
 
 class NoLatentNoise(Config):
-    """Latents are those of the encoder."""
+    """Latents as the encoder gives them."""
 
     kind: Literal["none"] = "none"
 
 
 class LatentNoise(Config):
-    """A share of the clips has noise on its model latents, as sampled latents are not encoded ones.
+    """Noise on the model latents of a share of the clips, as sampled latents differ from encoded ones.
 
-    Its deviation is uniform up to `deviation`. The decoder can tell from a clip how much there is, and the clean share
-    keeps it sharp where there is none. This is ours.
+    Its standard deviation is uniform up to `deviation`. The decoder can tell from a clip how much there is, and the
+    clean share keeps it sharp where there is none. This is ours.
     """
 
     kind: Literal["normal"] = "normal"
@@ -89,14 +89,14 @@ class LatentNoise(Config):
 
 
 class FixedWeight(Config):
-    """The adversarial loss counts `value` times."""
+    """Constant factor on the adversarial loss."""
 
     kind: Literal["fixed"] = "fixed"
     value: Positive = 0.1
 
 
 class AdaptiveWeight(Config):
-    """The adversarial loss pulls `share` times as hard as the others do, measured by the gradients at the pixels.
+    """Factor that makes the adversarial loss pull `share` times as hard as the others, by the gradients at the pixels.
 
     Latent diffusion measures them at the last layer's weights, over the whole batch; at the pixels each clip has its
     own, which does not depend on how a batch is cut into micro-batches and ranks.
@@ -105,17 +105,17 @@ class AdaptiveWeight(Config):
     kind: Literal["adaptive"] = "adaptive"
     share: Positive = 0.5
     most: Positive = 1e4
-    """The factor is not above this, where the discriminator hardly pulls."""
+    """Largest factor, reached where the discriminator hardly pulls."""
 
 
 class NoAdversary(Config):
-    """Nothing is trained against the decoder."""
+    """No discriminator."""
 
     kind: Literal["none"] = "none"
 
 
 class VideoAdversary(Config):
-    """A discriminator of clips, with hinge loss; both sides of the game begin at `starts_at_samples`."""
+    """Discriminator of clips with hinge loss; both sides of the game begin at `starts_at_samples`."""
 
     kind: Literal["video"] = "video"
     model: DiscriminatorConfig = DiscriminatorConfig()
@@ -126,23 +126,23 @@ class VideoAdversary(Config):
 
 @register_stage
 class TemporalDecoderStage(Stage):
-    """Temporal layers in the decoder of a per-frame autoencoder, trained on clips; the encoder never changes.
+    """Temporal layers in the decoder of a per-frame autoencoder, trained on clips (Video LDM, section 3.1.1).
 
-    (Video LDM, section 3.1.1)
+    The encoder never changes.
     """
 
     kind: Literal["temporal-decoder"] = "temporal-decoder"  # pyright: ignore[reportIncompatibleVariableOverride]
     autoencoder: str
-    """The per-frame one: the export of a run, or a model by any name that `videoldm generate` knows."""
+    """Per-frame autoencoder: the export of a run, or a model by any name that `videoldm generate` knows."""
     decoder: TemporalDecoder = TemporalDecoder()
     projection: Literal["kept", "folded"] = "kept"
-    """What becomes of the 1 x 1 convolution before the decoder; SVD's layout has no room for it."""
+    """The 1 x 1 convolution before the decoder: SVD's layout has no place for it, so it can be folded in."""
     trained: Literal["temporal", "decoder"] = "temporal"
-    """The temporal layers alone, or the whole decoder."""
+    """Part that is trained: the temporal layers alone, or the whole decoder."""
     data: Data
     validation: Data
     num_frames: PositiveInt = 14
-    """Length of the windows that are cut out of the clips, and of all buckets of curated ones."""
+    """Length of the windows that are cut out of rendered clips, and of all buckets of curated ones."""
     latent_noise: Annotated[NoLatentNoise | LatentNoise, Field(discriminator="kind")] = NoLatentNoise()
     reconstruction: Reconstruction = Absolute()
     perceptual: Annotated[NoPerceptualLoss | FeatureLoss, Field(discriminator="kind")]
@@ -195,7 +195,7 @@ class TemporalDecoderStage(Stage):
         return TemporalDecoderObjective(self, seed=seed, cache=cache, device=device)
 
     def parameter_counts(self) -> Mapping[str, ParameterCount]:
-        """Count parameters; a model of the hub is taken to have Stable Diffusion's autoencoder."""
+        """Count the parameters of autoencoder and discriminator."""
         from videoldm.training.stages.temporal_decoder.objective import stage_parameters
 
         return count_parameters(stage_parameters(self))

@@ -1,4 +1,4 @@
-"""What a decoder of clips is told about its result: likeness to the true clip, and how hard an adversary may pull."""
+"""Losses of a decoder of clips: likeness to the true clip, and how hard the discriminator may pull."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -25,14 +25,14 @@ from videoldm.training.stages.temporal_decoder.config import (
 )
 
 SMALLEST_ERROR = 1e-5
-"""Keeps the logarithm finite; of pixels in [-1, 1] it is 56 dB."""
+"""Keeps the logarithm finite; for pixels in [-1, 1] it is 56 dB."""
 SMALLEST_GRADIENT = 1e-12
 
 LossParts = dict[str, Tensor]
 
 
 class DecoderLoss:
-    """Reconstruction, perceptual and consistency loss of clips, as a stage weighs them."""
+    """Weighted sum of reconstruction, perceptual and consistency loss, as a stage says."""
 
     def __init__(self, stage: TemporalDecoderStage, judge: FeatureNetwork | None) -> None:
         self._stage, self._judge = stage, judge
@@ -40,7 +40,7 @@ class DecoderLoss:
     def __call__(
         self, pixels: Float[Tensor, "b t c h w"], decoded: Float[Tensor, "b t c h w"]
     ) -> tuple[Float[Tensor, " b"], LossParts]:
-        """The sum for each clip, and its parts before they are weighed."""
+        """Return the sum for each clip, and its parts before they are weighted."""
         loss = reconstruction_loss(self._stage.reconstruction, pixels, decoded)
         parts = {"reconstruction": loss.detach()}
         if isinstance(self._stage.perceptual, FeatureLoss):
@@ -58,7 +58,7 @@ class DecoderLoss:
 def reconstruction_loss(
     kind: Reconstruction, pixels: Float[Tensor, "b t c h w"], decoded: Float[Tensor, "b t c h w"]
 ) -> Float[Tensor, " b"]:
-    """How far decoded clips are from the true ones, pixel by pixel."""
+    """Return the difference between decoded and true clips, pixel by pixel."""
     error = (decoded - pixels).flatten(1)
     match kind:
         case Absolute():
@@ -72,7 +72,7 @@ def reconstruction_loss(
 def warped_difference(
     pixels: Float[Tensor, "b t c h w"], decoded: Float[Tensor, "b t c h w"], config: FarnebackConfig
 ) -> Float[Tensor, " b"]:
-    """Warping error of decoded clips along the estimated motion of the true ones; 0 where none can be followed."""
+    """Return the warping error of decoded clips along the motion of the true ones; 0 where none can be followed."""
     forward = visible_flow(pixels, config)
     valid = forward_backward_valid(forward, visible_backward_flow(pixels, config)).to(decoded.dtype)
     difference = (warp(decoded[:, 1:], forward) - decoded[:, :-1]).abs().mean(2)
@@ -86,7 +86,7 @@ def adversarial_factor(
     hinge: Float[Tensor, " b"],
     decoded: Float[Tensor, "b t c h w"],
 ) -> Float[Tensor, " b"]:
-    """What the adversarial loss of each clip is multiplied with; `loss` and `hinge` depend on `decoded`."""
+    """Return the factor on each clip's adversarial loss `hinge`; it and `loss` depend on `decoded`."""
     match weight:
         case FixedWeight(value=value):
             return torch.full_like(hinge, value).detach()
@@ -99,7 +99,7 @@ def adversarial_factor(
 
 @contextmanager
 def frozen(network: nn.Module) -> Generator[None]:
-    """Within the context gradients go through the network, not into it."""
+    """Freeze a network within the context, while gradients still pass through it."""
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)
@@ -111,7 +111,7 @@ def frozen(network: nn.Module) -> Generator[None]:
 
 
 def _gradient_norm(values: Float[Tensor, " b"], decoded: Float[Tensor, "b t c h w"]) -> Float[Tensor, " b"]:
-    """The norm of each clip's own gradient: no value depends on another clip."""
+    """Return the norm of each clip's own gradient; no value depends on another clip."""
     (gradient,) = torch.autograd.grad(values.sum(), decoded, retain_graph=True)
     return gradient.flatten(1).norm(dim=1)
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol, assert_never
 
 import torch
 from jaxtyping import Float
@@ -17,7 +15,6 @@ from videoldm.core import ranks
 from videoldm.core.config import read_config
 from videoldm.core.errors import InputError
 from videoldm.core.random import normal, python_random, seeded_initialisation
-from videoldm.dataset.clips import ClipShards, to_pixels
 from videoldm.measures.feature_network import load_feature_network
 from videoldm.measures.fidelity import psnr
 from videoldm.measures.temporal import estimated_warping_error
@@ -28,11 +25,6 @@ from videoldm.models.discriminator.network import Discriminator, decoder_hinge_l
 from videoldm.models.layers import SpatioTemporalResBlock
 from videoldm.models.presets import SD21
 from videoldm.pipelines.folder import COMPONENT_FILE
-from videoldm.training.data.config import CuratedData, Data, WorldData
-from videoldm.training.data.curated_windows import CuratedWindows, curated_windows
-from videoldm.training.data.latents import LatentCache
-from videoldm.training.data.reader import RenderedReader, SampleReader
-from videoldm.training.data.world import prepare_world
 from videoldm.training.objective import Losses, Objective, Player
 from videoldm.training.stages.diffusion.start import autoencoder_at
 from videoldm.training.stages.places import autoencoder_folder, judge_folder
@@ -42,16 +34,17 @@ from videoldm.training.stages.temporal_decoder.config import (
     TemporalDecoderStage,
     VideoAdversary,
 )
+from videoldm.training.stages.temporal_decoder.data import EncodedClips, open_decoder_data
 from videoldm.training.stages.temporal_decoder.losses import DecoderLoss, adversarial_factor, frozen
 from videoldm.video.contact_sheet import contact_sheet
 from videoldm.video.write import write_video
 
 SHOWN, SHOWN_FPS = 4, Fraction(7)
-"""How many held-out clips are shown beside what is made of them, and how fast."""
+"""Number of held-out clips that are shown beside their reconstructions, and their rate."""
 
 
 class TemporalDecoderObjective(Objective):
-    """See `TemporalDecoderStage`."""
+    """Training of the decoder, and of the discriminator if there is one."""
 
     def __init__(self, stage: TemporalDecoderStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
         self._stage, self._seed, self._device = stage, seed, device
@@ -65,10 +58,10 @@ class TemporalDecoderObjective(Objective):
             else None
         )
         self._loss = DecoderLoss(stage, judge)
-        self._for_discriminator: dict[tuple[int, ...], Encoded] = {}
-        """What the decoder has learned from in this step, so that it is not read again."""
+        self._for_discriminator: dict[tuple[int, ...], EncodedClips] = {}
+        """Clips that the decoder has learned from in this step, so that they are not read again."""
         self._data, self._validation = (
-            _open(data, self.autoencoder, cache, num_frames=stage.num_frames, seed=seed)
+            open_decoder_data(data, self.autoencoder, cache, num_frames=stage.num_frames, seed=seed)
             for data in (stage.data, stage.validation)
         )
         self.readers = self._data.reader, self._validation.reader
@@ -86,7 +79,7 @@ class TemporalDecoderObjective(Objective):
         return players
 
     def decoder_losses(self, positions: Sequence[int]) -> Losses:
-        """Reconstruction and what the stage adds to it, in the end also that the discriminator is to be convinced."""
+        """Return the losses of reconstruction, and of convincing the discriminator once the adversary has started."""
         self._data.reader.announce(positions)
         clips = self._data.encoded(positions)
         if self.discriminator is not None:
@@ -104,7 +97,7 @@ class TemporalDecoderObjective(Objective):
         return Losses(per_sample=loss + factor * hinge, parts=parts, waiting_s=clips.waiting_s)
 
     def discriminator_losses(self, positions: Sequence[int]) -> Losses:
-        """Hinge loss on true and decoded clips; samples before the adversary begins teach it nothing."""
+        """Return the hinge loss on true and decoded clips; samples before the adversary starts count nothing."""
         assert self.discriminator is not None
         clips = self._for_discriminator.pop(tuple(positions), None) or self._data.encoded(positions)
         is_late = torch.tensor(self._is_late(positions), device=self._device)
@@ -118,11 +111,11 @@ class TemporalDecoderObjective(Objective):
         return Losses(per_sample=discriminator_hinge_loss(real, decoded) * is_late, parts=parts)
 
     def group_of(self, parameter: str) -> str:
-        """See `Objective`."""
+        """Return whether a parameter belongs to a temporal or a spatial layer."""
         return "temporal" if is_temporal(parameter) else "spatial"
 
     def validate(self, folder: Path) -> dict[str, float]:
-        """PSNR and warping error along estimated motion on held-out clips, and how much of the error was true."""
+        """Measure PSNR and warping error along estimated motion on held-out clips, and the error of the true clips."""
         clips = self._validation.held_out(self._stage.num_validation_clips)
         decoded = ranks.map_over_ranks(clips, lambda some: [self._reconstructed(clip) for clip in some])
         pixels, decoded = torch.stack(clips), torch.stack(decoded)
@@ -146,22 +139,22 @@ class TemporalDecoderObjective(Objective):
         save_component(folder, self.autoencoder, self.autoencoder.config)
 
     def _is_late(self, positions: Sequence[int]) -> list[bool]:
-        """Of which samples the adversary sees anything."""
+        """Return which samples the adversary takes part in."""
         adversary = self._stage.adversary
         return [
             isinstance(adversary, VideoAdversary) and position >= adversary.starts_at_samples for position in positions
         ]
 
     def _decoded(
-        self, clips: Encoded, positions: Sequence[int]
+        self, clips: EncodedClips, positions: Sequence[int]
     ) -> tuple[Float[Tensor, "b t c h w"], Float[Tensor, "b t c h w"]]:
-        """True clips, and what the decoder makes of their latents and of noise as the stage says."""
+        """Return true clips, and clips decoded from their latents with the stage's noise."""
         noise = torch.stack([self._noise(tuple(clips.latents.shape[1:]), position) for position in positions])
         latents = (clips.latents + noise).to(self._device)
         return clips.pixels.to(self._device), self.autoencoder.decode(latents).float()
 
     def _noise(self, shape: tuple[int, ...], position: int) -> Float[Tensor, "t z h2 w2"]:
-        """Noise on raw latents."""
+        """Draw the noise on raw latents."""
         choice = python_random(self._seed, "latent noise", position)
         match self._stage.latent_noise:
             case LatentNoise(share=share, deviation=most) if choice.random() < share:
@@ -172,7 +165,7 @@ class TemporalDecoderObjective(Objective):
 
 
 def start_autoencoder(autoencoder: Autoencoder, stage: TemporalDecoderStage, seed: int) -> Autoencoder:
-    """The per-frame autoencoder with silent temporal layers, all of it frozen but for what the stage trains.
+    """Insert silent temporal layers into a per-frame autoencoder, and freeze all that the stage does not train.
 
     Raises InputError if its decoder is temporal already.
     """
@@ -189,7 +182,7 @@ def start_autoencoder(autoencoder: Autoencoder, stage: TemporalDecoderStage, see
 
 
 def stage_parameters(stage: TemporalDecoderStage) -> Iterator[tuple[str, nn.Parameter]]:
-    """All parameters of a stage, by what they are part of, where torch creates tensors without data."""
+    """Yield all parameters of a stage with the part that they belong to; a model of the hub is taken to be SD's."""
     path = autoencoder_folder(stage.autoencoder)
     config = SD21.autoencoder if path is None else read_config(path / COMPONENT_FILE, AutoencoderConfig)
     for name, parameter in start_autoencoder(Autoencoder(config), stage, seed=0).named_parameters():
@@ -199,92 +192,8 @@ def stage_parameters(stage: TemporalDecoderStage) -> Iterator[tuple[str, nn.Para
             yield "discriminator", parameter
 
 
-def _open(data: Data, autoencoder: Autoencoder, cache: Path, *, num_frames: int, seed: int) -> DecoderData:
-    """The clips of a stage with their latents; what is not rendered or encoded yet is made."""
-    match data:
-        case WorldData():
-            clips = prepare_world(data, cache)
-            return RenderedDecoderData(clips, LatentCache(clips, autoencoder, cache), num_frames=num_frames, seed=seed)
-        case CuratedData():
-            return CuratedDecoderData(curated_windows(data, autoencoder, cache, seed=seed, main_bucket=0), seed=seed)
-        case _:
-            assert_never(data)
-
-
 def _discriminator(stage: TemporalDecoderStage, seed: int, device: str) -> Discriminator | None:
     if not isinstance(stage.adversary, VideoAdversary):
         return None
     with seeded_initialisation(seed, "discriminator weights"):
         return Discriminator(stage.adversary.model).to(device)
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Clips of one size and length with raw latents drawn from their posteriors."""
-
-    pixels: Float[Tensor, "b t c h w"]
-    latents: Float[Tensor, "b t z h2 w2"]
-    waiting_s: float = 0.0
-    """How long the step had to wait for them."""
-
-
-class DecoderData(Protocol):
-    """What comes follows from the arguments alone."""
-
-    @property
-    def reader(self) -> SampleReader:
-        """In which order they come."""
-        ...
-
-    def encoded(self, positions: Sequence[int]) -> Encoded:
-        """Samples of one batch by their running numbers."""
-        ...
-
-    def held_out(self, count: int) -> list[Float[Tensor, "t c h w"]]:
-        """That many clips, or as many as there are."""
-        ...
-
-
-class RenderedDecoderData:
-    """See `DecoderData`: windows of clips that are longer."""
-
-    def __init__(self, clips: ClipShards, latents: LatentCache, *, num_frames: int, seed: int) -> None:
-        self._clips, self._latents, self._num_frames, self._seed = clips, latents, num_frames, seed
-        self.reader = RenderedReader(range(len(clips)), seed=seed)
-
-    def encoded(self, positions: Sequence[int]) -> Encoded:
-        """See `DecoderData`."""
-        pixels, latents = zip(*(self._window(position) for position in positions), strict=True)
-        return Encoded(torch.stack(pixels), torch.stack(latents))
-
-    def held_out(self, count: int) -> list[Float[Tensor, "t c h w"]]:
-        """Whole clips."""
-        return [self._clips.pixels(index) for index in range(min(count, len(self._clips)))]
-
-    def _window(self, position: int) -> tuple[Float[Tensor, "t c h w"], Float[Tensor, "t z h2 w2"]]:
-        index = self.reader.clip(position)
-        choice = python_random(self._seed, "window", position)
-        start = choice.randint(0, self._clips.num_frames - self._num_frames)
-        window = slice(start, start + self._num_frames)
-        return self._clips.pixels(index)[window], self._latents.draw(index, self._seed, position)[window]
-
-
-class CuratedDecoderData:
-    """See `DecoderData`: windows that are decoded and encoded anew."""
-
-    def __init__(self, reader: CuratedWindows, *, seed: int) -> None:
-        self.reader, self._seed = reader, seed
-
-    def encoded(self, positions: Sequence[int]) -> Encoded:
-        """See `DecoderData`."""
-        read, waiting_s = self.reader(positions)
-        latents = [
-            self.reader.encoded(one).draw((self._seed, position)) for one, position in zip(read, positions, strict=True)
-        ]
-        pixels = [to_pixels(one.frames) for one in read]
-        return Encoded(torch.stack(pixels), torch.stack(latents), waiting_s)
-
-    def held_out(self, count: int) -> list[Float[Tensor, "t c h w"]]:
-        """Windows of clips of the first bucket."""
-        slots = range(min(count, self.reader.num_clips))
-        return [to_pixels(self.reader.of_main_bucket(slot).frames) for slot in slots]
