@@ -111,7 +111,7 @@ def plans(device: str) -> list[tuple[str, MemoryPlan]]:
 
 
 def show_measured(setting: Setting) -> None:
-    """Forecast and measured peak of each stage under each plan."""
+    """Forecast and measured peak of each phase under each plan."""
     files = open_model(setting.model)
     forecast = forecaster(files, "image-to-video", device=setting.device, dtype=setting.dtype)
     sampling = files.config("image-to-video").sampling
@@ -121,7 +121,7 @@ def show_measured(setting: Setting) -> None:
     table = Table("measures", "encode", "denoise", "decode", title=title)
     for name, plan in plans(kind):
         expected, peaks = forecast(clip, plan), in_new_process(setting, plan)
-        cells = (f"{expected[stage] / GIB:.2f} ({peaks[stage] / GIB:.2f})" for stage in expected)
+        cells = (f"{expected[phase] / GIB:.2f} ({peaks[phase] / GIB:.2f})" for phase in expected)
         table.add_row(name, *cells)
     Console(width=110).print(table)
     print(f"torch {torch.__version__}, {setting.device}, {torch.get_num_threads()} threads")

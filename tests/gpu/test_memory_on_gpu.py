@@ -43,15 +43,15 @@ def test_each_measure_keeps_every_bit(pipeline_folder: Path, measure: Measure) -
     assert torch.equal(made(pipeline_folder, measure)[0], made(pipeline_folder)[0])
 
 
-def test_no_stage_takes_more_than_its_forecast(pipeline_folder: Path) -> None:
+def test_no_phase_takes_more_than_its_forecast(pipeline_folder: Path) -> None:
     files = open_model(str(pipeline_folder))
     sampling = files.config("image-to-video").sampling
     forecast = forecaster(files, "image-to-video", device="cuda", dtype=torch.float32)
     clip = clip_size(SIZE["num_frames"], SIZE["height"], SIZE["width"], sampling, has_picture=True)
     for measures in [(), *((measure,) for measure in measures_on("cuda"))]:
         expected = forecast(clip, MemoryPlan(measures=measures))
-        for stage, peak in made(pipeline_folder, *measures)[1].peaks.items():
-            assert peak <= 1.1 * expected[stage] + 32 * 2**20, (measures, stage)
+        for phase, peak in made(pipeline_folder, *measures)[1].peaks.items():
+            assert peak <= 1.1 * expected[phase] + 32 * 2**20, (measures, phase)
 
 
 @torch.no_grad()

@@ -1,9 +1,9 @@
-"""Where the shipped weights lie."""
+"""Models that ship with the package."""
 
 from pathlib import Path
 
 
 def shipped_models() -> dict[str, Path]:
-    """The folders of the models in the package, by name."""
+    """Return the folders of the shipped models by name."""
     folders = sorted(path for path in Path(__file__).parent.iterdir() if (path / "autoencoder").is_dir())
     return {folder.name: folder for folder in folders}

@@ -95,7 +95,7 @@ def _convolved(conv: TemporalConv, chunks: Iterator[Float[Tensor, "n c h w"]]) -
 
 @dataclass(frozen=True)
 class Span:
-    """One tile along one axis: where it lies in the latents and in the pixels, and its share in each of its pixels."""
+    """One tile along one axis: its range in latents and in pixels, and its share in each of its pixels."""
 
     latents: slice
     pixels: slice

@@ -24,16 +24,16 @@ from videoldm.tasks.task import Inputs
 
 
 class Watch(Protocol):
-    """Sees the stages of a run come and go."""
+    """A function that is called around each phase of a run."""
 
-    def __call__(self, stage: RunPhase, /) -> AbstractContextManager[None]:
-        """A context around one stage."""
+    def __call__(self, phase: RunPhase, /) -> AbstractContextManager[None]:
+        """Return a context around one phase."""
         ...
 
 
-def unwatched(stage: RunPhase) -> AbstractContextManager[None]:
-    """Do nothing around a stage."""
-    del stage
+def unwatched(phase: RunPhase) -> AbstractContextManager[None]:
+    """Do nothing around a phase."""
+    del phase
     return nullcontext()
 
 

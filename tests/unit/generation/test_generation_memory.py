@@ -95,12 +95,12 @@ def test_both_text_encoders_of_a_personalised_model_count(tiny_model: Path, tmp_
     before, alone_before = forecast(), forecast(("idle-networks-leave",))
     shutil.copytree(mine / "text_encoder", mine / "temporal_text_encoder")
     weights = sum(one.numel() for one in load_file(mine / "text_encoder/model.safetensors").values())
-    assert {stage: peak - before[stage] for stage, peak in forecast().items()} == dict.fromkeys(before, 4 * weights)
+    assert {phase: peak - before[phase] for phase, peak in forecast().items()} == dict.fromkeys(before, 4 * weights)
     assert forecast(("idle-networks-leave",)) == alone_before
 
 
 @pytest.mark.skipif(not meter.RESTART.exists(), reason="only Linux tells the resident set")
-def test_the_meter_sees_what_a_stage_takes() -> None:
+def test_the_meter_sees_what_a_phase_takes() -> None:
     seeing = PeakMeter("cpu")
     with seeing.watch("encode"):
         torch.ones(2**26)

@@ -127,9 +127,6 @@ class StoredTensor:
         return tensor
 
 
-StoredTensors = Mapping[str, StoredTensor]
-
-
 def stored_tensors(path: Path) -> dict[str, StoredTensor]:
     """List the tensors of a safetensors file, or of all files that an index names, without reading any.
 

@@ -158,7 +158,7 @@ def first_fit(
 ) -> MemoryPlan | None:
     """Add measures to a plan, in their order, until its forecast stays within `limit` bytes.
 
-    Measures that do not help are left out. Returns None if all measures together do not suffice.
+    Measures that do not help are skipped. Returns None if all measures together do not suffice.
     """
     plan, excess = given, _excess(limit, forecast(given))
     for measure in measures:

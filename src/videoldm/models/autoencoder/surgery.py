@@ -10,7 +10,7 @@ TEMPORAL_MODULES = frozenset({"temporal", "merge", "temporal_conv_out"})
 
 
 def is_temporal(key: str) -> bool:
-    """Whether a parameter belongs to the temporal layers or their merges, and so is missing in a per-frame decoder."""
+    """Return whether a parameter belongs to the temporal layers or their merges, which a per-frame decoder lacks."""
     return not TEMPORAL_MODULES.isdisjoint(key.split("."))
 
 

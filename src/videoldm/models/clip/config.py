@@ -81,4 +81,4 @@ SD14_TEXT_ENCODER = TextEncoderConfig(
     projection_dim=768,
     activation="quick_gelu",
 )
-"""The text tower of CLIP ViT-L/14."""
+"""Text tower of CLIP ViT-L/14."""

@@ -34,7 +34,7 @@ class VideoConv(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Videos to one logit for each patch of space at each time, positive for what looks real.
+    """Map videos to one logit for each patch of space at each time, positive for what looks real.
 
     The 3-D counterpart of the PatchGAN discriminator (Isola et al. 2017, "Image-to-Image Translation with Conditional
     Adversarial Networks"), with group norm in the place of batch norm, so that a clip's logits do not depend on the

@@ -62,7 +62,7 @@ class TemporalLayers(Config):
     frame_embedding_period: PositiveFloat = 10_000.0
     """Longest period, in frames over 2 pi, of the sinusoids that encode the index of a frame."""
     merge_init: float = 0.5
-    """The share of the spatial branch starts as the sigmoid of this."""
+    """Initial value of the merge: the share of the spatial branch is its sigmoid."""
 
 
 Temporal = Annotated[NoTemporalLayers | TemporalLayers, Field(discriminator="kind")]
@@ -83,7 +83,7 @@ class UNetConfig(Config):
     num_res_blocks: PositiveInt = 2
     """Residual blocks of each down level; up levels have one more."""
     attention_levels: tuple[bool, ...] = (True, True, True, False)
-    """Which levels have transformers; the middle always has one."""
+    """Levels with transformers; the middle always has one."""
     head_channels: PositiveInt | tuple[PositiveInt, ...] = 64
     """Width of an attention head: the same everywhere, or one number a level; the middle has the last level's."""
     self_attention_levels: bool | tuple[bool, ...] = True

@@ -85,7 +85,7 @@ class VideoUNet(nn.Module):
 
     @property
     def max_depth(self) -> int:
-        """The number of layers on either way, conv_in's among them."""
+        """Number of layers on either way, including conv_in."""
         return len(_layers(self.up))
 
     def _block_conditions(self, x: Tensor, c_noise: Tensor, conditioning: Conditioning) -> BlockConditions:

@@ -44,7 +44,7 @@ class FeedForward(nn.Module):
     def __init__(self, channels: int, *, expansion: int = 4) -> None:
         super().__init__()
         self.numbers_at_once: int | None = None
-        """Of the hidden layer; None suits them to the device."""
+        """Values of the hidden layer to compute at a time; None suits them to the device."""
         self.project_in = nn.Linear(channels, 2 * expansion * channels)
         self.project_out = nn.Linear(expansion * channels, channels)
 
@@ -85,7 +85,7 @@ class TransformerLayer(nn.Module):
         self.feed_forward = FeedForward(channels)
 
     def forward(self, tokens: Float[Tensor, "rows s c"], context: Float[Tensor, "b n d"]) -> Float[Tensor, "rows s c"]:
-        """Transform tokens; rows of one clip lie together and share the clip's context."""
+        """Transform tokens; rows of one clip are consecutive and share its context."""
         if self.has_self_attention:
             tokens = tokens + self.self_attention(self.norm1(tokens))
         else:

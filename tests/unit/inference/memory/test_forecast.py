@@ -35,10 +35,10 @@ def forecast():
 
 
 def gib(forecast, *measures, clip=CLIP, **plan):
-    return {stage: peak / GIB for stage, peak in forecast(clip, MemoryPlan(measures=measures, **plan)).items()}
+    return {phase: peak / GIB for phase, peak in forecast(clip, MemoryPlan(measures=measures, **plan)).items()}
 
 
-def test_weights_of_all_networks_are_in_each_stage(forecast):
+def test_weights_of_all_networks_are_in_each_phase(forecast):
     """1.52 billion in 16 bits, 632 million of CLIP and 98 of the autoencoder in 32."""
     weights = (2 * 1_524_623_082 + 4 * 632_076_800 + 4 * 97_738_439) / GIB
     assert min(gib(forecast).values()) > 0.99 * weights
@@ -46,11 +46,11 @@ def test_weights_of_all_networks_are_in_each_stage(forecast):
     assert gib(forecast, clip=small)["denoise"] == pytest.approx(weights, rel=0.02)
 
 
-def test_each_measure_lowers_its_own_stage(forecast):
+def test_each_measure_lowers_its_own_phase(forecast):
     plain = gib(forecast)
     assert gib(forecast, "decode-from-host")["decode"] < plain["decode"] - 6
     idle = gib(forecast, "idle-networks-leave")
-    assert all(idle[stage] < plain[stage] - 2 for stage in plain)
+    assert all(idle[phase] < plain[phase] - 2 for phase in plain)
     assert gib(forecast, "unet-by-block")["denoise"] < plain["denoise"] - 2
 
 
