@@ -215,10 +215,13 @@ def test_the_frame_mask_is_the_last_input_channel_everywhere_in_a_frame():
     wider = UNET.model_copy(update={"concat_channels": UNET.concat_channels + 1})
     twin = VideoUNet(wider).eval()
     twin.load_state_dict(network.state_dict())
-    channel = conditions.frame_mask[:, :, None, None, None].expand(2, 3, 1, 8, 6)
-    joined = conditions.replace(concat=torch.cat([conditions.concat, channel], dim=2), frame_mask=None)
+    concat, mask = conditions.concat, conditions.frame_mask
+    assert concat is not None
+    assert mask is not None
+    channel = mask[:, :, None, None, None].expand(2, 3, 1, 8, 6)
+    joined = conditions.replace(concat=torch.cat([concat, channel], dim=2), frame_mask=None)
     assert torch.equal(network(x, c_noise, conditions), twin(x, c_noise, joined))
-    other = conditions.replace(frame_mask=1 - conditions.frame_mask)
+    other = conditions.replace(frame_mask=1 - mask)
     assert not torch.equal(network(x, c_noise, other), network(x, c_noise, conditions))
 
 

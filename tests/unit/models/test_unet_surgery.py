@@ -83,7 +83,9 @@ def test_an_image_model_grows_into_an_interpolation_model_that_can_learn_from_it
     plain = image(x, c_noise, conditions.replace(concat=None, frame_mask=None))
     assert relative_error(output.detach(), plain.detach()) < 1e-5
     output.square().mean().backward()
-    assert grown.conv_in.weight.grad[:, UNET.in_channels :].abs().sum((0, 2, 3)).all()
+    gradient = grown.conv_in.weight.grad
+    assert gradient is not None
+    assert gradient[:, UNET.in_channels :].abs().sum((0, 2, 3)).all()
 
 
 def test_a_frame_mask_is_added_once():
