@@ -50,11 +50,14 @@ def test_json_lines_and_common_options(cli: CommandLine, tiny_model: Path) -> No
         ("image,sed\ncat.png,1\n", "clips.csv, clip 1: sed is not a known key, did you mean seed or speed?"),
         (
             "image,prompt\ncat.png,a cube\n",
-            "clips.csv: a picture (cat.png) and a prompt ('a cube') exclude each other for model ",
+            "clips.csv, clip 1: a picture (cat.png) and a prompt ('a cube') exclude each other",
         ),
-        ("image,prompt\ncat.png,\n,a cube\n", "clips.csv: has pictures and prompts, which are for different models"),
+        (
+            "image,prompt\ncat.png,\n,a cube\n",
+            "clips.csv: has clips from a picture and clips from a text, make two lists of them",
+        ),
         ("image\nnone.png\n", "none.png: does not exist"),
-        ("image,output\ncat.png,a.mp4\ncat.png,a.mp4\n", "clips.csv: two clips are to be out/a.mp4"),
+        ("image,output\ncat.png,a.mp4\ncat.png,a.mp4\n", "clips.csv: two clips would be written to out/a.mp4"),
         ("image,width\ncat.png,17\n", "--width is 17, it should be a multiple of 8"),
         ("image\n", "clips.csv: lists no clip"),
     ],

@@ -75,7 +75,7 @@ def tiles_of(value: str) -> Tiles:
 Vram = Annotated[float | None, BeforeValidator(_gib)]
 
 
-class GenerateOptions(Choices, PickleOption):
+class GenerateOptions(PickleOption, Choices):
     """Inputs, choices and outputs of a generation."""
 
     model_config = OPTIONS
@@ -166,14 +166,16 @@ def make_plan(options: GenerateOptions) -> Plan:
     )
     targets = Targets(output=options.output, contact_sheet=options.contact_sheet)
     if options.from_ is not None:
-        for name in sorted(options.model_fields_set - BESIDE_FROM):
-            raise InputError(f"{name} cannot be changed beside --from, which repeats a clip exactly")
+        others = sorted(options.model_fields_set - BESIDE_FROM)
+        if others:
+            raise InputError(f"{option_name(others[0])} cannot be changed beside --from, which repeats a clip exactly")
         model = options.model if "model" in options.model_fields_set else None
         return plan_repetition(options.from_, runtime, targets, image=options.image, model=model)
     model = ModelRef(name=options.model, variant=options.variant, unet=options.unet, tokenizer=options.tokenizer)
     if options.items is not None:
-        for name in (name for name in NOT_BESIDE_ITEMS if name in options.model_fields_set):
-            raise InputError(f"--items lists all clips, leave out {option_name(name)}")
+        idle = [name for name in NOT_BESIDE_ITEMS if name in options.model_fields_set]
+        if idle:
+            raise InputError(f"--items lists all clips, leave out {option_name(idle[0])}")
         return plan_list(options.items, model, options, runtime, targets, loras=options.lora)
     return plan_new(
         model,

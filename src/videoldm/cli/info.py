@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import tyro
 
 from videoldm.checkpoints.storage.file_names import INDEX_FILE, WEIGHTS_ENDINGS
-from videoldm.cli.describe import describe_component, describe_model, describe_task
 from videoldm.cli.describe_media import describe_file, describe_frames
 from videoldm.cli.options import OPTIONS, PickleOption, Verb, trust_in_pickles
 from videoldm.cli.tables import show
 from videoldm.core.errors import InputError
 from videoldm.core.reading import is_folder
+from videoldm.pipelines.describe import describe_component, describe_model, describe_task
 from videoldm.pipelines.folder import COMPONENT_FILE, TASK_FILE
 from videoldm.pipelines.open import may_be_model
 

@@ -87,7 +87,10 @@ class Verb(Generic[O]):
             with self._warnings_as_typed():
                 self.run(options)
         except InputError as error:
-            raise InputError(self._as_typed(str(error))) from error.__cause__
+            text = self._as_typed(str(error))
+            if text == str(error):
+                raise
+            raise InputError(text) from error
 
     def read(self, words: Sequence[str]) -> O:
         """The options that `words` give; raises InputError with one line for each thing that is wrong."""

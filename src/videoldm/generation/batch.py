@@ -40,7 +40,7 @@ class Results:
     failures: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     """Label and reason."""
     peaks: Mapping[RunPhase, int] = field(default_factory=dict["RunPhase", int])
-    """The most bytes in use in each part of a run."""
+    """The most bytes in use in each phase of a run."""
     rows: list[Tensor] = field(default_factory=list["Tensor"])
 
     def add(self, path: Path, clip: Clip) -> None:

@@ -126,7 +126,7 @@ class Choices(Config):
             "azimuths_deg": self.azimuths_deg,
             "speed": self.speed,
             "sampling": self.sampling(config.sampling),
-            "output_fps": self.output_fps or fps,
+            "output_fps": self.playback_rate(config),
         }
         return validate(Request, values, source="request")
 
@@ -139,6 +139,10 @@ class Choices(Config):
                 return getattr(config.micro.motion_levels, level)
             case bucket:
                 return bucket
+
+    def playback_rate(self, config: TaskModelConfig) -> float:
+        """Return the frame rate of the file: as chosen, else the one the clip is conditioned on."""
+        return self.output_fps or self.fps or config.signals.fps
 
     def sampling(self, default: SamplingConfig) -> SamplingConfig:
         """Return a model's sampling, as the speed changes it, as the user changes that."""

@@ -30,7 +30,7 @@ from videoldm.video.write import write_video
 
 PACKAGES = ("videoldm", "torch", "transformers", "numpy", "pillow", "av")
 """Packages whose versions can change the pixels of a clip."""
-BATCHED = ("num_frames", "height", "width", "sampling")
+BATCHED = ("task", "given", "num_frames", "height", "width", "sampling")
 """Fields that the requests of one batch must share."""
 
 
@@ -46,6 +46,8 @@ def generate(
     for name in BATCHED:
         if any(getattr(request, name) != getattr(first, name) for request in requests):
             raise InputError(f"requests of one batch differ in {name}; generate them in separate batches")
+    if first.task != model.config.task:
+        raise InputError(f"requests are for the task {first.task}, the model is one of {model.config.task}")
     check_size(first.height, first.width, factor=model.autoencoder.config.factor)
     inputs = Inputs(
         samples=[(request.seed,) for request in requests],

@@ -20,18 +20,20 @@ from videoldm.generation.plan import (
     Targets,
     check_choices,
     check_contact_sheet,
-    plan_items,
+    check_inputs,
+    plan_checked,
     task_for,
+    warn_of_idle_options,
 )
 from videoldm.generation.request import given_inputs
 from videoldm.pipelines.open import open_model
-from videoldm.pipelines.reference import ModelFiles, ModelRef
+from videoldm.pipelines.reference import ModelFiles, ModelRef, listed
 from videoldm.tasks.config import TaskModelConfig
 from videoldm.video.picture_files import find_pictures
 
 
 class Row(Choices):
-    """One line of the list; what it leaves out is as chosen for all."""
+    """One line of the list; options that it leaves out are those chosen for all."""
 
     image: str | None = None
     prompt: str | None = None
@@ -46,13 +48,14 @@ def plan_list(
     rows = [_row(values, f"{source}, clip {number}") for number, values in enumerate(read_list(source), start=1)]
     if not rows:
         raise InputError(f"{source}: lists no clip")
-    if len({given_inputs(image=row.image, prompt=row.prompt) for row in rows}) > 1:
-        raise InputError(f"{source}: has pictures and prompts, which are for different models: make two lists")
+    kinds = dict.fromkeys(given_inputs(row.image, row.prompt) for row in rows)
+    if len(kinds) > 1:
+        first, second, *_ = map(listed, kinds)
+        raise InputError(f"{source}: has clips from {first} and clips from {second}, make two lists of them")
     files = open_model(model)
-    try:
-        config = files.config(task_for(files, image=rows[0].image, prompt=rows[0].prompt).name)
-    except InputError as error:
-        raise InputError(f"{source}: {error}") from None
+    task = task_for(files, rows[0].image, rows[0].prompt)
+    config = files.config(task.name)
+    warn_of_idle_options(choices, task)
     completed = [_completed(choices, row) for row in rows]
     names = [_name(number, row, chosen) for number, (row, chosen) in enumerate(zip(rows, completed, strict=True))]
     paths = [path for [path] in output_paths(targets.output or "outputs/", [[name] for name in names])]
@@ -71,7 +74,7 @@ def plan_list(
         )
         for number, (row, output, chosen) in enumerate(zip(rows, paths, completed, strict=True), start=1)
     ]
-    return plan_items(items, files, config, runtime, loras=loras)
+    return plan_checked(items, files, config, runtime, loras=loras)
 
 
 def read_list(path: Path) -> Iterator[dict[str, Any]]:
@@ -94,8 +97,10 @@ def read_list(path: Path) -> Iterator[dict[str, Any]]:
 
 def _row(values: dict[str, Any], source: str) -> Row:
     row = validate(Row, values, source=source)
-    if row.image is None and row.prompt is None:
-        raise InputError(f"{source}: should have a picture (image) or a sentence (prompt)")
+    try:
+        check_inputs(row.image, row.prompt)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
     return row
 
 
@@ -112,11 +117,11 @@ def _name(number: int, row: Row, chosen: Choices) -> str:
 
 def _check(path: Path, chosen: Choices, config: TaskModelConfig, pictures: Sequence[Path], files: ModelFiles) -> None:
     check_choices(chosen, config, files)
-    output_fps = chosen.output_fps or chosen.fps or config.signals.fps
-    check_outputs([path], inputs=pictures, num_frames=chosen.num_frames or config.num_frames, output_fps=output_fps)
+    num_frames = chosen.num_frames or config.num_frames
+    check_outputs([path], inputs=pictures, num_frames=num_frames, output_fps=chosen.playback_rate(config))
 
 
 def _check_names(paths: Sequence[Path], source: Path) -> None:
     twice = [path for path in paths if paths.count(path) > 1]
     if twice:
-        raise InputError(f"{source}: two clips are to be {twice[0]}, each needs a name of its own")
+        raise InputError(f"{source}: two clips would be written to {twice[0]}, each needs a name of its own")

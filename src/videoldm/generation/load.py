@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
+
 from videoldm.checkpoints.storage.trust import pickles_trusted
 from videoldm.core.errors import InputError
 from videoldm.generation.batch import enough_memory
@@ -19,12 +21,12 @@ from videoldm.tasks.config import TaskName
 
 
 def load_model(
-    model: ModelRef | str,
+    name: ModelRef | str,
     task: TaskName | None = None,
     *,
     variant: str | None = None,
     lora: str = "",
-    device: str | None = "cpu",
+    device: str | torch.device | None = "cpu",
     dtype: Precision = "float32",
     vram: float | None = None,
     speed: Speed = "exact",
@@ -42,7 +44,9 @@ def load_model(
 
     Raises InputError if there is no such model, LoRA or device, or the model cannot do the task or does not fit.
     """
-    ref = ModelRef(name=model, variant=variant) if isinstance(model, str) else model
+    if isinstance(name, ModelRef) and variant is not None:
+        raise InputError(f"variant is {variant!r}, beside a ModelRef, which names one itself: leave it out")
+    ref = ModelRef(name=name, variant=variant) if isinstance(name, str) else name
     with pickles_trusted(when=allow_pickle):
         files = open_model(ref)
     if task is None:
@@ -50,7 +54,7 @@ def load_model(
             raise InputError(f"model {ref.name} can do {', '.join(files.tasks) or 'nothing'}: name one of them")
         [task] = files.tasks
     require_task(files, task)
-    place = find_device(device)
+    place = find_device(None if device is None else str(device))
     with enough_memory(f"the networks of {ref.name}"):
         loaded = load_opened(
             files,
@@ -58,14 +62,17 @@ def load_model(
             loras=parse_loras(lora) if lora else (),
             device=place,
             dtype=DTYPES[dtype],
-            memory=ALL_IN_MEMORY if vram is None else _memory_plan(files, task, vram, device=place, dtype=dtype),
+            memory=ALL_IN_MEMORY if vram is None else _memory_plan(files, task, vram, speed, device=place, dtype=dtype),
         )
     return replace(loaded, speed=speed)
 
 
-def _memory_plan(files: ModelFiles, task: TaskName, vram_gib: float, *, device: str, dtype: Precision) -> MemoryPlan:
+def _memory_plan(
+    files: ModelFiles, task: TaskName, vram_gib: float, speed: Speed, *, device: str, dtype: Precision
+) -> MemoryPlan:
+    config = files.config(task)
     return look_ahead(
-        [files.config(task)],
+        [config.model_copy(update={"sampling": config.sampling.at(speed)})],
         files,
         task,
         decoding=Decoding(),

@@ -26,7 +26,7 @@ SIZE_STEP_PX = 64
 
 @dataclass(frozen=True)
 class MemoryOutlook:
-    """The measures to take, and the most bytes of the device that each part of a run is going to use."""
+    """The measures to take, and the most bytes of the device that each phase of a run is going to use."""
 
     plan: MemoryPlan
     forecast: Mapping[RunPhase, int]

@@ -21,7 +21,7 @@ from videoldm.pipelines.lora import LoraChoice, parse_loras
 from videoldm.pipelines.open import open_model
 from videoldm.pipelines.reference import ModelFiles, ModelRef, abilities, listed
 from videoldm.tasks.config import TaskModelConfig
-from videoldm.tasks.registry import accepting_task, task_named
+from videoldm.tasks.registry import accepting_task, all_tasks, task_named
 from videoldm.tasks.task import Task
 from videoldm.video.picture_files import find_pictures
 
@@ -91,13 +91,10 @@ def plan_new(
 
     Raises InputError for whatever would keep them from being made.
     """
-    if image is None and prompt is None:
-        raise InputError("nothing to make a clip from: give a picture, or a sentence with --prompt")
-    if prompt is not None and not prompt.strip():
-        raise InputError(f"prompt is {prompt!r}, it should say what the clip shows")
+    check_inputs(image, prompt)
     pictures = [] if image is None else find_pictures(image)
     files = open_model(model)
-    task = task_for(files, image=image, prompt=prompt)
+    task = task_for(files, image, prompt)
     config = files.config(task.name)
     check_choices(choices, config, files)
     warn_of_idle_options(choices, task)
@@ -107,13 +104,13 @@ def plan_new(
     names = [[f"{stem}-{seed}{ending}" for seed in _seeds(choices, num_clips)] for stem in stems]
     paths = output_paths(targets.output, names)
     flat = [path for row in paths for path in row]
-    check_outputs(flat, inputs=pictures, num_frames=num_frames, output_fps=_output_fps(choices, config))
+    check_outputs(flat, inputs=pictures, num_frames=num_frames, output_fps=choices.playback_rate(config))
     check_contact_sheet(targets, taken=[*flat, *pictures])
     items = [
         Item(label=prompt or "" if path is None else str(path), paths=row, image=path, prompt=prompt, choices=choices)
         for path, row in zip(pictures or [None], paths, strict=True)
     ]
-    return plan_items(items, files, config, runtime, loras=loras)
+    return plan_checked(items, files, config, runtime, loras=loras)
 
 
 def plan_repetition(
@@ -146,7 +143,7 @@ def plan_repetition(
     return _plan([item], [request], files, files.config(request.task), runtime, loras=request.loras)
 
 
-def plan_items(
+def plan_checked(
     items: Sequence[Item], files: ModelFiles, config: TaskModelConfig, runtime: Runtime, *, loras: str | None
 ) -> Plan:
     """Plan the new clips of checked items."""
@@ -187,17 +184,25 @@ def _plan(
     )
 
 
-def task_for(files: ModelFiles, *, image: object | None, prompt: str | None) -> Task:
+def check_inputs(image: object | None, prompt: str | None) -> None:
+    """Raise InputError for inputs that no task makes clips from, whatever the model."""
+    given = given_inputs(image, prompt)
+    if not given:
+        raise InputError("nothing to make a clip from: give a picture, or a sentence with --prompt")
+    if prompt is not None and not prompt.strip():
+        raise InputError(f"prompt is {prompt!r}, it should say what the clip shows")
+    if not any(task.accepts(given) for task in all_tasks()):
+        raise InputError(
+            f"a picture ({image}) and a prompt ({prompt!r}) exclude each other: give one of them, texts in quotes"
+        )
+
+
+def task_for(files: ModelFiles, image: object | None, prompt: str | None) -> Task:
     """Return the task by which the model makes clips from what is given; raise InputError if there is none."""
-    given = given_inputs(image=image, prompt=prompt)
+    given = given_inputs(image, prompt)
     task = accepting_task(files.tasks, given)
     if task is not None:
         return task
-    if len(given) > 1:
-        raise InputError(
-            f"a picture ({image}) and a prompt ({prompt!r}) exclude each other for model {files.ref.name}: give one of "
-            f"them, texts in quotes"
-        )
     if files.obstacle is not None:
         raise InputError(f"model {files.ref.name}: {files.obstacle}")
     raise InputError(f"model {files.ref.name} makes nothing from {listed(given)}, it can do {abilities(files)}")
@@ -243,7 +248,3 @@ def _seeds(choices: Choices, num_clips: int) -> Sequence[int]:
     if last > MAX_SEED:
         raise InputError(f"seed is {choices.seed}, the seed of the last clip should be at most {MAX_SEED}")
     return range(choices.seed, last + 1)
-
-
-def _output_fps(choices: Choices, config: TaskModelConfig) -> float:
-    return choices.output_fps or choices.fps or config.signals.fps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Annotated, Any, Self, get_args
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
@@ -49,6 +50,10 @@ Elevations = Annotated[tuple[Elevation, ...], BeforeValidator(_listed)]
 Azimuths = Annotated[tuple[Finite, ...], BeforeValidator(_listed)]
 
 
+INPUT_FIELDS = MappingProxyType({Need.PICTURE: "image", Need.TEXT: "prompt"})
+"""The field of a request that holds each kind of input."""
+
+
 class Request(Config):
     """One clip. The same request on the same versions gives the same clip."""
 
@@ -75,6 +80,11 @@ class Request(Config):
     sampling: SamplingConfig
     output_fps: PlaybackRate
 
+    @property
+    def given(self) -> frozenset[Need]:
+        """The inputs that the clip is made from."""
+        return given_inputs(self.image, self.prompt)
+
     @model_validator(mode="before")
     @classmethod
     def _model_is_one_value(cls, values: Any) -> Any:
@@ -87,19 +97,19 @@ class Request(Config):
 
     @model_validator(mode="after")
     def _has_what_the_task_needs(self) -> Self:
-        needs, given = task_named(self.task).needs, given_inputs(image=self.image, prompt=self.prompt)
-        for need, (name, value) in {Need.PICTURE: ("image", self.image), Need.TEXT: ("prompt", self.prompt)}.items():
-            if (need in needs) != (need in given):
-                raise ValueError(f"{name} is {value!r}, which does not fit the task {self.task}")
+        task = task_named(self.task)
+        if not task.accepts(self.given):
+            name = next(name for need, name in INPUT_FIELDS.items() if need in self.given ^ task.needs)
+            raise ValueError(f"{name} is {getattr(self, name)!r}, which does not fit the task {self.task}")
         if self.prompt is not None and not self.prompt.strip():
             raise ValueError(f"prompt is {self.prompt!r}, it should say what the clip shows")
         return self
 
 
-def given_inputs(*, image: object | None, prompt: str | None) -> frozenset[Need]:
-    """Return what is given of what a clip can be made from."""
-    given = {Need.PICTURE: image, Need.TEXT: prompt}
-    return frozenset(need for need, value in given.items() if value is not None)
+def given_inputs(image: object | None, prompt: str | None) -> frozenset[Need]:
+    """Return the kinds of input that are not None."""
+    values = {"image": image, "prompt": prompt}
+    return frozenset(need for need, name in INPUT_FIELDS.items() if values[name] is not None)
 
 
 class Settings(Config):

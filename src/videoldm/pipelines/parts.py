@@ -27,6 +27,6 @@ class ModelParts:
 
     @property
     def encoders(self) -> Sequence[ImageEncoder | TextEncoder]:
-        """Those that the task looks or reads with."""
+        """Encoders of the task, for pictures and for text."""
         all_of_them = (self.image_encoder, self.text_encoder, self.temporal_text_encoder)
         return [encoder for encoder in all_of_them if encoder is not None]

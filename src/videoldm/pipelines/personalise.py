@@ -17,6 +17,7 @@ from videoldm.pipelines.open import open_model
 from videoldm.pipelines.reference import require_task
 from videoldm.tasks.config import TaskName
 from videoldm.tasks.registry import all_tasks
+from videoldm.tasks.task import Task
 
 TEXT_ENCODER, AUTOENCODER = "text_encoder", "autoencoder"
 
@@ -28,10 +29,11 @@ def personalise(video: str, image: str, target: Path) -> None:
     model's own (Video LDM, App. D.3). Raises InputError if the two do not belong together.
     """
     moving = _native(video)
-    task = min((task for task in all_tasks() if task.still_task), key=lambda task: task.name not in moving.tasks)
+    task = _task_with_stills(moving)
     assert task.still_task is not None
-    moving_unet, drawn = _folder(moving, task.name) / task.name, _folder(_native(image), task.still_task)
-    unet = with_image_layers(load_unet(moving_unet / "unet"), load_unet(drawn / task.still_task / "unet"))
+    drawn = _folder(_native(image), task.still_task)
+    video_unet, image_unet = moving.folder / task.name / "unet", drawn / task.still_task / "unet"
+    unet = with_image_layers(load_unet(video_unet), load_unet(image_unet))
     with atomic_folder(target, replace=True) as folder:
         for part in (AUTOENCODER, task.name):
             shutil.copytree(moving.folder / part, folder / part)
@@ -39,6 +41,16 @@ def personalise(video: str, image: str, target: Path) -> None:
         if not _read_alike(moving.folder / TEXT_ENCODER, drawn / TEXT_ENCODER):
             shutil.copytree(moving.folder / TEXT_ENCODER, folder / TEMPORAL_TEXT_ENCODER)
         save_component(folder / task.name / "unet", unet, unet.config)
+
+
+def _task_with_stills(files: NativeFolder) -> Task:
+    """Return the model's task that is trained on single frames too; raise InputError if it has none."""
+    tasks = [task for task in all_tasks() if task.still_task is not None]
+    for task in tasks:
+        if task.name in files.tasks:
+            return task
+    require_task(files, tasks[0].name)
+    raise AssertionError(files.ref.name)
 
 
 def _native(name: str) -> NativeFolder:

@@ -66,12 +66,14 @@ class PublishedModel:
 
     @property
     def tasks(self) -> Sequence[TaskName]:
-        """The tasks that it is of the kind of, with all parts that they need."""
+        """The tasks of its kind for which all parts are there."""
         return [task.name for task in self._kinds() if task.obstacle(self.checkpoint) is None]
 
     @property
     def obstacle(self) -> str | None:
-        """The reason why it cannot be sampled; None if there is none or it is of no known kind."""
+        """The reason why it cannot be sampled at all; None if it can or is of no known kind."""
+        if self.tasks:
+            return None
         return next(filter(None, (task.obstacle(self.checkpoint) for task in self._kinds())), None)
 
     @property
@@ -127,6 +129,8 @@ class PublishedModel:
         return [task for task in all_tasks() if task.is_of_kind(self.checkpoint)]
 
     def _require(self, task: TaskName) -> None:
-        if self.obstacle is not None:
-            raise InputError(f"model {self.ref.name}: {self.obstacle}")
+        kind = task_named(task)
+        obstacle = kind.obstacle(self.checkpoint) if kind.is_of_kind(self.checkpoint) else self.obstacle
+        if obstacle is not None:
+            raise InputError(f"model {self.ref.name}: {obstacle}")
         require_task(self, task)

@@ -58,13 +58,7 @@ def picture_conditioning(model: VideoModel, inputs: Inputs, *, num_frames: int) 
     """Return the clean picture's token as context, the raw latent of the noised one for each frame, and the signals."""
     assert inputs.pictures is not None, f"{model.config.task} needs pictures"
     pictures = inputs.pictures.to(model.device)
-    with model.at_work(model.autoencoder):
-        latent = condition_latent(
-            model.autoencoder,
-            pictures[:, None].to(next(model.autoencoder.parameters()).dtype),
-            noise_level=torch.tensor(inputs.noise_level),
-            samples=inputs.samples,
-        )
+    latent = given_latents(model, inputs, pictures[:, None])
     with model.at_work(model.image_conditioner.model):
         context = model.image_conditioner(pictures)
     return Conditioning(
@@ -72,6 +66,19 @@ def picture_conditioning(model: VideoModel, inputs: Inputs, *, num_frames: int) 
         vector=signal_vector(model, inputs, num_frames=num_frames),
         concat=repeat_over_frames(latent, num_frames),
     )
+
+
+def given_latents(
+    model: VideoModel, inputs: Inputs, frames: Float[Tensor, "b n 3 h w"]
+) -> Float[Tensor, "b n c h_latent w_latent"]:
+    """Return the raw latents of given frames, pixels in [-1, 1], with noise of each clip's own level added before."""
+    with model.at_work(model.autoencoder):
+        return condition_latent(
+            model.autoencoder,
+            frames.to(model.device, next(model.autoencoder.parameters()).dtype),
+            noise_level=torch.tensor(inputs.noise_level),
+            samples=inputs.samples,
+        )
 
 
 def empty_prompt(model: VideoModel) -> Float[Tensor, "1 n d"]:

@@ -18,6 +18,7 @@ from videoldm.inference.reuse import ReusingUNet
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.unet.network import VideoUNet
 from videoldm.tasks.config import TaskModelConfig
+from videoldm.tasks.registry import task_named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +48,8 @@ class VideoModel:
 
     @property
     def has_one_token(self) -> bool:
-        """Whether the context is a single token, that of a picture."""
-        return self.text is None
+        """Whether the context is a single token, so that attention over it has nothing to choose from."""
+        return task_named(self.config.task).has_one_token
 
     @property
     def denoiser(self) -> Denoiser:

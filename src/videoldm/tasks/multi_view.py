@@ -77,7 +77,7 @@ def sv3d_u() -> TaskModelConfig:
 
 
 def sv3d_p() -> TaskModelConfig:
-    """Return the defaults of SV3D_p, which looks from where it is conditioned to."""
+    """Return the defaults of SV3D_p, which is conditioned on the camera of each frame."""
     return sv3d_u().model_copy(update={"camera": SV3D_P_CAMERA})
 
 

@@ -1,4 +1,4 @@
-"""The tasks by name; torch-free. A task of somebody's own joins by `register`."""
+"""The tasks by name; torch-free. `register` adds further ones."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from videoldm.tasks.task import Inputs
 
 
 class Watch(Protocol):
-    """A function that is called around each phase of a run."""
+    """Sees the phases of a run begin and end."""
 
     def __call__(self, phase: RunPhase, /) -> AbstractContextManager[None]:
         """Return a context around one phase."""
@@ -32,7 +32,7 @@ class Watch(Protocol):
 
 
 def unwatched(phase: RunPhase) -> AbstractContextManager[None]:
-    """Do nothing around a phase."""
+    """Return a context that does nothing."""
     del phase
     return nullcontext()
 

@@ -39,7 +39,7 @@ class Need(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """Everything a batch of clips is conditioned on; each list has one entry per clip."""
+    """Everything a batch of clips is conditioned on; lists have one entry per clip, or none if the task needs none."""
 
     samples: Sequence[SampleKey]
     prompts: Sequence[str] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from videoldm.core.errors import InputError
 from videoldm.diffusion.config import DDIM, Constant, DiscreteEps, DiscreteV, Guidance, SDDiscrete
@@ -71,7 +71,7 @@ class TextToImage(TextToVideo):
         from videoldm.checkpoints.layouts.diffusers_image_config import ImageScheduler
 
         assert checkpoint.autoencoder is not None
-        prediction = "v_prediction"
+        prediction: Literal["v_prediction", "epsilon"] = "v_prediction"
         changes: dict[str, object] = {}
         if isinstance(checkpoint.scheduler, ImageScheduler):
             scheduler = checkpoint.scheduler
@@ -86,7 +86,7 @@ class TextToImage(TextToVideo):
         return stable_diffusion(prediction).model_copy(update=changes)
 
 
-def stable_diffusion(prediction: str) -> TaskModelConfig:
+def stable_diffusion(prediction: Literal["v_prediction", "epsilon"]) -> TaskModelConfig:
     """Return the defaults of Stable Diffusion 2.1 ("v_prediction") or of its base ("epsilon").
 
     Weights do not tell the two apart; what the scheduler expects of the network does.

@@ -31,7 +31,7 @@ class LoraObjective(DenoisingObjective):
 
     def __init__(self, stage: LoraStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
         model = base_model(stage, device)
-        lora = fresh_lora(model.unet, stage.preset, has_one_token=model.image is not None, seed=seed)
+        lora = fresh_lora(model.unet, stage.preset, has_one_token=model.has_one_token, seed=seed)
         if not lora:
             raise InputError(f"stage.preset is {stage.preset.kind}, but the model has no such layers")
         self._injection = inject(model.unet, [Adapter(lora)])

@@ -1,4 +1,4 @@
-"""Describe models and published checkpoints as plain values."""
+"""Descriptions of models and their parts as plain values, read from configurations and the headers of weights."""
 
 from __future__ import annotations
 
