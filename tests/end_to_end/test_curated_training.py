@@ -16,7 +16,7 @@ from command_line import CommandLine
 from curated_exports import FORMATS, change_index, export, made_dataset
 from safetensors.torch import load_file
 from tiny_model_folder import NUM_FRAMES, SIZE, UNET, task_config
-from videoldm.training.preview import steps_line
+from videoldm.training.dry_run import steps_line
 
 from videoldm.conditioners.config import DropoutConfig
 from videoldm.core.config import from_yaml, to_yaml
