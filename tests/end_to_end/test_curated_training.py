@@ -16,7 +16,6 @@ from command_line import CommandLine
 from curated_exports import FORMATS, change_index, export, made_dataset
 from safetensors.torch import load_file
 from tiny_model_folder import NUM_FRAMES, SIZE, UNET, task_config
-from videoldm.training.dry_run import steps_line
 
 from videoldm.conditioners.config import DropoutConfig
 from videoldm.core.config import from_yaml, to_yaml
@@ -32,6 +31,7 @@ from videoldm.tasks.registry import task_named
 from videoldm.tasks.task import Inputs
 from videoldm.training.config import OptimizerConfig, TrainingConfig
 from videoldm.training.data.config import CachedLatents, CuratedData, EncodedAnew
+from videoldm.training.dry_run import steps_line
 from videoldm.training.objective import Losses
 from videoldm.training.recipe import Recipe
 from videoldm.training.run import check, run
