@@ -6,7 +6,7 @@ from pydantic import model_validator
 
 from videoldm.core.config import Config
 from videoldm.training.config import TrainingConfig
-from videoldm.training.stages.registry import AnyStage
+from videoldm.training.stages.stage import AnyStage
 
 
 class Recipe(Config):

@@ -20,10 +20,9 @@ from videoldm.core.random import normal, seeded_initialisation
 from videoldm.training.config import OptimizerConfig, TrainingConfig
 from videoldm.training.objective import Losses, Objective, Player
 from videoldm.training.recipe import Recipe
-from videoldm.training.stages import registry
+from videoldm.training.stages import stage as registry
 from videoldm.training.stages.places import OwnPictures, StageInput
-from videoldm.training.stages.registry import register_stage
-from videoldm.training.stages.stage import ParameterCount, Stage, count_parameters
+from videoldm.training.stages.stage import ParameterCount, Stage, count_parameters, register_stage
 
 WIDTH = 3
 

@@ -6,14 +6,21 @@ A stage is a folder in `stages`: `config.py` with a subclass of `Stage`, which i
 
 from __future__ import annotations
 
+import functools
+import importlib
+import operator
+import pkgutil
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from pydantic import BeforeValidator, Field, SerializeAsAny, TypeAdapter
 
 from videoldm.core.config import Config
+from videoldm.training import stages
 from videoldm.training.config import TrainingConfig
 from videoldm.training.data.config import CuratedData, WorldData
 from videoldm.training.stages.places import CuratedClipsInput, StageInput
@@ -133,3 +140,35 @@ def count_parameters(parameters: Iterable[tuple[str, nn.Parameter]]) -> dict[str
         trained[name] += parameter.numel() * parameter.requires_grad
         frozen[name] += parameter.numel() * (not parameter.requires_grad)
     return {name: ParameterCount(trained[name], frozen[name]) for name in trained}
+
+
+StageType = TypeVar("StageType", bound=type[Stage])
+_STAGES: dict[str, type[Stage]] = {}
+
+
+def register_stage(stage: StageType) -> StageType:
+    """Let recipes hold the decorated stage, whose field `kind` has one value."""
+    kind = stage.model_fields["kind"].default
+    assert _STAGES.setdefault(kind, stage) is stage, f"two stages are of kind {kind!r}"
+    return stage
+
+
+def _known_stages() -> list[type[Stage]]:
+    """Import the configurations in this package, and return all registered stages by kind."""
+    for package in pkgutil.iter_modules(stages.__path__, f"{stages.__name__}."):
+        if package.ispkg:
+            importlib.import_module(f"{package.name}.config")
+    return [_STAGES[kind] for kind in sorted(_STAGES)]
+
+
+def _parse(value: Any) -> Any:
+    """Turn a mapping into the stage that its `kind` asks for."""
+    if not isinstance(value, Mapping):
+        return value
+    variants: Any = functools.reduce(operator.or_, _known_stages())
+    adapter: Any = TypeAdapter(Annotated[variants, Field(discriminator="kind")])  # pyright: ignore[reportArgumentType, reportInvalidTypeForm]
+    return adapter.validate_python(value)
+
+
+AnyStage = Annotated[SerializeAsAny[Stage], BeforeValidator(_parse)]
+"""Type of a field that holds any registered stage; in YAML its `kind` says which."""

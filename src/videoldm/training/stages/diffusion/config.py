@@ -27,8 +27,7 @@ from videoldm.tasks.task import Need, Task
 from videoldm.training.config import TrainingConfig
 from videoldm.training.data.config import CuratedData, Data, NoCaptions, PannedPictures, WorldData, check_held_out
 from videoldm.training.stages.places import SamplePictures, StageInput, model_input
-from videoldm.training.stages.registry import register_stage
-from videoldm.training.stages.stage import ParameterCount, Stage, count_parameters
+from videoldm.training.stages.stage import ParameterCount, Stage, count_parameters, register_stage
 
 if TYPE_CHECKING:
     from videoldm.training.forecast import StepMemory

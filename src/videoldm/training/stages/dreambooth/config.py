@@ -14,8 +14,7 @@ from videoldm.training.config import TrainingConfig
 from videoldm.training.data.config import ClipDimensions
 from videoldm.training.stages.diffusion.config import DenoisingStage
 from videoldm.training.stages.places import UNKNOWN_BASE, OwnPictures, StageInput, base_sizes, model_input
-from videoldm.training.stages.registry import register_stage
-from videoldm.training.stages.stage import ForecastError, ParameterCount, count_parameters
+from videoldm.training.stages.stage import ForecastError, ParameterCount, count_parameters, register_stage
 
 if TYPE_CHECKING:
     from videoldm.training.forecast import StepMemory

@@ -10,8 +10,7 @@ from videoldm.core.errors import InputError
 from videoldm.models.clip.config import ImageEncoderConfig, TextEncoderConfig
 from videoldm.training.config import TrainingConfig
 from videoldm.training.data.config import WorldData
-from videoldm.training.stages.registry import register_stage
-from videoldm.training.stages.stage import ParameterCount, Stage, count_parameters
+from videoldm.training.stages.stage import ParameterCount, Stage, count_parameters, register_stage
 
 if TYPE_CHECKING:
     from videoldm.training.stages.encoders.objective import EncodersObjective

@@ -12,8 +12,7 @@ from videoldm.core.config import Share
 from videoldm.measures.config import FeatureNetworkConfig
 from videoldm.synthetic.vocabulary import LABELS
 from videoldm.training.data.config import WorldData
-from videoldm.training.stages.registry import register_stage
-from videoldm.training.stages.stage import ParameterCount, Stage, count_parameters
+from videoldm.training.stages.stage import ParameterCount, Stage, count_parameters, register_stage
 
 if TYPE_CHECKING:
     from videoldm.training.stages.judge.objective import JudgeObjective

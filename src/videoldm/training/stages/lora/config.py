@@ -15,8 +15,7 @@ from videoldm.tasks.registry import task_named
 from videoldm.training.config import Sharded, TrainingConfig
 from videoldm.training.stages.diffusion.config import ClipStage
 from videoldm.training.stages.places import UNKNOWN_BASE, StageInput, base_sizes, model_input
-from videoldm.training.stages.registry import register_stage
-from videoldm.training.stages.stage import ForecastError, ParameterCount, count_parameters
+from videoldm.training.stages.stage import ForecastError, ParameterCount, count_parameters, register_stage
 
 if TYPE_CHECKING:
     from videoldm.models.unet.network import VideoUNet

@@ -16,8 +16,7 @@ from videoldm.models.discriminator.config import DiscriminatorConfig
 from videoldm.training.config import OptimizerConfig
 from videoldm.training.data.config import CuratedData, Data, WorldData, check_held_out
 from videoldm.training.stages.places import StageInput, judge_folder, model_input
-from videoldm.training.stages.registry import register_stage
-from videoldm.training.stages.stage import ParameterCount, Stage, count_parameters
+from videoldm.training.stages.stage import ParameterCount, Stage, count_parameters, register_stage
 
 if TYPE_CHECKING:
     from videoldm.training.stages.temporal_decoder.objective import TemporalDecoderObjective
