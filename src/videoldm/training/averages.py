@@ -87,27 +87,6 @@ def exponent_of(length: float) -> float:
     return float(np.roots([1, 7, 16 - inverse, 12 - inverse]).real.max())
 
 
-def _names(config: ClassicAverage | PowerAverage) -> list[str]:
-    match config:
-        case ClassicAverage():
-            return ["classic"]
-        case PowerAverage(lengths=lengths):
-            return [f"{length:g}" for length in lengths]
-        case _:
-            assert_never(config)
-
-
-def _decay(config: ClassicAverage | PowerAverage, name: str, num_updates: int) -> float:
-    """Return the share of the average that stays in update number `num_updates`, from 1 (power: section 3.1)."""
-    match config:
-        case ClassicAverage(decay=decay):
-            return min(decay, num_updates / (num_updates + 9))
-        case PowerAverage():
-            return (1 - 1 / num_updates) ** (exponent_of(float(name)) + 1)
-        case _:
-            assert_never(config)
-
-
 @dataclass(frozen=True)
 class Profile:
     """Weight that an average gives to the moments of training: proportional to t ** exponent, from 0 to `end`."""
@@ -159,6 +138,27 @@ def combination(profiles: Sequence[Profile], target: Profile) -> list[float]:
     products = np.array([[one.overlap(other) for other in profiles] for one in profiles])
     overlaps = np.array([one.overlap(target) for one in profiles])
     return np.linalg.lstsq(products, overlaps, rcond=None)[0].tolist()
+
+
+def _names(config: ClassicAverage | PowerAverage) -> list[str]:
+    match config:
+        case ClassicAverage():
+            return ["classic"]
+        case PowerAverage(lengths=lengths):
+            return [f"{length:g}" for length in lengths]
+        case _:
+            assert_never(config)
+
+
+def _decay(config: ClassicAverage | PowerAverage, name: str, num_updates: int) -> float:
+    """Return the share of the average that stays in update number `num_updates`, from 1 (power: section 3.1)."""
+    match config:
+        case ClassicAverage(decay=decay):
+            return min(decay, num_updates / (num_updates + 9))
+        case PowerAverage():
+            return (1 - 1 / num_updates) ** (exponent_of(float(name)) + 1)
+        case _:
+            assert_never(config)
 
 
 def _write(path: Path, values: dict[str, Tensor], metadata: dict[str, str]) -> None:

@@ -62,6 +62,11 @@ class Objective(ABC):
         """Return which clip the sample of that number is of, for people who look for an error; may be empty."""
         return self.readers[0].describe(position) if self.readers else ""
 
+    def skipped(self) -> dict[str, float]:
+        """Return the number of training clips that could not be read so far, for the log; empty if all could."""
+        number = self.readers[0].num_skipped if self.readers else 0
+        return {"skipped_clips": float(number)} if number else {}
+
     @property
     @abstractmethod
     def players(self) -> Sequence[Player]:

@@ -150,9 +150,14 @@ class CuratedData(Config):
         return max(self.buckets, key=lambda one: one.num_frames * one.height * one.width * one.batch_size)
 
     def largest_clips(self, model_frames: int) -> ClipDimensions:
-        """Size of the clips in the largest batches; the buckets alone decide on it."""
+        """Return the size of the clips in the largest batches, on which the buckets alone decide."""
         del model_frames
         return ClipDimensions(self.largest_bucket.num_frames, self.largest_bucket.height, self.largest_bucket.width)
+
+    def first_clips(self, model_frames: int) -> ClipDimensions:
+        """Return the size of the clips in the first bucket."""
+        del model_frames
+        return ClipDimensions(self.buckets[0].num_frames, self.buckets[0].height, self.buckets[0].width)
 
 
 class WorldData(Config):
@@ -183,8 +188,12 @@ class WorldData(Config):
         return (self.height, self.width) == (size.height, size.width) and self.num_frames >= size.num_frames
 
     def largest_clips(self, model_frames: int) -> ClipDimensions:
-        """Size of the windows that a model of that many frames is trained on."""
+        """Return the size of the windows that a model of that many frames is trained on."""
         return ClipDimensions(model_frames, self.height, self.width)
+
+    def first_clips(self, model_frames: int) -> ClipDimensions:
+        """Return the same: all windows have one size."""
+        return self.largest_clips(model_frames)
 
 
 class PannedPictures(Config):
@@ -206,8 +215,10 @@ Data = Annotated[
 """Clips that are rendered here, or curated from videos."""
 
 
-def check_held_out(data: Data, validation: Data) -> None:
-    """Raise ValueError if videos are held out in one folder for the clips of another."""
+def check_validation(data: Data, validation: Data, num_clips: int) -> None:
+    """Raise ValueError for too few validation clips, or if videos are held out in one folder for clips of another."""
+    if isinstance(validation, WorldData) and num_clips > validation.num_clips:
+        raise ValueError(f"num_validation_clips is {num_clips}, validation has {validation.num_clips} clips")
     if not isinstance(data, CuratedData) or not isinstance(validation, CuratedData):
         return
     if data.videos.kind == "others" and validation.videos.kind == "held-out" and data.folder != validation.folder:

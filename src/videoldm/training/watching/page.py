@@ -18,8 +18,20 @@ NUM_VALIDATIONS = 4
 """Number of validations shown: the newest, and some before it, evenly spread."""
 
 _VIDEOS, _PICTURES = (".mp4",), (".png",)
+_WIDTH, _PLOT, _HEIGHT = 320, 110, 130
+_MAX_POINTS = 240
+_HUES = (212, 16, 140, 280, 45, 185, 330, 95)
 
 Records = Sequence[Mapping[str, float | None]]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One value over the samples seen."""
+
+    name: str
+    samples: Sequence[int]
+    values: Sequence[float]
 
 
 def write_page(folder: Path, recipe: Recipe) -> Path:
@@ -75,20 +87,6 @@ def _shown_file(name: str) -> str:
     if name.endswith(_VIDEOS):
         return f'<figure><video src="{escape(name)}" controls loop muted preload="metadata"></video></figure>'
     return f'<figure><a href="{escape(name)}"><img src="{escape(name)}" alt="validation"></a></figure>'
-
-
-_WIDTH, _PLOT, _HEIGHT = 320, 110, 130
-_MAX_POINTS = 240
-_HUES = (212, 16, 140, 280, 45, 185, 330, 95)
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One value over the samples seen."""
-
-    name: str
-    samples: Sequence[int]
-    values: Sequence[float]
 
 
 def families(records: Iterable[Mapping[str, float | None]]) -> dict[str, list[Curve]]:

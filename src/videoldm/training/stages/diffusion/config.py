@@ -25,7 +25,7 @@ from videoldm.tasks.config import TaskModelConfig, TaskName
 from videoldm.tasks.registry import all_tasks, task_named
 from videoldm.tasks.task import Need, Task
 from videoldm.training.config import TrainingConfig
-from videoldm.training.data.config import CuratedData, Data, NoCaptions, PannedPictures, WorldData, check_held_out
+from videoldm.training.data.config import CuratedData, Data, NoCaptions, PannedPictures, WorldData, check_validation
 from videoldm.training.stages.places import SamplePictures, StageInput, model_input
 from videoldm.training.stages.stage import ParameterCount, Stage, count_parameters, register_stage
 
@@ -67,7 +67,7 @@ class ClipStage(DenoisingStage):
         needs_captions = Need.TEXT in does.needs
         if does.untrainable is not None:
             raise ValueError(f"{task} cannot be trained: {does.untrainable}")
-        check_held_out(self.data, self.validation)
+        check_validation(self.data, self.validation, self.num_validation_clips)
         if self.panned_pictures and needs_captions:
             raise ValueError(f"panned_pictures have no captions, which {task} needs: leave them out")
         if self.panned_pictures and not isinstance(self.data, WorldData):
@@ -81,10 +81,6 @@ class ClipStage(DenoisingStage):
         for data in (self.data, self.validation):
             if needs_captions and isinstance(data, CuratedData) and isinstance(data.captions, NoCaptions):
                 raise ValueError(f"captions are none, {task} needs them: they should be sampled")
-        if isinstance(self.validation, WorldData) and self.num_validation_clips > self.validation.num_clips:
-            raise ValueError(
-                f"num_validation_clips is {self.num_validation_clips}, validation has {self.validation.num_clips} clips"
-            )
 
 
 class FromScratch(Config):
@@ -126,24 +122,6 @@ class TimeEmbedding(Config):
 
 
 Trained = Annotated[AllParameters | TemporalParameters | TimeEmbedding, Field(discriminator="kind")]
-
-
-def _check_size(data: Data, model: TaskModelConfig) -> None:
-    """Raise ValueError for clips that the model cannot be trained on, or compared with."""
-    shape = f"{model.height}x{model.width}"
-    match data:
-        case WorldData():
-            if data.num_frames < model.num_frames:
-                raise ValueError(
-                    f"{data.split} clips have {data.num_frames} frames, the model makes {model.num_frames}"
-                )
-            if (data.height, data.width) != (model.height, model.width):
-                raise ValueError(f"{data.split} clips are {data.height}x{data.width}, the model's {shape}")
-        case CuratedData():
-            if data.bucket_of(height=model.height, width=model.width, num_frames=model.num_frames) is None:
-                raise ValueError(
-                    f"{data.folder}: no bucket has the model's {shape} and {model.num_frames} frames, one should"
-                )
 
 
 @register_stage
@@ -244,3 +222,21 @@ class DiffusionStage(ClipStage):
             if is_alike and all(getattr(preset, name) is not None for name in encoders):
                 return preset.model_copy(update=unused)
         return None
+
+
+def _check_size(data: Data, model: TaskModelConfig) -> None:
+    """Raise ValueError for clips that the model cannot be trained on, or compared with."""
+    shape = f"{model.height}x{model.width}"
+    match data:
+        case WorldData():
+            if data.num_frames < model.num_frames:
+                raise ValueError(
+                    f"{data.split} clips have {data.num_frames} frames, the model makes {model.num_frames}"
+                )
+            if (data.height, data.width) != (model.height, model.width):
+                raise ValueError(f"{data.split} clips are {data.height}x{data.width}, the model's {shape}")
+        case CuratedData():
+            if data.bucket_of(height=model.height, width=model.width, num_frames=model.num_frames) is None:
+                raise ValueError(
+                    f"{data.folder}: no bucket has the model's {shape} and {model.num_frames} frames, one should"
+                )

@@ -78,8 +78,7 @@ class DenoisingObjective(Objective):
         """Measure the loss of held-out clips at fixed noise, and write some sampled clips."""
         count = min(NUM_VALIDATION_LOSSES, self._validation.num_clips)
         losses = ranks.map_over_ranks(range(count), lambda numbers: [self._held_out_loss(i, count) for i in numbers])
-        skipped = {"skipped_clips": float(self._data.reader.num_skipped)} if self._data.reader.num_skipped else {}
-        return {"loss": math.fsum(losses) / count, **self._sample(folder), **skipped}
+        return {"loss": math.fsum(losses) / count, **self._sample(folder), **self.skipped()}
 
     def _held_out_loss(self, number: int, count: int) -> float:
         samples = self._validation.held_out(number, count, (self._seed + 1, number))
@@ -154,22 +153,33 @@ class DiffusionObjective(DenoisingObjective):
         write_model(folder, self._model)
 
 
-def _in_order(rows: Sequence[int], parts: Sequence[Losses]) -> Losses:
-    """Join the losses of parts of a batch in the order of their rows."""
-    order = torch.tensor(rows).argsort()
-    sigmas = [losses.sigma for losses in parts if losses.sigma is not None]
-    per_sample: Tensor = torch.cat([losses.per_sample for losses in parts])
-    return Losses(
-        per_sample=per_sample[order.to(per_sample.device)],
-        sigma=torch.cat(sigmas)[order],
-        waiting_s=sum(losses.waiting_s for losses in parts),
-    )
-
-
 def open_data(stage: ClipStage, model: VideoModel, cache: Path, *, seed: int) -> tuple[TrainingData, TrainingData]:
     """Open the clips to train on and those to validate on, with their latents; what is not rendered yet is made."""
     data = _open(stage.data, stage.panned_pictures, model, cache, seed=seed)
     return data, _open(stage.validation, None, model, cache, seed=seed)
+
+
+def denoising_losses(
+    model: VideoModel,
+    stage: DenoisingStage,
+    x0: Float[Tensor, "b t c h w"],
+    conditioning: Conditioning,
+    *,
+    keys: Sequence[SampleKey],
+    waiting_s: float = 0.0,
+) -> Losses:
+    """Return the loss of each sample of model latents at its own noise level and noise, both drawn by its key."""
+    sigma = draw_sigmas(stage.noise_levels, [generator(seed, "noise level", *at) for seed, *at in keys])
+    loss = denoising_loss(
+        model.denoiser,
+        x0,
+        sigma.to(x0),
+        training_noise(stage.noise, keys, tuple(x0.shape[1:])).to(x0),
+        conditioning,
+        weighting=stage.weighting,
+        distance=stage.distance,
+    )
+    return Losses(per_sample=loss.float(), sigma=sigma, waiting_s=waiting_s)
 
 
 def _open(data: Data, pictures: PannedPictures | None, model: VideoModel, cache: Path, *, seed: int) -> TrainingData:
@@ -202,24 +212,13 @@ def _rendered(data: WorldData, pictures: PannedPictures | None, cache: Path) -> 
     return ClipShards(world.paths + panned.paths) if panned else world
 
 
-def denoising_losses(
-    model: VideoModel,
-    stage: DenoisingStage,
-    x0: Float[Tensor, "b t c h w"],
-    conditioning: Conditioning,
-    *,
-    keys: Sequence[SampleKey],
-    waiting_s: float = 0.0,
-) -> Losses:
-    """Return the loss of each sample of model latents at its own noise level and noise, both drawn by its key."""
-    sigma = draw_sigmas(stage.noise_levels, [generator(seed, "noise level", *at) for seed, *at in keys])
-    loss = denoising_loss(
-        model.denoiser,
-        x0,
-        sigma.to(x0),
-        training_noise(stage.noise, keys, tuple(x0.shape[1:])).to(x0),
-        conditioning,
-        weighting=stage.weighting,
-        distance=stage.distance,
+def _in_order(rows: Sequence[int], parts: Sequence[Losses]) -> Losses:
+    """Join the losses of parts of a batch in the order of their rows."""
+    order = torch.tensor(rows).argsort()
+    sigmas = [losses.sigma for losses in parts if losses.sigma is not None]
+    per_sample: Tensor = torch.cat([losses.per_sample for losses in parts])
+    return Losses(
+        per_sample=per_sample[order.to(per_sample.device)],
+        sigma=torch.cat(sigmas)[order],
+        waiting_s=sum(losses.waiting_s for losses in parts),
     )
-    return Losses(per_sample=loss.float(), sigma=sigma, waiting_s=waiting_s)

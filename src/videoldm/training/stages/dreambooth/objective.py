@@ -27,7 +27,6 @@ from videoldm.training.stages.dreambooth.config import (
     DreamBoothStage,
     PriorPreservation,
     PromptedPictures,
-    TrainedText,
 )
 from videoldm.video.contact_sheet import contact_sheet
 from videoldm.video.picture import fit_picture, load_picture
@@ -57,7 +56,7 @@ class DreamBoothObjective(Objective):
         if isinstance(stage.prior, PriorPreservation):
             self._sets.append(_encoded(stage.prior.pictures, stage.prior.weight, self._model))
         self._trained = nn.ModuleDict({"unet": self._model.unet})
-        if isinstance(stage.text_encoder, TrainedText):
+        if stage.trains_text_encoder:
             self._trained[TEXT_ENCODER] = self._model.text_conditioner.model
         self._trained.requires_grad_(True)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import assert_never
 
 from torch import nn
 
@@ -18,7 +17,6 @@ from videoldm.models.adapters.low_rank import Adapter, LoRA
 from videoldm.pipelines.load import load_opened
 from videoldm.pipelines.open import open_for_task
 from videoldm.tasks.model import VideoModel
-from videoldm.training.data.config import ClipDimensions, CuratedData, WorldData
 from videoldm.training.objective import Player
 from videoldm.training.stages.diffusion.objective import DenoisingObjective, open_data
 from videoldm.training.stages.lora.config import LoraStage
@@ -72,19 +70,13 @@ def base_model(stage: LoraStage, device: str) -> VideoModel:
     model = load_opened(
         open_for_task(stage.base, stage.task), stage.task, device=device, dtype=DTYPES[stage.frozen_precision]
     )
-    match stage.data:
-        case WorldData(height=height, width=width):
-            num_frames = model.config.num_frames
-        case CuratedData(buckets=buckets):
-            height, width, num_frames = buckets[0].height, buckets[0].width, buckets[0].num_frames
-        case _:
-            assert_never(stage.data)
-    factor, size = model.autoencoder.config.factor, {"height": height, "width": width}
-    for name, value in size.items():
+    size, factor = stage.data.first_clips(model.config.num_frames), model.autoencoder.config.factor
+    for name, value in (("height", size.height), ("width", size.width)):
         if value % factor:
             raise InputError(f"stage.data has a {name} of {value}, it should be a multiple of {factor}")
-    for data in (stage.data, stage.validation):
-        if not data.has_clips(ClipDimensions(num_frames, height, width)):
-            which = "data" if data is stage.data else "validation"
-            raise InputError(f"stage.{which} has no clips of {height}x{width} with {num_frames} frames, it should")
-    return replace(model, config=model.config.model_copy(update={**size, "num_frames": num_frames}))
+    for which, data in (("data", stage.data), ("validation", stage.validation)):
+        if not data.has_clips(size):
+            raise InputError(
+                f"stage.{which} has no clips of {size.height}x{size.width} with {size.num_frames} frames, it should"
+            )
+    return replace(model, config=model.config.model_copy(update=size._asdict()))

@@ -14,7 +14,7 @@ from videoldm.measures.config import FarnebackConfig
 from videoldm.models.autoencoder.config import TemporalDecoder
 from videoldm.models.discriminator.config import DiscriminatorConfig
 from videoldm.training.config import OptimizerConfig
-from videoldm.training.data.config import CuratedData, Data, WorldData, check_held_out
+from videoldm.training.data.config import CuratedData, Data, WorldData, check_validation
 from videoldm.training.stages.places import StageInput, judge_folder, model_input
 from videoldm.training.stages.stage import ParameterCount, Stage, count_parameters, register_stage
 
@@ -154,14 +154,9 @@ class TemporalDecoderStage(Stage):
         for name, choice in (("perceptual", self.perceptual), ("consistency", self.consistency)):
             if self.num_frames < 2 and choice.kind != "none":
                 raise ValueError(f"num_frames is 1, {name} {choice.kind} compares frames: take {name} none")
-        check_held_out(self.data, self.validation)
+        check_validation(self.data, self.validation, self.num_validation_clips)
         for data in (self.data, self.validation):
             self._check_clips(data)
-        validation = self.validation
-        if isinstance(validation, WorldData) and self.num_validation_clips > validation.num_clips:
-            raise ValueError(
-                f"num_validation_clips is {self.num_validation_clips}, validation has {validation.num_clips} clips"
-            )
         return self
 
     def _check_clips(self, data: Data) -> None:

@@ -123,12 +123,11 @@ class TemporalDecoderObjective(Objective):
             contact_sheet([pixels[0], decoded[0]], ["input", "decoded"]).save(folder / "clip.png")
             for index, both in enumerate(zip(pixels[:SHOWN], decoded[:SHOWN], strict=True)):
                 write_video(folder / f"{index:03d}.mp4", torch.cat(both, dim=-1), fps=SHOWN_FPS, metadata=None)
-        skipped = {"skipped_clips": float(self._data.reader.num_skipped)} if self._data.reader.num_skipped else {}
         return {
             "psnr": float(psnr(decoded, pixels).mean()),
             "warping_error": float(estimated_warping_error(decoded).nanmean()),
             "true_warping_error": float(estimated_warping_error(pixels).nanmean()),
-            **skipped,
+            **self.skipped(),
         }
 
     def _reconstructed(self, clip: Float[Tensor, "t c h w"]) -> Float[Tensor, "t c h w"]:
