@@ -5,6 +5,7 @@ import socket
 import sys
 from fractions import Fraction
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from tiny_model_folder import AUTOENCODER
@@ -42,10 +43,10 @@ def outcome(folder: Path, cache: Path) -> dict[str, object]:
         encoded += 1
         return encode(autoencoder, pixels)
 
-    windows.encode = counting
     autoencoder = randomise(Autoencoder(AUTOENCODER)).eval()
-    clips = CuratedTrainingData(curated_windows(data(folder), autoencoder, cache, seed=0, main_bucket=0), seed=0)
-    clips.reader.prepare()
+    with patch.object(windows, "encode", counting):
+        clips = CuratedTrainingData(curated_windows(data(folder), autoencoder, cache, seed=0, main_bucket=0), seed=0)
+        clips.reader.prepare()
     positions = range(0, NUM_SAMPLES, 2)
     latents = [clips.samples([first, first + 1], is_image=False).latents for first in positions]
     clips.reader.close()

@@ -35,7 +35,7 @@ from videoldm.training.objective import Objective
 from videoldm.training.state import build_state
 from videoldm.training.step import Stepper
 
-BATCH, STEPS = 4, 12
+BATCH, STEPS = 4, 20
 PATIENCE_S = 240
 """After which processes that wait for each other for ever say where they are, and end."""
 
@@ -68,7 +68,7 @@ def video64() -> Objective:
 
 SGD_STEPS = OptimizerConfig(learning_rate=1e-2, algorithm=SGD(momentum=0.5))
 SCENARIOS = {
-    "adamw64": Scenario(video64, {"average": PowerAverage(lengths=(0.1, 0.2), snapshot_every_samples=24)}),
+    "adamw64": Scenario(video64, {"average": PowerAverage(lengths=(0.1, 0.2), snapshot_every_samples=40)}),
     "adamw32": Scenario(lambda: ToyObjective(dtype=torch.float32), {}),
     "sgd32": Scenario(VideoObjective, {"optimizer": SGD_STEPS}),
     "contest": Scenario(ToyContest, {}),

@@ -17,8 +17,9 @@ from videoldm.models.unet.network import VideoUNet
 from videoldm.training.objective import Losses, Objective, Player
 
 CONFIG = UNET.model_copy(
-    update={"concat_channels": 0, "channels": (8,), "attention_levels": (True,), "head_channels": 4, "norm_groups": 2}
+    update={"concat_channels": 0, "channels": (8,), "attention_levels": (False,), "head_channels": 4, "norm_groups": 2}
 )
+"""With one transformer, in the middle; layers of several processes take their time one by one."""
 FRAMES, SIZE = 2, 4
 
 
