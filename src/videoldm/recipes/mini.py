@@ -11,6 +11,8 @@ from videoldm.models.presets import MINI
 from videoldm.models.unet.config import NoTemporalLayers, UNetConfig
 from videoldm.synthetic.vocabulary import LABELS
 from videoldm.tasks.config import SamplingConfig, SignalDefaults, TaskModelConfig, TaskName
+from videoldm.tasks.registry import task_named
+from videoldm.tasks.task import Need
 from videoldm.training.config import AdamW, CosineRate, OptimizerConfig, TrainingConfig
 from videoldm.training.data.config import PannedPictures, WorldData
 from videoldm.training.recipe import Recipe
@@ -176,7 +178,7 @@ def _diffusion(
 
 def _task_model(task: TaskName, *, num_frames: int) -> TaskModelConfig:
     """Clips and sampling defaults; guidance by text is constant, by image linear over the frames (SVD, D.4)."""
-    by_image = task == "image-to-video"
+    by_image = Need.PICTURE in task_named(task).needs
     scale = LinearOverFrames(min_scale=1.5, max_scale=2.0) if by_image else Constant(scale=3.0)
     return TaskModelConfig(
         task=task,
@@ -185,7 +187,7 @@ def _task_model(task: TaskName, *, num_frames: int) -> TaskModelConfig:
         width=64,
         micro=MicroConfig(
             embedding_dim=64,
-            trained_fps=(1, 1) if task == "text-to-image" else (5, 10),
+            trained_fps=(1, 1) if num_frames == 1 else (5, 10),
             trained_max_motion_bucket=MAX_MOTION_BUCKETS[task],
             motion_levels=MOTION_LEVELS,
         ),
