@@ -57,7 +57,10 @@ def plan_list(
     config = files.config(task.name)
     warn_of_idle_options(choices, task)
     completed = [_completed(choices, row) for row in rows]
-    names = [_name(number, row, chosen) for number, (row, chosen) in enumerate(zip(rows, completed, strict=True))]
+    ending = task.default_ending(choices.num_frames or config.num_frames)
+    names = [
+        _name(number, row, chosen, ending) for number, (row, chosen) in enumerate(zip(rows, completed, strict=True))
+    ]
     paths = [path for [path] in output_paths(targets.output or "outputs/", [[name] for name in names])]
     pictures = [path for row in rows if row.image is not None for path in find_pictures(row.image)]
     for output, chosen in zip(paths, completed, strict=True):
@@ -110,9 +113,9 @@ def _completed(choices: Choices, row: Row) -> Choices:
     return choices.model_copy(update={name: getattr(row, name) for name in fields})
 
 
-def _name(number: int, row: Row, chosen: Choices) -> str:
+def _name(number: int, row: Row, chosen: Choices, ending: str) -> str:
     stem = slug(row.prompt or "") if row.image is None else Path(row.image).stem
-    return row.output or f"{number:03d}-{stem}-{chosen.seed}.mp4"
+    return row.output or f"{number:03d}-{stem}-{chosen.seed}{ending}"
 
 
 def _check(path: Path, chosen: Choices, config: TaskModelConfig, pictures: Sequence[Path], files: ModelFiles) -> None:
