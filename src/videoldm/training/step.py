@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +53,8 @@ class Stepper:
         """
         for one in self.state.trainees:  # a player's loss may have gradients for the others too
             one.optimizer.zero_grad(set_to_none=True)
-        computed = self._backward(trainee, positions)
+        with _garbage_kept():
+            computed = self._backward(trainee, positions)
         norms = self._clip(trainee, computed)
         rate = learning_rate(
             trainee.config,
@@ -134,6 +137,23 @@ class Stepper:
     def _prefix(self, trainee: Trainee) -> str:
         """Return what stands before the names of an adversary's values in the log."""
         return "" if trainee is self.state.first else f"{trainee.player.name}/"
+
+
+@contextmanager
+def _garbage_kept() -> Generator[None]:
+    """Collect no garbage within the context, whatever thread would.
+
+    A tensor shows the collector the graph behind it only while nothing else holds that graph (torch 2.13). So a thread
+    that collects while an operation extends the graph can take a part in use for garbage: it survives, but its weak
+    references are cleared, among them the one by which DDP finds itself in the backward pass.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def micro_batch_size(batch_size: int, config: TrainingConfig) -> int:

@@ -1,7 +1,9 @@
 """The training loop: exact resume, accumulation, and stopping before damage is done."""
 
+import gc
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from videoldm.training import log
 from videoldm.training.config import OptimizerConfig, TrainingConfig
 from videoldm.training.log import Clock
 from videoldm.training.loop import train
-from videoldm.training.objective import Objective
+from videoldm.training.objective import Losses, Objective
 from videoldm.training.state import Checkpoints, build_state
 
 
@@ -148,6 +150,27 @@ def test_reading_ahead_ends_with_the_run_however_that_ends(tmp_path: Path) -> No
     assert whole.told == ["prepare", f"close after {len(whole.visited)}"]
     assert broken.told == ["prepare", f"close after {len(broken.visited)}"]
     assert len(broken.visited) < len(whole.visited)
+
+
+class Watched(ToyObjective):
+    """Notes whether garbage may be collected while its loss is computed, in training and in validation."""
+
+    def __init__(self, **options: int) -> None:
+        super().__init__(**options)
+        self.collecting: dict[bool, set[bool]] = {True: set(), False: set()}
+
+    def losses(self, positions: Sequence[int]) -> Losses:
+        self.collecting[torch.is_grad_enabled()].add(gc.isenabled())
+        return super().losses(positions)
+
+
+def test_garbage_is_left_alone_while_a_graph_is_built(tmp_path: Path) -> None:
+    whole, broken = Watched(), Watched(crash_at=20)
+    train(whole, toy_training(), tmp_path / "whole")
+    assert whole.collecting == {True: {False}, False: {True}}
+    with pytest.raises(Stop):
+        train(broken, toy_training(), tmp_path / "broken")
+    assert gc.isenabled()
 
 
 def test_speed_leaves_validation_out(monkeypatch: pytest.MonkeyPatch) -> None:
