@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
+import operator
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,6 +55,18 @@ class Config(pydantic.BaseModel):
                 if isinstance(item, float) and math.isnan(item):
                     raise ValueError(f"{name} is NaN, it should be a number")
         return self
+
+
+def validate_variant(value: Any, variants: Sequence[type[Config]], *, discriminator: str) -> Any:
+    """Return the variant that a mapping describes, chosen by the value of `discriminator`; anything else as it is.
+
+    For fields that hold any of an open set of configurations. Raises pydantic's ValidationError as a closed union does.
+    """
+    if not isinstance(value, Mapping):
+        return value
+    union: Any = functools.reduce(operator.or_, variants)
+    adapter: Any = pydantic.TypeAdapter(Annotated[union, Field(discriminator=discriminator)])  # pyright: ignore[reportArgumentType, reportInvalidTypeForm]
+    return adapter.validate_python(value)
 
 
 def to_yaml(config: Config) -> str:

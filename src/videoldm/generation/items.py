@@ -57,9 +57,10 @@ def plan_list(
     config = files.config(task.name)
     warn_of_idle_options(choices, task)
     completed = [_completed(choices, row) for row in rows]
-    ending = task.default_ending(choices.num_frames or config.num_frames)
+    endings = [task.default_ending(chosen.num_frames or config.num_frames) for chosen in completed]
     names = [
-        _name(number, row, chosen, ending) for number, (row, chosen) in enumerate(zip(rows, completed, strict=True))
+        row.output or f"{number:03d}-{_stem(row)}-{chosen.seed}{ending}"
+        for number, (row, chosen, ending) in enumerate(zip(rows, completed, endings, strict=True))
     ]
     paths = [path for [path] in output_paths(targets.output or "outputs/", [[name] for name in names])]
     pictures = [path for row in rows if row.image is not None for path in find_pictures(row.image)]
@@ -113,9 +114,8 @@ def _completed(choices: Choices, row: Row) -> Choices:
     return choices.model_copy(update={name: getattr(row, name) for name in fields})
 
 
-def _name(number: int, row: Row, chosen: Choices, ending: str) -> str:
-    stem = slug(row.prompt or "") if row.image is None else Path(row.image).stem
-    return row.output or f"{number:03d}-{stem}-{chosen.seed}{ending}"
+def _stem(row: Row) -> str:
+    return slug(row.prompt or "") if row.image is None else Path(row.image).stem
 
 
 def _check(path: Path, chosen: Choices, config: TaskModelConfig, pictures: Sequence[Path], files: ModelFiles) -> None:

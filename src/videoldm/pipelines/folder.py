@@ -71,18 +71,16 @@ class NativeFolder:
     def parts(self, task: TaskName) -> ModelParts:
         """Return the networks of a task, not read yet."""
         from videoldm.checkpoints.layouts.native import autoencoder_part, unet_part
-        from videoldm.checkpoints.layouts.transformers import open_image_encoder, open_text_encoder
-        from videoldm.checkpoints.tokenizer import Tokenizer
-        from videoldm.pipelines.parts import ModelParts
+        from videoldm.checkpoints.layouts.transformers import open_text_encoder
+        from videoldm.pipelines.parts import ModelParts, encoders_in
 
-        encoders = task_named(task).encoders
-        text, temporal = self.folder / "text_encoder", self.folder / TEMPORAL_TEXT_ENCODER
-        reads_text = text.name in encoders
+        text, image, tokenizer = encoders_in(self.folder, task)
+        temporal = self.folder / TEMPORAL_TEXT_ENCODER
         return ModelParts(
             unet=unet_part(self.folder / task / "unet"),
             autoencoder=autoencoder_part(self.folder / "autoencoder"),
-            image_encoder=open_image_encoder(self.folder / "image_encoder") if "image_encoder" in encoders else None,
-            text_encoder=open_text_encoder(text) if reads_text else None,
-            temporal_text_encoder=open_text_encoder(temporal) if temporal.is_dir() and reads_text else None,
-            tokenizer=Tokenizer(text) if reads_text else None,
+            image_encoder=image,
+            text_encoder=text,
+            temporal_text_encoder=open_text_encoder(temporal) if text is not None and temporal.is_dir() else None,
+            tokenizer=tokenizer,
         )

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import nn
 from transformers import CLIPTextModel
 
-from videoldm.checkpoints.layouts.transformers import open_image_encoder, open_text_encoder
-from videoldm.checkpoints.part import report_dropped
+from videoldm.checkpoints.part import ImageEncoder, TextEncoder, report_dropped
 from videoldm.checkpoints.tokenizer import Tokenizer
 from videoldm.conditioners.config import TextConditionerConfig
 from videoldm.conditioners.image import ImageConditioner
@@ -25,7 +23,6 @@ from videoldm.pipelines.parts import ModelParts
 from videoldm.pipelines.reference import ModelFiles
 from videoldm.tasks.config import TaskName
 from videoldm.tasks.model import VideoModel
-from videoldm.tasks.registry import task_named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,16 +105,12 @@ def _moved_in(model: LoadedModel, readers: Mapping[nn.Module, Callable[[], objec
 
 
 def load_conditioners(
-    folder: Path, task: TaskName, device: str | torch.device = "cpu"
+    text: TextEncoder | None, image: ImageEncoder | None, tokenizer: Tokenizer | None, device: str | torch.device
 ) -> tuple[TextConditioner | None, ImageConditioner | None]:
-    """Load those of the encoders in a folder of ours that the task uses; the others are None."""
-    encoders = task_named(task).encoders
-    text, image = folder / "text_encoder", folder / "image_encoder"
+    """Load encoders with their weights, each as the conditioner that uses it."""
     return (
-        text_conditioner(open_text_encoder(text).load(device=device), Tokenizer(text))
-        if text.name in encoders
-        else None,
-        ImageConditioner(open_image_encoder(image).load(device=device)) if image.name in encoders else None,
+        None if text is None else text_conditioner(text.load(device=device), tokenizer),
+        None if image is None else ImageConditioner(image.load(device=device)),
     )
 
 

@@ -6,17 +6,15 @@ module is imported, as happens in a worker with the config that it receives.
 
 from __future__ import annotations
 
-import functools
 import importlib
-import operator
 import pkgutil
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, TypeAdapter
+from pydantic import BeforeValidator, SerializeAsAny
 
-from videoldm.core.config import Config, validate
+from videoldm.core.config import Config, validate, validate_variant
 from videoldm.curation import annotators
 
 if TYPE_CHECKING:
@@ -97,11 +95,7 @@ def _name_of(config: type[AnnotatorConfig]) -> str:
 
 def _parse(value: Any) -> Any:
     """Turn a mapping into the config that its `name` asks for."""
-    if not isinstance(value, Mapping):
-        return value
-    variants: Any = functools.reduce(operator.or_, _known_configs())
-    adapter: Any = TypeAdapter(Annotated[variants, Field(discriminator="name")])  # pyright: ignore[reportArgumentType, reportInvalidTypeForm]
-    return adapter.validate_python(value)
+    return validate_variant(value, _known_configs(), discriminator="name")
 
 
 AnnotationConfig = Annotated[SerializeAsAny[AnnotatorConfig], BeforeValidator(_parse)]

@@ -6,9 +6,7 @@ A stage is a folder in `stages`: `config.py` with a subclass of `Stage`, which i
 
 from __future__ import annotations
 
-import functools
 import importlib
-import operator
 import pkgutil
 from abc import abstractmethod
 from collections import defaultdict
@@ -17,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, TypeAdapter
+from pydantic import BeforeValidator, SerializeAsAny
 
-from videoldm.core.config import Config
+from videoldm.core.config import Config, validate_variant
 from videoldm.training import stages
 from videoldm.training.config import TrainingConfig
 from videoldm.training.data.config import CuratedData, WorldData
@@ -163,11 +161,7 @@ def _known_stages() -> list[type[Stage]]:
 
 def _parse(value: Any) -> Any:
     """Turn a mapping into the stage that its `kind` asks for."""
-    if not isinstance(value, Mapping):
-        return value
-    variants: Any = functools.reduce(operator.or_, _known_stages())
-    adapter: Any = TypeAdapter(Annotated[variants, Field(discriminator="kind")])  # pyright: ignore[reportArgumentType, reportInvalidTypeForm]
-    return adapter.validate_python(value)
+    return validate_variant(value, _known_stages(), discriminator="kind")
 
 
 AnyStage = Annotated[SerializeAsAny[Stage], BeforeValidator(_parse)]

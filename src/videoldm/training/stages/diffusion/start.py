@@ -17,9 +17,9 @@ from videoldm.models.unet.config import UNetConfig
 from videoldm.models.unet.groups import idle_with_one_token, is_temporal
 from videoldm.models.unet.network import VideoUNet
 from videoldm.models.unet.surgery import grow_unet
-from videoldm.pipelines.load import load_conditioners, text_conditioner
+from videoldm.pipelines.load import load_conditioners
 from videoldm.pipelines.open import open_model
-from videoldm.pipelines.parts import ModelParts
+from videoldm.pipelines.parts import ModelParts, encoders_in
 from videoldm.tasks.config import TaskName
 from videoldm.tasks.model import VideoModel
 from videoldm.tasks.registry import task_named
@@ -107,17 +107,15 @@ def autoencoder_at(place: str) -> Autoencoder:
 def _conditioners(place: str, task: TaskName, device: str) -> tuple[TextConditioner | None, ImageConditioner | None]:
     """Load the encoders at a place that the task uses; the others are None."""
     if is_export_of_encoders(place):
-        return load_conditioners(Path(place), task, device)
+        return load_conditioners(*encoders_in(Path(place), task), device)
     parts, encoders = _parts(place, task), task_named(task).encoders
     found = {"text_encoder": parts.text_encoder, "image_encoder": parts.image_encoder}
     missing = [name for name in encoders if found[name] is None]
     if missing:
         raise InputError(f"model {place} can do {', '.join(open_model(place).tasks)}, so it has no {missing[0]}")
-    text, image = (parts.text_encoder, parts.image_encoder)
-    return (
-        text_conditioner(text.load(device=device), parts.tokenizer) if text and "text_encoder" in encoders else None,
-        ImageConditioner(image.load(device=device)) if image and "image_encoder" in encoders else None,
-    )
+    text = parts.text_encoder if "text_encoder" in encoders else None
+    image = parts.image_encoder if "image_encoder" in encoders else None
+    return load_conditioners(text, image, parts.tokenizer, device)
 
 
 def _parts(model: str, task: TaskName | None = None) -> ModelParts:
