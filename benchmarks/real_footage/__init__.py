@@ -1,0 +1,1 @@
+"""Footage from real pixels with known shot changes, and detectors measured on it."""

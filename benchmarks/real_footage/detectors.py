@@ -1,0 +1,131 @@
+"""What each detector finds in a file, as frame numbers, and the processor time that it takes with decoding."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from scenedetect import (
+    AdaptiveDetector,
+    ContentDetector,
+    HistogramDetector,
+    SceneManager,
+    ThresholdDetector,
+    open_video,
+)
+
+from videoldm.curation.cuts.config import CutConfig
+from videoldm.curation.cuts.signals import CutSignals
+from videoldm.curation.cuts.timeline import find_transitions
+
+Spans = list[tuple[int, int]]
+PEERS: dict[str, Callable[[], object]] = {
+    "PySceneDetect content": ContentDetector,
+    "PySceneDetect adaptive": AdaptiveDetector,
+    "PySceneDetect hist": HistogramDetector,
+    "PySceneDetect threshold": ThresholdDetector,
+}
+OURS, TRANSNET = "videoldm", "TransNetV2"
+NO_CHANGE = {"flash", "flicker", "damage"}
+SCRIPT = Path(__file__).parent / "transnet.py"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """First frames of new shots after hard cuts, spans of gradual transitions, and processor seconds.
+
+    A detector without kinds gives all its findings as cuts.
+    """
+
+    cuts: tuple[int, ...]
+    gradual: tuple[tuple[int, int], ...]
+    cpu_s: float
+    has_kinds: bool = True
+
+
+def ours(path: Path) -> Findings:
+    """Our detectors; fades that follow each other at once are one transition."""
+    start = time.process_time()
+    config = CutConfig()
+    signals = CutSignals(config)
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            signals.add(frame)
+    table = signals.finish()
+    end_pts = int(table.pts[-1]) + (frame.duration or 1)
+    found = find_transitions(table, end_pts, config)
+    numbers = {int(pts): number for number, pts in enumerate([*table.pts, end_pts])}
+    cuts, gradual = list[int](), Spans()
+    for one in found:
+        first, end = numbers[one.start_pts], numbers[one.end_pts]
+        if "cut" in one.kind:
+            cuts.append(first)
+        elif one.kind == "fade_in" and gradual and gradual[-1][1] == first:
+            gradual[-1] = (gradual[-1][0], end)
+        elif one.kind not in NO_CHANGE:
+            gradual.append((first, end))
+    return Findings(tuple(cuts), tuple(gradual), time.process_time() - start)
+
+
+def peer(path: Path, detector: Callable[[], object]) -> Findings:
+    """One of PySceneDetect's detectors with its defaults: the first frames of all scenes but the first."""
+    start = time.process_time()
+    manager = SceneManager()
+    manager.add_detector(detector())
+    manager.detect_scenes(open_video(str(path), backend="pyav"))
+    firsts = tuple(int(first.frame_num) for first, _ in manager.get_scene_list()[1:])
+    return Findings(firsts, (), time.process_time() - start, has_kinds=False)
+
+
+def transnet(paths: Sequence[Path], python: Path) -> dict[Path, Findings]:
+    """TransNetV2 at its own threshold, run by an interpreter whose environment holds the package."""
+    missing = [path for path in paths if not path.with_suffix(".transnet.json").exists()]
+    if missing:
+        subprocess.run([str(python), str(SCRIPT), *map(str, missing)], check=True)
+    return {path: transnet_findings(path) for path in paths}
+
+
+def transnet_findings(path: Path) -> Findings:
+    """Cuts and gradual transitions from the stored probabilities of both heads.
+
+    The first head marks where the shot changes, the second every frame of a transition. A run of the second that marks
+    at most two frames is a cut; the new shot begins after the last frame that the first head marks.
+    """
+    stored = json.loads(path.with_suffix(".transnet.json").read_text())
+    threshold = stored["threshold"]
+    single = np.array(stored["single"]) > threshold
+    every = single | (np.array(stored["all"]) > threshold)
+    cuts, gradual = list[int](), Spans()
+    for first, end in runs(every):
+        marked = runs(single[first:end])
+        if not marked:
+            continue
+        if end - first <= 2:
+            cuts.append(first + marked[-1][1])
+        elif len(marked) > 1 and all(stop - begin <= 2 for begin, stop in marked) and end - first <= 3 * len(marked):
+            cuts += [first + stop for _, stop in marked]
+        else:
+            gradual.append((first, end))
+    return Findings(tuple(cuts), tuple(gradual), stored["cpu_s"])
+
+
+def runs(mask: np.ndarray) -> Spans:
+    """The stretches of True: the first index of each, and the first after it."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return [(int(first), int(end)) for first, end in edges.reshape(-1, 2)]
+
+
+def all_findings(path: Path, transnet_python: Path | None) -> dict[str, Findings]:
+    """What every detector finds."""
+    found = {OURS: ours(path)}
+    for name, detector in PEERS.items():
+        found[name] = peer(path, detector)
+    if transnet_python:
+        found[TRANSNET] = transnet([path], transnet_python)[path]
+    return found
