@@ -176,7 +176,8 @@ class Director:
         is_walking = random.random() < 0.5
         gesture = Gesture(
             turn=random.uniform(0.1, 0.45), turn_hz=random.uniform(0.15, 0.9),
-            swing=random.uniform(0.02, 0.12) * is_walking, swing_hz=random.uniform(0.7, 1.8), phase=random.uniform(0, 6),
+            swing=random.uniform(0.02, 0.12) * is_walking,
+            swing_hz=random.uniform(0.7, 1.8), phase=random.uniform(0, 6),
         )  # fmt: skip
         start = random.uniform(-0.45, 0.45), random.uniform(0, 0.2)
         speed = (random.choice([-1, 1]) * random.uniform(0.03, 0.3) * is_walking, 0.0)
