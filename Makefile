@@ -12,11 +12,12 @@ TEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) -m pytest
 PIP := $(RUN) -m pip --disable-pip-version-check install --constraint constraints.txt
 TORCH = $(shell sed -n 's/^torch==/&/p' constraints.txt)
 
-.PHONY: help demo install install-dev test golden check mini image-start format clean
+.PHONY: help demo install install-dev test test-fast golden check mini image-start format clean
 
 help:
 	@echo "make demo         generate three short videos with the model that is in the package"
 	@echo "make test         run all tests"
+	@echo "make test-fast    run the unit tests that are not slow"
 	@echo "make golden       golden losses anew, of the recipes that have changed"
 	@echo "make check        lint, types and import layers"
 	@echo "make mini         train the shipped model anew (hours)"
@@ -33,6 +34,9 @@ install-dev: $(VENV)/.dev
 
 test: install-dev
 	$(TEST) -n $(WORKERS) --dist worksteal tests
+
+test-fast: install-dev
+	$(TEST) -q -n $(WORKERS) --dist worksteal -m "not slow" tests/unit tests/contract
 
 # Only what is out of tolerance is written; the changelog says why the new values are right.
 golden: install-dev

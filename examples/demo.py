@@ -6,6 +6,7 @@ from pathlib import Path
 from videoldm.core.progress import progress
 from videoldm.generation.choices import Choices
 from videoldm.generation.clips import make_clips
+from videoldm.generation.inputs import ClipInputs
 from videoldm.generation.load import load_model
 from videoldm.generation.request import Request
 from videoldm.synthetic.render import render_pixels
@@ -27,12 +28,13 @@ def main(num_inference_steps: int | None = None) -> None:
     from_image = load_model("mini", "image-to-video")
     from_text = load_model("mini", "text-to-video")
     jobs = {
-        "photograph": (from_image, calm.request(from_image.files.ref, from_image.config, image=HERE / "cat.jpg")),
-        "scene": (from_image, choices.request(from_image.files.ref, from_image.config, image=held_out_scene())),
-        "sentence": (from_text, choices.request(from_text.files.ref, from_text.config, prompt=PROMPT)),
+        "photograph": (from_image, calm, ClipInputs(image=str(HERE / "cat.jpg"))),
+        "scene": (from_image, choices, ClipInputs(image=str(held_out_scene()))),
+        "sentence": (from_text, choices, ClipInputs(prompt=PROMPT)),
     }
     clips = {}
-    for name, (model, request) in jobs.items():
+    for name, (model, chosen, inputs) in jobs.items():
+        request = chosen.request(inputs, model.files.ref, model.config)
         start = time.monotonic()
         with progress(f"Generating {name}", request.sampling.num_inference_steps) as advance:
             [clips[name]] = make_clips(model, [request], on_step=lambda _: advance())

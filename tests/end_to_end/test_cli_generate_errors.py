@@ -56,9 +56,9 @@ def test_folder_of_bad_pictures_only(cli: CommandLine, tiny_model: Path, no_mode
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ((), "nothing to make a clip from: give a picture, or a sentence with --prompt"),
-        (("cat.png", "--prompt", "a cube"), "a picture (cat.png) and a prompt ('a cube') exclude each other"),
-        (("--prompt", " "), "--prompt is ' ', it should say what the clip shows"),
+        ((), "nothing to make a clip from: give a picture (image) or a text (prompt)"),
+        (("cat.png", "--prompt", "a cube"), "no model takes a picture ('cat.png') and a text ('a cube') together"),
+        (("--prompt", " "), "generate: --prompt is ' ', should say what the clip shows"),
         (("cat.png", "--height", 17), "--height is 17, it should be a multiple of 8, for example 16"),
         (("cat.png", "--width", 1), "--width is 1, it should be a multiple of 8, for example 8"),
         (("cat.png", "-o", "cat.png", "--num-frames", 1), "cat.png: is the input, give the output another name"),
@@ -133,7 +133,7 @@ def test_settings_that_do_not_fit(cli: CommandLine, tiny_model: Path, cat: Path)
     assert outcome.err.count("\n") == 1
     Path("cat.png").rename("gone.png")
     line = cli.refuses("generate", "--from", "a.webp", "-o", "b.webp")
-    assert line == "a.webp was made from cat.png, which is not here: give the picture beside --from"
+    assert line == "a.webp was made from cat.png, which is not here: give the file as well"
     settings["videoldm"]["request"]["num_frames"] = 0
     Path("bad.json").write_text(json.dumps(settings))
     line = cli.refuses("generate", "--from", "bad.json", "-o", "b.webp")
@@ -219,7 +219,7 @@ def test_failure_that_is_not_the_pictures_ends_a_folder(
     assert outcome.code == 1
     assert outcome.err.splitlines() == [
         "2 of 3 items failed:",
-        "  in/b.png: memory is too small for 1 frames of 16x16: give a smaller --vram, or ask for less",
+        "  in/b.png: memory is too small for 1 frames of 16x16: allow less (vram) or ask for less",
         "  in/c.png: not tried after that",
     ]
     assert outcome.out.startswith("out/a-23.mp4")
@@ -241,7 +241,7 @@ def test_failure_after_bad_pictures_lists_both(
     assert (outcome.code, outcome.out) == (2, "")
     first, second = outcome.err.splitlines()
     assert first.startswith("error: in/a.png: ")
-    assert second == "in/b.png: memory is too small for 1 frames of 16x16: give a smaller --vram, or ask for less"
+    assert second == "in/b.png: memory is too small for 1 frames of 16x16: allow less (vram) or ask for less"
 
 
 def test_interrupt_keeps_what_is_done(cli: CommandLine, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,7 @@ def test_json_lines_and_common_options(cli: CommandLine, tiny_model: Path) -> No
         ("image,sed\ncat.png,1\n", "clips.csv, clip 1: sed is not a known key, did you mean seed or speed?"),
         (
             "image,prompt\ncat.png,a cube\n",
-            "clips.csv, clip 1: a picture (cat.png) and a prompt ('a cube') exclude each other",
+            "clips.csv, clip 1: no model takes a picture ('cat.png') and a text ('a cube') together",
         ),
         (
             "image,prompt\ncat.png,\n,a cube\n",

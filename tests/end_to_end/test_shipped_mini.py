@@ -11,6 +11,7 @@ from videoldm.assets.models import shipped_models
 from videoldm.core.config import from_yaml
 from videoldm.generation.choices import Choices
 from videoldm.generation.clips import generate
+from videoldm.generation.inputs import ClipInputs
 from videoldm.generation.load import load_model
 from videoldm.measures.feature_network import load_feature_network
 from videoldm.recipes.ship import shipped_parts
@@ -55,7 +56,7 @@ def test_batch_of_four_seeds_equals_four_single_clips() -> None:
     model = load_model("mini", "text-to-video")
     requests = [
         Choices(seed=seed, num_inference_steps=1, guidance_scale=1.0).request(
-            model.files.ref, model.config, prompt="a red cube moves to the left"
+            ClipInputs(prompt="a red cube moves to the left"), model.files.ref, model.config
         )
         for seed in (1, 2, 3, 4)
     ]

@@ -22,6 +22,7 @@ from videoldm.core.errors import InputError
 from videoldm.diffusion.config import LogNormal
 from videoldm.generation.choices import Choices
 from videoldm.generation.clips import generate
+from videoldm.generation.inputs import ClipInputs
 from videoldm.generation.load import load_model
 from videoldm.measures.config import FeatureNetworkConfig
 from videoldm.measures.feature_network import load_feature_network
@@ -135,7 +136,7 @@ def test_shipped_folder_is_16_bit_and_generates(runs: Path, tmp_path: Path) -> N
     judge = load_feature_network(tmp_path / "model/judge")
     assert judge.accuracy["shape"].num_clips == 64
     model = load_model(str(tmp_path / "model"), "text-to-video")
-    request = Choices(seed=1).request(model.files.ref, model.config, prompt="a red cube moves left")
+    request = Choices(seed=1).request(ClipInputs(prompt="a red cube moves left"), model.files.ref, model.config)
     clip = generate(model, [request])
     assert clip.shape == (1, 3, 3, 16, 16)
     assert bool(clip.isfinite().all())

@@ -17,6 +17,7 @@ from videoldm.core.errors import InputError, SomeItemsFailed
 from videoldm.core.progress import silent
 from videoldm.generation.batch import Results, make_all
 from videoldm.generation.choices import Choices
+from videoldm.generation.inputs import FILE_FIELDS, ClipInputs
 from videoldm.generation.items import plan_list
 from videoldm.generation.memory_plan import MemoryOutlook
 from videoldm.generation.plan import Plan, Runtime, Targets, plan_new, plan_repetition
@@ -38,10 +39,10 @@ An option whose default is None is left to the model, unless it says otherwise. 
 ComfyUI, Replicate and NVIDIA use for the same options, such as --steps or --cond-aug, work as well.
 """
 BESIDE_FROM = frozenset(
-    {"from_", "image", "model", "output", "device", "vram", "json_", "contact_sheet", *PickleOption.model_fields}
+    {"from_", "model", "output", "device", "vram", "json_", "contact_sheet", *PickleOption.model_fields, *FILE_FIELDS}
 )
 """Options that may be given when the settings come from an earlier clip."""
-NOT_BESIDE_ITEMS = ("image", "prompt", "from_", "num_videos_per_prompt")
+NOT_BESIDE_ITEMS = (*ClipInputs.model_fields, "from_", "num_videos_per_prompt")
 """Options that mean nothing beside a list."""
 _GIB = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(?:gib|gb|g)?")
 
@@ -75,15 +76,13 @@ def tiles_of(value: str) -> Tiles:
 Vram = Annotated[float | None, BeforeValidator(_gib)]
 
 
-class GenerateOptions(PickleOption, Choices):
+class GenerateOptions(PickleOption, Choices, ClipInputs):
     """Inputs, choices and outputs of a generation."""
 
     model_config = OPTIONS
 
     image: tyro.conf.Positional[Annotated[str | None, tyro.conf.arg(metavar="IMAGE|FOLDER")]] = None
     """A picture, or a folder: every picture in it, sorted by name."""
-    prompt: str | None = None
-    """A sentence that says what the clip shows, instead of a picture; a model that draws makes a picture of it."""
     model: str = "mini"
     """A model that is in the package, a folder (ours or a pipeline of diffusers), a file such as svd_xt.safetensors, or
     a name on the hub."""
@@ -169,8 +168,9 @@ def make_plan(options: GenerateOptions) -> Plan:
         others = sorted(options.model_fields_set - BESIDE_FROM)
         if others:
             raise InputError(f"{option_name(others[0])} cannot be changed beside --from, which repeats a clip exactly")
+        given = options.inputs_by_name()
         model = options.model if "model" in options.model_fields_set else None
-        return plan_repetition(options.from_, runtime, targets, image=options.image, model=model)
+        return plan_repetition(options.from_, runtime, targets, moved=ClipInputs(**given), model=model)
     model = ModelRef(name=options.model, variant=options.variant, unet=options.unet, tokenizer=options.tokenizer)
     if options.items is not None:
         idle = [name for name in NOT_BESIDE_ITEMS if name in options.model_fields_set]
@@ -179,11 +179,10 @@ def make_plan(options: GenerateOptions) -> Plan:
         return plan_list(options.items, model, options, runtime, targets, loras=options.lora)
     return plan_new(
         model,
+        ClipInputs(**options.inputs_by_name()),
         options,
         runtime,
         targets,
-        image=options.image,
-        prompt=options.prompt,
         loras=options.lora,
         num_clips=options.num_videos_per_prompt,
     )

@@ -66,7 +66,7 @@ def only(config: CurationConfig, names: Sequence[str]) -> CurationConfig:
     for name in names:
         if name not in (*known, *registered):
             raise InputError(
-                f"--annotations has {name!r}, known annotations are {', '.join([*known, *registered])}, or none"
+                f"annotations has {name!r}, known annotations are {', '.join([*known, *registered])}, or none"
             )
     for name in names:
         _add(known, name)

@@ -57,7 +57,7 @@ class Results:
         """Write a picture with a row of frames for each clip."""
         from videoldm.video.contact_sheet import contact_sheet
 
-        names = [request.prompt or Path(request.image or "").name for request in self.requests]
+        names = [request.prompt or request.files[0].name for request in self.requests]
         labels = [f"{name}, seed {request.seed}" for name, request in zip(names, self.requests, strict=True)]
         with atomic_file(path) as partial:
             contact_sheet(self.rows, labels, num_columns=SHEET_COLUMNS).save(partial, format="PNG")
@@ -98,9 +98,9 @@ def requests_of(item: Item, plan: Plan) -> list[Request]:
     """Return the requests of one picture or prompt, after reading the picture once to see that it is whole."""
     from videoldm.video.picture import load_picture
 
-    if item.image is not None:
-        load_picture(item.image)
-    first = item.choices.request(plan.files.ref, plan.config, loras=plan.loras, image=item.image, prompt=item.prompt)
+    if item.inputs.image is not None:
+        load_picture(item.inputs.image)
+    first = item.choices.request(item.inputs, plan.files.ref, plan.config, loras=plan.loras)
     return [first.model_copy(update={"seed": first.seed + index}) for index in range(len(item.paths))]
 
 
@@ -132,7 +132,7 @@ def _make_item(model: LoadedModel, item: Item, requests: Sequence[Request], resu
 
     They are sampled one by one: together they would round differently, and they could not be repeated bit by bit.
     """
-    label = "Generating" if item.image is None else f"Generating {item.image.name}"
+    label = " ".join(["Generating", *(path.name for path in item.inputs.files)])
     with progress(label, len(requests) * requests[0].sampling.num_inference_steps) as advance:
         for request, path in zip(requests, item.paths, strict=True):
             clip = sample_one(model, request, on_step=lambda _: advance(), watch=watch)
@@ -156,7 +156,7 @@ def enough_memory(purpose: str) -> Generator[None]:
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        raise InputError(f"memory is too small for {purpose}: give a smaller --vram, or ask for less") from error
+        raise InputError(f"memory is too small for {purpose}: allow less (vram) or ask for less") from error
 
 
 def _no_bar() -> None:

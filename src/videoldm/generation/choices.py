@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 from pydantic import model_validator
@@ -21,6 +20,7 @@ from videoldm.diffusion.config import (
     ScheduleName,
     schedule_named,
 )
+from videoldm.generation.inputs import ClipInputs
 from videoldm.generation.request import (
     Azimuths,
     Elevations,
@@ -81,7 +81,7 @@ class Choices(Config):
     max_guidance_scale: Finite | None = None
     """The same for the last frame, around an object for the one in the middle."""
     output_fps: PlaybackRate | None = None
-    """Frame rate at which the file plays; as --fps if not given."""
+    """Frame rate at which the file plays; as fps if not given."""
 
     @model_validator(mode="after")
     def _has_one_kind_of_guidance(self) -> Self:
@@ -93,14 +93,13 @@ class Choices(Config):
 
     def request(
         self,
+        inputs: ClipInputs,
         model: ModelRef,
         config: TaskModelConfig,
         *,
         loras: tuple[LoraChoice, ...] = (),
-        image: Path | None = None,
-        prompt: str | None = None,
     ) -> Request:
-        """Return these choices completed by the defaults of a model.
+        """Return these choices for a clip from `inputs`, completed by the defaults of a model.
 
         Raises InputError if the picture cannot be read or what is given does not fit the model's task.
         """
@@ -110,9 +109,8 @@ class Choices(Config):
             "model": model,
             "loras": loras,
             "task": config.task,
-            "image": None if image is None else str(image),
-            "image_hash": None if image is None else file_hash(image),
-            "prompt": prompt,
+            **inputs.inputs_by_name(),
+            "image_hash": None if inputs.image is None else file_hash(inputs.image),
             "resize": self.resize,
             "seed": self.seed,
             "num_frames": num_frames,
@@ -120,8 +118,7 @@ class Choices(Config):
             "width": self.width or config.width,
             "fps": fps,
             "motion_bucket_id": self.motion_bucket(config),
-            # Without a picture there is nothing to add noise to, and training says so too.
-            "noise_aug_strength": 0 if image is None else _either(self.noise_aug_strength, config.signals.noise_level),
+            "noise_aug_strength": self._noise_level(inputs, config),
             "elevations_deg": elevations_of(self.elevations_deg, self.azimuths_deg, config, num_frames),
             "azimuths_deg": self.azimuths_deg,
             "speed": self.speed,
@@ -139,6 +136,10 @@ class Choices(Config):
                 return getattr(config.micro.motion_levels, level)
             case bucket:
                 return bucket
+
+    def _noise_level(self, inputs: ClipInputs, config: TaskModelConfig) -> float:
+        """Return 0 without a picture: there is nothing to add noise to, and training says so too."""
+        return 0 if inputs.image is None else _either(self.noise_aug_strength, config.signals.noise_level)
 
     def playback_rate(self, config: TaskModelConfig) -> float:
         """Return the frame rate of the file: as chosen, else the one the clip is conditioned on."""

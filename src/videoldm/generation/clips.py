@@ -17,6 +17,7 @@ from videoldm.core.config import validate
 from videoldm.core.errors import InputError
 from videoldm.diffusion.samplers.steps import OnStep, ignore_step
 from videoldm.generation.choices import Choices
+from videoldm.generation.inputs import ClipInputs
 from videoldm.generation.request import Request, Settings, check_picture, check_size
 from videoldm.inference.compiled import is_compiled
 from videoldm.inference.precision import precision_of
@@ -96,8 +97,8 @@ def make_clip(
     Raises InputError for choices that are unknown or out of range and for pictures that cannot be read.
     """
     chosen = validate(Choices, {"speed": model.speed, **choices}, source="make_clip")
-    picture = None if image is None else Path(image)
-    request = chosen.request(model.files.ref, model.config, loras=model.loras, image=picture, prompt=prompt)
+    inputs = ClipInputs(image=None if image is None else str(image), prompt=prompt)
+    request = chosen.request(inputs, model.files.ref, model.config, loras=model.loras)
     return make_clips(model, [request])[0]
 
 

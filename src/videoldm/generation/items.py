@@ -12,7 +12,8 @@ from videoldm.core.config import validate
 from videoldm.core.errors import InputError
 from videoldm.core.reading import existing_file
 from videoldm.generation.choices import Choices
-from videoldm.generation.output_paths import check_outputs, output_paths, slug
+from videoldm.generation.inputs import ClipInputs, check_inputs, files_of, inputs_of_each, task_for
+from videoldm.generation.output_paths import check_outputs, output_paths, stems_of
 from videoldm.generation.plan import (
     Item,
     Plan,
@@ -20,23 +21,17 @@ from videoldm.generation.plan import (
     Targets,
     check_choices,
     check_contact_sheet,
-    check_inputs,
     plan_checked,
-    task_for,
     warn_of_idle_options,
 )
-from videoldm.generation.request import given_inputs
 from videoldm.pipelines.open import open_model
 from videoldm.pipelines.reference import ModelFiles, ModelRef, listed
 from videoldm.tasks.config import TaskModelConfig
-from videoldm.video.picture_files import find_pictures
 
 
-class Row(Choices):
+class Row(Choices, ClipInputs):
     """One line of the list; options that it leaves out are those chosen for all."""
 
-    image: str | None = None
-    prompt: str | None = None
     output: str | None = None
 
 
@@ -48,32 +43,31 @@ def plan_list(
     rows = [_row(values, f"{source}, clip {number}") for number, values in enumerate(read_list(source), start=1)]
     if not rows:
         raise InputError(f"{source}: lists no clip")
-    kinds = dict.fromkeys(given_inputs(row.image, row.prompt) for row in rows)
+    kinds = dict.fromkeys(row.given for row in rows)
     if len(kinds) > 1:
         first, second, *_ = map(listed, kinds)
         raise InputError(f"{source}: has clips from {first} and clips from {second}, make two lists of them")
     files = open_model(model)
-    task = task_for(files, rows[0].image, rows[0].prompt)
+    task = task_for(files, rows[0])
     config = files.config(task.name)
     warn_of_idle_options(choices, task)
     completed = [_completed(choices, row) for row in rows]
     endings = [task.default_ending(chosen.num_frames or config.num_frames) for chosen in completed]
     names = [
-        row.output or f"{number:03d}-{_stem(row)}-{chosen.seed}{ending}"
+        row.output or f"{number:03d}-{stems_of([row])[0]}-{chosen.seed}{ending}"
         for number, (row, chosen, ending) in enumerate(zip(rows, completed, endings, strict=True))
     ]
     paths = [path for [path] in output_paths(targets.output or "outputs/", [[name] for name in names])]
-    pictures = [path for row in rows if row.image is not None for path in find_pictures(row.image)]
+    sources = files_of([one for row in rows for one in inputs_of_each(row)])
     for output, chosen in zip(paths, completed, strict=True):
-        _check(output, chosen, config, pictures, files)
+        _check(output, chosen, config, sources, files)
     _check_names(paths, source)
-    check_contact_sheet(targets, taken=[*paths, *pictures])
+    check_contact_sheet(targets, taken=[*paths, *sources])
     items = [
         Item(
-            label=f"clip {number}, {row.image or row.prompt}",
+            label=f"clip {number}, {row.label}",
             paths=[output],
-            image=None if row.image is None else Path(row.image),
-            prompt=row.prompt,
+            inputs=row,
             choices=chosen,
         )
         for number, (row, output, chosen) in enumerate(zip(rows, paths, completed, strict=True), start=1)
@@ -102,7 +96,7 @@ def read_list(path: Path) -> Iterator[dict[str, Any]]:
 def _row(values: dict[str, Any], source: str) -> Row:
     row = validate(Row, values, source=source)
     try:
-        check_inputs(row.image, row.prompt)
+        check_inputs(row)
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
     return row
@@ -110,18 +104,14 @@ def _row(values: dict[str, Any], source: str) -> Row:
 
 def _completed(choices: Choices, row: Row) -> Choices:
     """Return the choices as this line changes them."""
-    fields = row.model_fields_set - {"image", "prompt", "output"}
+    fields = row.model_fields_set - {*ClipInputs.model_fields, "output"}
     return choices.model_copy(update={name: getattr(row, name) for name in fields})
 
 
-def _stem(row: Row) -> str:
-    return slug(row.prompt or "") if row.image is None else Path(row.image).stem
-
-
-def _check(path: Path, chosen: Choices, config: TaskModelConfig, pictures: Sequence[Path], files: ModelFiles) -> None:
+def _check(path: Path, chosen: Choices, config: TaskModelConfig, sources: Sequence[Path], files: ModelFiles) -> None:
     check_choices(chosen, config, files)
     num_frames = chosen.num_frames or config.num_frames
-    check_outputs([path], inputs=pictures, num_frames=num_frames, output_fps=chosen.playback_rate(config))
+    check_outputs([path], inputs=sources, num_frames=num_frames, output_fps=chosen.playback_rate(config))
 
 
 def _check_names(paths: Sequence[Path], source: Path) -> None:

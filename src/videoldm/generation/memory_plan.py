@@ -161,7 +161,7 @@ def _refusal(forecast: Forecaster, clip: ClipSize, everything: MemoryPlan, *, li
         what_fits = [f"1 frame of 64x64 needs {needed(smallest) / GIB:.2f} GiB, {is_enough}"]
     return (
         f"{clip.num_frames} frames of {clip.width}x{clip.height} need at least {needed(clip) / GIB:.2f} GiB with all "
-        f"measures, there are {limit / GIB:.2f} GiB for the model (see --vram); what fits: "
+        f"measures, there are {limit / GIB:.2f} GiB for the model (vram); what fits: "
         f"{' or '.join(what_fits)}"
     )
 

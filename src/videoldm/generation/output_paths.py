@@ -11,6 +11,7 @@ from pathlib import Path
 from videoldm.core.errors import InputError
 from videoldm.core.files import check_writable
 from videoldm.core.reading import is_folder
+from videoldm.generation.inputs import ClipInputs
 from videoldm.video.time import parse_rate
 
 DEFAULT_FOLDER = Path("outputs")
@@ -23,8 +24,14 @@ def slug(text: str) -> str:
     return words.encode()[:MAX_SLUG_BYTES].decode(errors="ignore").rstrip("-") or "clip"
 
 
-def stems_of(paths: Sequence[Path]) -> list[str]:
-    """Return a name for the clips of each picture: its own without the ending, unless that is another's too."""
+def stems_of(inputs: Sequence[ClipInputs]) -> list[str]:
+    """Return a name for the clips of each input: of its first file without the ending, or of its prompt.
+
+    Files that differ only in their ending keep it.
+    """
+    paths = [one.files[0] for one in inputs if one.files]
+    if not paths:
+        return [slug(one.prompt or "") for one in inputs]
     counts = Counter(path.stem for path in paths)
     stems = [path.stem if counts[path.stem] == 1 else path.name.replace(".", "-") for path in paths]
     return stems if len(set(stems)) == len(stems) else [path.name for path in paths]

@@ -10,20 +10,20 @@ from pathlib import Path
 from videoldm.core.errors import InputError
 from videoldm.core.files import check_writable
 from videoldm.generation.choices import Choices, chosen_shape, elevations_of
+from videoldm.generation.inputs import ClipInputs, check_inputs, files_of, inputs_of_each, task_for
 from videoldm.generation.memory_plan import ClipShape, MemoryOutlook, look_ahead
-from videoldm.generation.output_paths import check_outputs, output_paths, slug, stems_of
-from videoldm.generation.repetition import stored_settings
-from videoldm.generation.request import MAX_SEED, Request, check_size, given_inputs
+from videoldm.generation.output_paths import check_outputs, output_paths, stems_of
+from videoldm.generation.repetition import check_weights, stored_settings
+from videoldm.generation.request import MAX_SEED, Request, check_size
 from videoldm.inference.config import Decoding, Precision
 from videoldm.inference.device import find_device
 from videoldm.pipelines.folder import NativeFolder
 from videoldm.pipelines.lora import LoraChoice, parse_loras
 from videoldm.pipelines.open import open_model
-from videoldm.pipelines.reference import ModelFiles, ModelRef, abilities, listed
+from videoldm.pipelines.reference import ModelFiles, ModelRef
 from videoldm.tasks.config import TaskModelConfig
-from videoldm.tasks.registry import accepting_task, all_tasks, task_named
+from videoldm.tasks.registry import task_named
 from videoldm.tasks.task import Task
-from videoldm.video.picture_files import find_pictures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +56,7 @@ class Item:
 
     label: str
     paths: Sequence[Path]
-    image: Path | None = None
-    prompt: str | None = None
+    inputs: ClipInputs
     choices: Choices = field(default_factory=Choices)
     requests: Sequence[Request] = ()
 
@@ -78,12 +77,11 @@ class Plan:
 
 def plan_new(
     model: ModelRef,
+    inputs: ClipInputs,
     choices: Choices,
     runtime: Runtime,
     targets: Targets,
     *,
-    image: str | None = None,
-    prompt: str | None = None,
     loras: str | None = None,
     num_clips: int = 1,
 ) -> Plan:
@@ -91,24 +89,25 @@ def plan_new(
 
     Raises InputError for whatever would keep them from being made.
     """
-    check_inputs(image, prompt)
-    pictures = [] if image is None else find_pictures(image)
+    check_inputs(inputs)
+    inputs_of_items = inputs_of_each(inputs)
     files = open_model(model)
-    task = task_for(files, image, prompt)
+    task = task_for(files, inputs)
     config = files.config(task.name)
     check_choices(choices, config, files)
     warn_of_idle_options(choices, task)
 
     num_frames = choices.num_frames or config.num_frames
-    stems, ending = stems_of(pictures) or [slug(prompt or "")], task.default_ending(num_frames)
+    sources = files_of(inputs_of_items)
+    stems, ending = stems_of(inputs_of_items), task.default_ending(num_frames)
     names = [[f"{stem}-{seed}{ending}" for seed in _seeds(choices, num_clips)] for stem in stems]
     paths = output_paths(targets.output, names)
     flat = [path for row in paths for path in row]
-    check_outputs(flat, inputs=pictures, num_frames=num_frames, output_fps=choices.playback_rate(config))
-    check_contact_sheet(targets, taken=[*flat, *pictures])
+    check_outputs(flat, inputs=sources, num_frames=num_frames, output_fps=choices.playback_rate(config))
+    check_contact_sheet(targets, taken=[*flat, *sources])
     items = [
-        Item(label=prompt or "" if path is None else str(path), paths=row, image=path, prompt=prompt, choices=choices)
-        for path, row in zip(pictures or [None], paths, strict=True)
+        Item(label=one.label, paths=row, inputs=one, choices=choices)
+        for one, row in zip(inputs_of_items, paths, strict=True)
     ]
     return plan_checked(items, files, config, runtime, loras=loras)
 
@@ -118,20 +117,21 @@ def plan_repetition(
     runtime: Runtime,
     targets: Targets,
     *,
-    image: str | None = None,
+    moved: ClipInputs,
     model: str | None = None,
 ) -> Plan:
-    """Plan the clip whose settings are stored in `source`, its picture and model from elsewhere if that is given."""
+    """Plan the clip whose settings are stored in `source`, its `moved` files and model from elsewhere if given."""
     device = find_device(runtime.device)
-    settings = stored_settings(source, image=image, model=model, device=device.split(":")[0])
+    settings = stored_settings(source, moved=moved, model=model, device=device.split(":")[0])
     request = settings.request
     files = open_model(request.model)
+    check_weights(files, settings, source)
     stem = Path(source.removesuffix(".json")).stem
     ending = task_named(request.task).default_ending(request.num_frames)
     [[path]] = output_paths(targets.output, [[f"{stem}-again{ending}"]])
-    inputs = [Path(source), *([Path(request.image)] if request.image else [])]
-    check_outputs([path], inputs=inputs, num_frames=request.num_frames, output_fps=request.output_fps)
-    check_contact_sheet(targets, taken=[path, *inputs])
+    sources = [Path(source), *request.files]
+    check_outputs([path], inputs=sources, num_frames=request.num_frames, output_fps=request.output_fps)
+    check_contact_sheet(targets, taken=[path, *sources])
     runtime = Runtime(
         device=device,
         dtype=settings.dtype,
@@ -139,7 +139,7 @@ def plan_repetition(
         is_compiled=settings.compiled,
         decoding=settings.decoding,
     )
-    item = Item(label=source, paths=[path], requests=[request])
+    item = Item(label=source, paths=[path], inputs=request, requests=[request])
     return _plan([item], [request], files, files.config(request.task), runtime, loras=request.loras)
 
 
@@ -182,30 +182,6 @@ def _plan(
         outlook=outlook,
         is_compiled=runtime.is_compiled,
     )
-
-
-def check_inputs(image: object | None, prompt: str | None) -> None:
-    """Raise InputError for inputs that no task makes clips from, whatever the model."""
-    given = given_inputs(image, prompt)
-    if not given:
-        raise InputError("nothing to make a clip from: give a picture, or a sentence with --prompt")
-    if prompt is not None and not prompt.strip():
-        raise InputError(f"prompt is {prompt!r}, it should say what the clip shows")
-    if not any(task.accepts(given) for task in all_tasks()):
-        raise InputError(
-            f"a picture ({image}) and a prompt ({prompt!r}) exclude each other: give one of them, texts in quotes"
-        )
-
-
-def task_for(files: ModelFiles, image: object | None, prompt: str | None) -> Task:
-    """Return the task by which the model makes clips from what is given; raise InputError if there is none."""
-    given = given_inputs(image, prompt)
-    task = accepting_task(files.tasks, given)
-    if task is not None:
-        return task
-    if files.obstacle is not None:
-        raise InputError(f"model {files.ref.name}: {files.obstacle}")
-    raise InputError(f"model {files.ref.name} makes nothing from {listed(given)}, it can do {abilities(files)}")
 
 
 def check_choices(choices: Choices, config: TaskModelConfig, files: ModelFiles) -> None:

@@ -6,20 +6,19 @@ import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from videoldm.core.config import validate
 from videoldm.core.errors import InputError
-from videoldm.generation.request import Request, Settings, check_picture
+from videoldm.generation.inputs import ClipInputs
+from videoldm.generation.request import Settings, check_picture
 from videoldm.pipelines.lora import check_loras
-from videoldm.pipelines.open import open_model
-from videoldm.pipelines.reference import ModelFiles
+from videoldm.pipelines.reference import ModelFiles, listed
 
 
-def stored_settings(source: str, *, image: str | None, model: str | None, device: str) -> Settings:
-    """Return the settings of an earlier clip, its picture and model taken from elsewhere if that is given.
+def stored_settings(source: str, *, moved: ClipInputs, model: str | None, device: str) -> Settings:
+    """Return the settings of an earlier clip, its `moved` files and model taken from elsewhere if given.
 
-    Raises InputError if they are missing, or if picture, model or LoRAs are not those that made the clip.
+    Raises InputError if they are missing, or if files or LoRAs are not those that made the clip.
     """
     from videoldm.video.metadata import read_metadata
 
@@ -30,14 +29,13 @@ def stored_settings(source: str, *, image: str | None, model: str | None, device
     request = settings.request
     if model is not None:
         request = request.model_copy(update={"model": request.model.model_copy(update={"name": model})})
-    if image is not None:
-        if request.image is None:
-            raise InputError(f"{source} was made from a prompt, so no picture goes with it: leave out {image}")
-        request = request.model_copy(update={"image": image})
-    elif request.image is not None and not Path(request.image).exists():
-        raise InputError(f"{source} was made from {request.image}, which is not here: give the picture beside --from")
+    if not moved.given <= request.given:
+        raise InputError(f"{source} was made from {listed(request.given)} alone: leave out {moved.label}")
+    request = request.model_copy(update=moved.inputs_by_name())
+    for path in request.files:
+        if not path.exists():
+            raise InputError(f"{source} was made from {path}, which is not here: give the file as well")
     check_picture(request)
-    _check_weights(open_model(request.model), request, settings.model_hash, source)
     check_loras(request.loras)
     _warn_of_versions(settings.versions)
     if settings.device != device:
@@ -45,12 +43,12 @@ def stored_settings(source: str, *, image: str | None, model: str | None, device
     return settings.model_copy(update={"request": request})
 
 
-def _check_weights(files: ModelFiles, request: Request, made_by: str | None, source: str) -> None:
-    """Raise InputError for other weights than made the clip."""
-    if made_by not in (None, files.content_hash(request.task)):
+def check_weights(files: ModelFiles, settings: Settings, source: str) -> None:
+    """Raise InputError for other weights than made the clip of these settings."""
+    if settings.model_hash not in (None, files.content_hash(settings.request.task)):
         raise InputError(
-            f"{source} was made by other weights than model {request.model.name} has now: give the folder of the "
-            f"model that made it with --model"
+            f"{source} was made by other weights than model {files.ref.name} has now: give the folder of the "
+            f"model that made it"
         )
 
 

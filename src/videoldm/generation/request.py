@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import Annotated, Any, Self, get_args
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
@@ -11,12 +10,12 @@ from videoldm.conditioners.config import MotionLevel
 from videoldm.core.config import Config, Finite, NonNegative
 from videoldm.core.errors import InputError
 from videoldm.core.reading import file_hash
+from videoldm.generation.inputs import INPUT_FIELDS, ClipInputs
 from videoldm.inference.config import Decoding, Precision, Speed
 from videoldm.pipelines.lora import LoraChoice
 from videoldm.pipelines.reference import ModelRef
 from videoldm.tasks.config import Elevation, SamplingConfig, TaskName
 from videoldm.tasks.registry import task_named
-from videoldm.tasks.task import Need
 from videoldm.video.picture_files import FitMode
 
 
@@ -50,19 +49,13 @@ Elevations = Annotated[tuple[Elevation, ...], BeforeValidator(_listed)]
 Azimuths = Annotated[tuple[Finite, ...], BeforeValidator(_listed)]
 
 
-INPUT_FIELDS = MappingProxyType({Need.PICTURE: "image", Need.TEXT: "prompt"})
-"""The field of a request that holds each kind of input."""
-
-
-class Request(Config):
+class Request(ClipInputs):
     """One clip. The same request on the same versions gives the same clip."""
 
     model: ModelRef
     loras: tuple[LoraChoice, ...] = ()
     task: TaskName
-    image: str | None = None
     image_hash: str | None = None
-    prompt: str | None = None
     resize: FitMode = "crop"
     seed: Seed
     num_frames: Frames
@@ -80,11 +73,6 @@ class Request(Config):
     sampling: SamplingConfig
     output_fps: PlaybackRate
 
-    @property
-    def given(self) -> frozenset[Need]:
-        """The inputs that the clip is made from."""
-        return given_inputs(self.image, self.prompt)
-
     @model_validator(mode="before")
     @classmethod
     def _model_is_one_value(cls, values: Any) -> Any:
@@ -101,15 +89,7 @@ class Request(Config):
         if not task.accepts(self.given):
             name = next(name for need, name in INPUT_FIELDS.items() if need in self.given ^ task.needs)
             raise ValueError(f"{name} is {getattr(self, name)!r}, which does not fit the task {self.task}")
-        if self.prompt is not None and not self.prompt.strip():
-            raise ValueError(f"prompt is {self.prompt!r}, it should say what the clip shows")
         return self
-
-
-def given_inputs(image: object | None, prompt: str | None) -> frozenset[Need]:
-    """Return the kinds of input that are not None."""
-    values = {"image": image, "prompt": prompt}
-    return frozenset(need for need, name in INPUT_FIELDS.items() if values[name] is not None)
 
 
 class Settings(Config):

@@ -48,14 +48,14 @@ def read_adapters(unet: VideoUNet, loras: tuple[LoraChoice, ...], *, has_one_tok
 
 def _parse(part: str) -> LoraChoice:
     if not part.strip():
-        raise InputError("--lora names an empty file, it should be FILE[:WEIGHT],FILE[:WEIGHT]...")
+        raise InputError("lora is '', it should be FILE[:WEIGHT],FILE[:WEIGHT]...")
     path, colon, weight = part.rpartition(":")
     if not colon or Path(part).exists():
         return LoraChoice(path=part, content_hash=_content_hash(part))
     try:
         return LoraChoice(path=path, weight=float(weight), content_hash=_content_hash(path))
     except ValueError:  # also pydantic's, for NaN and infinity
-        raise InputError(f"--lora is {part!r}, what follows the colon should be a weight such as 0.8") from None
+        raise InputError(f"lora is {part!r}, what follows the colon should be a weight such as 0.8") from None
 
 
 def _content_hash(path: str) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from videoldm.core.errors import InputError
 from videoldm.core.reading import is_folder
+from videoldm.generation.inputs import ClipInputs
 from videoldm.generation.output_paths import check_outputs, output_paths, slug, stems_of
 from videoldm.video.picture_files import find_pictures
 
@@ -32,8 +33,12 @@ def test_slug(text: str, expected: str) -> None:
 
 
 def test_stems_are_different() -> None:
-    assert stems_of([Path("x/a.jpg"), Path("x/a.png"), Path("x/b.png")]) == ["a-jpg", "a-png", "b"]
-    assert stems_of([Path("a.jpg"), Path("a.png"), Path("a-jpg.webp")]) == ["a.jpg", "a.png", "a-jpg.webp"]
+    def stems(*pictures: str) -> list[str]:
+        return stems_of([ClipInputs(image=picture) for picture in pictures])
+
+    assert stems("x/a.jpg", "x/a.png", "x/b.png") == ["a-jpg", "a-png", "b"]
+    assert stems("a.jpg", "a.png", "a-jpg.webp") == ["a.jpg", "a.png", "a-jpg.webp"]
+    assert stems_of([ClipInputs(prompt="A red cube")]) == ["a-red-cube"]
 
 
 def test_without_output_clips_go_to_the_usual_folder() -> None:

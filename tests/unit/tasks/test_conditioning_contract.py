@@ -17,6 +17,7 @@ from videoldm.diffusion.conditioning import FIELDS, Conditioning
 from videoldm.diffusion.config import Constant, EulerAncestral, Guidance
 from videoldm.generation.choices import Choices
 from videoldm.generation.clips import generate
+from videoldm.generation.inputs import ClipInputs
 from videoldm.generation.load import load_model
 from videoldm.tasks.conditioning import training_conditioning
 from videoldm.tasks.config import TaskName
@@ -150,7 +151,7 @@ def test_generate_sees_the_fitted_picture(tiny_model: Path, tmp_path: Path) -> N
     picture = tmp_path / "wide.png"
     write_video(picture, normal((1, 3, 20, 48), 0, "picture").clamp(-1, 1), Fraction(1))
     model = load_model(str(tiny_model), "image-to-video")
-    request = Choices(seed=9, guidance_scale=1.0).request(model.files.ref, model.config, image=picture)
+    request = Choices(seed=9, guidance_scale=1.0).request(ClipInputs(image=str(picture)), model.files.ref, model.config)
     made = generate(model, [request])
     inputs = Inputs(
         samples=[(9,)],

@@ -18,6 +18,7 @@ from videoldm.core.random import normal
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.generation.choices import Choices, elevations_of
 from videoldm.generation.clips import generate
+from videoldm.generation.inputs import ClipInputs
 from videoldm.generation.load import load_model
 from videoldm.generation.request import Request
 from videoldm.tasks.conditioning import unconditional
@@ -125,7 +126,9 @@ def test_a_run_equals_the_twin(model: VideoModel) -> None:
 
 def request_of(model: VideoModel, picture: Path, **choices: object) -> Request:
     sizes = {"num_frames": NUM_FRAMES, "height": SIZE, "width": SIZE, "num_inference_steps": 1}
-    return Choices.model_validate(sizes | choices).request(model.files.ref, model.config, image=picture)
+    return Choices.model_validate(sizes | choices).request(
+        ClipInputs(image=str(picture)), model.files.ref, model.config
+    )
 
 
 def test_the_last_frame_is_the_picture(model: VideoModel, picture: Path) -> None:

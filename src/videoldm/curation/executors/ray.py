@@ -55,7 +55,7 @@ class RayExecutor:
             local: dict[str, Any] = {"include_dashboard": False, "num_cpus": num_workers} if address is None else {}
             ray.init(address=address or "local", log_to_driver=False, configure_logging=False, **local)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise InputError(f"--address is {address!r}, no Ray cluster can be reached there: {error}") from None
+            raise InputError(f"address is {address!r}, no Ray cluster can be reached there: {error}") from None
         # Not more than can run at once: tasks would wait for actors that wait for a free core.
         num_free = max(1, int(ray.available_resources().get("CPU", 1)))
         self.num_workers = min(num_workers or num_free, num_free)

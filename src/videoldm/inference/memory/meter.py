@@ -92,7 +92,7 @@ def usable_bytes(device: str, vram_gib: float | None) -> int:
         return free
     usable = int(vram_gib * GIB - overhead)
     if usable <= 0:
-        raise InputError(f"--vram is {vram_gib:g} GiB, it should be more than {overhead / GIB:g}, which libraries take")
+        raise InputError(f"vram is {vram_gib:g} GiB, it should be more than {overhead / GIB:g}, which libraries take")
     return min(usable, free)
 
 
