@@ -69,7 +69,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def motion_rows(samples: Sequence[MotionSample], config: MotionConfig) -> list[tuple[str, str, str]]:
-    """How well moving clips are told from standing ones, bars from dark scenes, and the cost of a pair of frames."""
+    """How well moving clips are distinguished from standing ones, bars from dark scenes, and the cost of a pair of frames."""
     annotator = MotionAnnotator(config)
     start = time.process_time()
     rows: list[Any] = annotator.annotate([sample.clip for sample in samples])
@@ -119,7 +119,7 @@ def bare_flow_seconds(samples: Sequence[MotionSample], config: MotionConfig) -> 
 
 
 def text_rows(samples: Sequence[TextSample], *, compare: bool) -> list[tuple[str, str, str]]:
-    """How close areas are, how well text is told from none, and the cost beside that of the network alone."""
+    """How close areas are, how well text is distinguished from none, and the cost beside that of the network alone."""
     annotator = TextAreaAnnotator(TextAreaConfig())
     thorough = TextAreaAnnotator(TextAreaConfig(detector=TextDetectorConfig(first_look=None)))
     detector = TextDetector(annotator.config.detector)

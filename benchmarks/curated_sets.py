@@ -53,7 +53,7 @@ def curated_set(videos: Path, work: Path) -> ClipSet:
 
 
 def uncurated_set(videos: Path, work: Path) -> ClipSet:
-    """No cut found, no filter; motion is measured, as a model is told it."""
+    """No cut found, no filter; motion is measured, as a model is conditioned on it."""
     dataset, clips, config = work / "uncurated-dataset", work / "uncurated-clips", work / "uncurated.yaml"
     write_text(config, to_yaml(UNCUT))
     words = ("--annotations", "motion", "--workers", 1)

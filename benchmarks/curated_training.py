@@ -144,7 +144,7 @@ def measured(export: Path, cache: Path, *, num_sampled: int) -> Figures:
 
 
 def _sampled(model: VideoModel, shards: ClipShards, count: int) -> Float[Tensor, "b t c h w"]:
-    """A clip from the first frame of each of some clips, told that clip's motion."""
+    """A clip from the first frame of each of some clips, conditioned on that clip's motion."""
     sampling = model.config.sampling.model_copy(update={"num_inference_steps": NUM_SAMPLING_STEPS})
     made: list[Tensor] = []
     with progress("Sampling", count) as advance:

@@ -69,10 +69,10 @@ def main() -> None:
     judge = load_feature_network(folder_of(arguments.model) / "judge")
     by_image = load_model(arguments.model, "image-to-video")
     rendered = render(test_scenes(0, arguments.scenes), num_frames=NUM_FRAMES, fps=FPS)
-    clips, told_motion = rendered.pixels, mean_motion(rendered.motion, FPS).tolist()
+    clips, true_motion = rendered.pixels, mean_motion(rendered.motion, FPS).tolist()
     rows = [
         *autoencoder_rows(by_image, clips),
-        *image_to_video_rows(by_image, judge, clips, told_motion),
+        *image_to_video_rows(by_image, judge, clips, true_motion),
         *text_to_video_rows(load_model(arguments.model, "text-to-video"), judge, arguments.prompts),
         *judge_rows(judge),
     ]
@@ -105,19 +105,19 @@ def autoencoder_rows(model: VideoModel, clips: Float[Tensor, "b t c h w"]) -> It
 
 
 def image_to_video_rows(
-    model: VideoModel, judge: FeatureNetwork, clips: Float[Tensor, "b t c h w"], told_motion: Sequence[float]
+    model: VideoModel, judge: FeatureNetwork, clips: Float[Tensor, "b t c h w"], true_motion: Sequence[float]
 ) -> Iterator[Row]:
     """Fidelity to the picture, and motion (by estimated flow) and features beside those of the true clips.
 
-    Once each clip is told its true motion, once all get the model's default.
+    Once each clip is conditioned on its true motion, once all on the model's default.
     """
     true, features = float(video_motion(clips, FPS).mean()), features_of(judge, clips)
     default = model.config.signals.motion_bucket
-    told = {
-        "told its own": [bucket_of_motion(motion) for motion in told_motion],
-        f"told bucket {default:g}": [default] * len(clips),
+    conditions = {
+        "conditioned on its own": [bucket_of_motion(motion) for motion in true_motion],
+        f"conditioned on bucket {default:g}": [default] * len(clips),
     }
-    for how, buckets in told.items():
+    for how, buckets in conditions.items():
         videos = videos_of_pictures(model, clips[:, 0], buckets)
         first, motion = float(psnr(videos[:, 0], clips[:, 0]).mean()), float(video_motion(videos, FPS).mean())
         what, count = f"image to video, {how} motion", len(videos)
@@ -132,7 +132,7 @@ def image_to_video_rows(
 
 @torch.no_grad()
 def features_of(judge: FeatureNetwork, videos: Float[Tensor, "b t c h w"]) -> VideoFeatures:
-    """What the judge makes of clips."""
+    """Return the features of clips."""
     return judge(videos)
 
 
@@ -159,7 +159,7 @@ def videos_of_pictures(
 
 
 def image_inputs(model: VideoModel, pictures: Float[Tensor, "b c h w"], buckets: Sequence[float], start: int) -> Inputs:
-    """Pictures and how much the model is told to move."""
+    """Pictures and the amount of motion that the model is conditioned on."""
     count = len(pictures)
     return Inputs(
         samples=[(SEED + start + i,) for i in range(count)],
