@@ -69,7 +69,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def motion_rows(samples: Sequence[MotionSample], config: MotionConfig) -> list[tuple[str, str, str]]:
-    """How well moving clips are distinguished from standing ones, bars from dark scenes, and the cost of a pair of frames."""
+    """Separation of moving from standing clips and of bars from dark scenes, and the cost of a pair of frames."""
     annotator = MotionAnnotator(config)
     start = time.process_time()
     rows: list[Any] = annotator.annotate([sample.clip for sample in samples])
