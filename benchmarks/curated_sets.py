@@ -26,7 +26,7 @@ FILTERS = ("motion=25%", "text_area=25%")
 NEVER = 1e9
 UNCUT = CurationConfig(
     cuts=CutConfig(
-        hard=HardCutConfig(change=NEVER, histogram=NEVER),
+        hard=HardCutConfig(least=NEVER),
         veils=VeilConfig(height=NEVER, peak=NEVER),
         dissolves=DissolveConfig(histogram=NEVER, change=NEVER),
     ),

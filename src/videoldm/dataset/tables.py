@@ -59,7 +59,7 @@ TRANSITIONS = pa.schema(
         ("score", pa.float32()),
     ]
 )
-TRANSITION_KINDS = ("cut", "fade_out", "fade_in", "dissolve", "flash", "damage")
+TRANSITION_KINDS = ("cut", "fade_out", "fade_in", "dissolve", "flash", "flicker", "damage")
 
 CLIPS = pa.schema(
     [

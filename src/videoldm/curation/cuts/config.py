@@ -4,6 +4,9 @@ from pydantic import Field
 
 from videoldm.core.config import Config, NonNegative, Positive, Share
 
+SIGNALS_VERSION = "2"
+"""Changes whenever the signals of a frame do, so that sources are decoded anew."""
+
 
 class CandidateConfig(Config):
     """When a frame may begin a shot, so that the scan keeps it and the one before; far more frames than cuts."""
@@ -17,17 +20,39 @@ class CandidateConfig(Config):
 
 
 class HardCutConfig(Config):
-    """A cut lies where (change / `change`) * (histogram change / `histogram`)^2 is at least 1.
+    """A cut lies where the sum of these is at least `least`, which makes it as probable as not.
 
-    The mean changes of the frames within `around_s`, times `change_around` and `histogram_around`, are subtracted
-    first, as fast motion changes frames, too. Camera jolts change pictures, but hardly histograms.
+    `likeness` times the drop of likeness from the frames on either side, `change` times the logarithm of the change,
+    and `peak` times that of its ratio to the mean change of the frames within `around_s`. Likeness is the correlation
+    of details after motion, so that neither fast motion nor light makes cuts.
     """
 
-    change: Positive = 20.0
-    histogram: Positive = 0.32
-    change_around: NonNegative = 0.7
-    histogram_around: NonNegative = 0.5
+    likeness: NonNegative = 10.1
+    least_drop: NonNegative = 0.1
+    """Drop without which nothing is a cut, however sudden, as a jolt is; and if most of the picture stays the same, as
+    when text appears:"""
+    least_drop_beside_still: NonNegative = 0.35
+    change: NonNegative = 2.0
+    peak: NonNegative = 2.8
+    least: float = 13.6
     around_s: Positive = 0.25
+
+
+class FlickerConfig(Config):
+    """Sudden changes that are undone as suddenly, again and again, are a light that goes on and off."""
+
+    change: Positive = 5.0
+    """Least change, in levels, of luma and twice that of either chroma plane."""
+    one_sign: Share = 0.6
+    """Least part of the change that makes the picture lighter or darker, or shifts its colour, as a whole."""
+    rest: NonNegative = 0.4
+    """Most of the change that may be left when it is undone."""
+    suddenness: NonNegative = 0.5
+    """Least change from one frame to the next that undoes it, as a part of the first change."""
+    longest_half_s: Positive = 0.35
+    """Longest time until it is undone, and until the next change."""
+    least_times: int = Field(default=3, ge=1)
+    """Least number of changes that are undone."""
 
 
 class VeilConfig(Config):
@@ -86,11 +111,12 @@ class DissolveConfig(Config):
 class CutConfig(Config):
     """Thresholds of the detectors. Levels are those of full-range pictures, 0 to 255.
 
-    All defaults were tuned on generated videos (`benchmarks/cuts.py --split train`), none of which results are
-    reported for.
+    All defaults were tuned on generated videos (`benchmarks/cuts.py --split train`) and on footage with known changes
+    (`benchmarks/real_cuts.py --part tune`), none of which results are reported for.
     """
 
     candidates: CandidateConfig = CandidateConfig()
+    flicker: FlickerConfig = FlickerConfig()
     hard: HardCutConfig = HardCutConfig()
     veils: VeilConfig = VeilConfig()
     dissolves: DissolveConfig = DissolveConfig()

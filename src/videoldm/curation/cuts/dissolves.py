@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64, UInt8
 
 from videoldm.curation.cuts.config import DissolveConfig, DissolveRate
-from videoldm.curation.cuts.signals import NUM_LUMA, PICTURE, PICTURE_CHROMA, Column, SignalTable, histograms
-from videoldm.curation.cuts.transition import FrameTransition, fitted_line, frame_times, score_of
+from videoldm.curation.cuts.footage import Footage
+from videoldm.curation.cuts.signals import COARSE, NUM_LUMA, PICTURE_CHROMA, Column, histograms
+from videoldm.curation.cuts.transition import FrameTransition, fitted_line, score_of
 
 Vectors = Float32[np.ndarray, "t n"]
 
@@ -47,8 +48,8 @@ class _Sampled:
 class DissolveFinder:
     """Finds the dissolves of one source."""
 
-    def __init__(self, signals: SignalTable, config: DissolveConfig) -> None:
-        self._signals, self._times, self._config = signals, frame_times(signals), config
+    def __init__(self, footage: Footage, config: DissolveConfig) -> None:
+        self._pictures, self._times, self._config = footage.coarse, footage.times, config
 
     def find(self, first: int, end: int) -> list[FrameTransition]:
         """Return all dissolves from frame `first` to before `end`, between which there is no other transition."""
@@ -87,7 +88,7 @@ class DissolveFinder:
         steps = np.floor((times - times[0]) * rate + 1e-6)
         starts = np.flatnonzero(np.diff(steps, prepend=-1))
         ends = np.append(starts[1:], len(times))
-        sums = np.add.reduceat(self._signals.pictures[first:end], starts, axis=0, dtype=np.float32)
+        sums = np.add.reduceat(self._pictures[first:end], starts, axis=0, dtype=np.float32)
         return first + (starts + ends - 1) // 2, as_vectors(sums / (ends - starts)[:, None])
 
     def _merits(self, sampled: _Sampled, length: int) -> tuple[Int64[np.ndarray, " k"], Float[np.ndarray, " k"]]:
@@ -113,7 +114,7 @@ class DissolveFinder:
 
     def _refined(self, window: _Window, first: int, end: int) -> _Window:
         """Return the window from the last frame before the mixtures to the first after them."""
-        shares = shares_of_last(as_vectors(self._signals.pictures[window.first : window.last + 1]))
+        shares = shares_of_last(as_vectors(self._pictures[window.first : window.last + 1]))
         fitted = np.flatnonzero((shares > _FITTED[0]) & (shares < _FITTED[1]))
         if len(fitted) < 2:
             return window
@@ -135,7 +136,7 @@ class DissolveFinder:
         if window.last - window.first < 2:
             return 0.0
         frames = slice(window.first, window.last + 1)
-        return dissolve_strength(self._signals.pictures[frames], self._times[frames], self._config)
+        return dissolve_strength(self._pictures[frames], self._times[frames], self._config)
 
 
 def as_vectors(pictures: UInt8[np.ndarray, "t n"] | Float[np.ndarray, "t n"]) -> Vectors:
@@ -159,7 +160,7 @@ def distance(a: Vectors, b: Vectors) -> Column:
 @functools.cache
 def _texture_matrix() -> Float32[np.ndarray, "n n"]:
     """Return the matrix to vectors whose squared lengths are the energies of pictures: of steps and of contrast."""
-    rows, columns = PICTURE
+    rows, columns = COARSE
     unit = np.eye(NUM_LUMA).reshape(-1, rows, columns)
     steps = [np.diff(unit, axis=axis).reshape(NUM_LUMA, -1) for axis in (1, 2)]
     num_chroma = PICTURE_CHROMA[0] * PICTURE_CHROMA[1]

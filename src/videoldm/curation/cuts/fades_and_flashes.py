@@ -6,8 +6,9 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from videoldm.curation.cuts.config import VeilConfig
-from videoldm.curation.cuts.signals import Column, SignalTable
-from videoldm.curation.cuts.transition import FrameTransition, fitted_line, frame_times, runs, score_of, taken
+from videoldm.curation.cuts.footage import Footage
+from videoldm.curation.cuts.signals import NUM_LUMA, Column
+from videoldm.curation.cuts.transition import FrameTransition, fitted_line, runs, score_of, taken
 
 # A ramp is followed in steps of at least this time, so that noise does not end a slow one ...
 _STEP_S = 0.04
@@ -21,8 +22,8 @@ Cells = Bool[np.ndarray, " n"]
 class VeilFinder:
     """Finds the fades and flashes of one source."""
 
-    def __init__(self, signals: SignalTable, config: VeilConfig) -> None:
-        self._luma, self._times, self._config = signals.luma, frame_times(signals), config
+    def __init__(self, footage: Footage, config: VeilConfig) -> None:
+        self._luma, self._times, self._config = footage.coarse[:, :NUM_LUMA], footage.times, config
 
     def find(self) -> list[FrameTransition]:
         """Return fades and flashes in order; a fade without its other side is of one kind only."""

@@ -18,11 +18,13 @@ from videoldm.video.display import is_full_range, plane_samples
 
 CHUNK_FRAMES = 128
 """Few enough that everything computed from them fits into a processor's cache."""
-PICTURE = (9, 16)
+LUMA = (18, 32)
 """Rows and columns of the luma kept for every frame."""
-NUM_LUMA = PICTURE[0] * PICTURE[1]
 PICTURE_CHROMA = (3, 4)
-"""Rows and columns of either chroma plane."""
+"""Rows and columns of either chroma plane kept for every frame."""
+COARSE = (9, 16)
+"""Rows and columns of luma in which fades and dissolves are sought."""
+NUM_LUMA = COARSE[0] * COARSE[1]
 # Bins of luma and of both chroma planes, whose levels lie closer together.
 _NUM_BINS = (16, 32, 32)
 # Rate at which the mean of earlier changes, which `add` compares with, forgets.
@@ -30,10 +32,10 @@ _FORGET = 0.2
 
 Column = Float32[np.ndarray, " t"]
 CHANGES = ("luma_change", "chroma_change", "histogram_change")
-_PICTURE_SIZE = NUM_LUMA + 2 * PICTURE_CHROMA[0] * PICTURE_CHROMA[1]
-LUMA = (18, 32)
-"""Rows and columns of the tiny picture's luma."""
+LUMA_SIZE = LUMA[0] * LUMA[1]
+_PICTURE_SIZE = LUMA_SIZE + 2 * PICTURE_CHROMA[0] * PICTURE_CHROMA[1]
 CHROMA = (9, 16)
+"""Rows and columns of either chroma plane of the tiny picture."""
 # Points at which luma is read for each cell of the tiny picture, across and down: enough to even out noise and fine
 # texture, and the cost does not grow with the size of the frame. Chroma is read at one.
 _LUMA_POINTS = 2
@@ -54,8 +56,8 @@ class SignalTable:
     """One row a frame, in the order they are shown; changes are against the frame before, the first row's are 0.
 
     `luma_change`, `chroma_change`: mean difference of levels 0..255; `histogram_change`: from 0 to 3, the share of the
-    picture that lies at other levels of luma, blue and red difference; `pictures`: luma at `PICTURE`, then blue and red
-    difference at `PICTURE_CHROMA`, flat.
+    picture that lies at other levels of luma, blue and red difference; `pictures`: luma at `LUMA`, then blue and red
+    difference at `PICTURE_CHROMA`, flat, 600 bytes a frame.
     """
 
     time_base: Fraction
@@ -75,9 +77,13 @@ class SignalTable:
         return SignalTable(time_base=self.time_base, **columns)
 
     @property
-    def luma(self) -> UInt8[np.ndarray, "t n"]:
+    def luma(self) -> UInt8[np.ndarray, "t h w"]:
         """Luma of `pictures`."""
-        return self.pictures[:, :NUM_LUMA]
+        return self.pictures[:, :LUMA_SIZE].reshape(-1, *LUMA)
+
+    def coarse(self) -> UInt8[np.ndarray, "t n"]:
+        """Return `pictures` with their luma reduced to `COARSE`."""
+        return np.concatenate([_means(self.luma, COARSE), self.pictures[:, LUMA_SIZE:]], axis=1)
 
     def to_arrow(self) -> pa.Table:
         """Convert to Arrow columns; the time base is in the schema's metadata."""
@@ -154,14 +160,14 @@ class CutSignals:
 def _signals(pictures: TinyPictures, pts: Int64[np.ndarray, " t"], time_base: Fraction) -> SignalTable:
     """Return the signals of all these frames, with changes of 0 for the first."""
     luma, chroma = pictures.luma, pictures.chroma
-    small = [_means(luma, PICTURE), *(_means(chroma[:, plane], PICTURE_CHROMA) for plane in (0, 1))]
+    flat = [luma.reshape(len(luma), -1), *(_means(chroma[:, plane], PICTURE_CHROMA) for plane in (0, 1))]
     return SignalTable(
         time_base=time_base,
         pts=pts.copy(),
         luma_change=_change(luma),
         chroma_change=_change(chroma),
         histogram_change=_histogram_change(pictures),
-        pictures=np.concatenate(small, axis=1),
+        pictures=np.concatenate(flat, axis=1),
     )
 
 

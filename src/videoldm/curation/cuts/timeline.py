@@ -10,6 +10,8 @@ import numpy as np
 from videoldm.curation.cuts.config import CutConfig
 from videoldm.curation.cuts.dissolves import DissolveFinder, difference
 from videoldm.curation.cuts.fades_and_flashes import VeilFinder
+from videoldm.curation.cuts.flicker import find_flicker
+from videoldm.curation.cuts.footage import Footage
 from videoldm.curation.cuts.hard_cuts import find_cuts
 from videoldm.curation.cuts.signals import SignalTable
 from videoldm.curation.cuts.transition import FrameTransition, Transition, taken
@@ -26,13 +28,16 @@ class SafeSpan(NamedTuple):
 def find_transitions(signals: SignalTable, end_pts: int, config: CutConfig) -> list[Transition]:
     """Find all transitions, in order and without overlap; `end_pts` is where the last frame ends.
 
-    This is a cascade: first fades and flashes, which would look like cuts; then cuts outside of them, at the source's
-    own rate; then dissolves, at lower rates, in what lies between.
+    This is a cascade: first flicker, which would look like all others; then fades and flashes, which would look like
+    cuts; then cuts outside of them, at the source's own rate; then dissolves, at lower rates, in what lies between.
     """
-    found = VeilFinder(signals, config.veils).find()
-    found += find_cuts(signals, taken(found, len(signals)), config.hard)
+    footage = Footage(signals)
+    found = find_flicker(footage, config.flicker)
+    is_lit = taken(found, len(signals))
+    found += [one for one in VeilFinder(footage, config.veils).find() if not is_lit[one.first : one.end + 1].any()]
+    found += find_cuts(footage, taken(found, len(signals)), config.hard)
     found.sort(key=lambda one: one.first)
-    dissolves = DissolveFinder(signals, config.dissolves)
+    dissolves = DissolveFinder(footage, config.dissolves)
     start = 0
     between: list[FrameTransition] = []
     for stop, resume in [(one.first, one.end) for one in found] + [(len(signals), len(signals))]:
@@ -49,8 +54,8 @@ def find_transitions(signals: SignalTable, end_pts: int, config: CutConfig) -> l
 def safe_spans(
     transitions: Sequence[Transition], signals: SignalTable, end_pts: int, config: CutConfig
 ) -> list[SafeSpan]:
-    """Return the stretches between the transitions; a flash inside one shot divides nothing."""
-    dividing = [one for one in transitions if one.kind != "flash" or not _is_inside_shot(one, signals, config)]
+    """Return the stretches between the transitions; flicker, and a flash inside one shot, divide nothing."""
+    dividing = [one for one in transitions if not _is_inside_shot(one, signals, config)]
     spans: list[SafeSpan] = []
     start = int(signals.pts[0])
     for stop, resume in [(one.start_pts, one.end_pts) for one in dividing] + [(end_pts, end_pts)]:
@@ -61,10 +66,14 @@ def safe_spans(
     return spans
 
 
-def _is_inside_shot(flash: Transition, signals: SignalTable, config: CutConfig) -> bool:
-    """Return whether the frames on both sides belong to one shot."""
-    first, end = (int(at) for at in np.searchsorted(signals.pts, (flash.start_pts, flash.end_pts)))
+def _is_inside_shot(one: Transition, signals: SignalTable, config: CutConfig) -> bool:
+    """Return whether it is light alone, so that the frames on both sides belong to one shot."""
+    if one.kind == "flicker":
+        return True
+    if one.kind != "flash":
+        return False
+    first, end = (int(at) for at in np.searchsorted(signals.pts, (one.start_pts, one.end_pts)))
     if first == 0 or end == len(signals):
         return False
-    change, histogram = difference(signals.pictures[[first - 1, end]])
+    change, histogram = difference(signals.coarse()[[first - 1, end]])
     return change * histogram**0.5 < config.same_shot

@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float
 
-from videoldm.curation.cuts.signals import SignalTable
-
-TransitionKind = Literal["cut", "fade_out", "fade_in", "dissolve", "flash", "damage"]
+TransitionKind = Literal["cut", "fade_out", "fade_in", "dissolve", "flash", "flicker", "damage"]
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
     """A transition from the first frame that it changes, `start_pts`, to the first frame after those, `end_pts`.
 
-    A cut changes none: both are the first frame of the new shot. Damage could not be decoded. `score`, from 0 to 1, is
+    A cut changes none: both are the first frame of the new shot. Flicker is light that goes on and off over one shot.
+    Damage could not be decoded. `score`, from 0 to 1, is
     how sure the detector is.
     """
 
@@ -38,11 +37,6 @@ class FrameTransition:
     score: float
 
 
-def frame_times(signals: SignalTable) -> Float64[np.ndarray, " t"]:
-    """Return when each frame is shown, in seconds after the first; for measuring spans, not for records."""
-    return (signals.pts - signals.pts[0]) * float(signals.time_base)
-
-
 def runs(mask: Bool[np.ndarray, " t"]) -> list[tuple[int, int]]:
     """Return the stretches of True: the first index of each, and the first after it."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
@@ -60,6 +54,11 @@ def taken(found: Sequence[FrameTransition], num_frames: int) -> Bool[np.ndarray,
 def score_of(strength: float) -> float:
     """Return a score from 0 to 1 for a strength; 1, which is just enough, gives 0.5."""
     return float(strength / (1 + strength))
+
+
+def score_of_evidence(evidence: float) -> float:
+    """Return a score from 0 to 1 for evidence in natural logarithms of odds; 0, which is just enough, gives 0.5."""
+    return float(1 / (1 + np.exp(-min(evidence, 30.0))))
 
 
 def fitted_line(x: Float[np.ndarray, " k"], y: Float[np.ndarray, " k"]) -> tuple[float, float]:

@@ -27,6 +27,7 @@ from videoldm.core.errors import InputError
 from videoldm.core.files import folder_lock, remove_partials, write_json
 from videoldm.core.reading import read_mapping
 from videoldm.curation.config import CurationConfig
+from videoldm.curation.cuts.config import SIGNALS_VERSION
 from videoldm.curation.store.view import DatasetView
 from videoldm.dataset.config import DATASET_FILE
 
@@ -158,7 +159,7 @@ class Hashes:
     @classmethod
     def of(cls, config: CurationConfig) -> Hashes:
         """Return the hashes of one configuration."""
-        decoded = config_hash(config.sidecar, config.cuts.candidates)
+        decoded = config_hash(SIGNALS_VERSION, config.sidecar, config.cuts.candidates)
         divided = config_hash(decoded, config.cuts, config.clips)
         annotations: dict[str, str] = {}
         for one in config.annotations:

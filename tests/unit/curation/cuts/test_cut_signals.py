@@ -90,7 +90,8 @@ def test_changes_are_means_over_the_tiny_pictures():
     assert table.histogram_change[1] > 0.2
     assert table.histogram_change[[0, 2]] == pytest.approx([0, 0])
     blocks = second[0].reshape(9, 2, 16, 2).mean(axis=(1, 3)).reshape(-1)
-    assert np.abs(table.pictures[1, :NUM_LUMA] - blocks).max() <= 0.5
+    assert np.array_equal(table.luma[1], second[0])
+    assert np.abs(table.coarse()[1, :NUM_LUMA] - blocks).max() <= 0.5
 
 
 def test_histograms_count_the_blurred_share_of_each_level():

@@ -168,6 +168,35 @@ def test_dissolves_are_left_out_whole(num_mixed):
     assert sum(span.num_frames for span in spans) == pytest.approx(80, abs=2 + num_mixed / 10)
 
 
+def test_fast_motion_is_no_cut():
+    picture = scene(4)
+    right = np.cumsum([0] * 15 + [3, 8, 14, 14, 14, 8, 3] + [0] * 15)
+    assert [one.kind for one in found_in([view(picture, right=at - 30) for at in right])[0]] == []
+
+
+def test_cuts_between_dark_views_of_one_place_are_found():
+    noise = np.random.default_rng(8)
+    picture = scene(6) * 0.12
+    views = [view(picture, right=at // 4) for at in range(25)] + [view(picture, right=100, down=50)] * 25
+    transitions, _ = found_in([pixels + noise.normal(0, 1.5, pixels.shape) for pixels in views])
+    assert as_frames(transitions) == [("cut", 25, 25)]
+
+
+@pytest.mark.parametrize(
+    ("half", "light"), [(2, (0.12, 0, 0)), (4, (1.6, 50, 50)), (5, (1.0, 90, -20))], ids=["dark", "bright", "colour"]
+)
+def test_lights_that_go_on_and_off_are_flicker_over_one_shot(half, light):
+    gain, red, blue = light
+    lit = [20 <= number < 60 and number // half % 2 for number in range(80)]
+    shots = shot(7, 80)
+    pictures = [gain * one + (red, 0, blue) if on else one for one, on in zip(shots, lit, strict=True)]
+    transitions, spans = found_in(pictures)
+    assert [one.kind for one in transitions] == ["flicker"]
+    assert transitions[0].start_pts / TICKS == pytest.approx(lit.index(1), abs=1)
+    assert transitions[0].end_pts / TICKS == pytest.approx(60, abs=half)
+    assert [span.num_frames for span in spans] == [80]
+
+
 def test_pans_are_no_dissolves():
     picture = scene(5)
     sweep = (60 * np.sin(np.arange(100) / 12)).round().astype(int)
@@ -182,7 +211,7 @@ def test_thresholds_decide_without_the_frames():
         frame.pts, frame.time_base = number, Fraction(1, 25)
         signals.add(frame)
     table = signals.finish()
-    strict = CutConfig(hard=HardCutConfig(change=200))
+    strict = CutConfig(hard=HardCutConfig(least=200))
     assert len(find_transitions(table, 60, CONFIG)) == 1
     assert find_transitions(table, 60, strict) == []
     shifted = dataclasses.replace(table, pts=table.pts + 1000)

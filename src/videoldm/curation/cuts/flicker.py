@@ -1,0 +1,88 @@
+"""Flicker: a lamp, a strobe or a police car's light that goes on and off over one shot."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from videoldm.curation.cuts.config import FlickerConfig
+from videoldm.curation.cuts.footage import Footage
+from videoldm.curation.cuts.signals import LUMA_SIZE, Column, SignalTable
+from videoldm.curation.cuts.transition import FrameTransition, runs, score_of
+
+_CHROMA_WEIGHT = 2.0
+# Frames to look ahead at most, whatever the frame rate.
+_MOST_AHEAD = 40
+# Part of the longest time between two changes inside within which others belong to them.
+_SLACK = 1.3
+
+
+def find_flicker(footage: Footage, config: FlickerConfig) -> list[FrameTransition]:
+    """Find the stretches in which sudden changes are undone again and again; the first and last frames are lit alike.
+
+    A cut is not undone, and what moves does not come back at once to where it was.
+    """
+    changes = footage.signals.luma_change + _CHROMA_WEIGHT * footage.signals.chroma_change
+    is_inside = np.zeros(len(footage), bool)
+    jumps: list[int] = []
+    reached = 0
+    for jump in np.flatnonzero(changes >= config.change).tolist():
+        if jump >= reached and _is_light(footage.signals, changes, jump, config):
+            back = _undone(footage, changes, jump, config)
+            if back is not None:
+                is_inside[jump:back] = True
+                jumps.append(jump)
+                reached = back
+    found: list[FrameTransition] = []
+    for first, end in runs(_closed(is_inside, footage, config)):
+        inside = np.array([jump for jump in jumps if first <= jump < end])
+        if len(inside) >= config.least_times:
+            wide = _widened(footage, changes, (first, end), inside, config)
+            found.append(FrameTransition("flicker", *wide, score_of(len(inside) / config.least_times)))
+    return found
+
+
+def _is_light(signals: SignalTable, changes: Column, jump: int, config: FlickerConfig) -> bool:
+    """Return whether most of the change has one sign, as light has and motion has not."""
+    before, after = (signals.pictures[frame].astype(np.float32) for frame in (jump - 1, jump))
+    difference = after - before
+    planes = (difference[:LUMA_SIZE], *np.split(difference[LUMA_SIZE:], 2))
+    luma, blue, red = (abs(float(plane.mean())) for plane in planes)
+    return luma + _CHROMA_WEIGHT * (blue + red) / 2 >= config.one_sign * changes[jump]
+
+
+def _widened(
+    footage: Footage, changes: Column, span: tuple[int, int], jumps: np.ndarray, config: FlickerConfig
+) -> tuple[int, int]:
+    """Return the span up to the changes beside it that come as soon as those inside, as when the lamp goes off."""
+    times, least = footage.times, config.suddenness * float(np.median(changes[jumps]))
+    longest = _SLACK * float(np.diff(times[[*jumps, span[1] - 1]]).max())
+    low, high = np.searchsorted(times, (times[span[0]] - longest, times[span[1] - 1] + longest))
+    before = np.flatnonzero(changes[low : span[0]] >= least)
+    after = np.flatnonzero(changes[span[1] + 1 : high] >= least)
+    return int(low + before[0]) if len(before) else span[0], int(span[1] + 1 + after[-1]) if len(after) else span[1]
+
+
+def _undone(footage: Footage, changes: Column, jump: int, config: FlickerConfig) -> int | None:
+    """Return the first frame that looks again like the one before the jump, if it comes soon and as suddenly."""
+    last = int(np.searchsorted(footage.times, footage.times[jump] + config.longest_half_s, side="right"))
+    frames = np.arange(jump + 1, min(last, jump + _MOST_AHEAD))
+    frames = frames[changes[frames] >= config.suddenness * changes[jump]]
+    rest = _distances(footage.signals, frames, jump - 1)
+    is_back = rest <= config.rest * changes[jump]
+    return int(frames[np.argmax(is_back)]) if is_back.any() else None
+
+
+def _distances(signals: SignalTable, frames: np.ndarray, other: int) -> Column:
+    """Return the change from a frame to each of some others, as changes from frame to frame are measured."""
+    levels = np.abs(signals.pictures[frames].astype(np.int16) - signals.pictures[other])
+    parts = levels[:, :LUMA_SIZE].mean(axis=1) + _CHROMA_WEIGHT * levels[:, LUMA_SIZE:].mean(axis=1)
+    return parts.astype(np.float32)
+
+
+def _closed(is_inside: np.ndarray, footage: Footage, config: FlickerConfig) -> np.ndarray:
+    """Return the mask without short gaps, as between two flashes of one strobe."""
+    closed = is_inside.copy()
+    for first, end in runs(~is_inside):
+        if first > 0 and end < len(footage) and footage.times[end] - footage.times[first - 1] <= config.longest_half_s:
+            closed[first:end] = True
+    return closed

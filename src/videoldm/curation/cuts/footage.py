@@ -1,0 +1,85 @@
+"""What detectors share: signals with the frames' times, coarse pictures, and how alike two frames are up to motion."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, Float64, UInt8
+
+from videoldm.curation.cuts.signals import LUMA, SignalTable
+
+Picture = UInt8[np.ndarray, "h w"]
+Flat = Float32[np.ndarray, "h w"]
+
+# Pictures are enlarged so that a flow of the size of the stored ones, which is half as fine, can be found.
+_ENLARGED = (2 * LUMA[1], 2 * LUMA[0])
+_FINEST_SCALE = 1
+_PLACES = np.stack(np.meshgrid(np.arange(_ENLARGED[0]), np.arange(_ENLARGED[1])), axis=-1).astype(np.float32)
+# Cells on a side of the neighbourhood whose mean is taken off, so that light does not count.
+_NEIGHBOURHOOD = 9
+# Variance of noise, in levels squared: pictures with as little contrast are not compared.
+_NOISE = 1.0
+# Rows and columns of a block of an enlarged picture.
+_BLOCK = (6, 8)
+_LEAST_WEIGHT = 1e-6
+
+
+class Footage:
+    """One source: its signals, and what several detectors compute from them."""
+
+    def __init__(self, signals: SignalTable) -> None:
+        self.signals = signals
+        self.times: Float64[np.ndarray, " t"] = (signals.pts - signals.pts[0]) * float(signals.time_base)
+        """When each frame is shown, in seconds after the first; for measuring spans, not for records."""
+        self.luma = signals.luma
+        self.coarse = signals.coarse()
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._flow.setFinestScale(_FINEST_SCALE)
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self.times)
+
+    def enlarged(self, frame: int) -> Picture:
+        """Return the luma of a frame at twice its size, as comparisons take it."""
+        return cv2.resize(self.luma[frame], _ENLARGED, interpolation=cv2.INTER_LINEAR)
+
+    def moved(self, picture: Picture, onto: Picture) -> Picture:
+        """Return an enlarged picture moved as explains another one best."""
+        flow = self._flow.calc(onto, picture, None)  # pyright: ignore[reportArgumentType, reportCallIssue]
+        return cv2.remap(picture, flow + _PLACES, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+    def still_likeness(self, first: int, second: int) -> float:
+        """Return the correlation of two frames as they are."""
+        return correlation(detail(self.enlarged(first)), detail(self.enlarged(second)))
+
+    def likeness(self, first: int, second: int) -> float:
+        """Return the correlation of two frames after one has been moved onto the other: 1 if motion explains all.
+
+        Brightness counts neither as a whole nor locally, so that exposure and shadows may change.
+        """
+        one, other = self.enlarged(first), self.enlarged(second)
+        return correlation(detail(one), detail(self.moved(other, one)))
+
+
+def detail(picture: Picture) -> Flat:
+    """Return what differs from the mean of its neighbourhood."""
+    levels = picture.astype(np.float32)
+    return levels - cv2.blur(levels, (_NEIGHBOURHOOD, _NEIGHBOURHOOD))
+
+
+def correlation(one: Flat, other: Flat) -> float:
+    """Return the correlation of two pictures' details, block by block; 0 where there are none but noise.
+
+    A block weighs as its contrast, not as its energy, so that text does not outweigh all that lies around it.
+    """
+    products, energies, others = (_sums(part) for part in (one * other, one * one, other * other))
+    weights = np.sqrt(energies + others)
+    correlations = products / (np.sqrt(energies * others) + _NOISE * _BLOCK[0] * _BLOCK[1])
+    return float((weights * correlations).sum() / (weights.sum() + _LEAST_WEIGHT))
+
+
+def _sums(levels: Flat) -> Float32[np.ndarray, "rows columns"]:
+    """Return the sum of each block."""
+    rows, columns = levels.shape[0] // _BLOCK[0], levels.shape[1] // _BLOCK[1]
+    return cv2.resize(levels, (columns, rows), interpolation=cv2.INTER_AREA) * (_BLOCK[0] * _BLOCK[1])
