@@ -19,7 +19,9 @@ from pathlib import Path
 
 import av
 import cv2
-from real_footage.detectors import OURS, Findings, all_findings, ours
+from real_footage import clips
+from real_footage.detectors import OURS, all_findings, ours
+from real_footage.findings import Findings
 from real_footage.scoring import Tally, fault_table, table
 from real_footage.sources import Part, Sources, fetch
 from real_footage.videos import TrueVideo, make_video
@@ -30,7 +32,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fetch", type=Path, metavar="SOURCES", help="only download and unpack the packages")
     parser.add_argument("--sources", type=Path, help="unpacked packages")
-    parser.add_argument("--clips", type=Path, default=os.environ.get("VIDEOLDM_VIDEOS"), help="real clips")
+    parser.add_argument(
+        "--clips",
+        type=Path,
+        default=Path(os.environ["VIDEOLDM_VIDEOS"]) if "VIDEOLDM_VIDEOS" in os.environ else None,
+        help="real clips",
+    )
     parser.add_argument("--folder", type=Path, default=Path("runs/real-cuts"), help="videos, kept for the next time")
     parser.add_argument("--part", choices=("tune", "test"), default="tune")
     parser.add_argument("--seed", type=int, default=1)
@@ -85,6 +92,8 @@ def _print(options: argparse.Namespace, videos: list[TrueVideo], tallies: dict[s
     for name, tally in tallies.items():
         if tally.has_kinds:
             print(f"{name}:\n\n{fault_table(tally, videos)}\n")
+    if options.all:
+        print(f"Whole real clips:\n\n{clips.table(options.clips, options.transnet)}\n")
     if options.places:
         print("\n".join(tallies[OURS].places))
 

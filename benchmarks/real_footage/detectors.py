@@ -6,7 +6,6 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -20,11 +19,11 @@ from scenedetect import (
     open_video,
 )
 
+from real_footage.findings import Findings, Spans, runs
 from videoldm.curation.cuts.config import CutConfig
 from videoldm.curation.cuts.signals import CutSignals
 from videoldm.curation.cuts.timeline import find_transitions
 
-Spans = list[tuple[int, int]]
 PEERS: dict[str, Callable[[], object]] = {
     "PySceneDetect content": ContentDetector,
     "PySceneDetect adaptive": AdaptiveDetector,
@@ -34,19 +33,6 @@ PEERS: dict[str, Callable[[], object]] = {
 OURS, TRANSNET = "videoldm", "TransNetV2"
 NO_CHANGE = {"flash", "flicker", "damage"}
 SCRIPT = Path(__file__).parent / "transnet.py"
-
-
-@dataclass(frozen=True)
-class Findings:
-    """First frames of new shots after hard cuts, spans of gradual transitions, and processor seconds.
-
-    A detector without kinds gives all its findings as cuts.
-    """
-
-    cuts: tuple[int, ...]
-    gradual: tuple[tuple[int, int], ...]
-    cpu_s: float
-    has_kinds: bool = True
 
 
 def ours(path: Path) -> Findings:
@@ -113,12 +99,6 @@ def transnet_findings(path: Path) -> Findings:
         else:
             gradual.append((first, end))
     return Findings(tuple(cuts), tuple(gradual), stored["cpu_s"])
-
-
-def runs(mask: np.ndarray) -> Spans:
-    """The stretches of True: the first index of each, and the first after it."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
-    return [(int(first), int(end)) for first, end in edges.reshape(-1, 2)]
 
 
 def all_findings(path: Path, transnet_python: Path | None) -> dict[str, Findings]:

@@ -37,7 +37,10 @@ class Look:
 
 @dataclass(frozen=True)
 class Light:
-    """Short light on the scene from frame `first` to before `end`: a flash, a strobe, or a police car's lamps."""
+    """Light on the scene from frame `first` to before `end`: a flash, a strobe, a police car's lamps.
+
+    Or a lamp that is switched on (off, with a negative strength) at `first`, and stays so.
+    """
 
     kind: str
     first: int
@@ -47,12 +50,14 @@ class Light:
 
     def applied(self, frame: np.ndarray, number: int) -> np.ndarray:
         """The lit frame."""
-        if not self.first <= number < self.end:
+        if number < self.first or (number >= self.end and self.kind != "lamp"):
             return frame
         since = number - self.first
         if self.kind == "flash":
             power = self.strength * 0.55**since
             return cv2.convertScaleAbs(frame, alpha=1 + 2 * power, beta=130 * power)
+        if self.kind == "lamp":
+            return cv2.convertScaleAbs(frame, alpha=1 + self.strength)
         is_on = since % self.period < max(1, self.period // 2)
         if self.kind == "strobe":
             return (

@@ -11,7 +11,7 @@ import numpy as np
 from real_footage.camera import Camera, Shake
 from real_footage.looks import Light, Look
 from real_footage.shots import Actor, ClipShot, Gesture, Living, PictureShot, Shot, Size
-from real_footage.sources import PORTRAITS, Sources
+from real_footage.sources import LIVING, Sources
 
 # How often each is met: how a camera moves, or a real clip.
 MOVES = {
@@ -99,7 +99,7 @@ class Director:
             small = cv2.resize(picture, (max(8, width // 16), max(6, height // 16)), interpolation=cv2.INTER_AREA)
             picture = cv2.resize(small, (small.shape[1] * 16, small.shape[0] * 16), interpolation=cv2.INTER_NEAREST)
         camera = self._camera(move, picture, random.uniform(0.9, 1.1), duration_s)
-        living = self._living(camera) if name in PORTRAITS or random.random() < 0.12 else ()
+        living = self._living(camera) if name in LIVING and move != "pixel pan" else ()
         actors = () if move == "pixel pan" else self._actors(move, duration_s)
         if living:
             words += ", head"
@@ -224,4 +224,7 @@ class Director:
         period = max(2, round(random.uniform(0.07, 0.4) / self.frame_s))
         if chance < 0.11:
             return Light("strobe", first, first + length, random.uniform(0.3, 1.2), period)
-        return Light("police", first, first + length, random.uniform(0.2, 0.6), period) if chance < 0.13 else None
+        if chance < 0.13:
+            return Light("police", first, first + length, random.uniform(0.2, 0.6), period)
+        is_lamp = chance < 0.16
+        return Light("lamp", first, first + 1, float(random.choice([-0.6, -0.4, 0.5, 0.9]))) if is_lamp else None

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from real_footage.detectors import Findings
+from real_footage.findings import Findings
 from real_footage.videos import Event, TrueVideo
 
 LEAST_COVER = 0.5

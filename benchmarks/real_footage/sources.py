@@ -45,14 +45,12 @@ PICTURES: dict[Part, tuple[str, ...]] = {
         "picosdeeuropa_by_Aitzol_Berasategi.jpg", "Picture_0B_by_freespace.jpg", "Kleiber_by_Lukas_Baubkus.jpg",
     ),
 }  # fmt: skip
-PORTRAITS = {
-    "astronaut.png",
-    "chelsea.png",
-    "cheetah1.jpg",
-    "grace_hopper.jpg",
-    "lion.jpg",
-    "friends_by_Aitzol_Berasategi.jpg",
-}
+# Pictures in parts of which something moves: heads, and what the wind moves.
+LIVING = {
+    "astronaut.png", "chelsea.png", "cheetah1.jpg", "GreenMeadow.jpg", "Dragonfly_by_Bolly.jpg", "LadyBird.jpg",
+    "seeding_by_Clements_Engelhardt.jpg", "grace_hopper.jpg", "lion.jpg", "friends_by_Aitzol_Berasategi.jpg",
+    "Dune.jpg", "grass.png", "TwoWings.jpg", "FallenLeaf", "Kleiber_by_Lukas_Baubkus.jpg",
+}  # fmt: skip
 STAMPS = (
     "animals",
     "people",
@@ -140,14 +138,14 @@ class Sources:
         return _frames(self._clips[take.file], take, size)
 
 
-@functools.lru_cache(maxsize=6)
+@functools.lru_cache(maxsize=30)
 def _picture(path: Path) -> np.ndarray:
     pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
     scale = 2400 / pixels.shape[1]
     return cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else pixels
 
 
-@functools.lru_cache(maxsize=40)
+@functools.lru_cache(maxsize=100)
 def _stamp(path: Path) -> np.ndarray:
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if pixels.shape[2] == 3:
@@ -156,7 +154,7 @@ def _stamp(path: Path) -> np.ndarray:
     return np.dstack([(pixels[..., :3] * opacity).astype(np.uint8), pixels[..., 3]])
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=8)
 def _frames(path: Path, take: Take, size: tuple[int, int]) -> list[np.ndarray]:
     width, height = size
     frames: list[np.ndarray] = []

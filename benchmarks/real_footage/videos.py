@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -28,6 +29,7 @@ RATES = tuple(
     for rate in ("25", "24000/1001", "30000/1001", "24", "30", "25", "24000/1001", "25", "50", "30000/1001", "60")
 )
 QUALITIES = (23, 28, 20, 33, 26, 38, 30)
+GROUPS = (250, 48, 12)
 GRAINS = (0.0, 2.5, 0.0, 5.0, 1.5)
 # Edited with all transitions, edited with cuts only, single long takes.
 KINDS = ("mixed", "cuts", "take", "mixed", "cuts", "mixed", "take", "cuts")
@@ -108,7 +110,7 @@ def _rendered(path: Path, random: np.random.Generator, sources: Sources, index: 
     overlay = _overlay(random, num_frames)
     frames = _frames(pieces, Grain(random, grain, size), overlay, director.frame_s)
     preset = "superfast" if index % 3 else "ultrafast"
-    options = {"preset": preset, "crf": str(quality)} | ({"bf": "2"} if index % 2 else {})
+    options = {"preset": preset, "crf": str(quality), "g": str(GROUPS[index % len(GROUPS)]), "bf": str(index % 2 * 2)}
     _encode(path, frames, size, rate, options)
     words = f"{kind}, {size[0]}x{size[1]}, {float(rate):.5g} fps, crf {quality}, grain {grain:g}"
     return TrueVideo(path, kind, words, num_frames, rate, *_labels(pieces))
@@ -263,7 +265,7 @@ def _labels(pieces: list[Piece]) -> tuple[tuple[Event, ...], tuple[Event, ...], 
 def _encode(
     path: Path, frames: Iterator[np.ndarray], size: tuple[int, int], rate: Fraction, options: dict[str, str]
 ) -> None:
-    partial = path.with_suffix(".part.mp4")
+    partial = path.with_name(f"{path.stem}.{os.getpid()}.part.mp4")
     with av.open(str(partial), "w") as container:
         stream = container.add_stream("libx264", rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
