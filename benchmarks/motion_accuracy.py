@@ -1,10 +1,11 @@
 """Accuracy and cost of each flow of the motion annotator.
 
 The truth is known for textures that pan, zoom or roll (0.002 to 0.2 short sides or radians from one kept frame to the
-next) or stay still under noise and changing light, and for rendered scenes. Frames are kept as JPEG files of 426x240.
+next) or stay still under noise and changing light, for rendered scenes, and for photographs and frames of real videos
+panned at 0.02 to 3 short sides a second (`panned_pictures.py`). Frames are kept as JPEG files of 426x240.
 Cost is processor time on one thread, the minimum of several rounds in which the flows take turns.
 
-  python benchmarks/motion_accuracy.py --seed 1
+  VIDEOLDM_VIDEOS=folder python benchmarks/motion_accuracy.py --seed 1
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from panned_pictures import PHOTOGRAPHS, TUNED_ON, Panned, folder_of_videos, panned, photographs, video_frames
 from rich.console import Console
 from rich.table import Table
 from scipy import stats
@@ -64,12 +66,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--textures", type=int, default=150)
     parser.add_argument("--scenes", type=int, default=40)
+    parser.add_argument("--pans", type=int, default=20, help="clips of each picture")
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     textures = [moved_texture(options.seed, index) for index in range(options.textures)]
     scenes = [rendered_scene(options.seed, index) for index in range(options.scenes)]
-    columns = [{**texture_rows(textures, config), **scene_rows(scenes, config)} for config in METHODS.values()]
+    pans = panned_clips(options.seed, options.pans)
+    columns = [
+        {**texture_rows(textures, config), **scene_rows(scenes, config), **pan_rows(pans, config)}
+        for config in METHODS.values()
+    ]
     costs = milliseconds_a_pair()
     table = Table("what", *METHODS, title=f"generated with seed {options.seed}")
     for name in columns[0]:
@@ -149,6 +156,38 @@ def scene_rows(samples: Sequence[Rendered], config: MotionConfig) -> dict[str, s
         "scenes: within a factor of two": f"{((ratio > 0.5) & (ratio < 2)).mean():.0%}",
         "scenes: median error of the maps over the true motion": f"{np.median(error):.2f}",
     }
+
+
+def panned_clips(seed: int, per_picture: int) -> dict[str, list[Panned]]:
+    """Pans of pictures, by kind; those that thresholds were chosen with are a kind of their own."""
+    videos = video_frames(folder_of_videos())
+    if not videos:
+        print("VIDEOLDM_VIDEOS names no folder of videos: frames of real videos are skipped")
+    kinds = {
+        "photographs of the choice of thresholds": photographs(TUNED_ON),
+        "photographs": photographs(PHOTOGRAPHS),
+        "frames of real videos": videos,
+    }
+    return {name: list(panned(one, seed=seed, per_picture=per_picture)) for name, one in kinds.items() if one}
+
+
+def pan_rows(pans: dict[str, list[Panned]], config: MotionConfig) -> dict[str, str]:
+    """Rank correlation of motion with the speed of the pan, and how close it is."""
+    found = {}
+    for name, samples in pans.items():
+        rows = MotionAnnotator(config).annotate([sample.clip for sample in samples])
+        pairs = [
+            (sample.speed, row["motion"]) for sample, row in zip(samples, rows, strict=True) if isinstance(row, dict)
+        ]
+        speeds, motions = np.array(pairs).T
+        rank: Any = stats.spearmanr(speeds, motions)
+        ratio = motions / speeds
+        found[f"pans of {name} ({len(samples)}): rank correlation"] = f"{rank.statistic:.4f}"
+        found[f"pans of {name}: ratio, 2 / 50 / 98 %"] = " / ".join(
+            f"{one:.2f}" for one in np.percentile(ratio, (2, 50, 98))
+        )
+        found[f"pans of {name}: without a value"] = str(len(samples) - len(pairs))
+    return found
 
 
 def milliseconds_a_pair(rounds: int = 10) -> dict[str, list[float]]:

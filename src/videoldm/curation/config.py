@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
@@ -32,6 +33,11 @@ class SidecarConfig(Config):
     jpeg_quality: int = Field(default=90, ge=1, le=100)
     max_edges_per_s: Positive = 4.0
     """Largest number of possible cuts a second whose frames on either side are kept."""
+    companion_s: Fraction = Field(default=Fraction(1, 25), gt=0)
+    """Where pictures change quickly, a smaller frame is kept this long after each, or later if none is shown then."""
+    companion_short_side: PositiveInt = 128
+    companion_change: NonNegative = 3.0
+    """Least mean change from a companion's previous frame, in levels 0..255: slow motion needs no companion."""
 
 
 class ClipConfig(Config):

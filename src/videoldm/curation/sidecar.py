@@ -17,9 +17,12 @@ _REDUCED = ((4, cv2.IMREAD_REDUCED_GRAYSCALE_4), (2, cv2.IMREAD_REDUCED_GRAYSCAL
 _START_OF_FRAME = (0xC0, 0xC1, 0xC2)
 
 
-def encode_frame(frame: VideoFrame, pixel_aspect: Fraction, config: SidecarConfig) -> bytes:
+def encode_frame(
+    frame: VideoFrame, pixel_aspect: Fraction, config: SidecarConfig, *, is_companion: bool = False
+) -> bytes:
     """Encode a frame as a small upright JPEG with square pixels."""
-    width, height = small_size(frame.width, frame.height, pixel_aspect, config.short_side)
+    short_side = min(config.companion_short_side, config.short_side) if is_companion else config.short_side
+    width, height = small_size(frame.width, frame.height, pixel_aspect, short_side)
     upright = orientation(display_matrix(frame)).apply(small_bgr(frame, width, height))
     is_encoded, data = cv2.imencode(".jpg", upright, [cv2.IMWRITE_JPEG_QUALITY, config.jpeg_quality])
     assert is_encoded

@@ -84,7 +84,7 @@ SIDECARS = pa.schema(
     [
         ("source_id", pa.string()),
         ("pts", pa.int64()),
-        # "sampled" each half second, or "edge" on either side of a possible cut.
+        # "sampled" each half second, "edge" on either side of a possible cut, or "companion" soon after a sampled one.
         ("kind", pa.string()),
         # Upright, square pixels, small.
         ("jpeg", pa.binary()),

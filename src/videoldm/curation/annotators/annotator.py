@@ -52,6 +52,8 @@ class ClipFrames:
     """Width of the source's frames as shown, like `height`."""
     height: int
     frames: Sequence[KeptFrame]
+    companions: Sequence[KeptFrame] = ()
+    """Smaller frames soon after sampled ones, where pictures change quickly; not among `frames`."""
     metadata: Mapping[str, str]
     """Metadata of the source from the list of inputs, such as a caption."""
     annotations: Mapping[str, Mapping[str, Any]]

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
 import cv2
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Float, Float32
 from pydantic import Field, NonNegativeFloat
 
 from videoldm.core.config import Share
 from videoldm.curation.annotators.annotator import Annotator, ClipFrames, KeptFrame, Missing, Values
-from videoldm.curation.annotators.letterbox import LetterboxConfig, find_bars
-from videoldm.curation.annotators.models.flow import Flow, FlowConfig, Grey, Picture, make_flow
+from videoldm.curation.annotators.letterbox import Bars, LetterboxConfig, find_bars
+from videoldm.curation.annotators.models.flow import FlowConfig, Picture, make_flow
 from videoldm.curation.annotators.models.local_model import unless_missing
+from videoldm.curation.annotators.pair_flow import Follower, luma
 from videoldm.curation.annotators.registry import AnnotatorConfig, register
 from videoldm.measures.array_motion import camera_steps_flow, fit_camera_steps
 from videoldm.measures.config import CameraFitConfig, DisConfig, FarnebackConfig
 
 _SMALLEST_PX = 16
 _LONGEST_SIDES = 8
+_MOSTLY_QUICK, _PARTLY_QUICK = 0.5, 0.1
+"""Shares of the picture: with more than the first the next frame has nothing to add, with less than the second too
+little is known without it."""
 
 _CAMERA = ("pan_x", "pan_y", "zoom", "rotation")
 
@@ -51,6 +55,10 @@ class MotionConfig(AnnotatorConfig):
     """Pictures are compared at a multiple of the stored maps' size, at least at the flow's working short side."""
     shortest_step_s: Fraction = Field(default=Fraction(1, 5), gt=0)
     """Frames closer in time than this are not compared."""
+    least_quick: NonNegativeFloat = 0.01
+    """Points that move this many short sides until a sampled frame's companion are measured by it alone."""
+    largest_lost_share: Share = 0.5
+    """Share of the compared time in which too little may be found again, or there are no values."""
     letterbox: LetterboxConfig = LetterboxConfig()
 
     @property
@@ -77,6 +85,17 @@ class MotionConfig(AnnotatorConfig):
         )
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Step:
+    """Two frames at working size, and the first one's companion if it has one."""
+
+    first: Picture
+    second: Picture
+    duration_s: float
+    companion: Picture | None = None
+    companion_s: float = 0.0
+
+
 @register(MotionConfig)
 class MotionAnnotator(Annotator[MotionConfig]):
     """The flow between consecutive sampled frames, black bars cut off (SVD, appendix C).
@@ -86,53 +105,100 @@ class MotionAnnotator(Annotator[MotionConfig]):
 
     def annotate(self, clips: Sequence[ClipFrames]) -> list[Values]:
         """Measure each clip; there are no values if no two of its frames can be compared or the model is missing."""
-        if isinstance(self._flow, Missing):
-            return [self._flow] * len(clips)
-        return [self._values(clip, self._flow) for clip in clips]
+        follower = self._follower
+        if isinstance(follower, Missing):
+            return [follower] * len(clips)
+        return [self._values(clip, follower) for clip in clips]
 
     @functools.cached_property
-    def _flow(self) -> Flow | Missing:
-        return unless_missing(lambda: make_flow(self.config.flow))
+    def _follower(self) -> Follower | Missing:
+        config = self.config
+        return unless_missing(
+            lambda: Follower(
+                make_flow(config.flow), least_gain=config.least_gain, least_gain_levels=config.least_gain_levels
+            )
+        )
 
-    def _values(self, clip: ClipFrames, flow: Flow) -> Values:
+    def _values(self, clip: ClipFrames, follower: Follower) -> Values:
         frames = _comparable(clip, self.config.shortest_step_s)
         if isinstance(frames, Missing):
             return frames
-        pictures = [flow.picture(frame) for frame in frames]
-        height, width = pictures[0].shape[:2]
-        if min(height, width) < _SMALLEST_PX:
-            return Missing(f"frames of {width}x{height} are too small for optical flow")
-        steps_s = np.array(
-            [float((after.pts - before.pts) * clip.time_base) for before, after in itertools.pairwise(frames)]
-        )
-        small = self._at_working_size(pictures)
-        bars = find_bars(np.stack([_luma(picture) for picture in small]), self.config.letterbox)
+        pictures = [follower.picture(frame) for frame in frames]
+        shown = pictures[0].shape[:2]
+        if min(shown) < _SMALLEST_PX:
+            return Missing(f"frames of {shown[1]}x{shown[0]} are too small for optical flow")
+        small = [self._at_working_size(picture) for picture in pictures]
+        bars = find_bars(np.stack([luma(picture) for picture in small]), self.config.letterbox)
         if bars.area > 0:
             pictures = [bars.cut_off(picture) for picture in pictures]
-            small = self._at_working_size(pictures)
-        maps = self._maps(small, pictures[0].shape[:2], flow)
-        return {**self._summary(maps, steps_s), "letterbox": bars.area}
+            small = [self._at_working_size(picture) for picture in pictures]
+        steps = [self._step(clip, frames[i : i + 2], small[i : i + 2], bars, follower) for i in range(len(frames) - 1)]
+        flows = [self._flow(step, follower) for step in steps]
+        steps_s, is_known = (
+            np.array([step.duration_s for step in steps]),
+            np.array([flow is not None for flow in flows]),
+        )
+        lost_s, total_s = float(steps_s[~is_known].sum()), float(steps_s.sum())
+        if lost_s > self.config.largest_lost_share * total_s:
+            return Missing(
+                f"in {lost_s:.1f} of {total_s:.1f} s what is seen is not found again in the next kept frame: it moves "
+                "too fast, or changes"
+            )
+        maps = self._maps([flow for flow in flows if flow is not None], pictures[0].shape[:2])
+        return {**self._summary(maps, steps_s[is_known]), "letterbox": bars.area}
 
-    def _at_working_size(self, pictures: list[Picture]) -> list[Picture]:
+    def _at_working_size(self, picture: Picture) -> Picture:
         """Resize to a multiple of the stored maps' size, at least to the flow's working short side."""
-        stored = _scaled_size(pictures[0].shape[:2], self.config.stored_short_side)
+        stored = _scaled_size(picture.shape[:2], self.config.stored_short_side)
         scale = math.ceil(self.config.flow.working_short_side / self.config.stored_short_side)
-        return [_resized(picture, (stored[0] * scale, stored[1] * scale)) for picture in pictures]
+        return _resized(picture, (stored[0] * scale, stored[1] * scale))
 
-    def _maps(self, small: list[Picture], shown: tuple[int, ...], flow: Flow) -> Float[np.ndarray, "t 2 y x"]:
-        """Return the visible flow of pictures shown at that height and width, at stored size in short sides a step."""
+    def _step(
+        self, clip: ClipFrames, frames: Sequence[KeptFrame], small: Sequence[Picture], bars: Bars, follower: Follower
+    ) -> _Step:
+        first, second = frames
+        duration_s = float((second.pts - first.pts) * clip.time_base)
+        middle = (first.pts + second.pts) / 2
+        companion = next((one for one in clip.companions if first.pts < one.pts < middle), None)
+        if companion is None:
+            return _Step(small[0], small[1], duration_s)
+        picture = bars.cut_off(follower.picture(companion))
+        return _Step(
+            small[0],
+            small[1],
+            duration_s,
+            companion=_resized(picture, small[0].shape[1::-1]),
+            companion_s=float((companion.pts - first.pts) * clip.time_base),
+        )
+
+    def _flow(self, step: _Step, follower: Follower) -> Float32[np.ndarray, "h w 2"] | None:
+        """Return the flow of a step: where it is quick, as far as the companion; else as far as the next frame.
+
+        Quick motion leaves the frame or turns before the next frame, and slow motion is less than a pixel before the
+        companion. None if too little is found again.
+        """
+        near = None if step.companion is None else follower.follow(step.first, step.companion)
+        if near is None:
+            far = follower.follow(step.first, step.second)
+            return None if far is None else far.flow
+        least_px = self.config.least_quick * min(near.is_seen.shape)
+        is_quick = near.is_seen & (np.hypot(near.flow[..., 0], near.flow[..., 1]) >= least_px)
+        near_flow = near.flow * np.float32(step.duration_s / step.companion_s)
+        if is_quick.mean() > _MOSTLY_QUICK:
+            return near_flow
+        far = follower.follow(step.first, step.second)
+        if far is None:
+            return near_flow if is_quick.mean() > _PARTLY_QUICK else None
+        return np.where(is_quick[..., None], near_flow, far.flow)
+
+    def _maps(
+        self, flows: Sequence[Float32[np.ndarray, "h w 2"]], shown: tuple[int, ...]
+    ) -> Float[np.ndarray, "t 2 y x"]:
+        """Return the flow of pictures shown at that height and width, at stored size in short sides a step."""
         stored = _scaled_size(shown, self.config.stored_short_side)
-        maps = [
-            cv2.resize(self._seen_flow(first, second, flow), stored, interpolation=cv2.INTER_AREA)
-            for first, second in itertools.pairwise(small)
-        ]
-        scale = np.divide(shown, small[0].shape[:2]) / min(shown)
+        maps = [cv2.resize(flow, stored, interpolation=cv2.INTER_AREA) for flow in flows]
+        scale = np.divide(shown, flows[0].shape[:2]) / min(shown)
         return (np.stack(maps) * scale[::-1].astype(np.float32)).transpose(0, 3, 1, 2)
-
-    def _seen_flow(self, first: Picture, second: Picture, flow: Flow) -> Float[np.ndarray, "h w 2"]:
-        found = flow.between(first, second)
-        is_seen = _is_seen(found, _luma(first), _luma(second), self.config)
-        return cv2.copyTo(found, is_seen.view(np.uint8))
 
     def _summary(self, maps: Float[np.ndarray, "t 2 h w"], steps_s: Float[np.ndarray, " t"]) -> dict[str, Any]:
         _, _, height, width = maps.shape
@@ -173,25 +239,6 @@ def _comparable(clip: ClipFrames, shortest_step_s: Fraction) -> list[KeptFrame] 
     return Missing(f"its kept frames lie {apart_s:.3f} s apart, motion needs {float(shortest_step_s):.3f} s")
 
 
-def _is_seen(
-    flow: Float32[np.ndarray, "h w 2"], first: Grey, second: Grey, config: MotionConfig
-) -> Bool[np.ndarray, "h w"]:
-    """Return where moving explains `second` clearly better than standing still; elsewhere flow is noise, or leaks."""
-    height, width = first.shape
-    goal = _positions(height, width) + flow
-    moved = cv2.remap(second, goal, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # pyright: ignore[reportCallIssue, reportArgumentType]
-    side = 2 * max(1, round(min(height, width) / 13)) + 1
-    error_still, error_moved = (
-        cv2.boxFilter(cv2.absdiff(first, other), cv2.CV_32F, (side, side)) for other in (second, moved)
-    )
-    return error_moved < (1 - config.least_gain) * error_still - config.least_gain_levels
-
-
-@functools.lru_cache(maxsize=4)
-def _positions(height: int, width: int) -> Float32[np.ndarray, "h w 2"]:
-    return np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
-
-
 def _path_length(maps: Float[np.ndarray, "t 2 h w"]) -> float:
     """Return how far the points of the picture move on average, over all steps."""
     return float(np.hypot(maps[:, 0], maps[:, 1]).mean(axis=(1, 2)).sum())
@@ -208,7 +255,3 @@ def _resized(picture: Picture, size: tuple[int, int]) -> Picture:
     """Resize by averaging only if much smaller: it is slow, and gains nothing where few pixels go into one."""
     is_much_smaller = min(picture.shape[:2]) > 2 * min(size)
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if is_much_smaller else cv2.INTER_LINEAR)
-
-
-def _luma(picture: Picture) -> Grey:
-    return picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)

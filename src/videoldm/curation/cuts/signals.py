@@ -117,6 +117,8 @@ class CutSignals:
         self._first, self._end = 0, 0
         self._done: list[SignalTable] = []
         self._usual_change = 0.0
+        self.latest_change = 0.0
+        """Mean difference in levels 0..255 between the latest frame and the one before it."""
 
     def add(self, frame: av.VideoFrame) -> bool:
         """Add a frame; return whether it may begin a new shot, by a rule that is looser than detection."""
@@ -142,6 +144,7 @@ class CutSignals:
     def _is_candidate(self, row: int) -> bool:
         luma, config, usual = self._points.luma, self._config, self._usual_change
         change = cv2.norm(luma[row], luma[row - 1], cv2.NORM_L1) / luma[row].size
+        self.latest_change = change
         self._usual_change += _FORGET * (change - usual)
         if change <= config.change or change <= config.ratio * usual:
             return False

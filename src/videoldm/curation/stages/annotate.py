@@ -80,6 +80,8 @@ def _clip_frames(
     metadata: Mapping[str, str],
     annotations: Mapping[str, Mapping[str, Any]],
 ) -> ClipFrames:
+    inside = [row for row in frames if clip["start_pts"] <= row["pts"] < clip["end_pts"]]
+    kept = [(KeptFrame(row["pts"], row["kind"] == "sampled", row["jpeg"]), row["kind"]) for row in inside]
     return ClipFrames(
         clip_id=clip["clip_id"],
         time_base=Fraction(clip["time_base_num"], clip["time_base_den"]),
@@ -87,11 +89,8 @@ def _clip_frames(
         end_pts=clip["end_pts"],
         width=clip["width"],
         height=clip["height"],
-        frames=[
-            KeptFrame(row["pts"], row["kind"] == "sampled", row["jpeg"])
-            for row in frames
-            if clip["start_pts"] <= row["pts"] < clip["end_pts"]
-        ],
+        frames=[frame for frame, kind in kept if kind != "companion"],
+        companions=[frame for frame, kind in kept if kind == "companion"],
         metadata=metadata,
         annotations=annotations,
     )

@@ -63,7 +63,8 @@ def make_clips(task: ClipsTask) -> SourceRows:
     try:
         [source] = read_rows(task.sources, is_of_source & pc.field("state").isin(USABLE)).to_pylist()
         of_source = read_rows(task.signals, is_of_source).drop_columns(["source_id"])
-        kept = read_rows(task.sidecars, is_of_source, ["pts"])["pts"].to_pylist()
+        is_shown = is_of_source & (pc.field("kind") != "companion")
+        kept = read_rows(task.sidecars, is_shown, ["pts"])["pts"].to_pylist()
     except InputError as error:
         raise CannotGoOn(str(error)) from error  # the part is broken, which is not the fault of this source
     time_base = f"{source['time_base_num']}/{source['time_base_den']}"

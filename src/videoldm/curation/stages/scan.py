@@ -126,7 +126,7 @@ class _Scan:
                     self._gaps.append((self._end_pts, pts, gap.reason))
                     gap = None
                 may_be_cut = self._signals.add(frame)
-                keeper.add(frame, last, may_be_cut=may_be_cut)
+                keeper.add(frame, last, may_be_cut=may_be_cut, change=self._signals.latest_change)
                 self._num_frames += 1
                 self._end_pts = pts + (frame.duration or _usual_ticks(stream, time_base))
                 last = frame
@@ -172,7 +172,7 @@ class _Scan:
 
 
 class _Keeper:
-    """Chooses the frames of the sidecar: one in each interval, and both sides of each possible cut."""
+    """Chooses the frames of the sidecar: one in each interval, a companion if quick, both sides of each cut."""
 
     def __init__(
         self,
@@ -190,9 +190,11 @@ class _Keeper:
         self._edge_ticks = 1 / (Fraction(config.max_edges_per_s) * time_base)
         self._start: int | None = None
         self._next_edge: Fraction = Fraction(-(2**62))
+        self._companion_ticks = config.companion_s / time_base
+        self._next_companion: Fraction | None = None
 
-    def add(self, frame: av.VideoFrame, before: av.VideoFrame | None, *, may_be_cut: bool) -> None:
-        """Add the next frame; `before` is the one before it."""
+    def add(self, frame: av.VideoFrame, before: av.VideoFrame | None, *, may_be_cut: bool, change: float) -> None:
+        """Add the next frame; `before` is the one before it, `change` the mean difference of their levels."""
         pts = frame.pts or 0
         if self._start is None:
             self._start = self._next = pts
@@ -204,6 +206,11 @@ class _Keeper:
             self._keep(frame, "sampled")
             intervals = math.floor((pts - self._start) / self._interval_ticks) + 1
             self._next = self._start + math.ceil(intervals * self._interval_ticks)
+            self._next_companion = pts + self._companion_ticks
+        elif self._next_companion is not None and pts >= self._next_companion:
+            self._next_companion = None
+            if change >= self._config.companion_change:
+                self._keep(frame, "companion")
 
     def finish(self, last: av.VideoFrame) -> None:
         """Add the last frame of all."""
@@ -211,15 +218,18 @@ class _Keeper:
 
     def _keep(self, frame: av.VideoFrame, kind: str) -> None:
         if self._frames and self._frames[-1]["pts"] == frame.pts:
-            if kind == "sampled":
-                self._frames[-1]["kind"] = kind
-            return
+            if kind == "companion":
+                return
+            if self._frames[-1]["kind"] != "companion":
+                self._frames[-1]["kind"] = "sampled" if kind == "sampled" else self._frames[-1]["kind"]
+                return
+            self._frames.pop()  # it is smaller
         self._frames.append(
             {
                 "source_id": self._source_id,
                 "pts": frame.pts,
                 "kind": kind,
-                "jpeg": encode_frame(frame, self._aspect, self._config),
+                "jpeg": encode_frame(frame, self._aspect, self._config, is_companion=kind == "companion"),
             }
         )
 
