@@ -13,6 +13,7 @@ from videoldm.synthetic.vocabulary import LABELS
 from videoldm.tasks.config import SamplingConfig, SignalDefaults, TaskModelConfig, TaskName
 from videoldm.tasks.registry import task_named
 from videoldm.tasks.task import Need
+from videoldm.tasks.text_to_image import STILL
 from videoldm.training.config import AdamW, CosineRate, OptimizerConfig, TrainingConfig
 from videoldm.training.data.config import PannedPictures, WorldData
 from videoldm.training.recipe import Recipe
@@ -32,7 +33,7 @@ MAX_MOTION_BUCKETS: Mapping[TaskName, float] = MappingProxyType(
 """Highest buckets of the training clips; for image-to-video, those over pictures are included."""
 SIGNALS: Mapping[TaskName, SignalDefaults] = MappingProxyType(
     {
-        "text-to-image": SignalDefaults(fps=1, motion_bucket=0, noise_level=0),
+        "text-to-image": STILL,
         "text-to-video": SignalDefaults(fps=7, motion_bucket=48, noise_level=0),
         # Clips move less than their bucket says: with this one, half as much as 24 validation scenes on average.
         "image-to-video": SignalDefaults(fps=7, motion_bucket=110, noise_level=0.02),

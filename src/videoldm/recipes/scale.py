@@ -20,6 +20,7 @@ from videoldm.models.unet.config import NoTemporalLayers, TemporalLayers, UNetCo
 from videoldm.tasks.config import SamplingConfig, SignalDefaults, TaskModelConfig, TaskName
 from videoldm.tasks.registry import task_named
 from videoldm.tasks.task import Need
+from videoldm.tasks.text_to_image import STILL
 from videoldm.training.config import AdamW, ClassicAverage, ExecutionConfig, OptimizerConfig, TrainingConfig
 from videoldm.training.data.config import CuratedData, Data, EncodedAnew, NoCaptions, SampledCaptions, WorldData
 from videoldm.training.recipe import Recipe
@@ -34,7 +35,6 @@ TRAIN, VALIDATION = "dataset/train", "dataset/validation"
 """Folders with the clips of recipes of published size, as `videoldm curate export` writes them."""
 RATES = (Fraction(7), Fraction(12), Fraction(24))
 """Frames a second, equally often; our choice, so that the fps condition means something."""
-STILL = SignalDefaults(fps=1, motion_bucket=0, noise_level=0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ The paper gives frames, sizes, iterations, batches and learning rates of the vid
 It does not give, and we chose: AdamW with betas 0.9 and 0.999 and weight decay 0.01; 1,000 iterations of warm-up, then
 a constant rate; bfloat16 with weights in float32; an average of decay 0.9999 in every stage, not only in those that
 name it; clips at 7, 12 and 24 frames a second; sampling of the text stages by 50 Euler steps at guidance 7. Motion
-buckets have our own scale (`conditioners/motion.py`), as the paper's is not public.
+buckets have our own scale (`conditioners/micro.py`), as the paper's is not public.
 
 Each stage starts from the export of the one before it. The noise level of an image condition joins the vector with
 weights of zero, as do the channels of its latent, so every stage begins where the last one ended. In stages from a
@@ -22,11 +22,11 @@ from videoldm.diffusion.config import (
     Euler,
     Guidance,
     Karras,
-    LinearOverFrames,
     SDDiscrete,
 )
 from videoldm.recipes.scale import MINI, MINI_STABLE_DIFFUSION, Clips, Length, Scale
 from videoldm.tasks.config import SamplingConfig
+from videoldm.tasks.image_to_video import SVD_NUM_FRAMES, SVD_SAMPLING, SVD_XT_SAMPLING
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.diffusion.config import FromScratch, TimeEmbedding
 
@@ -180,8 +180,6 @@ def _by_image(
     scale: Scale, name: str, summary: str, *, clips: Clips, start: str, levels: str, mini_samples: int
 ) -> Recipe:
     """Return a stage from a picture, sampled as the official scripts sample the published model."""
-    is_long = clips.num_frames > 14
-    guidance = LinearOverFrames(min_scale=1.5, max_scale=3.0) if is_long else LinearOverFrames(max_scale=2.5)
     return scale.recipe(
         name,
         summary,
@@ -191,8 +189,6 @@ def _by_image(
         noise_levels=SVD_NOISE_LEVELS[levels],
         length=Length(iterations=50_000, batch=768, learning_rate=3e-5, mini_samples=mini_samples),
         signals=MICRO_ORDER,
-        sampling=SamplingConfig(
-            num_inference_steps=30 if is_long else 25, schedule=Karras(), guidance=Guidance(scale=guidance)
-        ),
+        sampling=SVD_XT_SAMPLING if clips.num_frames > SVD_NUM_FRAMES else SVD_SAMPLING,
         dropout=TEXT_DROP,
     )
