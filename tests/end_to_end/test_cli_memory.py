@@ -70,7 +70,7 @@ def test_a_clip_that_fits_says_nothing_unless_asked(cli: CommandLine, cat: Path,
             ("--decode-tiles", "big"),
             "--decode-tiles is 'big', should be a size in pixels such as 512, or size and overlap such as 512:128",
         ),
-        (("--decode-tiles", "64:64"), "overlap_px = 64 must be less than size_px = 64"),
+        (("--decode-tiles", "64:64"), "overlap_px is 64, it should be less than size_px (64)"),
         (("--decode-chunk-size", "0"), "--decode-chunk-size is '0', should be greater than or equal to 1"),
     ],
 )

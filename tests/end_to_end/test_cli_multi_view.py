@@ -80,22 +80,22 @@ def test_info_tells_the_task(cli: CommandLine, unposed: Path, posed: Path) -> No
 
 
 def test_what_cannot_be(cli: CommandLine, thing: Path, unposed: Path, posed: Path, cat: Path) -> None:
-    turned = "--elevations-deg are given, but this model is not conditioned on any, it turns once at the picture's own"
+    turned = "--elevations-deg is given, but this model takes no camera angles: it turns once at the picture's own"
     for model, words, line in (
         (unposed, ("--elevations-deg", "10"), turned),
         (
             unposed,
             ("--azimuths-deg", "1,2,3,4,0"),
-            "--azimuths-deg are given, but this model is not conditioned on any",
+            "--azimuths-deg is given, but this model takes no camera angles: it turns once",
         ),
         (posed, ("--elevations-deg", "1,2"), "--elevations-deg has 2 values, it should have 1 or 5, one a frame"),
-        (posed, ("--azimuths-deg", "90"), "--azimuths-deg has 1 values, it should have 5, one a frame"),
+        (posed, ("--azimuths-deg", "90"), "--azimuths-deg has 1 value, it should have 5, one a frame"),
         (posed, ("--elevations-deg", "95"), "generate: --elevations-deg is '95', should be less than or equal to 90"),
         (posed, ("--azimuths-deg", "a"), "generate: --azimuths-deg is 'a', should be a valid number"),
         (
             "mini",
             ("--elevations-deg", "10"),
-            "--elevations-deg are given, but this model is not conditioned on any, it has no",
+            "--elevations-deg is given, but this model takes no camera angles: it has no camera",
         ),
     ):
         assert cli.refuses("generate", thing, "--model", model, *SMALL, *words).startswith(line)

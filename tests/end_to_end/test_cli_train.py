@@ -103,9 +103,9 @@ def test_printed_configuration_is_a_recipe(cli: CommandLine) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ((), "a recipe is missing: give one of mini-autoencoder, "),
+        ((), "a recipe is missing: give its name or a YAML file, videoldm train --list shows the recipes"),
         (("mini-vidoe",), "'mini-vidoe' is neither a recipe nor a YAML file, did you mean mini-video"),
-        (("zzz",), "'zzz' is neither a recipe nor a YAML file, the recipes are mini-autoencoder, "),
+        (("zzz",), "'zzz' is neither a recipe nor a YAML file, videoldm train --list shows the recipes"),
         (("none.yaml",), "none.yaml: cannot be read: No such file or directory"),
         (("folder.yaml",), "folder.yaml: is a folder, it should be a YAML file"),
         (("list.yaml",), "list.yaml: holds [1, 2], it should hold `key: value` lines"),

@@ -152,7 +152,7 @@ def test_other_videos_and_those_held_out_are_of_one_folder(cli: CommandLine) -> 
     assert "data.folder is 'mine', validation.folder 'clips'" in line
     both = ("stage.data.folder=mine", "stage.validation.folder=mine")
     assert cli.refuses("train", "mini-finetune", *both).startswith(
-        "stage.data: mine: is not an export of curated clips"
+        "stage.data: mine: does not exist, it should be an export of curated clips"
     )
 
 
@@ -268,7 +268,7 @@ def test_run_is_not_continued_with_other_clips(
         ("stage.data.captions.image=2", "stage.data.captions.image is 2"),
         ("stage.data.signals.kind=fixed stage.data.signals.fps=7", "stage.data.signals.motion_bucket is missing"),
         ("stage.data.buckets.1.num_frames=3 stage.data.buckets.1.fps=5", "twice"),
-        ("stage.data.folder=nothing", "nothing: is not an export of curated clips"),
+        ("stage.data.folder=nothing", "nothing: does not exist, it should be an export of curated clips"),
         ("stage.data.buckets.1.num_frames=200", "no clip is for the bucket 16x16, 200 frames at 10"),
     ],
 )

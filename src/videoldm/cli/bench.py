@@ -30,7 +30,7 @@ examples:
   videoldm bench decode --num-frames 4 --height 128 --width 192
   videoldm bench pipeline --preset small --height 128 --width 192 --rounds 3
 """
-What = Literal["step", "decode", "pipeline"]
+Measurement = Literal["step", "decode", "pipeline"]
 FACTOR = 8
 
 
@@ -39,7 +39,7 @@ class BenchOptions(Config):
 
     model_config = OPTIONS
 
-    what: tyro.conf.Positional[Annotated[What, tyro.conf.arg(metavar="step|decode|pipeline")]]
+    measurement: tyro.conf.Positional[Annotated[Measurement, tyro.conf.arg(metavar="step|decode|pipeline")]]
     """One call of the UNet, decoding one clip, or a whole clip from a picture to pixels."""
     preset: PresetName = "svd"
     """Whose sizes the networks have; small is SVD with a fifth of its channels."""
@@ -71,10 +71,10 @@ def run(options: BenchOptions) -> None:
     from videoldm.evaluation.speed.presets import SIZES
     from videoldm.inference.precision import DTYPES, default_precision
 
-    if options.compile_ and options.what == "decode":
+    if options.compile_ and options.measurement == "decode":
         raise InputError("--compile has no effect on decode, leave it out")
-    if options.what != "pipeline" and "num_inference_steps" in options.model_fields_set:
-        raise InputError(f"--num-inference-steps has no effect on {options.what}, leave it out")
+    if options.measurement != "pipeline" and "num_inference_steps" in options.model_fields_set:
+        raise InputError(f"--num-inference-steps has no effect on {options.measurement}, leave it out")
     device = find_device(options.device)
     dtype = options.dtype or default_precision(device)
     setting = BenchSetting(
@@ -87,16 +87,16 @@ def run(options: BenchOptions) -> None:
     )
     preset, steps = SIZES[options.preset], options.num_inference_steps
     with silent() if options.json_ else nullcontext():
-        if options.what == "step":
+        if options.measurement == "step":
             result = bench_step(preset, setting, is_compiled=options.compile_)
-        elif options.what == "decode":
+        elif options.measurement == "decode":
             result = bench_decode(preset, setting)
         else:
             result = bench_pipeline(preset, setting, num_steps=steps, is_compiled=options.compile_)
     size = f"{options.num_frames} frames of {options.width}x{options.height}"
-    if options.what == "pipeline":
+    if options.measurement == "pipeline":
         size = f"{size} in {steps} step{'s' if steps > 1 else ''}"
-    title = f"{options.what} of {options.preset}, {size}, {dtype} on {device_name(device)}"
+    title = f"{options.measurement} of {options.preset}, {size}, {dtype} on {device_name(device)}"
     if options.json_:
         print(json.dumps({"what": title, **as_json(result)}))
     else:
@@ -162,4 +162,4 @@ def device_name(device: str) -> str:
     return f"CPU, {torch.get_num_threads()} threads"
 
 
-VERB = Verb(name="bench", options=BenchOptions, run=run, description=DESCRIPTION, positional=("what",))
+VERB = Verb(name="bench", options=BenchOptions, run=run, description=DESCRIPTION, positional=("measurement",))

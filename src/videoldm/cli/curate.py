@@ -18,11 +18,11 @@ SUMMARIES = {
     "fit-aesthetic": "fit a head that scores clips as people rated them",
 }
 
-HELP = f"""usage: videoldm curate VERB ...
+HELP = f"""usage: videoldm curate COMMAND ...
 
 {chr(10).join(f"  {name:<15}{summary}" for name, summary in SUMMARIES.items())}
 
-  videoldm curate VERB --help   the options of a verb, with examples
+  videoldm curate COMMAND --help   options and examples of a command
 
 examples:
   videoldm curate run raw/ -o dataset/

@@ -21,11 +21,11 @@ from videoldm.training.data.config import CuratedData
 if TYPE_CHECKING:
     from videoldm.training.data.choose import ChosenClips
 
-HELP = """usage: videoldm dataset VERB ...
+HELP = """usage: videoldm dataset COMMAND ...
 
   check   number of clips per bucket, and clips left out with the reason
 
-  videoldm dataset check --help   the options, with examples
+  videoldm dataset check --help   options and examples
 
 examples:
   videoldm dataset check mine.yaml

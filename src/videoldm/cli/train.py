@@ -31,6 +31,7 @@ examples:
   torchrun --nproc-per-node 8 -m videoldm.cli.main train mini-video training.execution.distributed.kind=sharded
 """
 RUNS = Path("runs")
+LISTING = "videoldm train --list shows the recipes"
 
 
 class TrainOptions(Config):
@@ -65,7 +66,7 @@ def run(options: TrainOptions) -> None:
         list_recipes()
         return
     if options.recipe is None:
-        raise InputError(f"a recipe is missing: give one of {', '.join(RECIPES)} or a YAML file")
+        raise InputError(f"a recipe is missing: give its name or a YAML file, {LISTING}")
     recipe = apply_overrides(find_recipe(options.recipe), options.overrides, source=options.recipe)
     if options.print_config:
         print(to_yaml(recipe), end="")
@@ -90,8 +91,7 @@ def find_recipe(name: str) -> Recipe:
     path = Path(name)
     if path.suffix.lower() in (".yaml", ".yml") or os.path.isfile(name):  # noqa: PTH113 - Path.is_file raises for names that are too long
         return from_yaml(Recipe, _text(path), source=name)
-    known = f"the recipes are {', '.join(RECIPES)}"
-    raise InputError(f"{name!r} is neither a recipe nor a YAML file, {hint(name, RECIPES, known)}")
+    raise InputError(f"{name!r} is neither a recipe nor a YAML file, {hint(name, RECIPES, LISTING)}")
 
 
 def list_recipes() -> None:

@@ -188,6 +188,8 @@ def _format_of(folder: Path) -> ExportFormat:
             how = f"videoldm curate export {folder} -o index/ --format parquet-index makes one of this dataset"
         else:
             how = "videoldm curate export makes one"
+        if not folder.exists():
+            raise InputError(f"{folder}: does not exist, it should be an export of curated clips: {how}")
         raise InputError(f"{folder}: is not an export of curated clips: {how}")
     found = read_mapping(folder / INFO_FILE).get("format")
     if found not in FORMATS:

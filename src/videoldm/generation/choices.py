@@ -203,10 +203,11 @@ def elevations_of(
     for name, angles in given.items():
         if angles is not None and config.camera is None:
             reason = task_named(config.task).without_camera
-            raise InputError(f"{name} are given, but this model is not conditioned on any, {reason}; sv3d_p is")
+            raise InputError(f"{name} is given, but this model takes no camera angles: {reason}; sv3d_p takes them")
         if angles is not None and len(angles) not in counts[name]:
             expected = " or ".join(dict.fromkeys(map(str, counts[name])))
-            raise InputError(f"{name} has {len(angles)} values, it should have {expected}, one a frame")
+            values = "1 value" if len(angles) == 1 else f"{len(angles)} values"
+            raise InputError(f"{name} has {values}, it should have {expected}, one a frame")
     return elevations or (config.camera and (config.signals.elevation_deg,))
 
 

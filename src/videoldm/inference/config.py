@@ -38,7 +38,7 @@ class Tiles(Config):
     @model_validator(mode="after")
     def _check_overlap(self) -> Self:
         if self.overlap_px >= self.size_px:
-            raise ValueError(f"overlap_px = {self.overlap_px} must be less than size_px = {self.size_px}")
+            raise ValueError(f"overlap_px is {self.overlap_px}, it should be less than size_px ({self.size_px})")
         return self
 
 

@@ -116,6 +116,7 @@ class Scale(ABC):
             "temporal": NoTemporalLayers() if is_image else TemporalLayers(),
             "vector_dim": micro.vector_dim if signals else None,
             "concat_channels": self.unet.in_channels if does.joins_latents else 0,
+            "reads_frame_mask": does.reads_frame_mask,
         }
         data, validation = self.data(clips, batch=length.batch, has_captions=Need.TEXT in does.needs)
         height, width = self.size(clips)

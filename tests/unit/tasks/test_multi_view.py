@@ -160,10 +160,10 @@ def test_what_cameras_cannot_be() -> None:
     assert elevations_of([5], None, sv3d_p(), 21) == [5]
     assert elevations_of(None, None, sv3d_u(), 21) is None
     with pytest.raises(
-        InputError, match="elevations_deg are given, but this model is not conditioned on any, it turns once"
+        InputError, match="elevations_deg is given, but this model takes no camera angles: it turns once"
     ):
         elevations_of([5], None, sv3d_u(), 21)
-    with pytest.raises(InputError, match="azimuths_deg has 1 values, it should have 21, one a frame"):
+    with pytest.raises(InputError, match="azimuths_deg has 1 value, it should have 21, one a frame"):
         elevations_of(None, [5], sv3d_p(), 21)
 
 
