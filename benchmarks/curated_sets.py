@@ -28,7 +28,7 @@ UNCUT = CurationConfig(
     cuts=CutConfig(
         hard=HardCutConfig(least=NEVER),
         veils=VeilConfig(height=NEVER, peak=NEVER),
-        dissolves=DissolveConfig(histogram=NEVER, change=NEVER),
+        dissolves=DissolveConfig(least=NEVER),
     ),
     clips=ClipConfig(min_s=1.0, max_s=2.2),
 )

@@ -89,23 +89,35 @@ class DissolveRate(Config):
 
 
 class DissolveConfig(Config):
-    """A dissolve lies where histogram change * (1 - unevenness cost * unevenness) * lost energy^2 reaches `histogram`.
+    """A dissolve lies where the sum of these is at least `least`, which makes it as probable as not.
 
-    Histogram change, from 0 to 1, is between the frames before and after it; unevenness is how far the share of the new
-    shot is from growing steadily; lost energy, from 0 to 1, is the contrast that the frames inside lack: mixtures lack
-    as much as their shares imply (1), moving pictures nothing.
+    `histogram` times the logarithm of the histogram's change from before to after; `likeness` times how much less these
+    are alike than frames on one side, after motion; `mixture` times the correlation of the middle with the best mixture
+    of both, and `gain` times how much better such a mixture explains it than either alone, when both are moved onto it;
+    `contrast` and `detail` times what the frames inside lack of either, 1 for mixtures and 0 for what moves;
+    less `unevenness` times how far the share of the new shot is from growing steadily.
     """
 
     rates: tuple[DissolveRate, ...] = (
         DissolveRate(rate=12.5, lengths_s=(0.24, 0.32, 0.48, 0.64, 0.8)),
         DissolveRate(rate=4, lengths_s=(1, 1.5, 2, 3)),
     )
-    histogram: Positive = 0.05
-    change: Positive = 12.0
-    """Least difference between the frames before and after, in levels (root mean square)."""
+    histogram: NonNegative = 1.66
+    likeness: NonNegative = 12.1
+    mixture: NonNegative = 3.1
+    gain: NonNegative = 13.2
+    contrast: NonNegative = 3.2
+    detail: NonNegative = 2.0
+    unevenness: NonNegative = 8.7
+    least: float = 10.7
+    least_change: Positive = 7.0
+    """Least difference between the frames before and after, in levels (root mean square), to look any closer."""
+    least_histogram: Positive = 0.02
+    """The same for the histogram, whose change is from 0 to 1 ..."""
+    least_strength: NonNegative = 0.0016
+    """... and for its product with the square of the lost energy."""
     residual_cost: NonNegative = 2.0
     """Weight against a window of what is not a mixture in it, when the best windows are sought."""
-    unevenness_cost: NonNegative = 3.0
 
 
 class CutConfig(Config):

@@ -10,15 +10,14 @@ from jaxtyping import Float, Float32, Int64, UInt8
 
 from videoldm.curation.cuts.config import DissolveConfig, DissolveRate
 from videoldm.curation.cuts.footage import Footage
+from videoldm.curation.cuts.mixtures import evidence_of_dissolve
 from videoldm.curation.cuts.signals import COARSE, NUM_LUMA, PICTURE_CHROMA, Column, histograms
-from videoldm.curation.cuts.transition import FrameTransition, fitted_line, score_of
+from videoldm.curation.cuts.transition import FrameTransition, fitted_line, score_of_evidence
 
 Vectors = Float32[np.ndarray, "t n"]
 
 # Positions inside a window at which mixtures are sought.
 _INSIDE = (0.25, 0.5, 0.75)
-# Part of the required strength from which windows are examined closely, before their ends are exact.
-_LEAST_STRENGTH = 0.25
 # Shares of the new shot between which a line is fitted to find where the dissolve begins and ends.
 _FITTED = (0.15, 0.85)
 NUM_BINS = 16
@@ -49,7 +48,8 @@ class DissolveFinder:
     """Finds the dissolves of one source."""
 
     def __init__(self, footage: Footage, config: DissolveConfig) -> None:
-        self._pictures, self._times, self._config = footage.coarse, footage.times, config
+        self._footage, self._config = footage, config
+        self._pictures, self._times = footage.coarse, footage.times
 
     def find(self, first: int, end: int) -> list[FrameTransition]:
         """Return all dissolves from frame `first` to before `end`, between which there is no other transition."""
@@ -61,9 +61,11 @@ class DissolveFinder:
                 continue
             exact = self._refined(window, first, end)
             inside = slice(exact.first + 1 - first, exact.last - first)
-            strength = self._strength(exact)
-            if strength >= 1 and not is_taken[inside].any():
-                found.append(FrameTransition("dissolve", exact.first + 1, exact.last, score_of(strength)))
+            if exact.last - exact.first >= 2 and not is_taken[inside].any():
+                evidence = self._evidence(exact, (first, end))
+                if evidence >= 0:
+                    score = score_of_evidence(evidence)
+                    found.append(FrameTransition("dissolve", exact.first + 1, exact.last, score))
             # Even if it is not a dissolve: windows of less merit at the same place are no better.
             is_taken[inside] = True
         return sorted(found, key=lambda one: one.first)
@@ -96,11 +98,11 @@ class DissolveFinder:
         vectors, config = sampled.vectors, self._config
         change = distance(vectors[:-length], vectors[length:])
         histogram = np.abs(sampled.counts[length:] - sampled.counts[:-length]).sum(axis=1) / 2
-        at = np.flatnonzero((change >= config.change) & (histogram >= config.histogram))
+        at = np.flatnonzero((change >= config.least_change) & (histogram >= config.least_histogram))
         apart = ((sampled.textures[at + length] - sampled.textures[at]) ** 2).sum(axis=1)
         energies = sampled.energies[at + np.arange(length + 1)[:, None]]
         lost = lost_energy(energies, np.arange(length + 1) / length, apart).clip(0, 1)
-        is_near = histogram[at] * lost**2 >= _LEAST_STRENGTH * config.histogram
+        is_near = histogram[at] * lost**2 >= config.least_strength
         at, lost = at[is_near], lost[is_near]
         before, after = vectors[at], vectors[at + length]
         residual = np.zeros_like(change[at])
@@ -132,11 +134,9 @@ class DissolveFinder:
         after = int(np.searchsorted(self._times, end_s - 1e-6))
         return _Window(max(before, first, window.first - most), min(after, end - 1, window.last + most))
 
-    def _strength(self, window: _Window) -> float:
-        if window.last - window.first < 2:
-            return 0.0
-        frames = slice(window.first, window.last + 1)
-        return dissolve_strength(self._pictures[frames], self._times[frames], self._config)
+    def _evidence(self, window: _Window, bounds: tuple[int, int]) -> float:
+        _, histogram = difference(self._pictures[[window.first, window.last]])
+        return evidence_of_dissolve(self._footage, (window.first, window.last), bounds, histogram, self._config)
 
 
 def as_vectors(pictures: UInt8[np.ndarray, "t n"] | Float[np.ndarray, "t n"]) -> Vectors:
@@ -210,22 +210,3 @@ def difference(pictures: UInt8[np.ndarray, "2 n"]) -> tuple[float, float]:
     vectors = as_vectors(pictures)
     counts = luma_histograms(vectors)
     return float(distance(vectors[:1], vectors[1:])[0]), float(np.abs(counts[1] - counts[0]).sum()) / 2
-
-
-def dissolve_strength(
-    pictures: UInt8[np.ndarray, "t n"], times: Float[np.ndarray, " t"], config: DissolveConfig
-) -> float:
-    """Return how surely the pictures between the first and the last, shown at `times`, dissolve one into the other.
-
-    1 is just enough.
-    """
-    change, histogram = difference(pictures[[0, -1]])
-    if change < config.change:
-        return 0.0
-    vectors = as_vectors(pictures)
-    steady = (times - times[0]) / (times[-1] - times[0])
-    unevenness = float(np.abs(shares_of_last(vectors) - steady)[1:-1].mean())
-    texture = textures(vectors)
-    lost = float(lost_energy((texture**2).sum(axis=1), steady, ((texture[-1] - texture[0]) ** 2).sum()))
-    evenness = max(1 - config.unevenness_cost * unevenness, 0.0)
-    return histogram / config.histogram * evenness * min(max(lost, 0.0), 1.0) ** 2

@@ -34,7 +34,7 @@ class VeilFinder:
             high = extremes[index + 1][0] if index + 1 < len(extremes) else len(self._luma)
             if first >= low:
                 found += self._veil(first, end, cells, (low, high))
-        return self._with_peaks(found)
+        return [one for one in self._with_peaks(found) if one.end > one.first]
 
     def _extremes(self) -> list[tuple[int, int, Cells]]:
         """Return the runs of frames that are black or white, and the cells in which they are."""

@@ -203,6 +203,39 @@ def test_pans_are_no_dissolves():
     assert found_in([view(picture, right=at) for at in sweep])[0] == []
 
 
+def blocks_under_a_slow_pan():
+    cells = np.random.default_rng(3).integers(0, 256, (12, 40, 3)).astype(np.float32)
+    wall = cells.repeat(8, axis=0).repeat(8, axis=1)
+    return [wall[:HEIGHT, at : at + WIDTH] for at in range(90)]
+
+
+def someone_who_walks_by():
+    pictures = shot(9, 70)
+    coat = scene(10)[: HEIGHT - 12, : WIDTH // 2]
+    for number in range(20, 60):
+        left = 4 * (number - 20) - WIDTH // 2
+        inside = slice(max(left, 0), min(left + WIDTH // 2, WIDTH))
+        pictures[number] = pictures[number].copy()
+        pictures[number][12:, inside] = coat[:, inside.start - left : inside.stop - left]
+    return pictures
+
+
+def a_zoom_out_of_focus():
+    picture, pictures = scene(11), list[np.ndarray]()
+    for number in range(60):
+        reach = 1 - number / 120
+        height, width = round(HEIGHT * reach), round(WIDTH * reach)
+        part = picture[HEIGHT : HEIGHT + height, WIDTH : WIDTH + width]
+        sigma = 0.3 + 2.5 * np.sin(np.pi * number / 60)
+        pictures.append(cv2.GaussianBlur(cv2.resize(part, (WIDTH, HEIGHT)), (0, 0), sigma))
+    return pictures
+
+
+@pytest.mark.parametrize("motion", [blocks_under_a_slow_pan, someone_who_walks_by, a_zoom_out_of_focus])
+def test_what_moves_is_no_dissolve(motion):
+    assert found_in(motion())[0] == []
+
+
 def test_thresholds_decide_without_the_frames():
     pictures = shot(1, 30) + shot(2, 30)
     signals = CutSignals(CONFIG)
