@@ -111,11 +111,10 @@ def sheared(matrix: np.ndarray, velocity: np.ndarray, readout: float, size: tupl
 def motion_blurred(frame: np.ndarray, velocity: np.ndarray, exposure: float) -> np.ndarray:
     """The frame smeared along the velocity (pixels a frame) while the shutter is open."""
     across, down = velocity * exposure
-    length = max(abs(across), abs(down))
-    if length < 1:
+    if max(abs(across), abs(down)) < 1:
         return frame
-    half = math.ceil(length / 2)
-    kernel = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
-    for part in np.linspace(-0.5, 0.5, 4 * half + 1):
-        kernel[round(half + down * part), round(half + across * part)] += 1
+    half_across, half_down = math.ceil(abs(across) / 2), math.ceil(abs(down) / 2)
+    kernel = np.zeros((2 * half_down + 1, 2 * half_across + 1), np.float32)
+    for part in np.linspace(-0.5, 0.5, 4 * max(half_across, half_down) + 1):
+        kernel[round(half_down + down * part), round(half_across + across * part)] += 1
     return cv2.filter2D(frame, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT_101)

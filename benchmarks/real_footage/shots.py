@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -144,7 +145,7 @@ class PictureShot:
 
     def _warped(self, matrix: np.ndarray, now: float) -> np.ndarray:
         inverse = cv2.invertAffineTransform(matrix).astype(np.float32)
-        down, across = np.mgrid[: self.size[1], : self.size[0]].astype(np.float32)
+        down, across = _grid(self.size[1], self.size[0])
         x = inverse[0, 0] * across + inverse[0, 1] * down + inverse[0, 2]
         y = inverse[1, 0] * across + inverse[1, 1] * down + inverse[1, 2]
         moved_x, moved_y = x.copy(), y.copy()
@@ -162,7 +163,10 @@ class PictureShot:
 
     def _draw(self, frame: np.ndarray, actor: Actor, now: float) -> None:
         matrix, velocity = self._placed(now, actor.nearness, actor)
-        pixels = gestured(actor.pixels, actor.gesture, now)
+        pixels = actor.pixels
+        if abs(matrix[0, 0]) < 0.6:
+            pixels, matrix = _smaller(pixels, matrix)
+        pixels = gestured(pixels, actor.gesture, now)
         height, width = pixels.shape[:2]
         corners = matrix @ np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]])
         margin = 3 + np.abs(velocity)
@@ -171,8 +175,6 @@ class PictureShot:
         if (high <= low).any():
             return
         matrix[:, 2] -= low
-        if abs(matrix[0, 0]) < 0.6:
-            pixels, matrix = _smaller(pixels, matrix)
         drawn = cv2.warpAffine(pixels, matrix, tuple((high - low).tolist()), flags=cv2.INTER_LINEAR)
         drawn = motion_blurred(drawn, velocity, self.camera.exposure)
         behind = frame[low[1] : high[1], low[0] : high[0]]
@@ -200,7 +202,7 @@ def gestured(pixels: np.ndarray, gesture: Gesture, now: float) -> np.ndarray:
     if not gesture.turn and not gesture.swing:
         return pixels
     height, width = pixels.shape[:2]
-    down, across = np.mgrid[:height, :width].astype(np.float32)
+    down, across = _grid(height, width)
     upper = np.clip(1.15 - 2.6 * down / height, 0, 1)
     lower = np.clip(2.4 * down / height - 1.3, 0, 1)
     turn = gesture.turn * math.sin(2 * math.pi * gesture.turn_hz * now + gesture.phase)
@@ -216,6 +218,13 @@ def gestured(pixels: np.ndarray, gesture: Gesture, now: float) -> np.ndarray:
     x = across + upper * turn * (down - 0.4 * height) + lower * swing
     y = down - upper * turn * (across - width / 2)
     return cv2.remap(pixels, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+
+
+@functools.lru_cache(maxsize=16)
+def _grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column of every pixel."""
+    down, across = np.mgrid[:height, :width].astype(np.float32)
+    return down, across
 
 
 def _smaller(pixels: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
