@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from videoldm.core.config import GIB, Config, NonNegative, Positive
 from videoldm.curation.annotators.registry import AnnotationConfig, default_config
@@ -114,6 +114,8 @@ class CurationConfig(Config):
 
     batch_size: PositiveInt = 64
     """Number of inputs that share their parts of the tables."""
+    stream: NonNegativeInt | None = None
+    """Number of the video stream of each file, from 0; default: the one that players show."""
     sidecar: SidecarConfig = SidecarConfig()
     cuts: CutConfig = CutConfig()
     clips: ClipConfig = ClipConfig()

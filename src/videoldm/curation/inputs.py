@@ -13,6 +13,7 @@ from typing import Any
 
 from videoldm.core.errors import InputError
 from videoldm.core.reading import existing_file
+from videoldm.video.animated_webp import is_animated_webp
 
 LISTS = (".csv", ".parquet")
 PATH_COLUMN = "path"
@@ -40,7 +41,7 @@ ENDINGS = frozenset(
         ".y4m",
     ]
 )
-"""Endings of videos in a folder; a file that is named itself may have any ending."""
+"""Endings of videos in a folder, beside those of animated WebP; a file that is named itself may have any ending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,13 @@ def _below(folder: Path) -> list[Path]:
     found: list[Path] = []
     for root, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(root, name) for name in sorted(files) if name[0] != "." and Path(name).suffix.lower() in ENDINGS]
+        found += [Path(root, name) for name in sorted(files) if name[0] != "." and _is_video(Path(root, name))]
     return found
+
+
+def _is_video(path: Path) -> bool:
+    ending = path.suffix.lower()
+    return ending in ENDINGS or (ending == ".webp" and path.is_file() and is_animated_webp(path))
 
 
 def _listed(path: Path) -> Iterator[Input]:

@@ -247,7 +247,7 @@ class Run:
                 continue
             folder = self._scanned(entry.source_id)
             if not is_scanned(folder):
-                yield ScanTask(entry, folder, self._config.sidecar, self._config.cuts)
+                yield ScanTask(entry, folder, self._config.sidecar, self._config.cuts, self._config.stream)
 
     def _clips_tasks(self, batch: InputBatch) -> list[ClipsTask]:
         parts = self._parts(batch)

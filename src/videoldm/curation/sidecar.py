@@ -11,19 +11,19 @@ from av import VideoFrame
 from jaxtyping import UInt8
 
 from videoldm.curation.config import SidecarConfig
-from videoldm.video.display import display_matrix, orientation, small_bgr
+from videoldm.video.display import small_bgr
+from videoldm.video.interlacing import progressive
+from videoldm.video.look import Look
 
 _REDUCED = ((4, cv2.IMREAD_REDUCED_GRAYSCALE_4), (2, cv2.IMREAD_REDUCED_GRAYSCALE_2))
 _START_OF_FRAME = (0xC0, 0xC1, 0xC2)
 
 
-def encode_frame(
-    frame: VideoFrame, pixel_aspect: Fraction, config: SidecarConfig, *, is_companion: bool = False
-) -> bytes:
-    """Encode a frame as a small upright JPEG with square pixels."""
+def encode_frame(frame: VideoFrame, look: Look, config: SidecarConfig, *, is_companion: bool = False) -> bytes:
+    """Encode a frame as a small upright JPEG of SDR with square pixels, of one moment."""
     short_side = min(config.companion_short_side, config.short_side) if is_companion else config.short_side
-    width, height = small_size(frame.width, frame.height, pixel_aspect, short_side)
-    upright = orientation(display_matrix(frame)).apply(small_bgr(frame, width, height))
+    width, height = small_size(frame.width, frame.height, look.pixel_aspect, short_side)
+    upright = look.turn.apply(small_bgr(progressive(frame), width, height))
     is_encoded, data = cv2.imencode(".jpg", upright, [cv2.IMWRITE_JPEG_QUALITY, config.jpeg_quality])
     assert is_encoded
     return data.tobytes()

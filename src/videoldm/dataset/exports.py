@@ -26,6 +26,7 @@ from videoldm.core.reading import read_mapping
 from videoldm.dataset.config import DATASET_FILE, FORMATS, GIVEN_CAPTION, INDEX_FILE, INFO_FILE, ExportFormat
 from videoldm.dataset.source import CaptionKind, SourceClip
 from videoldm.video.read import frames_at, start_time
+from videoldm.video.steady import Times
 from videoldm.video.time import Timestamp
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _CLIP = ("clip_id", "source_id", "path", "stream", *_SPAN, "width", "height", "f
 _STAMP = ("size_bytes", "mtime_ns")
 _CAPTION = tuple(column for name in CAPTIONS.values() for column in (name, f"{name}_is_caught"))
 _PIXEL = ("pixel_aspect_num", "pixel_aspect_den")
-_KNOWN = ("motion", "metadata", *_PIXEL, *_CAPTION)
+_KNOWN = ("motion", "metadata", "times", *_PIXEL, *_CAPTION)
 _IN_FILE = ("file", "reason", "exported_start_pts", "exported_end_pts", "is_copy")
 _IN_TAR = ("offset", "size")
 _PRESENCE = ("clip_id", "path", *_STAMP, "file", "reason", *_IN_TAR)
@@ -106,7 +107,7 @@ class ExportedClips:
                 reason = self._why_not(row)
                 if reason is not None:
                     raise InputError(f"{path}: {reason}")
-                return _read(path, first.time, times, end=end, stream=row["stream"])
+                return _read(path, first.time, times, end=end, stream=row["stream"], clock=row.get("times") or "stored")
             case "files":
                 path = self._folder / row["file"]
                 return _read(path, start_time(path), times)
@@ -261,6 +262,13 @@ def _bytes_in_tar(path: Path, row: Mapping[str, Any]) -> bytes:
 
 
 def _read(
-    path: str | Path, begin: Fraction, times: Sequence[Fraction], *, end: Timestamp | None = None, stream: int = 0
+    path: str | Path,
+    begin: Fraction,
+    times: Sequence[Fraction],
+    *,
+    end: Timestamp | None = None,
+    stream: int | None = None,
+    clock: Times = "stored",
 ) -> list[UInt8[np.ndarray, "h w 3"]]:
-    return [frame.pixels for frame in frames_at(path, [begin + time for time in times], end=end, stream=stream)]
+    frames = frames_at(path, [begin + time for time in times], end=end, stream=stream, clock=clock)
+    return [frame.pixels for frame in frames]

@@ -13,6 +13,18 @@ SPAN = (
     ("time_base_den", pa.int64()),
 )
 
+LOOK = (
+    # Size as shown, after rotation, and how much wider than high a pixel of it is shown.
+    ("width", pa.int32()),
+    ("height", pa.int32()),
+    ("pixel_aspect_num", pa.int64()),
+    ("pixel_aspect_den", pa.int64()),
+    ("pixel_format", pa.string()),
+    # Colour as the stream says; null if it does not.
+    ("primaries", pa.string()),
+    ("transfer", pa.string()),
+)
+
 SOURCES = pa.schema(
     [
         ("path", pa.string()),
@@ -25,19 +37,27 @@ SOURCES = pa.schema(
         ("mtime_ns", pa.int64()),
         ("container", pa.string()),
         ("codec", pa.string()),
-        ("pixel_format", pa.string()),
-        # Size as shown, after rotation.
-        ("width", pa.int32()),
-        ("height", pa.int32()),
+        # Number of the video stream that was decoded, and what the others are.
+        ("stream", pa.int32()),
+        ("other_streams", pa.list_(pa.string())),
+        # Look of the first frame, and of the first frame after each change.
+        *LOOK,
+        ("looks", pa.list_(pa.struct([("start_pts", pa.int64()), *LOOK]))),
         ("rotation", pa.int32()),
         ("is_mirrored", pa.bool_()),
-        ("pixel_aspect_num", pa.int64()),
-        ("pixel_aspect_den", pa.int64()),
+        # "progressive", or as ffprobe says which field comes first; null if the stream does not say.
+        ("field_order", pa.string()),
+        # By the file's headers; clips have their own.
         ("frame_rate_num", pa.int64()),
         ("frame_rate_den", pa.int64()),
+        # One of `TIMES`.
+        ("times", pa.string()),
         # Span that was decoded.
         *SPAN,
+        # Frames in it, all frames that the decoder gave, and the difference by reason.
         ("num_frames", pa.int64()),
+        ("num_decoded", pa.int64()),
+        ("left_out", pa.list_(pa.struct([("reason", pa.string()), ("num_frames", pa.int64())]))),
         ("num_audio_streams", pa.int32()),
         # Where something is broken: from the end of the last frame before to the first one after.
         ("gaps", pa.list_(pa.list_(pa.int64()))),
@@ -48,6 +68,10 @@ SOURCES = pa.schema(
 SOURCE_STATES = ("whole", "damaged", "refused", "quarantined", "duplicate")
 """Decoded completely; in part; not a video; stopped by a limit or a crash; the same bytes as an earlier file."""
 
+TIMES = ("stored", "restarted", "counted")
+"""As the file has them; as it has them, moved on where its clock starts again; counted on where they do not go forward.
+Unless they are as stored, the file is read from its start, so that frames get the same times again."""
+
 TRANSITIONS = pa.schema(
     [
         ("source_id", pa.string()),
@@ -55,11 +79,14 @@ TRANSITIONS = pa.schema(
         ("kind", pa.string()),
         # Frames that it changes; for a cut, which changes none, both are the first frame of the new shot.
         *SPAN,
+        # Frames of the span that are in no clip.
+        ("num_frames", pa.int64()),
         # Confidence of the detector, from 0 to 1.
         ("score", pa.float32()),
     ]
 )
-TRANSITION_KINDS = ("cut", "fade_out", "fade_in", "dissolve", "flash", "flicker", "damage")
+TRANSITION_KINDS = ("cut", "fade_out", "fade_in", "dissolve", "flash", "flicker", "damage", "too_short")
+"""The last are spans between two others, too short for a clip."""
 
 CLIPS = pa.schema(
     [
@@ -69,10 +96,16 @@ CLIPS = pa.schema(
         ("stream", pa.int32()),
         *SPAN,
         ("num_frames", pa.int64()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
+        *LOOK,
+        # Field order of the source if frames of the clip are interlaced, else "progressive".
+        ("field_order", pa.string()),
+        # Median difference of neighbouring lines over that of lines two apart, of the kept frames: above 1 if woven.
+        ("combing", pa.float32()),
+        # Mean rate of its own frames.
         ("frame_rate_num", pa.int64()),
         ("frame_rate_den", pa.int64()),
+        # As for sources.
+        ("times", pa.string()),
         # Times of the kept frames nearest to the first, middle and last one.
         ("first_pts", pa.int64()),
         ("middle_pts", pa.int64()),
@@ -86,7 +119,10 @@ SIDECARS = pa.schema(
         ("pts", pa.int64()),
         # "sampled" each half second, "edge" on either side of a possible cut, or "companion" soon after a sampled one.
         ("kind", pa.string()),
-        # Upright, square pixels, small.
+        # Whether the frame is tagged so, and the measured combing.
+        ("is_interlaced", pa.bool_()),
+        ("combing", pa.float32()),
+        # Upright, square pixels, small, SDR, deinterlaced.
         ("jpeg", pa.binary()),
     ]
 )

@@ -36,12 +36,15 @@ from videoldm.core.files import atomic_file
 from videoldm.video.bitstream.nal_units import with_encoder_note
 from videoldm.video.bitstream.roles import PacketRole
 from videoldm.video.copy_span import CopySpan, span_packets
-from videoldm.video.display import display_matrix, from_rgb, to_pixel_format, to_rgb
+from videoldm.video.display import display_matrix, from_rgb, stored_rgb, to_pixel_format
 from videoldm.video.encode import H264_OPTIONS, NUM_THREADS
+from videoldm.video.hdr import mastering_options
+from videoldm.video.interlacing import field_order
 from videoldm.video.opening import frame_rate_of, open_video, pick_stream, time_base_of
 from videoldm.video.packet_reading import IndexedVideo, VideoPacket, open_indexed
 from videoldm.video.packets import PacketIndex
 from videoldm.video.read import stored_frames
+from videoldm.video.steady import Times
 from videoldm.video.time import ExactTime, exact_seconds
 
 _MOV_SUFFIXES = (".mp4", ".mov")
@@ -95,12 +98,20 @@ def copy_clip(path: str | Path, index: PacketIndex, span: CopySpan, destination:
         raise InputError(f"{destination}: cannot hold these packets of {path} ({error.strerror})") from error
 
 
-def encode_clip(path: str | Path, start: ExactTime, end: ExactTime, destination: str | Path, *, stream: int = 0) -> int:
+def encode_clip(
+    path: str | Path,
+    start: ExactTime,
+    end: ExactTime,
+    destination: str | Path,
+    *,
+    stream: int | None = None,
+    clock: Times = "stored",
+) -> int:
     """Encode the frames with `start` <= time < `end` as visually lossless H.264; returns their number.
 
-    Rotation, colour tags, the pixel aspect and, where H.264 has it, the pixel format are kept (else it becomes 4:4:4).
-    Atomic. Raises InputError if no frame is in the span, the video is broken there, or `destination` is not an mp4, mov
-    or mkv file.
+    Rotation, colour tags, mastering data, the order of fields, the pixel aspect and, where H.264 has it, the pixel
+    format are kept (else it becomes 4:4:4). Atomic. Raises InputError if no frame is in the span, the video is broken
+    there, or `destination` is not an mp4, mov or mkv file.
     """
     suffix = Path(destination).suffix.lower()
     if suffix not in (*_MOV_SUFFIXES, ".mkv"):
@@ -112,7 +123,7 @@ def encode_clip(path: str | Path, start: ExactTime, end: ExactTime, destination:
     times: list[int] = []
     end_pts = stop
     with _new_clip_file(destination) as target:
-        for frame in stored_frames(path, start=start, stream=stream):
+        for frame in stored_frames(path, start=start, stream=stream, clock=clock):
             pts = frame.pts or 0
             if pts >= stop:
                 end_pts = stop
@@ -153,17 +164,22 @@ class _Source:
     time_base: Fraction
     rate: Fraction
     pixel_aspect: Fraction | None
+    field_order: str | None
 
 
-def _source(path: str | Path, index: int) -> _Source:
+def _source(path: str | Path, index: int | None) -> _Source:
     with open_video(path) as (_, streams):
         stream = pick_stream(path, streams, index)
         rate = frame_rate_of(stream) or _USUAL_RATE
-        return _Source(time_base_of(path, stream), rate, stream.sample_aspect_ratio)
+        return _Source(time_base_of(path, stream), rate, stream.sample_aspect_ratio, field_order(stream))
 
 
 def _new_stream(target: OutputContainer, frame: VideoFrame, source: _Source) -> VideoStream:
-    stream = target.add_stream("libx264", rate=source.rate, options=H264_OPTIONS)
+    options = {**H264_OPTIONS, "x264-params": ":".join([H264_OPTIONS["x264-params"], *mastering_options(frame)])}
+    if frame.interlaced_frame:
+        options["flags"] = "+ildct+ilme"
+        options["x264-params"] += ":tff=1" if source.field_order in ("tt", "bt") else ":bff=1"
+    stream = target.add_stream("libx264", rate=source.rate, options=options)
     assert isinstance(stream, VideoStream)
     stored = _stored(frame)
     stream.width, stream.height, stream.pix_fmt = stored.width, stored.height, stored.format.name
@@ -191,7 +207,7 @@ def _stored(frame: VideoFrame) -> VideoFrame:
     if name in _KEPT_FORMATS and (is_even or "444" in name):
         return frame
     if frame.format.is_rgb or frame.format.has_palette:
-        return from_rgb(to_rgb(frame), "yuv444p")
+        return from_rgb(stored_rgb(frame), "yuv444p")
     has_more_bits = any(component.bits > 8 for component in frame.format.components)
     return to_pixel_format(frame, "yuv444p10le" if has_more_bits else "yuv444p")
 

@@ -14,7 +14,7 @@ from jaxtyping import Int64
 from videoldm.core.errors import InputError
 from videoldm.video.bitstream.codecs import content_reader
 from videoldm.video.copy_span import CopySpan, access_points, shown_packets, span_packets
-from videoldm.video.display import colour_tags, display_matrix
+from videoldm.video.display import display_matrix, effective_tags
 from videoldm.video.packet_reading import IndexedVideo, decode, open_decoder, stored_samples
 from videoldm.video.packets import PacketIndex, read_packet_index
 
@@ -168,5 +168,5 @@ def _ends_of_group(
 def _picture(frame: VideoFrame | None, video: IndexedVideo) -> _Picture | None:
     if frame is None:
         return None
-    look = (display_matrix(frame), colour_tags(frame), video.stream.sample_aspect_ratio or 1)
+    look = (display_matrix(frame), effective_tags(frame), video.stream.sample_aspect_ratio or 1)
     return _Picture(stored_samples(frame), frame.format.name, (frame.width, frame.height), look)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from av import VideoFrame
 from av.video.plane import VideoPlane
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
 from jaxtyping import Float32, Num, UInt8
+
+from videoldm.video.hdr import is_hdr, tone_mapped
 
 # Numbers of ITU-T H.273, which FFmpeg uses too; 2 means unspecified.
 _MATRICES = {0: "rgb", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc"}
@@ -34,6 +37,8 @@ _EXACT = (
 # Formats with separate 8-bit planes of luma, blue and red difference.
 _PLANAR = frozenset(f"yuv{j}{kind}p" for j in ("", "j") for kind in ("410", "411", "420", "422", "440", "444"))
 _GENERAL_FORMAT = "yuv444p"
+# With these flags, swscale mixes up the channels of rgb48le.
+_DEEP_RGB = "gbrp16le"
 # Weights of red and blue in luma, by the number of the matrix in ITU-T H.273; others are treated as BT.601.
 _WEIGHTS = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593), 7: (0.212, 0.087)}
 _BT601 = (0.299, 0.114)
@@ -111,6 +116,16 @@ def colour_tags(frame: VideoFrame) -> ColourTags:
     )
 
 
+def effective_tags(frame: VideoFrame) -> ColourTags:
+    """Return the colour tags by which the frame is shown: players read a missing range or matrix as the usual one."""
+    tags = colour_tags(frame)
+    if frame.format.is_rgb or frame.format.has_palette:
+        return tags
+    return dataclasses.replace(
+        tags, matrix=_name(_MATRICES, source_matrix(frame)), range="full" if is_full_range(frame) else "limited"
+    )
+
+
 def default_matrix(width: int, height: int) -> int:
     """Return the YCbCr matrix that players assume for an untagged video: BT.709 from 720p on, BT.601 below."""
     return int(Colorspace.ITU709 if width >= 1280 or height > 576 else Colorspace.ITU601)
@@ -128,9 +143,18 @@ def is_full_range(frame: VideoFrame) -> bool:
 
 
 def to_rgb(frame: VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
-    """Convert the frame to RGB 0..255 by its own tags; transparency is dropped, HDR is not tone-mapped."""
+    """Convert the frame to RGB 0..255 by its own tags; transparency is dropped, HDR is mapped to SDR."""
+    return tone_mapped(_rgb_levels(frame, _DEEP_RGB), frame) if is_hdr(frame) else stored_rgb(frame)
+
+
+def stored_rgb(frame: VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
+    """Convert the frame to RGB 0..255 as `to_rgb` does, with the levels of its own transfer even if that is HDR."""
+    return _rgb_levels(frame, "rgb24")
+
+
+def _rgb_levels(frame: VideoFrame, pixel_format: str) -> Any:
     return frame.to_ndarray(
-        format="rgb24",
+        format=pixel_format,
         src_colorspace=source_matrix(frame),
         src_color_range=frame.color_range,
         dst_color_range=ColorRange.JPEG,
@@ -169,15 +193,24 @@ def to_pixel_format(frame: VideoFrame, pixel_format: str) -> VideoFrame:
 
 
 def small_bgr(frame: VideoFrame, width: int, height: int) -> UInt8[np.ndarray, "height width 3"]:
-    """Shrink the frame to `width` x `height`, as blue, green, red 0..255 by its own colour tags.
+    """Shrink the frame to `width` x `height`, as blue, green, red 0..255 of SDR by its own colour tags.
 
     Much cheaper than converting the whole frame, as it works on the planes in place.
     """
     matrix = source_matrix(frame)
+    if is_hdr(frame):
+        small = frame.reformat(width=width, height=height, interpolation="AREA", threads=1)
+        return np.ascontiguousarray(to_rgb(small)[..., ::-1])
     if frame.format.name not in _PLANAR or any(plane.line_size < 0 for plane in frame.planes):
         frame = frame.reformat(width=width, height=height, format=_GENERAL_FORMAT, interpolation="AREA", threads=1)
     planes = [_resized(plane, width, height) for plane in frame.planes[:3]]
     return cv2.transform(cv2.merge(planes), _to_bgr(matrix, is_full_range(frame)))
+
+
+def is_planar(frame: VideoFrame) -> bool:
+    """Whether the frame's first plane holds its luma alone, in samples of one byte or two, the lower byte first."""
+    name = frame.format.name
+    return name.startswith(("yuv4", "yuvj4", "yuva4")) and not name.endswith("be") and frame.planes[0].line_size > 0
 
 
 def plane_samples(plane: VideoPlane, sample: np.dtype[Any]) -> Num[np.ndarray, "h w"]:

@@ -1,16 +1,14 @@
-"""Opening video files, with one clear line for each way in which a file can be unusable; decoding damaged ones."""
+"""Opening video files, with one clear line for each way in which a file can be unusable."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator
 from fractions import Fraction
 from pathlib import Path
 
 import av
-from av import Packet, VideoFrame
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Disposition
@@ -18,6 +16,7 @@ from av.video.stream import VideoStream
 
 from videoldm.core.errors import InputError
 from videoldm.core.reading import existing_file
+from videoldm.video.animated_webp import as_matroska, is_animated_webp
 
 _KIND = "a video file"
 # Video files only: other demuxers of FFmpeg accept texts and pictures as videos, or fetch what a playlist names.
@@ -29,13 +28,6 @@ _OPTIONS = {"format_whitelist": ",".join(_FORMATS), "protocol_whitelist": "file"
 _MP4_DATA_BOXES = {b"mdat", b"moov", b"moof"}
 _EBML_HEADER = b"\x1a\x45\xdf\xa3"
 _EBML_SEGMENT = b"\x18\x53\x80\x67"
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A place where frames could not be decoded; the next frame is a key frame."""
-
-    reason: str
 
 
 @contextlib.contextmanager
@@ -55,24 +47,54 @@ def open_damaged(path: str | Path) -> Generator[tuple[InputContainer, tuple[Vide
     found = existing_file(path, kind=_KIND)
     try:
         # Absolute, so that a name such as "concat:a" is never taken for a protocol.
-        container = av.open(os.fspath(found.absolute()), container_options=_OPTIONS)
+        file = as_matroska(found) if is_animated_webp(found) else os.fspath(found.absolute())
+        container = av.open(file, container_options=_OPTIONS)
     except (FFmpegError, UnicodeError) as error:
         raise InputError(f"{path}: {_why_not_opened(found, error)}") from error
     with container:
-        streams = tuple(stream for stream in container.streams.video if not _is_cover(stream))
+        streams = video_streams(container)
         if not streams:
             raise InputError(f"{path}: has no video in it ({container.format.long_name}), it should be {_KIND}")
         yield container, streams
 
 
-def pick_stream(path: str | Path, streams: tuple[VideoStream, ...], index: int) -> VideoStream:
-    """Return video stream number `index`, from 0; raises InputError if there is no such stream or no decoder for it."""
+def video_streams(container: InputContainer) -> tuple[VideoStream, ...]:
+    """Return the video streams, without cover pictures; their numbers count from 0 in this order."""
+    return tuple(stream for stream in container.streams.video if not _is_cover(stream))
+
+
+def described(number: int, stream: VideoStream) -> str:
+    """Return a short description of a video stream, such as "0: h264 640x480"."""
+    context = getattr(stream, "codec_context", None)
+    what = "not decodable" if context is None else f"{context.codec.canonical_name} {context.width}x{context.height}"
+    return f"{number}: {what}"
+
+
+def pick_stream(path: str | Path, streams: tuple[VideoStream, ...], index: int | None) -> VideoStream:
+    """Return video stream number `index`, from 0, or the default one for None.
+
+    Raises InputError if there is no such stream, or no decoder for it.
+    """
+    if index is None:
+        index = default_stream(streams)
     if not 0 <= index < len(streams):
         raise InputError(f"{path}: has no video stream {index}, it has {len(streams)}, counted from 0")
     stream = streams[index]
     if getattr(stream, "codec_context", None) is None:  # FFmpeg has no decoder, whatever the type says
         raise InputError(f"{path}: video stream {index} is in a format that cannot be decoded")
     return stream
+
+
+def default_stream(streams: tuple[VideoStream, ...]) -> int:
+    """Return the number of the stream that players show: one marked as default, then the largest, then the first."""
+
+    def rank(number: int) -> tuple[bool, bool, int]:
+        stream = streams[number]
+        context = getattr(stream, "codec_context", None)
+        size = 0 if context is None else context.width * context.height
+        return context is not None, bool(stream.disposition & Disposition.default), size
+
+    return max(range(len(streams)), key=rank)
 
 
 def time_base_of(path: str | Path, stream: VideoStream) -> Fraction:
@@ -94,32 +116,6 @@ def check_complete(path: str | Path) -> None:
     expected = _declared_size(found, actual)
     if expected is not None and expected > actual:
         raise InputError(f"{path}: is cut off: it has {actual} of at least {expected} bytes")
-
-
-def decode_undamaged(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame | Gap]:
-    """Yield the undamaged frames in the order they are shown, and a gap for each damage after the first of them.
-
-    Frames between damage and the next key frame refer to missing ones and are left out too. Frames without a time count
-    as damage.
-    """
-    is_broken, reason = True, ""  # frames before the first key frame may refer to frames that were cut off
-    has_begun = False
-    for outcome in _decode_outcomes(container, stream):
-        if isinstance(outcome, str):
-            is_broken, reason = True, outcome
-            continue
-        if outcome.is_corrupt or outcome.pts is None:
-            is_broken, reason = True, "a frame is damaged" if outcome.is_corrupt else "a frame has no time"
-            continue
-        if is_broken:
-            if not outcome.key_frame and has_begun:
-                continue
-            if has_begun:
-                yield Gap(reason)
-            is_broken, has_begun = False, True
-        yield outcome
-    if is_broken and has_begun:
-        yield Gap(reason)
 
 
 def _is_cover(stream: VideoStream) -> bool:
@@ -179,28 +175,3 @@ def _ebml_number(data: bytes, position: int) -> tuple[int, int] | None:
     num_bits = 7 * length
     value = int.from_bytes(data[position : position + length], "big") & ((1 << num_bits) - 1)
     return None if value == (1 << num_bits) - 1 else (value, position + length)
-
-
-def _decode_outcomes(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame | str]:
-    """Yield decoded frames, and a description of each failure."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except FFmpegError as error:
-            yield f"the file is broken ({error.strerror})"
-            return
-        if packet is None:
-            return
-        yield from _packet_outcomes(packet, stream)
-
-
-def _packet_outcomes(packet: Packet[VideoStream], stream: VideoStream) -> Iterator[VideoFrame | str]:
-    try:
-        yield from stream.decode(packet)
-    except EOFError:
-        return  # the decoder was flushed before
-    except FFmpegError as error:
-        yield f"a packet cannot be decoded ({error.strerror})"
-    if packet.is_corrupt:
-        yield "a packet is damaged"

@@ -38,7 +38,7 @@ class IndexedVideo:
     stream: VideoStream
 
     def packets(self, numbers: Int64[np.ndarray, " n"]) -> Iterator[VideoPacket]:
-        """Yield the packets with these ascending numbers in decode order, checked against the index.
+        """Yield the packets with these ascending numbers in decode order, checked against the index, with its times.
 
         Flushes the decoder. Raises InputError if the file is not the one that was indexed, or is unreadable.
         """
@@ -48,11 +48,16 @@ class IndexedVideo:
             if not self._is_same(packet, number):
                 break
             if number in wanted:
-                yield packet
+                yield self._stamped(packet, number)
             number += 1
             if number > numbers[-1]:
                 return
         raise InputError(f"{self.path}: has changed since it was indexed: packet {number} is not the same any more")
+
+    def _stamped(self, packet: VideoPacket, number: int) -> VideoPacket:
+        pts, dts = int(self.index.pts[number]), int(self.index.dts[number])
+        packet.pts, packet.dts = (None if time == NO_VALUE else time for time in (pts, dts))
+        return packet
 
     def _from(self, number: int) -> Iterator[VideoPacket]:
         """Yield the packets from `number` on; none if it is not found."""
@@ -66,9 +71,10 @@ class IndexedVideo:
 
     def _after_seek(self, number: int) -> Iterator[VideoPacket]:
         """Seek to a position at or before `number` and yield the packets from there; none if seeking fails."""
-        dts, pts = int(self.index.dts[number]), int(self.index.pts[number])
+        times = [int(column[number]) for column in (self.index.dts, self.index.pts)]
+        shift = int(self.index.shift[number])
         try:
-            self.container.seek(next((time for time in (dts, pts) if time != NO_VALUE), 0), stream=self.stream)
+            self.container.seek(next((time - shift for time in times if time != NO_VALUE), 0), stream=self.stream)
         except FFmpegError:
             return
         try:
@@ -78,11 +84,12 @@ class IndexedVideo:
 
     def _skip_to(self, packets: Iterator[VideoPacket], number: int) -> VideoPacket | None:
         """Return packet `number` once it comes; None when it can no longer come."""
-        dts = self.index.dts[number]
+        dts, shift = self.index.dts[number], self.index.shift[number]
         for num_skipped, packet in enumerate(packets):
-            if packet.pts == self.index.pts[number] and self._is_same(packet, number):
+            if packet.pts == self.index.pts[number] - shift and self._is_same(packet, number):
                 return packet
-            is_later = packet.dts is not None and dts != NO_VALUE and packet.dts > dts
+            # Where the clock starts again, a later time says nothing.
+            is_later = packet.dts is not None and dts != NO_VALUE and not shift and packet.dts > dts
             if is_later or num_skipped >= number:
                 return None
         return None

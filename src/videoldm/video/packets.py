@@ -16,6 +16,7 @@ from jaxtyping import Bool, Int64, UInt8
 from videoldm.video.bitstream.codecs import role_reader
 from videoldm.video.bitstream.roles import PacketRole, RoleReader
 from videoldm.video.opening import open_video, pick_stream, time_base_of
+from videoldm.video.steady import SteadyPackets
 
 NO_VALUE = int(np.iinfo(np.int64).min)
 """Stands for a missing pts, dts or position."""
@@ -29,6 +30,8 @@ class PacketIndex:
     """Number of the video stream in its file, from 0."""
     codec: str
     time_base: Fraction
+    shift: Int64[np.ndarray, " n"]
+    """Ticks that were added to the times that the file gives, so that they go on where its clock starts again."""
     pts: Int64[np.ndarray, " n"]
     dts: Int64[np.ndarray, " n"]
     duration: Int64[np.ndarray, " n"]
@@ -45,8 +48,8 @@ class PacketIndex:
         return len(self.pts)
 
 
-def read_packet_index(path: str | Path, *, stream: int = 0) -> PacketIndex:
-    """Read the index of video stream number `stream`.
+def read_packet_index(path: str | Path, *, stream: int | None = None) -> PacketIndex:
+    """Read the index of video stream number `stream`, None for the default one.
 
     Damaged packets stay in it with the role UNUSABLE, counted in `problems`; where the file cannot be read further, the
     index ends and `problems` says so. Raises InputError as `open_video` does.
@@ -59,13 +62,15 @@ def read_packet_index(path: str | Path, *, stream: int = 0) -> PacketIndex:
         if read_role is None:
             notes.append(f"access points cannot be verified in the format {codec}")
         rows = _Rows(read_role, header)
+        time_base = time_base_of(path, video)
+        steady = SteadyPackets(container.demux(video), time_base)
         try:
-            for packet in container.demux(video):
+            for packet in steady:
                 if packet.size:  # the demuxer ends with an empty packet
-                    rows.add(packet)
+                    rows.add(packet, steady.shift)
         except FFmpegError as error:
             notes.append(f"reading stopped after packet {len(rows.rows)} ({error.strerror})")
-        return rows.index(stream, codec, time_base_of(path, video), notes)
+        return rows.index(streams.index(video), codec, time_base, notes)
 
 
 class _Rows:
@@ -75,10 +80,10 @@ class _Rows:
         self.read_role = read_role
         self.header = header
         self.has_other_header = False
-        self.rows: list[tuple[int, int, int, int, int, bool, int]] = []
+        self.rows: list[tuple[int, int, int, int, int, bool, int, int]] = []
         self.num_unusable: Counter[str] = Counter()
 
-    def add(self, packet: Packet[VideoStream]) -> None:
+    def add(self, packet: Packet[VideoStream], shift: int) -> None:
         """Append a row for `packet`, counting it if it is unusable."""
         problem = self._problem(packet)
         role = PacketRole.UNUSABLE
@@ -88,7 +93,7 @@ class _Rows:
         if problem is not None:
             self.num_unusable[problem] += 1
         pts, dts, position = (NO_VALUE if value is None else value for value in (packet.pts, packet.dts, packet.pos))
-        self.rows.append((pts, dts, packet.duration or 0, packet.size, position, packet.is_keyframe, int(role)))
+        self.rows.append((pts, dts, packet.duration or 0, packet.size, position, packet.is_keyframe, int(role), shift))
 
     def _problem(self, packet: Packet[VideoStream]) -> str | None:
         if packet.has_sidedata("new_extradata") and bytes(packet.get_sidedata("new_extradata")) != self.header:
@@ -105,7 +110,7 @@ class _Rows:
 
     def index(self, stream: int, codec: str, time_base: Fraction, notes: list[str]) -> PacketIndex:
         """Build the index; packets that share their time with another become unusable."""
-        table = np.array(self.rows, dtype=np.int64).reshape(-1, 7).T
+        table = np.array(self.rows, dtype=np.int64).reshape(-1, 8).T
         pts, role = table[0], table[6].astype(np.uint8)
         repeated = _repeated(pts, role)
         role[repeated] = PacketRole.UNUSABLE
@@ -113,7 +118,8 @@ class _Rows:
         problems = [f"{count} packets {text}" for text, count in self.num_unusable.items() if count]
         return PacketIndex(
             stream=stream, codec=codec, time_base=time_base, pts=pts, dts=table[1], duration=table[2], size=table[3],
-            position=table[4], is_keyframe=table[5].astype(bool), role=role, problems=(*notes, *problems),
+            position=table[4], is_keyframe=table[5].astype(bool), role=role, shift=table[7],
+            problems=(*notes, *problems),
         )  # fmt: skip
 
 

@@ -13,7 +13,8 @@ from av.video.stream import VideoStream
 
 from videoldm.core.errors import InputError
 from videoldm.video.display import ColourTags, Orientation, colour_tags, display_matrix, orientation
-from videoldm.video.opening import frame_rate_of, open_video, pick_stream, time_base_of
+from videoldm.video.opening import default_stream, frame_rate_of, open_video, pick_stream, time_base_of
+from videoldm.video.steady import SteadyPackets
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,14 @@ class VideoInfo:
     container: str
     size_bytes: int
     streams: tuple[StreamInfo, ...]
+    default_stream: int
+    """Number of the video stream that is read unless another one is asked for."""
     num_audio_streams: int
 
     @property
     def video(self) -> StreamInfo:
-        """The first video stream."""
-        return self.streams[0]
+        """The default video stream."""
+        return self.streams[self.default_stream]
 
 
 @dataclass(slots=True)
@@ -67,8 +70,9 @@ class _Extent:
     start_pts: int | None = None
     end_pts: int = 0
 
-    def add(self, pts: int, duration: int) -> None:
+    def add(self, pts: int | None, duration: int) -> None:
         self.num_frames += 1
+        pts = self.end_pts if pts is None else pts
         self.start_pts = pts if self.start_pts is None else min(self.start_pts, pts)
         self.end_pts = max(self.end_pts, pts + duration)
 
@@ -76,30 +80,41 @@ class _Extent:
 def probe(path: str | Path) -> VideoInfo:
     """Read the properties of a video file from its headers and first frames.
 
-    Frame count and duration come from the headers; where those lack them (Matroska, MPEG-TS) the packets are counted,
-    which reads the file once but decodes nothing. Raises InputError as `open_video` does, and if a stream cannot be
-    decoded.
+    Frame count and duration come from the headers, without the frames that an edit list leaves out; where those lack
+    them (Matroska, MPEG-TS) the packets are counted, which reads the file once but decodes nothing. Raises InputError
+    as `open_video` does, and if a stream cannot be decoded.
     """
     with open_video(path) as (container, streams):
         name, num_audio = container.format.name, len(container.streams.audio)
         size_bytes = container.size
+        default = default_stream(streams)
         extents = _extents(path, container, streams)
     infos = tuple(_stream_info(path, index, extent) for index, extent in enumerate(extents))
-    return VideoInfo(Path(path), name, size_bytes, infos, num_audio)
+    return VideoInfo(Path(path), name, size_bytes, infos, default, num_audio)
 
 
 def _extents(path: str | Path, container: InputContainer, streams: tuple[VideoStream, ...]) -> list[_Extent]:
-    if all(stream.frames and stream.duration and stream.start_time is not None for stream in streams):
+    if all(map(_is_declared, streams)):
         return [_header_extent(stream) for stream in streams]
     extents = {stream.index: _Extent() for stream in streams}
     try:
-        for packet in container.demux(*streams):
+        packets = container.demux(*streams)
+        steady = {stream.index: SteadyPackets(packets, time_base_of(path, stream)) for stream in streams}
+        for packet in packets:
             # The demuxer ends with an empty packet for each stream.
-            if packet.size and packet.pts is not None:
+            if packet.size and not packet.is_discard:
+                steady[packet.stream_index].move(packet)
                 extents[packet.stream_index].add(packet.pts, packet.duration or 0)
     except FFmpegError as error:
         raise InputError(f"{path}: is broken: {error.strerror}") from error
     return list(extents.values())
+
+
+def _is_declared(stream: VideoStream) -> bool:
+    """Whether the headers say what is shown; they count frames that an edit list leaves out too."""
+    if not (stream.frames and stream.duration and stream.start_time is not None):
+        return False
+    return not any(entry.is_discard for entry in stream.index_entries)
 
 
 def _header_extent(stream: VideoStream) -> _Extent:

@@ -21,9 +21,12 @@ from torch import Tensor
 
 from videoldm.core.errors import InputError
 from videoldm.video.display import display_matrix, orientation, to_rgb
-from videoldm.video.opening import frame_rate_of, open_video, pick_stream, time_base_of
+from videoldm.video.interlacing import progressive
+from videoldm.video.opening import frame_rate_of, open_damaged, open_video, pick_stream, time_base_of
 from videoldm.video.pixels import from_uint8
+from videoldm.video.steady import Times
 from videoldm.video.time import ExactTime, Timestamp, exact_seconds, frame_times, parse_rate
+from videoldm.video.undamaged import UndamagedFrames
 
 # Distances before the requested time at which to look for a key frame, if the one by the index comes out too late.
 _SEEK_BACK_S = (0, 2, 10)
@@ -38,12 +41,13 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class _Clock:
+class _Timing:
     """The timing of a stream, which decides which frame is shown when."""
 
     time_base: Fraction
     start_pts: int
     frame_ticks: Fraction | None  # None if the file gives no rate
+    times: Times
 
     @property
     def slack(self) -> int:
@@ -57,25 +61,38 @@ class _Clock:
 
 
 def read_frames(
-    path: str | Path, *, start: ExactTime | None = None, end: ExactTime | None = None, stream: int = 0
+    path: str | Path,
+    *,
+    start: ExactTime | None = None,
+    end: ExactTime | None = None,
+    stream: int | None = None,
+    clock: Times = "stored",
 ) -> Iterator[Frame]:
-    """Yield the frames with `start` <= time < `end` of video stream number `stream`, in the order they are shown.
+    """Yield the frames with `start` <= time < `end` of a video stream, in the order they are shown.
 
+    stream: number of the video stream, from 0; None for the default one.
+    clock: `times` of the stream as curation found them; unless they are as stored, the file is read from its start.
     Frames are upright (rotation and mirroring applied) and keep their stored size: pixels that are not square stay so.
     Raises InputError if the file cannot be used, also when damage is found only after some frames.
     """
-    clock = _clock(path, stream)
-    yield from (_finish(frame, clock) for frame in stored_frames(path, start=start, end=end, stream=stream))
+    frames = stored_frames(path, start=start, end=end, stream=stream, clock=clock)
+    timing = _timing(path, stream, clock)
+    yield from (_finish(frame, timing) for frame in frames)
 
 
 def stored_frames(
-    path: str | Path, *, start: ExactTime | None = None, end: ExactTime | None = None, stream: int = 0
+    path: str | Path,
+    *,
+    start: ExactTime | None = None,
+    end: ExactTime | None = None,
+    stream: int | None = None,
+    clock: Times = "stored",
 ) -> Iterator[VideoFrame]:
     """Yield frames as `read_frames` does, but as decoded: neither turned nor converted to RGB."""
-    clock = _clock(path, stream)
-    first = None if start is None else math.ceil(exact_seconds(start, name="start") / clock.time_base)
-    stop = math.inf if end is None else exact_seconds(end, name="end") / clock.time_base
-    for frame in _decode_from(path, stream, clock, first):
+    timing = _timing(path, stream, clock)
+    first = None if start is None else math.ceil(exact_seconds(start, name="start") / timing.time_base)
+    stop = math.inf if end is None else exact_seconds(end, name="end") / timing.time_base
+    for frame in _decode_from(path, stream, timing, first):
         pts = _pts(path, frame)
         if pts >= stop:
             return
@@ -84,7 +101,12 @@ def stored_frames(
 
 
 def frames_at(
-    path: str | Path, times: Sequence[Fraction], *, end: ExactTime | None = None, stream: int = 0
+    path: str | Path,
+    times: Sequence[Fraction],
+    *,
+    end: ExactTime | None = None,
+    stream: int | None = None,
+    clock: Times = "stored",
 ) -> list[Frame]:
     """Return the frame being shown at each of `times` (ascending, exact seconds on the stream's clock).
 
@@ -96,19 +118,19 @@ def frames_at(
         raise InputError("times to read frames at should be in ascending order")
     if not times:
         return []
-    clock = _clock(path, stream)
-    stop = None if end is None else exact_seconds(end, name="end") / clock.time_base
-    return _pick(path, [exact_seconds(time) for time in times], clock, stream, stop)
+    timing = _timing(path, stream, clock)
+    stop = None if end is None else exact_seconds(end, name="end") / timing.time_base
+    return _pick(path, [exact_seconds(time) for time in times], timing, stream, stop)
 
 
-def start_time(path: str | Path, *, stream: int = 0) -> Fraction:
+def start_time(path: str | Path, *, stream: int | None = None) -> Fraction:
     """Return the time of the first frame, in exact seconds on the stream's clock."""
-    clock = _clock(path, stream)
-    return clock.start_pts * clock.time_base
+    timing = _timing(path, stream, "stored")
+    return timing.start_pts * timing.time_base
 
 
 def read_clip(
-    path: str | Path, start: ExactTime | None, num_frames: int, fps: Fraction, *, stream: int = 0
+    path: str | Path, start: ExactTime | None, num_frames: int, fps: Fraction, *, stream: int | None = None
 ) -> Float[Tensor, "t c h w"]:
     """Read `num_frames` frames at the exact rate `fps` from `start` on (None: the first frame), as pixels in [-1, 1].
 
@@ -116,77 +138,80 @@ def read_clip(
     """
     if num_frames < 1:
         raise InputError(f"num_frames is {num_frames}, it should be at least 1")
-    clock = _clock(path, stream)
-    begin = clock.start_pts * clock.time_base if start is None else exact_seconds(start, name="start")
-    frames = _pick(path, frame_times(begin, num_frames, parse_rate(fps)), clock, stream)
+    timing = _timing(path, stream, "stored")
+    begin = timing.start_pts * timing.time_base if start is None else exact_seconds(start, name="start")
+    frames = _pick(path, frame_times(begin, num_frames, parse_rate(fps)), timing, stream)
     pixels = torch.from_numpy(np.stack([frame.pixels for frame in frames]))
     return from_uint8(pixels.permute(0, 3, 1, 2).contiguous())
 
 
 def _pick(
-    path: str | Path, times: Sequence[Fraction], clock: _Clock, stream: int, stop: Fraction | None = None
+    path: str | Path, times: Sequence[Fraction], timing: _Timing, stream: int | None, stop: Fraction | None = None
 ) -> list[Frame]:
-    wanted = [time / clock.time_base for time in times]
+    wanted = [time / timing.time_base for time in times]
     picked: list[Frame] = []
     shown: VideoFrame | None = None
-    for frame in _decode_from(path, stream, clock, math.floor(wanted[0])):
+    for frame in _decode_from(path, stream, timing, math.floor(wanted[0])):
         if stop is not None and shown is not None and _pts(path, frame) >= stop:
             end = stop
             break
         # The frame before this one is shown until this one comes.
-        until = _pts(path, frame) - clock.slack
-        _take(picked, shown, wanted, until, clock)
+        until = _pts(path, frame) - timing.slack
+        _take(picked, shown, wanted, until, timing)
         if len(picked) == len(wanted):
             return picked
         if shown is None and wanted[0] < until:
-            raise InputError(f"{path}: starts at {_seconds(until, clock)}, no frame at {_seconds(wanted[0], clock)}")
+            raise InputError(f"{path}: starts at {_seconds(until, timing)}, no frame at {_seconds(wanted[0], timing)}")
         shown = frame
     else:
-        end = _end(path, shown, clock)
-    _take(picked, shown, wanted, end, clock)
+        end = _end(path, shown, timing)
+    _take(picked, shown, wanted, end, timing)
     if len(picked) < len(wanted):
         missing = wanted[len(picked)]
         raise InputError(
-            f"{path}: ends at {_seconds(end, clock)}, frame {len(picked) + 1} of {len(wanted)} is wanted at "
-            f"{_seconds(missing, clock)}"
+            f"{path}: ends at {_seconds(end, timing)}, frame {len(picked) + 1} of {len(wanted)} is wanted at "
+            f"{_seconds(missing, timing)}"
         )
     return picked
 
 
 def _take(
-    picked: list[Frame], shown: VideoFrame | None, wanted: Sequence[Fraction], until: Fraction | int, clock: _Clock
+    picked: list[Frame], shown: VideoFrame | None, wanted: Sequence[Fraction], until: Fraction | int, timing: _Timing
 ) -> None:
     """Append `shown` to `picked` once for each further requested time before `until`."""
     num_times = bisect.bisect_left(wanted, until) - len(picked)
     if shown is not None and num_times > 0:
-        picked.extend([_finish(shown, clock)] * num_times)
+        picked.extend([_finish(shown, timing)] * num_times)
 
 
-def _end(path: str | Path, last: VideoFrame | None, clock: _Clock) -> Fraction:
+def _end(path: str | Path, last: VideoFrame | None, timing: _Timing) -> Fraction:
     if last is None:
         raise InputError(f"{path}: has no frame that can be decoded")
-    duration = last.duration or clock.frame_ticks or 1
+    duration = last.duration or timing.frame_ticks or 1
     return _pts(path, last) + Fraction(duration)
 
 
-def _clock(path: str | Path, index: int) -> _Clock:
+def _timing(path: str | Path, index: int | None, times: Times) -> _Timing:
     with open_video(path) as (_, streams):
         stream = pick_stream(path, streams, index)
         rate = frame_rate_of(stream)
         time_base = time_base_of(path, stream)
         ticks = None if not rate else 1 / (rate * time_base)
-        return _Clock(time_base, stream.start_time or 0, ticks)
+        return _Timing(time_base, stream.start_time or 0, ticks, times)
 
 
-def _decode_from(path: str | Path, index: int, clock: _Clock, pts: int | None) -> Iterator[VideoFrame]:
+def _decode_from(path: str | Path, index: int | None, timing: _Timing, pts: int | None) -> Iterator[VideoFrame]:
     """Yield decoded frames, beginning with one that is shown at or before `pts` if there is any.
 
     A container's index knows when a key frame is decoded, not always when it is shown, and frames right after a key
     frame may refer to frames before it; so the first decoded frame decides whether the seek went far enough.
     """
-    if pts is not None and pts > clock.start_pts:
+    if timing.times != "stored":
+        yield from _decode_steadily(path, index)
+        return
+    if pts is not None and pts > timing.start_pts:
         for back_s in _SEEK_BACK_S:
-            frames = _decode(path, index, pts - math.ceil(back_s / clock.time_base))
+            frames = _decode(path, index, pts - math.ceil(back_s / timing.time_base))
             first = next(frames, None)
             if first is not None and _pts(path, first) <= pts:
                 yield first
@@ -196,7 +221,7 @@ def _decode_from(path: str | Path, index: int, clock: _Clock, pts: int | None) -
     yield from _decode(path, index, None)
 
 
-def _decode(path: str | Path, index: int, seek_pts: int | None) -> Generator[VideoFrame]:
+def _decode(path: str | Path, index: int | None, seek_pts: int | None) -> Generator[VideoFrame]:
     with open_video(path) as (container, streams):
         stream = pick_stream(path, streams, index)
         stream.thread_type = "AUTO"
@@ -209,6 +234,14 @@ def _decode(path: str | Path, index: int, seek_pts: int | None) -> Generator[Vid
             except FFmpegError:
                 return  # cannot seek there: the caller goes further back, in the end to the start
         yield from _undamaged(path, container, stream)
+
+
+def _decode_steadily(path: str | Path, index: int | None) -> Iterator[VideoFrame]:
+    """Yield all frames with the times that they have in tables; where something is broken, none."""
+    with open_damaged(path) as (container, streams):
+        stream = pick_stream(path, streams, index)
+        stream.thread_type = "AUTO"
+        yield from (one for one in UndamagedFrames(path, container, stream) if isinstance(one, VideoFrame))
 
 
 def _undamaged(path: str | Path, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
@@ -230,9 +263,9 @@ def _place(frame: VideoFrame, stream: VideoStream) -> str:
     return f"{float((frame.pts or 0) * (stream.time_base or 0)):.3f} s"
 
 
-def _finish(frame: VideoFrame, clock: _Clock) -> Frame:
-    upright = orientation(display_matrix(frame)).apply(to_rgb(frame))
-    return Frame(upright, Timestamp(frame.pts or 0, clock.time_base))
+def _finish(frame: VideoFrame, timing: _Timing) -> Frame:
+    upright = orientation(display_matrix(frame)).apply(to_rgb(progressive(frame)))
+    return Frame(upright, Timestamp(frame.pts or 0, timing.time_base))
 
 
 def _pts(path: str | Path, frame: VideoFrame) -> int:
@@ -241,5 +274,5 @@ def _pts(path: str | Path, frame: VideoFrame) -> int:
     return frame.pts
 
 
-def _seconds(ticks: Fraction | int, clock: _Clock) -> str:
-    return f"{float(ticks * clock.time_base):.3f} s"
+def _seconds(ticks: Fraction | int, timing: _Timing) -> str:
+    return f"{float(ticks * timing.time_base):.3f} s"

@@ -49,6 +49,22 @@ def frame_times(start: Fraction, num_frames: int, fps: Fraction) -> list[Fractio
     return [start + index / fps for index in range(num_frames)]
 
 
+def mean_rate(num_frames: int, ticks: int, time_base: Fraction, *, nominal: Fraction | None) -> Fraction | None:
+    """Return the mean rate of frames of which the last is shown `ticks` after the first.
+
+    Containers round times to ticks; where that explains the difference, the rate is the nominal one, or else a whole
+    one or one of NTSC. A single frame has the nominal rate.
+    """
+    if num_frames < 2 or ticks <= 0:
+        return nominal
+    exact = Fraction(num_frames - 1) / (ticks * time_base)
+    usual = (Fraction(round(exact)), *_ntsc_rates())
+    for rate in usual if nominal is None else (nominal, *usual):
+        if rate > 0 and abs((num_frames - 1) / (rate * time_base) - ticks) <= 1:
+            return rate
+    return exact
+
+
 def parse_rate(value: Fraction | float | str, *, name: str = "fps") -> Fraction:
     """Return `value` as an exact frame rate; raises InputError unless it is above 0 and at most 1000.
 

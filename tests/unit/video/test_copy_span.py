@@ -22,7 +22,8 @@ def index_of(rows, *, duration=10):
     return PacketIndex(
         stream=0, codec="h264", time_base=Fraction(1, 100), pts=np.array(pts, np.int64), dts=number * 10,
         duration=np.full(len(rows), duration), size=np.ones(len(rows), np.int64), position=number,
-        is_keyframe=np.zeros(len(rows), bool), role=np.array(roles, np.uint8), problems=(),
+        is_keyframe=np.zeros(len(rows), bool), role=np.array(roles, np.uint8),
+        shift=np.zeros(len(rows), np.int64), problems=(),
     )  # fmt: skip
 
 

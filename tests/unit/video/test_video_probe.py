@@ -80,7 +80,7 @@ def test_audio_and_several_video_streams(tmp_path):
         ("bikes.mp4", (640, 272), 25, 250),
         ("cockatoo.mp4", (1280, 720), 20, 280),
         ("flipping_a_pancake.mkv", (426, 240), 30, 310),
-        ("nasa_13013.mp4", (320, 180), 25, 325),
+        ("nasa_13013.mp4", (480, 270), Fraction(30000, 1001), 390),
     ],
 )
 def test_probe_of_real_videos(videos_folder, name, size, rate, num_frames):

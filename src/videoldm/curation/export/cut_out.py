@@ -113,18 +113,18 @@ def _cut_out(clip: Mapping[str, Any], index: PacketIndex, task: CutOutTask) -> d
     # The row of an earlier export does not hold while the clip changes.
     row_file(task.folder, clip["clip_id"]).unlink(missing_ok=True)
     span = copy_span(index, clip["start_pts"], clip["end_pts"])
+    if clip.get("times") == "counted":
+        span = NothingToCopy("the times in its source do not go forward")
     reason = _why_not_copied(clip, span, task)
     if reason is not None:
         return _row(clip, reason=reason)
-    target = row_file(task.folder, clip["clip_id"]).with_suffix(".mp4")
-    if task.options.is_exact and not _is_whole(clip, span):
-        row = _encoded(clip, target, task.folder)
-    else:
-        assert isinstance(span, CopySpan)
-        target = target.with_suffix(clip_suffixes(index.codec)[0])
-        row = _copied(clip, index, span, target, task.folder)
+    is_exact, row = task.options.is_exact, None
+    if isinstance(span, CopySpan) and (not is_exact or _is_whole(clip, span)):
+        row = _copied(clip, index, span, task.folder)
+    if row is None or (is_exact and "file" not in row):
+        row = _encoded(clip, task.folder)
     if "file" in row:
-        write_json(target.with_suffix(".json"), row)
+        write_json(row_file(task.folder, clip["clip_id"]), row)
     return row
 
 
@@ -147,10 +147,12 @@ def _is_whole(clip: Mapping[str, Any], span: CopySpan | NothingToCopy) -> bool:
     return isinstance(span, CopySpan) and (span.start_pts, span.end_pts) == (clip["start_pts"], clip["end_pts"])
 
 
-def _encoded(clip: Mapping[str, Any], target: Path, folder: Path) -> dict[str, Any]:
+def _encoded(clip: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    target = row_file(folder, clip["clip_id"]).with_suffix(".mp4")
     time_base = Fraction(clip["time_base_num"], clip["time_base_den"])
     start, end = (Timestamp(clip[name], time_base) for name in ("start_pts", "end_pts"))
-    num_frames = encode_clip(local_path(clip["path"]), start, end, target, stream=clip["stream"])
+    clock = clip.get("times") or "stored"
+    num_frames = encode_clip(local_path(clip["path"]), start, end, target, stream=clip["stream"], clock=clock)
     return {
         **{name: clip[name] for name in (*SPAN_COLUMNS, "start_pts", "end_pts")},
         "file": target.relative_to(folder).as_posix(),
@@ -161,7 +163,8 @@ def _encoded(clip: Mapping[str, Any], target: Path, folder: Path) -> dict[str, A
     }
 
 
-def _copied(clip: Mapping[str, Any], index: PacketIndex, span: CopySpan, target: Path, folder: Path) -> dict[str, Any]:
+def _copied(clip: Mapping[str, Any], index: PacketIndex, span: CopySpan, folder: Path) -> dict[str, Any]:
+    target = row_file(folder, clip["clip_id"]).with_suffix(clip_suffixes(index.codec)[0])
     source, unproven = local_path(clip["path"]), target.with_name(f".{target.name}")
     copy_clip(source, index, span, unproven)
     proof = prove_clip(source, index, span, unproven)
@@ -169,7 +172,8 @@ def _copied(clip: Mapping[str, Any], index: PacketIndex, span: CopySpan, target:
         unproven.replace(target)
     else:
         unproven.unlink()
-        return _row(clip, reason=f"its copy differs from the source: {'; '.join(proof.differences)}")
+        differences = "; ".join(proof.differences)
+        return _row(clip, reason=f"its copy differs from the source: {differences}; --exact encodes it again")
     return {
         **{name: clip[name] for name in SPAN_COLUMNS},
         "file": target.relative_to(folder).as_posix(),

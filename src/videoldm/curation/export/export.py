@@ -168,17 +168,19 @@ def _clean(folder: Path) -> None:
 
 
 def rows_to_export(dataset: Dataset, selection: str | None) -> pa.Table:
-    """Return rows of the wide view in the order of clip ids, with facts about their sources.
-
-    `pixel_aspect_num` / `pixel_aspect_den` is how much wider than high a pixel of the upright frame is shown.
-    """
+    """Return rows of the wide view in the order of clip ids, with facts about their sources."""
     with open_dataset(dataset.view()) as opened:
         types = opened.types()
-        columns = [quoted(name) for name, kind in types.items() if not kind.startswith(TOO_LARGE)]
+        columns = [f"d.{quoted(name)}" for name, kind in types.items() if not kind.startswith(TOO_LARGE)]
+        columns += ["s.metadata", "s.size_bytes", "s.mtime_ns"]
+        if "pixel_aspect_num" not in types:  # a dataset of an earlier version
+            columns += [
+                f"{_upright('num', 'den')} AS pixel_aspect_num",
+                f"{_upright('den', 'num')} AS pixel_aspect_den",
+            ]
         rows = opened.connection.sql(
-            f"SELECT {', '.join(f'd.{column}' for column in columns)}, s.metadata, s.size_bytes, s.mtime_ns, "  # noqa: S608
-            f"{_upright('num', 'den')} AS pixel_aspect_num, {_upright('den', 'num')} AS pixel_aspect_den "
-            "FROM dataset d JOIN sources s ON s.source_id = d.source_id AND s.path = d.path ORDER BY d.clip_id"
+            f"SELECT {', '.join(columns)} FROM dataset d JOIN sources s "  # noqa: S608
+            "ON s.source_id = d.source_id AND s.path = d.path ORDER BY d.clip_id"
         ).to_arrow_table()
     if selection is not None:
         chosen = read_part(find_selection(dataset.folder, selection) / CLIPS_FILE, ["clip_id"])["clip_id"]

@@ -113,10 +113,13 @@ def _write_clips(dataset: OpenDataset, judgement: Judgement, path: Path) -> None
         f"SELECT * FROM clips WHERE clip_id IN (SELECT clip_id FROM {JUDGED} WHERE {kept(judgement.selection)}) "
         f"ORDER BY clip_id"
     )
-    with explained(), pq.ParquetWriter(path, CLIPS, compression="zstd") as writer:
+    with explained():
         reader: pa.RecordBatchReader = dataset.connection.sql(query).to_arrow_reader(_ROWS_A_GROUP)
-        for batch in reader:
-            writer.write_batch(batch.select(CLIPS.names).cast(CLIPS))
+        known = reader.schema.names  # earlier versions had fewer columns
+        schema = pa.schema([field for field in CLIPS if field.name in known])
+        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+            for batch in reader:
+                writer.write_batch(batch.select(schema.names).cast(schema))
 
 
 def _footer(path: Path) -> bytes:

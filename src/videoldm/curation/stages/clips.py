@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.compute as pc
+from jaxtyping import Int64
 
 from videoldm.core.errors import InputError
 from videoldm.curation.config import ClipConfig
@@ -22,20 +24,13 @@ from videoldm.curation.cuts.transition import Transition
 from videoldm.curation.executors.executor import CannotGoOn
 from videoldm.curation.sidecar import middle_frame
 from videoldm.curation.store.parts import read_rows, write_part
-from videoldm.dataset.tables import CLIPS, TRANSITIONS
+from videoldm.dataset.tables import CLIPS, LOOK, TRANSITIONS
+from videoldm.video.time import mean_rate
 
 USABLE = ("whole", "damaged")
-SHARED = (
-    "source_id",
-    "path",
-    "time_base_num",
-    "time_base_den",
-    "width",
-    "height",
-    "frame_rate_num",
-    "frame_rate_den",
-)
+SHARED = ("source_id", "path", "stream", "time_base_num", "time_base_den", "times")
 """Columns that clips take over from their source."""
+LOOK_COLUMNS = tuple(name for name, _ in LOOK)
 
 
 @dataclass(frozen=True)
@@ -64,18 +59,18 @@ def make_clips(task: ClipsTask) -> SourceRows:
         [source] = read_rows(task.sources, is_of_source & pc.field("state").isin(USABLE)).to_pylist()
         of_source = read_rows(task.signals, is_of_source).drop_columns(["source_id"])
         is_shown = is_of_source & (pc.field("kind") != "companion")
-        kept = read_rows(task.sidecars, is_shown, ["pts"])["pts"].to_pylist()
+        kept = read_rows(task.sidecars, is_shown, ["pts", "is_interlaced", "combing"]).to_pylist()
     except InputError as error:
         raise CannotGoOn(str(error)) from error  # the part is broken, which is not the fault of this source
     time_base = f"{source['time_base_num']}/{source['time_base_den']}"
     table = SignalTable.from_arrow(of_source.replace_schema_metadata({"time_base": time_base}))
     transitions = _timeline(source, table, task.cuts)
     spans = safe_spans(transitions, table, source["end_pts"], task.cuts)
+    parts = [part for span in spans for part in divide(span, table.pts, table.time_base, task.config)]
+    clips = [row for row in (_clip(source, part, table, kept) for part in parts) if row is not None]
     shared = {name: source[name] for name in ("source_id", "time_base_num", "time_base_den")}
-    return SourceRows(
-        [{**shared, **_columns(one)} for one in transitions],
-        list(_clips(source, spans, table, kept, task.config)),
-    )
+    elsewhere = _in_no_clip(transitions, spans, clips, table.pts)
+    return SourceRows([{**shared, **row} for row in elsewhere], clips)
 
 
 def write_clips(found: Sequence[SourceRows], transitions: Path, clips: Path, *, digest: str) -> None:
@@ -106,41 +101,98 @@ def divide(span: SafeSpan, pts: np.ndarray, time_base: Fraction, config: ClipCon
 
 
 def _timeline(source: Mapping[str, Any], table: SignalTable, config: CutConfig) -> list[Transition]:
-    """Return the detected transitions, and the gaps where something is broken."""
-    gaps = [Transition("damage", start, end, 1.0) for start, end in source["gaps"]]
-    clear = [
+    """Return the gaps where something is broken, the detected transitions, and a cut where the look changes."""
+    found = [Transition("damage", start, end, 1.0) for start, end in source["gaps"]]
+    found += _clear(find_transitions(table, source["end_pts"], config), found)
+    changes = [look["start_pts"] for look in source["looks"][1:]]
+    found += _clear([Transition("cut", pts, pts, 1.0) for pts in changes], found)
+    return sorted(found, key=lambda one: one.start_pts)
+
+
+def _clear(transitions: Sequence[Transition], others: Sequence[Transition]) -> list[Transition]:
+    """Return those transitions that touch none of the others."""
+    return [
         one
-        for one in find_transitions(table, source["end_pts"], config)
-        if not any(one.start_pts <= gap.end_pts and one.end_pts >= gap.start_pts for gap in gaps)
+        for one in transitions
+        if not any(one.start_pts <= other.end_pts and one.end_pts >= other.start_pts for other in others)
     ]
-    return sorted([*clear, *gaps], key=lambda one: one.start_pts)
 
 
-def _columns(one: Transition) -> dict[str, Any]:
-    return {"kind": one.kind, "start_pts": one.start_pts, "end_pts": one.end_pts, "score": one.score}
-
-
-def _clips(
-    source: Mapping[str, Any],
+def _in_no_clip(
+    transitions: Sequence[Transition],
     spans: Sequence[SafeSpan],
-    table: SignalTable,
-    kept: Sequence[int],
-    config: ClipConfig,
-) -> Iterator[dict[str, Any]]:
-    shared = {name: source[name] for name in SHARED}
-    parts = [part for span in spans for part in divide(span, table.pts, table.time_base, config)]
-    for span in parts:
-        inside = kept[bisect_left(kept, span.start_pts) : bisect_left(kept, span.end_pts)]
-        if not inside:
-            continue  # shorter than the interval of the sidecar, and not beside a cut
-        yield {
-            **shared,
-            "clip_id": clip_id(source["source_id"], 0, span.start_pts, span.end_pts),
-            "stream": 0,
-            "start_pts": span.start_pts,
-            "end_pts": span.end_pts,
-            "num_frames": span.num_frames,
-            "first_pts": inside[0],
-            "middle_pts": inside[middle_frame(inside, span.start_pts, span.end_pts)],
-            "last_pts": inside[-1],
-        }
+    clips: Sequence[Mapping[str, Any]],
+    pts: Int64[np.ndarray, " t"],
+) -> list[dict[str, Any]]:
+    """Return the transitions and the spans without a clip, each with its number of frames that are in no clip."""
+    is_counted = np.zeros(len(pts), bool)
+
+    def count(start_pts: int, end_pts: int) -> int:
+        first, end = np.searchsorted(pts, (start_pts, end_pts))
+        num_frames = int(np.count_nonzero(~is_counted[first:end]))
+        is_counted[first:end] = True
+        return num_frames
+
+    for clip in clips:
+        count(clip["start_pts"], clip["end_pts"])
+    rows: list[dict[str, Any]] = []
+    for span in spans:
+        num_frames = count(span.start_pts, span.end_pts)
+        if num_frames:
+            rows.append(_row("too_short", span.start_pts, span.end_pts, num_frames, None))
+    for one in transitions:
+        num_frames = count(one.start_pts, one.end_pts)
+        rows.append(_row(one.kind, one.start_pts, one.end_pts, num_frames, one.score))
+    assert is_counted.all(), "each frame is in a clip, in a transition, or in a span that is too short"
+    return sorted(rows, key=lambda row: (row["start_pts"], row["end_pts"]))
+
+
+def _row(kind: str, start_pts: int, end_pts: int, num_frames: int, score: float | None) -> dict[str, Any]:
+    return {"kind": kind, "start_pts": start_pts, "end_pts": end_pts, "num_frames": num_frames, "score": score}
+
+
+def _clip(
+    source: Mapping[str, Any], span: SafeSpan, table: SignalTable, kept: Sequence[Mapping[str, Any]]
+) -> dict[str, Any] | None:
+    """Return the row of a clip; None if no frame of it was kept, as it is shorter than the interval of the sidecar."""
+    first, end = (bisect_left(kept, pts, key=itemgetter("pts")) for pts in (span.start_pts, span.end_pts))
+    inside = kept[first:end]
+    if not inside:
+        return None
+    pts = [frame["pts"] for frame in inside]
+    look = next(one for one in reversed(source["looks"]) if one["start_pts"] <= span.start_pts)
+    rate = _frame_rate(source, span, table)
+    return {
+        **{name: source[name] for name in SHARED},
+        **{name: look[name] for name in LOOK_COLUMNS},
+        "clip_id": clip_id(source["source_id"], source["stream"], span.start_pts, span.end_pts),
+        "start_pts": span.start_pts,
+        "end_pts": span.end_pts,
+        "num_frames": span.num_frames,
+        "field_order": _field_order(source["field_order"], inside),
+        "combing": _median(frame["combing"] for frame in inside),
+        "frame_rate_num": rate.numerator if rate else None,
+        "frame_rate_den": rate.denominator if rate else None,
+        "first_pts": pts[0],
+        "middle_pts": pts[middle_frame(pts, span.start_pts, span.end_pts)],
+        "last_pts": pts[-1],
+    }
+
+
+def _frame_rate(source: Mapping[str, Any], span: SafeSpan, table: SignalTable) -> Fraction | None:
+    nominal = Fraction(source["frame_rate_num"], source["frame_rate_den"]) if source["frame_rate_num"] else None
+    first, end = np.searchsorted(table.pts, (span.start_pts, span.end_pts))
+    ticks = int(table.pts[end - 1] - table.pts[first])
+    return mean_rate(span.num_frames, ticks, table.time_base, nominal=nominal)
+
+
+def _field_order(of_source: str | None, frames: Sequence[Mapping[str, Any]]) -> str:
+    """Return the field order of a clip; frames may be interlaced although the stream does not say so."""
+    if not any(frame["is_interlaced"] for frame in frames):
+        return "progressive"
+    return "unknown" if of_source in (None, "progressive") else of_source
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None

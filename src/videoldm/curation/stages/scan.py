@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import pyarrow as pa
 from av.container import InputContainer
 from av.video.stream import VideoStream
@@ -21,22 +19,23 @@ from videoldm.curation.config import SidecarConfig
 from videoldm.curation.cuts.config import CutConfig
 from videoldm.curation.cuts.signals import CutSignals
 from videoldm.curation.inputs import local_path
-from videoldm.curation.sidecar import encode_frame
 from videoldm.curation.stages.collect import FRAMES_FILE, SIGNALS_FILE, SOURCE_FILE
+from videoldm.curation.stages.keep import Keeper
 from videoldm.curation.store.batches import Entry
 from videoldm.curation.store.parts import write_part
 from videoldm.dataset.tables import SIDECARS
-from videoldm.video.display import display_matrix, orientation
+from videoldm.video.interlacing import field_order
+from videoldm.video.look import Look, LookReader
 from videoldm.video.opening import (
-    Gap,
     check_complete,
-    decode_undamaged,
+    described,
     frame_rate_of,
     open_damaged,
     pick_stream,
     time_base_of,
+    video_streams,
 )
-from videoldm.video.probe import shown_size
+from videoldm.video.undamaged import Gap, UndamagedFrames
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,8 @@ class ScanTask:
     folder: Path
     sidecar: SidecarConfig
     cuts: CutConfig
+    stream: int | None = None
+    """Number of the video stream, None for the default one."""
 
 
 def scan(task: ScanTask) -> None:
@@ -57,7 +58,7 @@ def scan(task: ScanTask) -> None:
     entry = task.entry
     assert entry.source_id is not None
     try:
-        found = _Scan(entry.source_id, task.sidecar, task.cuts)
+        found = _Scan(task, entry.source_id)
         row = found.decode(local_path(entry.path))
         _check_unchanged(entry)
     except InputError as error:
@@ -93,12 +94,12 @@ def _write(folder: Path, row: Mapping[str, Any], found: _Scan) -> None:
 class _Scan:
     """Results of one source."""
 
-    def __init__(self, source_id: str, sidecar: SidecarConfig, cuts: CutConfig) -> None:
+    def __init__(self, task: ScanTask, source_id: str) -> None:
         self.frames: list[dict[str, Any]] = []
-        self._source_id = source_id
-        self._config = sidecar
-        self._signals = CutSignals(cuts)
+        self._task, self._source_id = task, source_id
+        self._signals = CutSignals(task.cuts)
         self._gaps: list[tuple[int, int, str]] = []
+        self._looks: list[tuple[int, Look]] = []
         self._num_frames = 0
         self._end_pts = 0
 
@@ -108,147 +109,103 @@ class _Scan:
         return table.add_column(0, "source_id", pa.array([self._source_id] * len(table)))
 
     def decode(self, path: str) -> dict[str, Any]:
-        """Decode the file's first video stream completely, and return its row."""
-        with _opened(path) as (container, stream, cut_off):
-            time_base = time_base_of(path, stream)
-            keeper = _Keeper(self.frames, self._source_id, self._config, stream, time_base)
-            first = last = None
-            gap: Gap | None = None
-            for outcome in decode_undamaged(container, stream):
-                if isinstance(outcome, Gap):
-                    gap = outcome
-                    continue
-                frame, pts = outcome, outcome.pts or 0
-                if last is not None and pts <= (last.pts or 0):
-                    continue  # its time is already taken
-                first = first or frame
-                if gap is not None:
-                    self._gaps.append((self._end_pts, pts, gap.reason))
-                    gap = None
-                may_be_cut = self._signals.add(frame)
-                keeper.add(frame, last, may_be_cut=may_be_cut, change=self._signals.latest_change)
-                self._num_frames += 1
-                self._end_pts = pts + (frame.duration or _usual_ticks(stream, time_base))
-                last = frame
-            if first is None or last is None:
+        """Decode one video stream of the file completely, and return the source's row."""
+        with _opened(path, self._task.stream) as (container, stream, cut_off):
+            frames = UndamagedFrames(path, container, stream)
+            order = field_order(stream)  # before the decoder changes it for each frame
+            reason = self._follow(frames, LookReader(stream), time_base_of(path, stream))
+            if not self._num_frames:
                 raise InputError(f"{path}: has no frame that can be decoded")
-            keeper.finish(last)
-            reason = gap.reason if gap is not None else cut_off or (self._gaps[0][2] if self._gaps else None)
-            return self._row(container, stream, first, time_base, reason)
+            reason = reason or cut_off or (self._gaps[0][2] if self._gaps else None)
+            return {
+                "state": "whole" if reason is None else "damaged",
+                "reason": reason,
+                **self._columns_of_frames(frames),
+                **_columns_of_file(path, container, stream),
+                "field_order": order,
+            }
 
-    def _row(
-        self,
-        container: InputContainer,
-        stream: VideoStream,
-        first: av.VideoFrame,
-        time_base: Fraction,
-        reason: str | None,
-    ) -> dict[str, Any]:
-        turn = orientation(display_matrix(first))
-        width, height = shown_size(first, turn)
-        aspect, rate = stream.sample_aspect_ratio or Fraction(1), frame_rate_of(stream)
+    def _follow(self, frames: UndamagedFrames, looks: LookReader, time_base: Fraction) -> str | None:
+        """Look at each frame once; return the reason if decoding ends with damage."""
+        keeper = Keeper(self._source_id, self._task.sidecar, time_base)
+        self.frames = keeper.frames
+        gap: Gap | None = None
+        for outcome in frames:
+            if isinstance(outcome, Gap):
+                gap = outcome
+                continue
+            frame, pts = outcome, outcome.pts or 0
+            if gap is not None:
+                self._gaps.append((self._end_pts, pts, gap.reason))
+                gap = None
+            look = looks.read(frame)
+            is_new = not self._looks or self._looks[-1][1] is not look
+            if is_new:
+                self._looks.append((pts, look))
+            may_be_cut = self._signals.add(frame) or is_new
+            keeper.add(frame, look, may_be_cut=may_be_cut, change=self._signals.latest_change)
+            self._num_frames += 1
+            self._end_pts = pts + (frame.duration or frames.usual_ticks)
+        keeper.finish()
+        return None if gap is None else gap.reason
+
+    def _columns_of_frames(self, frames: UndamagedFrames) -> dict[str, Any]:
+        start_pts, first = self._looks[0]
         return {
-            "state": "whole" if reason is None else "damaged",
-            "reason": reason,
-            "container": container.format.name,
-            "codec": stream.codec_context.codec.canonical_name,
-            "pixel_format": first.format.name,
-            "width": width,
-            "height": height,
-            "rotation": turn.rotation,
-            "is_mirrored": turn.is_mirrored,
-            "pixel_aspect_num": aspect.numerator,
-            "pixel_aspect_den": aspect.denominator,
-            "frame_rate_num": rate.numerator if rate else None,
-            "frame_rate_den": rate.denominator if rate else None,
-            "start_pts": first.pts,
+            **look_columns(first),
+            "rotation": first.turn.rotation,
+            "is_mirrored": first.turn.is_mirrored,
+            "looks": [{"start_pts": pts, **look_columns(look)} for pts, look in self._looks],
+            "times": frames.times,
+            "start_pts": start_pts,
             "end_pts": self._end_pts,
-            "time_base_num": time_base.numerator,
-            "time_base_den": time_base.denominator,
             "num_frames": self._num_frames,
-            "num_audio_streams": len(container.streams.audio),
+            "num_decoded": self._num_frames + frames.left_out.total(),
+            "left_out": [{"reason": reason, "num_frames": count} for reason, count in sorted(frames.left_out.items())],
             "gaps": [[start, end] for start, end, _ in self._gaps],
         }
 
 
-class _Keeper:
-    """Chooses the frames of the sidecar: one in each interval, a companion if quick, both sides of each cut."""
+def look_columns(look: Look) -> dict[str, Any]:
+    """Return the columns of a look, upright."""
+    width, height = look.shown_size
+    return {
+        "width": width,
+        "height": height,
+        "pixel_aspect_num": look.shown_pixel_aspect.numerator,
+        "pixel_aspect_den": look.shown_pixel_aspect.denominator,
+        "pixel_format": look.pixel_format,
+        "primaries": look.primaries,
+        "transfer": look.transfer,
+    }
 
-    def __init__(
-        self,
-        frames: list[dict[str, Any]],
-        source_id: str,
-        config: SidecarConfig,
-        stream: VideoStream,
-        time_base: Fraction,
-    ) -> None:
-        self._frames = frames
-        self._source_id = source_id
-        self._config = config
-        self._aspect = stream.sample_aspect_ratio or Fraction(1)
-        self._interval_ticks = Fraction(config.every_s) / time_base
-        self._edge_ticks = 1 / (Fraction(config.max_edges_per_s) * time_base)
-        self._start: int | None = None
-        self._next_edge: Fraction = Fraction(-(2**62))
-        self._companion_ticks = config.companion_s / time_base
-        self._next_companion: Fraction | None = None
 
-    def add(self, frame: av.VideoFrame, before: av.VideoFrame | None, *, may_be_cut: bool, change: float) -> None:
-        """Add the next frame; `before` is the one before it, `change` the mean difference of their levels."""
-        pts = frame.pts or 0
-        if self._start is None:
-            self._start = self._next = pts
-        if may_be_cut and before is not None and pts >= self._next_edge:
-            self._keep(before, "edge")
-            self._keep(frame, "edge")
-            self._next_edge = pts + self._edge_ticks
-        if pts >= self._next:
-            self._keep(frame, "sampled")
-            intervals = math.floor((pts - self._start) / self._interval_ticks) + 1
-            self._next = self._start + math.ceil(intervals * self._interval_ticks)
-            self._next_companion = pts + self._companion_ticks
-        elif self._next_companion is not None and pts >= self._next_companion:
-            self._next_companion = None
-            if change >= self._config.companion_change:
-                self._keep(frame, "companion")
-
-    def finish(self, last: av.VideoFrame) -> None:
-        """Add the last frame of all."""
-        self._keep(last, "edge")
-
-    def _keep(self, frame: av.VideoFrame, kind: str) -> None:
-        if self._frames and self._frames[-1]["pts"] == frame.pts:
-            if kind == "companion":
-                return
-            if self._frames[-1]["kind"] != "companion":
-                self._frames[-1]["kind"] = "sampled" if kind == "sampled" else self._frames[-1]["kind"]
-                return
-            self._frames.pop()  # it is smaller
-        self._frames.append(
-            {
-                "source_id": self._source_id,
-                "pts": frame.pts,
-                "kind": kind,
-                "jpeg": encode_frame(frame, self._aspect, self._config, is_companion=kind == "companion"),
-            }
-        )
+def _columns_of_file(path: str, container: InputContainer, stream: VideoStream) -> dict[str, Any]:
+    time_base, rate = time_base_of(path, stream), frame_rate_of(stream)
+    streams = video_streams(container)
+    return {
+        "container": container.format.name,
+        "codec": stream.codec_context.codec.canonical_name,
+        "stream": streams.index(stream),
+        "other_streams": [described(number, one) for number, one in enumerate(streams) if one is not stream],
+        "frame_rate_num": rate.numerator if rate else None,
+        "frame_rate_den": rate.denominator if rate else None,
+        "time_base_num": time_base.numerator,
+        "time_base_den": time_base.denominator,
+        "num_audio_streams": len(container.streams.audio),
+    }
 
 
 @contextmanager
-def _opened(path: str) -> Generator[tuple[InputContainer, VideoStream, str | None]]:
-    """Open the first video stream, with the reason if the file is truncated."""
+def _opened(path: str, number: int | None) -> Generator[tuple[InputContainer, VideoStream, str | None]]:
+    """Open a video stream, with the reason if the file is truncated."""
     cut_off = None
     try:
         check_complete(path)
     except InputError as error:
         cut_off = str(error).removeprefix(f"{path}: ")
     with open_damaged(path) as (container, streams):
-        stream = pick_stream(path, streams, 0)
+        stream = pick_stream(path, streams, number)
         # One thread takes the least processor time, and there is a worker for each core.
         stream.codec_context.thread_count = 1
         yield container, stream, cut_off
-
-
-def _usual_ticks(stream: VideoStream, time_base: Fraction) -> int:
-    rate = frame_rate_of(stream)
-    return max(1, round(1 / (rate * time_base))) if rate else 1

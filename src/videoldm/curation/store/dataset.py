@@ -32,6 +32,8 @@ from videoldm.curation.store.view import DatasetView
 from videoldm.dataset.config import DATASET_FILE
 
 FORMAT = 1
+DECODING = "2"
+"""Changes whenever decoding gives other tables, so that they are made anew."""
 AESTHETIC_HEAD = "aesthetic_head.safetensors"
 
 
@@ -159,7 +161,9 @@ class Hashes:
     @classmethod
     def of(cls, config: CurationConfig) -> Hashes:
         """Return the hashes of one configuration."""
-        decoded = config_hash(SIGNALS_VERSION, config.sidecar, config.cuts.candidates)
+        decoded = config_hash(
+            DECODING, SIGNALS_VERSION, {"stream": config.stream}, config.sidecar, config.cuts.candidates
+        )
         divided = config_hash(decoded, config.cuts, config.clips)
         annotations: dict[str, str] = {}
         for one in config.annotations:
