@@ -49,7 +49,7 @@ def test_compiled_clips_are_repeated_compiled(
     assert plain is not None
     assert clip == read_metadata("clip.mkv")
     assert clip == plain | {"compiled": True}
-    assert "--compile cannot be changed beside --from" in cli.refuses("generate", "--from", "clip.mkv", "--compile")
+    assert "--compile cannot be given beside --from" in cli.refuses("generate", "--from", "clip.mkv", "--compile")
 
 
 def test_without_a_compiler_nothing_loads(

@@ -93,7 +93,7 @@ def test_folder_of_bad_pictures_only(cli: CommandLine, tiny_model: Path, no_mode
         (("empty",), "empty: is a folder without pictures"),
         (("--from", "cat.png"), "cat.png: holds no settings, it should be a clip that videoldm made"),
         (("--from", "nothing.mp4"), "nothing.mp4: does not exist"),
-        (("--from", "cat.png", "--seed", 3), "--seed cannot be changed beside --from, which repeats a clip exactly"),
+        (("--from", "cat.png", "--seed", 3), "--seed cannot be given beside --from, which repeats a clip exactly"),
     ],
 )
 @pytest.mark.usefixtures("no_model", "cat")

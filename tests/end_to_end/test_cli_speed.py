@@ -56,4 +56,4 @@ def test_an_unknown_speed_is_refused(cli: CommandLine, tiny_model: Path, cat: Pa
 
 def test_the_speed_of_a_repeated_clip_cannot_be_changed(cli: CommandLine, tiny_model: Path, cat: Path) -> None:
     cli.succeeds("generate", cat, "--model", tiny_model, "-o", "clip.mkv")
-    assert "--speed cannot be changed beside --from" in cli.refuses("generate", "--from", "clip.mkv", "--speed", "fast")
+    assert "--speed cannot be given beside --from" in cli.refuses("generate", "--from", "clip.mkv", "--speed", "fast")

@@ -167,7 +167,7 @@ def make_plan(options: GenerateOptions) -> Plan:
     if options.from_ is not None:
         others = sorted(options.model_fields_set - BESIDE_FROM)
         if others:
-            raise InputError(f"{option_name(others[0])} cannot be changed beside --from, which repeats a clip exactly")
+            raise InputError(f"{option_name(others[0])} cannot be given beside --from, which repeats a clip exactly")
         given = options.inputs_by_name()
         model = options.model if "model" in options.model_fields_set else None
         return plan_repetition(options.from_, runtime, targets, moved=ClipInputs(**given), model=model)

@@ -94,10 +94,12 @@ def make_clip(
 ) -> Clip:
     """Return one clip from a picture or a sentence; `choices` are fields of `Choices`, such as seed and num_frames.
 
-    Raises InputError for choices that are unknown or out of range and for pictures that cannot be read.
+    Raises InputError for choices that are unknown or out of range, for inputs that the model's task does not take, and
+    for pictures that cannot be read.
     """
     chosen = validate(Choices, {"speed": model.speed, **choices}, source="make_clip")
-    inputs = ClipInputs(image=None if image is None else str(image), prompt=prompt)
+    given = {"image": None if image is None else str(image), "prompt": prompt}
+    inputs = validate(ClipInputs, given, source="make_clip")
     request = chosen.request(inputs, model.files.ref, model.config, loras=model.loras)
     return make_clips(model, [request])[0]
 

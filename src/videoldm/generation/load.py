@@ -10,7 +10,7 @@ from videoldm.checkpoints.storage.trust import pickles_trusted
 from videoldm.core.errors import InputError
 from videoldm.generation.batch import enough_memory
 from videoldm.generation.memory_plan import look_ahead
-from videoldm.inference.config import ALL_IN_MEMORY, Decoding, MemoryPlan, Precision, Speed
+from videoldm.inference.config import ALL_IN_MEMORY, LADDER, Decoding, MemoryPlan, Precision, Speed
 from videoldm.inference.device import find_device
 from videoldm.inference.precision import DTYPES
 from videoldm.pipelines.load import LoadedModel, load_opened
@@ -42,8 +42,12 @@ def load_model(
     speed: rung of the speed ladder for clips that do not name one; "exact" gives up nothing.
     allow_pickle: also read .ckpt, .bin and .pt files, their tensors only.
 
-    Raises InputError if there is no such model, LoRA or device, or the model cannot do the task or does not fit.
+    Raises InputError if there is no such model, LoRA, device, precision or rung, or the model cannot do the task or
+    does not fit.
     """
+    for option, value, known in (("dtype", dtype, DTYPES), ("speed", speed, LADDER)):
+        if value not in known:
+            raise InputError(f"{option} is {value!r}, it should be {', '.join(known)}")
     if isinstance(name, ModelRef) and variant is not None:
         raise InputError(f"variant is {variant!r}, beside a ModelRef, which names one itself: leave it out")
     ref = ModelRef(name=name, variant=variant) if isinstance(name, str) else name

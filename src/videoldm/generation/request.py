@@ -88,7 +88,10 @@ class Request(ClipInputs):
         task = task_named(self.task)
         if not task.accepts(self.given):
             name = next(name for need, name in INPUT_FIELDS.items() if need in self.given ^ task.needs)
-            raise ValueError(f"{name} is {getattr(self, name)!r}, which does not fit the task {self.task}")
+            value = getattr(self, name)
+            if value is None:
+                raise ValueError(f"{name} is missing, which the task {self.task} needs")
+            raise ValueError(f"{name} is {value!r}, which the task {self.task} does not take")
         return self
 
 

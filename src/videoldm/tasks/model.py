@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -26,16 +26,17 @@ class VideoModel:
     """All that one task needs; a conditioner that the task does not use is None."""
 
     config: TaskModelConfig
-    unet: VideoUNet
-    autoencoder: Autoencoder
-    text: TextConditioner | None = None
-    temporal_text: TextConditioner | None = None
+    # Printed networks would fill several screens.
+    unet: VideoUNet = field(repr=False)
+    autoencoder: Autoencoder = field(repr=False)
+    text: TextConditioner | None = field(default=None, repr=False)
+    temporal_text: TextConditioner | None = field(default=None, repr=False)
     """Text conditioner of the temporal layers; None for `text`."""
-    image: ImageConditioner | None = None
+    image: ImageConditioner | None = field(default=None, repr=False)
     place: torch.device | None = None
     """Where the networks compute; None for where the UNet is."""
     memory: MemoryPlan = ALL_IN_MEMORY
-    residence: Residence = ALL_STAY
+    residence: Residence = field(default=ALL_STAY, repr=False)
 
     @property
     def device(self) -> torch.device:
