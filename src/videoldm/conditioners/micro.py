@@ -56,7 +56,7 @@ def warn_if_untrained(signals: Signals, config: MicroConfig) -> None:
         warnings.warn(f"fps is {fps:g}, the model was trained on {low:g} to {high:g}", stacklevel=2)
     for bucket in _outside(signals.get("motion_bucket"), 0, config.trained_max_motion_bucket):
         limit = f"{config.trained_max_motion_bucket:g}"
-        warnings.warn(f"motion bucket is {bucket:g}, the model was trained on 0 to {limit}", stacklevel=2)
+        warnings.warn(f"motion_bucket_id is {bucket:g}, the model was trained on 0 to {limit}", stacklevel=2)
 
 
 def bucket_of_motion(motion: float) -> int:

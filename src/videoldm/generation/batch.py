@@ -78,7 +78,7 @@ def make_all(plan: Plan, results: Results) -> None:
             try:
                 requests = item.requests or requests_of(item, plan)
             except InputError as error:
-                results.failures.append((item.label, str(error).removeprefix(f"{item.label}: ")))
+                results.failures.append((item.label, str(error).removeprefix(f"{item.inputs.label}: ")))
             else:
                 model = model or load_planned(plan)
                 try:

@@ -12,7 +12,7 @@ from videoldm.core.config import validate
 from videoldm.core.errors import InputError
 from videoldm.core.reading import existing_file
 from videoldm.generation.choices import Choices
-from videoldm.generation.inputs import ClipInputs, check_inputs, files_of, inputs_of_each, task_for
+from videoldm.generation.inputs import ClipInputs, check_inputs, files_of, task_for
 from videoldm.generation.output_paths import check_outputs, output_paths, stems_of
 from videoldm.generation.plan import (
     Item,
@@ -58,7 +58,7 @@ def plan_list(
         for number, (row, chosen, ending) in enumerate(zip(rows, completed, endings, strict=True))
     ]
     paths = [path for [path] in output_paths(targets.output or "outputs/", [[name] for name in names])]
-    sources = files_of([one for row in rows for one in inputs_of_each(row)])
+    sources = files_of(rows)
     for output, chosen in zip(paths, completed, strict=True):
         _check(output, chosen, config, sources, files)
     _check_names(paths, source)
@@ -97,6 +97,8 @@ def _row(values: dict[str, Any], source: str) -> Row:
     row = validate(Row, values, source=source)
     try:
         check_inputs(row)
+        for path in row.files:
+            existing_file(path, kind="a picture")
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
     return row

@@ -142,7 +142,7 @@ def test_untrained_values_are_warned_about_and_trained_ones_are_not() -> None:
     for fps in (5, 32):
         with pytest.warns(UserWarning, match=f"fps is {fps}, the model was trained on 6 to 31"):
             warn_if_untrained({"fps": per_clip([fps])}, SVD_MICRO)
-    with pytest.warns(UserWarning, match="motion bucket is 300, the model was trained on 0 to 255"):
+    with pytest.warns(UserWarning, match="motion_bucket_id is 300, the model was trained on 0 to 255"):
         warn_if_untrained({"motion_bucket": per_clip([127, 300])}, SVD_MICRO)
 
 
