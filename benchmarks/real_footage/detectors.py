@@ -59,14 +59,18 @@ def ours(path: Path) -> Findings:
     return Findings(tuple(cuts), tuple(gradual), time.process_time() - start)
 
 
-def peer(path: Path, detector: Callable[[], object]) -> Findings:
-    """One of PySceneDetect's detectors with its defaults: the first frames of all scenes but the first."""
-    start = time.process_time()
-    manager = SceneManager()
-    manager.add_detector(detector())
-    manager.detect_scenes(open_video(str(path), backend="pyav"))
-    firsts = tuple(int(first.frame_num) for first, _ in manager.get_scene_list()[1:])
-    return Findings(firsts, (), time.process_time() - start, has_kinds=False)
+def peer(path: Path, name: str) -> Findings:
+    """One of PySceneDetect's detectors with its defaults, stored beside the video: the first frames of new scenes."""
+    note = path.with_suffix(f".{name.rsplit(maxsplit=1)[-1]}.json")
+    if not note.exists():
+        start = time.process_time()
+        manager = SceneManager()
+        manager.add_detector(PEERS[name]())
+        manager.detect_scenes(open_video(str(path), backend="pyav"))
+        cuts = [int(first.frame_num) for first, _ in manager.get_scene_list()[1:]]
+        note.write_text(json.dumps({"cuts": cuts, "cpu_s": time.process_time() - start}))
+    stored = json.loads(note.read_text())
+    return Findings(tuple(stored["cuts"]), (), stored["cpu_s"], has_kinds=False)
 
 
 def transnet(paths: Sequence[Path], python: Path) -> dict[Path, Findings]:
@@ -104,8 +108,7 @@ def transnet_findings(path: Path) -> Findings:
 def all_findings(path: Path, transnet_python: Path | None) -> dict[str, Findings]:
     """What every detector finds."""
     found = {OURS: ours(path)}
-    for name, detector in PEERS.items():
-        found[name] = peer(path, detector)
+    found |= {name: peer(path, name) for name in PEERS}
     if transnet_python:
         found[TRANSNET] = transnet([path], transnet_python)[path]
     return found
