@@ -85,7 +85,7 @@ TRANSITIONS = pa.schema(
         ("score", pa.float32()),
     ]
 )
-TRANSITION_KINDS = ("cut", "fade_out", "fade_in", "dissolve", "flash", "flicker", "damage", "too_short")
+TRANSITION_KINDS = ("cut", "fade_out", "fade_in", "dissolve", "wipe", "flash", "flicker", "damage", "too_short")
 """The last are spans between two others, too short for a clip."""
 
 CLIPS = pa.schema(

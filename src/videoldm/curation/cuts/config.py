@@ -120,6 +120,32 @@ class DissolveConfig(Config):
     """Weight against a window of what is not a mixture in it, when the best windows are sought."""
 
 
+class WipeConfig(Config):
+    """A wipe lies where the sum of these is at least `least`, which makes it as probable as not.
+
+    `order` times how much of the times at which places change follows from a line, doors, an iris or a clock's hand;
+    `step` times how much of the change is made in steps (times the square root of its mean in levels); `likeness` times
+    how much less the ends are alike than frames on one side, after motion; `gain` times how much better both shots
+    explain frames inside, each in its place, than either alone; less `back` times how alike one end is to frames beyond
+    the other, as when somebody walks by.
+    """
+
+    rate: Positive = 12.5
+    """Windows are proposed this many times a second ..."""
+    lengths_s: tuple[Positive, ...] = (0.24, 0.4, 0.64, 0.96, 1.6)
+    """... in these lengths ..."""
+    least_part: Share = 0.45
+    """... if this part of the picture changes ..."""
+    least_merit: NonNegative = 2.2
+    """... by steps in even parts: their share times the square root of the mean change in levels."""
+    order: NonNegative = 7.4
+    step: NonNegative = 0.41
+    likeness: NonNegative = 3.7
+    gain: NonNegative = 23.4
+    back: NonNegative = 8.1
+    least: float = 9.4
+
+
 class CutConfig(Config):
     """Thresholds of the detectors. Levels are those of full-range pictures, 0 to 255.
 
@@ -132,6 +158,7 @@ class CutConfig(Config):
     hard: HardCutConfig = HardCutConfig()
     veils: VeilConfig = VeilConfig()
     dissolves: DissolveConfig = DissolveConfig()
+    wipes: WipeConfig = WipeConfig()
     same_shot: Positive = 7.0
     """The frames before and after a flash are one shot if change * sqrt(histogram change), measured as for dissolves,
     is below this."""

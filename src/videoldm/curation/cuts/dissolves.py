@@ -9,20 +9,16 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64, UInt8
 
 from videoldm.curation.cuts.config import DissolveConfig, DissolveRate
-from videoldm.curation.cuts.footage import Footage
+from videoldm.curation.cuts.footage import Footage, Vectors, as_vectors
 from videoldm.curation.cuts.mixtures import evidence_of_dissolve
 from videoldm.curation.cuts.signals import COARSE, NUM_LUMA, PICTURE_CHROMA, Column, histograms
 from videoldm.curation.cuts.transition import FrameTransition, fitted_line, score_of_evidence
-
-Vectors = Float32[np.ndarray, "t n"]
 
 # Positions inside a window at which mixtures are sought.
 _INSIDE = (0.25, 0.5, 0.75)
 # Shares of the new shot between which a line is fitted to find where the dissolve begins and ends.
 _FITTED = (0.15, 0.85)
 NUM_BINS = 16
-# Weight of a level of colour difference over one of luma; the kept pictures hold few of them.
-_CHROMA_WEIGHT = 2.5
 # Weight of steps between neighbouring cells beside contrast.
 _STEP_WEIGHT = 3 / 16
 
@@ -72,7 +68,7 @@ class DissolveFinder:
 
     def _propose(self, first: int, end: int, rate: DissolveRate) -> list[_Window]:
         """Return the windows of the rate's lengths, moved in its steps, that look like mixtures."""
-        frames, vectors = self._sampled(first, end, float(rate.rate))
+        frames, vectors = self._footage.sampled(first, end, float(rate.rate))
         sampled = _Sampled(vectors)
         windows: list[_Window] = []
         for length_s in rate.lengths_s:
@@ -83,15 +79,6 @@ class DissolveFinder:
             ends = zip(frames[starts].tolist(), frames[starts + length].tolist(), merits.tolist(), strict=True)
             windows += [_Window(low, high, merit) for low, high, merit in ends if high - low >= 3]
         return windows
-
-    def _sampled(self, first: int, end: int, rate: float) -> tuple[Int64[np.ndarray, " k"], Vectors]:
-        """Return frame numbers and means of the frames around them, `rate` times a second; means even out shaking."""
-        times = self._times[first:end]
-        steps = np.floor((times - times[0]) * rate + 1e-6)
-        starts = np.flatnonzero(np.diff(steps, prepend=-1))
-        ends = np.append(starts[1:], len(times))
-        sums = np.add.reduceat(self._pictures[first:end], starts, axis=0, dtype=np.float32)
-        return first + (starts + ends - 1) // 2, as_vectors(sums / (ends - starts)[:, None])
 
     def _merits(self, sampled: _Sampled, length: int) -> tuple[Int64[np.ndarray, " k"], Float[np.ndarray, " k"]]:
         """Return where windows of `length` steps look like dissolves, and how much."""
@@ -137,13 +124,6 @@ class DissolveFinder:
     def _evidence(self, window: _Window, bounds: tuple[int, int]) -> float:
         _, histogram = difference(self._pictures[[window.first, window.last]])
         return evidence_of_dissolve(self._footage, (window.first, window.last), bounds, histogram, self._config)
-
-
-def as_vectors(pictures: UInt8[np.ndarray, "t n"] | Float[np.ndarray, "t n"]) -> Vectors:
-    """Return the small pictures of a SignalTable, weighted so that their distances count luma and colour."""
-    vectors = pictures.astype(np.float32)
-    vectors[:, NUM_LUMA:] *= _CHROMA_WEIGHT
-    return vectors
 
 
 def luma_histograms(vectors: Vectors) -> Float32[np.ndarray, "t bins"]:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Float, Float32, Float64, Int64, UInt8
 
-from videoldm.curation.cuts.signals import LUMA, SignalTable
+from videoldm.curation.cuts.signals import LUMA, NUM_LUMA, SignalTable
 
 Picture = UInt8[np.ndarray, "h w"]
 Flat = Float32[np.ndarray, "h w"]
+Blocks = Float32[np.ndarray, "rows columns"]
+Vectors = Float32[np.ndarray, "t n"]
 
 # Pictures are enlarged so that a flow of the size of the stored ones, which is half as fine, can be found.
 _ENLARGED = (2 * LUMA[1], 2 * LUMA[0])
 _FINEST_SCALE = 1
 _PLACES = np.stack(np.meshgrid(np.arange(_ENLARGED[0]), np.arange(_ENLARGED[1])), axis=-1).astype(np.float32)
+# Weight of a level of colour difference over one of luma; coarse pictures hold few of them.
+_CHROMA_WEIGHT = 2.5
 # Cells on a side of the neighbourhood whose mean is taken off, so that light does not count.
 _NEIGHBOURHOOD = 9
 # Variance of noise, in levels squared: pictures with as little contrast are not compared.
@@ -40,6 +44,18 @@ class Footage:
         """Return the number of frames."""
         return len(self.times)
 
+    def sampled(self, first: int, end: int, rate: float) -> tuple[Int64[np.ndarray, " k"], Vectors]:
+        """Return frame numbers and means of the coarse pictures around them, `rate` times a second.
+
+        Means even out shaking. They are weighted by `as_vectors`.
+        """
+        times = self.times[first:end]
+        steps = np.floor((times - times[0]) * rate + 1e-6)
+        starts = np.flatnonzero(np.diff(steps, prepend=-1))
+        ends = np.append(starts[1:], len(times))
+        sums = np.add.reduceat(self.coarse[first:end], starts, axis=0, dtype=np.float32)
+        return first + (starts + ends - 1) // 2, as_vectors(sums / (ends - starts)[:, None])
+
     def enlarged(self, frame: int) -> Picture:
         """Return the luma of a frame at twice its size, as comparisons take it."""
         return cv2.resize(self.luma[frame], _ENLARGED, interpolation=cv2.INTER_LINEAR)
@@ -62,6 +78,13 @@ class Footage:
         return correlation(detail(one), detail(self.moved(other, one)))
 
 
+def as_vectors(pictures: UInt8[np.ndarray, "t n"] | Float[np.ndarray, "t n"]) -> Vectors:
+    """Return coarse pictures weighted so that their distances count luma and colour."""
+    vectors = pictures.astype(np.float32)
+    vectors[:, NUM_LUMA:] *= _CHROMA_WEIGHT
+    return vectors
+
+
 def detail(picture: Picture) -> Flat:
     """Return what differs from the mean of its neighbourhood."""
     levels = picture.astype(np.float32)
@@ -73,13 +96,17 @@ def correlation(one: Flat, other: Flat) -> float:
 
     A block weighs as its contrast, not as its energy, so that text does not outweigh all that lies around it.
     """
-    products, energies, others = (_sums(part) for part in (one * other, one * one, other * other))
-    weights = np.sqrt(energies + others)
-    correlations = products / (np.sqrt(energies * others) + _NOISE * _BLOCK[0] * _BLOCK[1])
+    correlations, weights = block_correlations(one, other)
     return float((weights * correlations).sum() / (weights.sum() + _LEAST_WEIGHT))
 
 
-def _sums(levels: Flat) -> Float32[np.ndarray, "rows columns"]:
+def block_correlations(one: Flat, other: Flat) -> tuple[Blocks, Blocks]:
+    """Return the correlation of two pictures' details in each block, and its weight."""
+    products, energies, others = (_sums(part) for part in (one * other, one * one, other * other))
+    return products / (np.sqrt(energies * others) + _NOISE * _BLOCK[0] * _BLOCK[1]), np.sqrt(energies + others)
+
+
+def _sums(levels: Flat) -> Blocks:
     """Return the sum of each block."""
     rows, columns = levels.shape[0] // _BLOCK[0], levels.shape[1] // _BLOCK[1]
     return cv2.resize(levels, (columns, rows), interpolation=cv2.INTER_AREA) * (_BLOCK[0] * _BLOCK[1])

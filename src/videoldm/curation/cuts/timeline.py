@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from videoldm.curation.cuts.footage import Footage
 from videoldm.curation.cuts.hard_cuts import find_cuts
 from videoldm.curation.cuts.signals import SignalTable
 from videoldm.curation.cuts.transition import FrameTransition, Transition, taken
+from videoldm.curation.cuts.wipes import WipeFinder
 
 
 class SafeSpan(NamedTuple):
@@ -29,7 +30,8 @@ def find_transitions(signals: SignalTable, end_pts: int, config: CutConfig) -> l
     """Find all transitions, in order and without overlap; `end_pts` is where the last frame ends.
 
     This is a cascade: first flicker, which would look like all others; then fades and flashes, which would look like
-    cuts; then cuts outside of them, at the source's own rate; then dissolves, at lower rates, in what lies between.
+    cuts; then cuts outside of them, at the source's own rate; then dissolves and wipes, at lower rates, in what lies
+    between.
     """
     footage = Footage(signals)
     found = find_flicker(footage, config.flicker)
@@ -37,18 +39,22 @@ def find_transitions(signals: SignalTable, end_pts: int, config: CutConfig) -> l
     found += [one for one in VeilFinder(footage, config.veils).find() if not is_lit[one.first : one.end + 1].any()]
     found += find_cuts(footage, taken(found, len(signals)), config.hard)
     found.sort(key=lambda one: one.first)
-    dissolves = DissolveFinder(footage, config.dissolves)
-    start = 0
-    between: list[FrameTransition] = []
-    for stop, resume in [(one.first, one.end) for one in found] + [(len(signals), len(signals))]:
-        if stop > start:
-            between += dissolves.find(start, stop)
-        start = resume
+    for finder in (DissolveFinder(footage, config.dissolves), WipeFinder(footage, config.wipes)):
+        found += [one for first, end in _between(found, len(signals)) for one in finder.find(first, end)]
+        found.sort(key=lambda one: one.first)
     ticks = [*(int(pts) for pts in signals.pts), end_pts]
-    return [
-        Transition(one.kind, ticks[one.first], ticks[one.end], one.score)
-        for one in sorted(found + between, key=lambda one: one.first)
-    ]
+    return [Transition(one.kind, ticks[one.first], ticks[one.end], one.score) for one in found]
+
+
+def _between(found: Sequence[FrameTransition], num_frames: int) -> Iterator[tuple[int, int]]:
+    """Yield the stretches of frames that lie in no transition."""
+    start = 0
+    for one in found:
+        if one.first > start:
+            yield start, one.first
+        start = one.end
+    if num_frames > start:
+        yield start, num_frames
 
 
 def safe_spans(

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-TransitionKind = Literal["cut", "fade_out", "fade_in", "dissolve", "flash", "flicker", "damage"]
+TransitionKind = Literal["cut", "fade_out", "fade_in", "dissolve", "wipe", "flash", "flicker", "damage"]
 
 
 @dataclass(frozen=True, slots=True)

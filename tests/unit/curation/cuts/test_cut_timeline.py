@@ -197,6 +197,26 @@ def test_lights_that_go_on_and_off_are_flicker_over_one_shot(half, light):
     assert [span.num_frames for span in spans] == [80]
 
 
+ACROSS = np.broadcast_to(np.arange(WIDTH) / WIDTH, (HEIGHT, WIDTH))
+IRIS = np.hypot(ACROSS - 0.5, np.arange(HEIGHT)[:, None] / HEIGHT - 0.5) / 0.71
+
+
+@pytest.mark.parametrize("field", [ACROSS, IRIS], ids=["line", "iris"])
+@pytest.mark.parametrize("num_frames", [10, 30])
+def test_wipes_have_their_own_kind(field, num_frames):
+    before, after = shot(1, 40 + num_frames), shot(2, 40 + num_frames)
+    parts = np.linspace(0, 1, num_frames + 2)[1:-1]
+    wiped = [
+        np.where((field < part)[..., None], new, old)
+        for old, new, part in zip(before[40:], after[:num_frames], parts, strict=True)
+    ]
+    transitions, spans = found_in(before[:40] + wiped + after[num_frames:])
+    assert [one.kind for one in transitions] == ["wipe"]
+    assert transitions[0].start_pts / TICKS == pytest.approx(40, abs=1 + num_frames / 8)
+    assert transitions[0].end_pts / TICKS == pytest.approx(40 + num_frames, abs=1 + num_frames / 8)
+    assert len(spans) == 2
+
+
 def test_pans_are_no_dissolves():
     picture = scene(5)
     sweep = (60 * np.sin(np.arange(100) / 12)).round().astype(int)
