@@ -14,6 +14,14 @@ from videoldm.checkpoints.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
+class Assumption:
+    """Why an image model is taken to predict what its scheduler says, where no file says so."""
+
+    reason: str
+    is_sure: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """The parts of a model and where they are stored; a part that is missing is None.
 
@@ -36,6 +44,8 @@ class Checkpoint:
     latent_size: LatentSize | None = None
     """Size of the latents that an image model was trained on, if the files state it."""
     scheduler: EulerScheduler | ImageScheduler | None = None
+    assumption: Assumption | None = None
+    """None if the files state the prediction type, or there is none."""
     dropped: tuple[str, ...] = ()
 
     def parts(self) -> dict[str, Part[Any, Any]]:

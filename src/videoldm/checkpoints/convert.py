@@ -61,7 +61,8 @@ def _to_file(checkpoint: Checkpoint, target: Path, dtype: torch.dtype | None) ->
     if checkpoint.tokenizer is not None:
         notice(f"{target}: a single file holds no tokenizer, copy it into {target.parent / 'tokenizer'}")
     if isinstance(checkpoint.scheduler, ImageScheduler) and not predicts_alike(checkpoint.scheduler, target):
-        notice(f"{target}: its name should contain the word base if the model predicts noise, and not if it predicts v")
+        words = "768 if the model predicts v, 512 or base and not 768 if it predicts noise"
+        notice(f"{target}: its name should contain {words}")
 
 
 def _preset_of(checkpoint: Checkpoint) -> ModelConfig:

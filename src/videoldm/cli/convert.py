@@ -36,6 +36,9 @@ class ConvertOptions(PickleOption):
     """Which of several precisions in the source's folder to read, such as fp16."""
     tokenizer: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
     """The tokenizer to put into the new folder, for a single file of Stable Diffusion that has none beside it."""
+    prediction_type: Literal["epsilon", "v_prediction"] | None = None
+    """What a single file of Stable Diffusion 2.1 predicts, which the new folder states: epsilon (noise) or
+    v_prediction. Without it, a name as published decides, or else one call of the network with pure noise."""
     autoencoder: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
     """An autoencoder that videoldm train has exported, in the place of the source's."""
     dtype: Precision | None = None
@@ -49,12 +52,18 @@ def run(options: ConvertOptions) -> None:
     from videoldm.inference.precision import DTYPES
     from videoldm.pipelines.as_checkpoint import as_checkpoint
     from videoldm.pipelines.folder import NativeFolder
-    from videoldm.pipelines.open import open_model
+    from videoldm.pipelines.open import open_model, open_to_sample
     from videoldm.pipelines.published import PublishedModel
     from videoldm.pipelines.reference import ModelRef
 
     with trust_in_pickles(options):
-        files = open_model(ModelRef(name=options.source, variant=options.variant, tokenizer=options.tokenizer))
+        ref = ModelRef(
+            name=options.source,
+            variant=options.variant,
+            tokenizer=options.tokenizer,
+            prediction_type=options.prediction_type,
+        )
+        files = open_to_sample(ref) if options.to == "diffusers" else open_model(ref)
     if isinstance(files, NativeFolder):
         checkpoint = as_checkpoint(files)
     else:

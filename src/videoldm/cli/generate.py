@@ -7,7 +7,7 @@ import re
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -112,6 +112,9 @@ class GenerateOptions(PickleOption, Choices, ClipInputs):
     tokenizer: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
     """The tokenizer of a model that reads text and lies in a single file; without it the folder tokenizer beside the
     file, or that of Stable Diffusion 2.1 on the hub."""
+    prediction_type: Literal["epsilon", "v_prediction"] | None = None
+    """What a single file of Stable Diffusion 2.1 predicts: epsilon (noise) or v_prediction. Without it, a name as
+    published decides, or else one call of the network with pure noise."""
     lora: Annotated[str | None, tyro.conf.arg(metavar="FILE[:WEIGHT],...")] = None
     """LoRAs to merge into the model, each as strong as its weight says; 1 without one."""
     dtype: Precision | None = None
@@ -171,7 +174,13 @@ def make_plan(options: GenerateOptions) -> Plan:
         given = options.inputs_by_name()
         model = options.model if "model" in options.model_fields_set else None
         return plan_repetition(options.from_, runtime, targets, moved=ClipInputs(**given), model=model)
-    model = ModelRef(name=options.model, variant=options.variant, unet=options.unet, tokenizer=options.tokenizer)
+    model = ModelRef(
+        name=options.model,
+        variant=options.variant,
+        unet=options.unet,
+        tokenizer=options.tokenizer,
+        prediction_type=options.prediction_type,
+    )
     if options.items is not None:
         idle = [name for name in NOT_BESIDE_ITEMS if name in options.model_fields_set]
         if idle:

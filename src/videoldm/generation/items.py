@@ -24,7 +24,7 @@ from videoldm.generation.plan import (
     plan_checked,
     warn_of_idle_options,
 )
-from videoldm.pipelines.open import open_model
+from videoldm.pipelines.open import open_to_sample
 from videoldm.pipelines.reference import ModelFiles, ModelRef, listed
 from videoldm.tasks.config import TaskModelConfig
 
@@ -47,7 +47,7 @@ def plan_list(
     if len(kinds) > 1:
         first, second, *_ = map(listed, kinds)
         raise InputError(f"{source}: has clips from {first} and clips from {second}, make two lists of them")
-    files = open_model(model)
+    files = open_to_sample(model)
     task = task_for(files, rows[0])
     config = files.config(task.name)
     warn_of_idle_options(choices, task)

@@ -15,7 +15,7 @@ from videoldm.inference.device import find_device
 from videoldm.inference.precision import DTYPES
 from videoldm.pipelines.load import LoadedModel, load_opened
 from videoldm.pipelines.lora import parse_loras
-from videoldm.pipelines.open import open_model
+from videoldm.pipelines.open import open_to_sample
 from videoldm.pipelines.reference import ModelFiles, ModelRef, require_task
 from videoldm.tasks.config import TaskName
 
@@ -52,7 +52,7 @@ def load_model(
         raise InputError(f"variant is {variant!r}, beside a ModelRef, which names one itself: leave it out")
     ref = ModelRef(name=name, variant=variant) if isinstance(name, str) else name
     with pickles_trusted(when=allow_pickle):
-        files = open_model(ref)
+        files = open_to_sample(ref)
     if task is None:
         if len(files.tasks) != 1:
             raise InputError(f"model {ref.name} can do {', '.join(files.tasks) or 'nothing'}: name one of them")

@@ -19,7 +19,7 @@ from videoldm.inference.config import Decoding, Precision
 from videoldm.inference.device import find_device
 from videoldm.pipelines.folder import NativeFolder
 from videoldm.pipelines.lora import LoraChoice, parse_loras
-from videoldm.pipelines.open import open_model
+from videoldm.pipelines.open import open_to_sample
 from videoldm.pipelines.reference import ModelFiles, ModelRef
 from videoldm.tasks.config import TaskModelConfig
 from videoldm.tasks.registry import task_named
@@ -91,7 +91,7 @@ def plan_new(
     """
     check_inputs(inputs)
     inputs_of_items = inputs_of_each(inputs)
-    files = open_model(model)
+    files = open_to_sample(model)
     task = task_for(files, inputs)
     config = files.config(task.name)
     check_choices(choices, config, files)
@@ -124,7 +124,7 @@ def plan_repetition(
     device = find_device(runtime.device)
     settings = stored_settings(source, moved=moved, model=model, device=device.split(":")[0])
     request = settings.request
-    files = open_model(request.model)
+    files = open_to_sample(request.model)
     check_weights(files, settings, source)
     stem = Path(source.removesuffix(".json")).stem
     ending = task_named(request.task).default_ending(request.num_frames)

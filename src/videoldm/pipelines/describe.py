@@ -15,6 +15,7 @@ from videoldm.core.errors import InputError
 from videoldm.core.reading import read_mapping
 from videoldm.pipelines.folder import COMPONENT_FILE, SHARED_COMPONENTS, TASK_FILE, NativeFolder
 from videoldm.pipelines.open import open_model
+from videoldm.pipelines.reference import ModelRef
 from videoldm.tasks.config import TaskModelConfig
 
 if TYPE_CHECKING:
@@ -32,9 +33,9 @@ class Component:
     config: Mapping[str, Any]
 
 
-def describe_model(name: str) -> dict[str, Any]:
+def describe_model(model: ModelRef) -> dict[str, Any]:
     """A whole model: its tasks and components."""
-    files = open_model(name)
+    files = open_model(model)
     if isinstance(files, NativeFolder):
         return describe_native(files)
     from videoldm.pipelines.published import PublishedModel
@@ -115,10 +116,18 @@ def describe_checkpoint(files: PublishedModel) -> dict[str, Any]:
         "bytes": sum(part.num_bytes for part in components.values()),
         "size_multiple": files.size_factor,
         "tokenizer": _tokenizer(checkpoint),
+        "prediction": _prediction(checkpoint),
         "note": files.obstacle,
         "components": {name: values_of(part) for name, part in components.items()},
         "tasks": {task: files.config(task).model_dump(mode="json") for task in files.tasks},
     }
+
+
+def _prediction(checkpoint: Checkpoint) -> str | None:
+    """What an image model predicts and how that is known; None where the files of the model state it."""
+    from videoldm.pipelines.prediction import told
+
+    return told(checkpoint)
 
 
 def _tokenizer(checkpoint: Checkpoint) -> str | None:

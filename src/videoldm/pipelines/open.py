@@ -31,7 +31,12 @@ def open_model(model: ModelRef | str) -> ModelFiles:
     if not ref.name.strip():
         raise InputError("model is '', it should be a name or a path")
     if path.is_dir() and is_native(path):
-        others = {"another UNet": ref.unet, "another tokenizer": ref.tokenizer, "a variant": ref.variant}
+        others = {
+            "another UNet": ref.unet,
+            "another tokenizer": ref.tokenizer,
+            "a variant": ref.variant,
+            "a prediction type": ref.prediction_type,
+        }
         for what, given in others.items():
             if given is not None:
                 raise InputError(f"model {ref.name} is one of ours, {what} ({given}) goes with published models only")
@@ -44,6 +49,21 @@ def open_model(model: ModelRef | str) -> ModelFiles:
         f"model {ref.name!r} is neither in the package ({', '.join(shipped)}) nor a folder or file nor a name on the "
         "hub such as stabilityai/stable-video-diffusion-img2vid"
     )
+
+
+def open_to_sample(model: ModelRef | str) -> ModelFiles:
+    """Open a model as `open_model` does, to make clips or another layout of it.
+
+    What an image model predicts is measured where its files do not say it, which reads its weights once.
+    """
+    files = open_model(model)
+    if isinstance(files, NativeFolder):
+        return files
+    from videoldm.pipelines.prediction import settled
+    from videoldm.pipelines.published import PublishedModel
+
+    assert isinstance(files, PublishedModel), "there are no other models"
+    return settled(files)
 
 
 def open_for_task(model: ModelRef | str, task: TaskName) -> ModelFiles:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from videoldm.checkpoints.checkpoint import Checkpoint
+from videoldm.checkpoints.checkpoint import Assumption, Checkpoint
 from videoldm.checkpoints.layouts.diffusers_folder import open_folder
+from videoldm.checkpoints.layouts.diffusers_image_config import ImageScheduler, Prediction
 from videoldm.checkpoints.layouts.single_file import open_file, open_unet
 from videoldm.checkpoints.storage.file_names import INDEX_FILE
 from videoldm.checkpoints.tokenizer import Tokenizer, openclip_tokenizer
@@ -34,7 +35,16 @@ def open_published(ref: ModelRef) -> PublishedModel:
         chosen = _tokenizer_in(Path(ref.tokenizer), checkpoint)
         chosen.check()
         checkpoint = replace(checkpoint, tokenizer=chosen)
+    if ref.prediction_type is not None:
+        checkpoint = _predicting(ref.prediction_type, checkpoint, ref.name)
     return PublishedModel(ref=ref, checkpoint=checkpoint)
+
+
+def _predicting(prediction: Prediction, checkpoint: Checkpoint, name: str) -> Checkpoint:
+    if not isinstance(checkpoint.scheduler, ImageScheduler):
+        raise InputError(f"model {name} is no Stable Diffusion, a prediction type ({prediction}) cannot be chosen")
+    scheduler = checkpoint.scheduler.model_copy(update={"prediction_type": prediction})
+    return replace(checkpoint, scheduler=scheduler, assumption=Assumption(reason="it was given", is_sure=True))
 
 
 def _tokenizer_in(folder: Path, checkpoint: Checkpoint) -> Tokenizer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError
@@ -26,6 +26,8 @@ class ModelRef(Config):
     """The file of another UNet for a published model; None for its own."""
     tokenizer: str | None = None
     """The folder of a tokenizer; None if the model's own is to be found."""
+    prediction_type: Literal["epsilon", "v_prediction"] | None = None
+    """What a model of Stable Diffusion predicts, noise or v; None if its files, a measurement or its name tell."""
 
 
 class ModelFiles(Protocol):

@@ -132,7 +132,7 @@ def test_a_name_that_tells_the_wrong_prediction_is_pointed_out(
     for name, has_line in {"model": True, "model-base": False}.items():
         capsys.readouterr()
         convert(open_folder(folder), tmp_path / f"{name}.safetensors", "sgm")
-        line = "its name should contain the word base if the model predicts noise"
+        line = "its name should contain 768 if the model predicts v, 512 or base and not 768 if it predicts noise"
         assert (line in capsys.readouterr().err) == has_line
 
 

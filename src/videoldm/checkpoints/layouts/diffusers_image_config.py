@@ -222,6 +222,10 @@ class DiffusersImageAutoencoder(DiffusersConfig):
         )
 
 
+Prediction = Literal["epsilon", "v_prediction"]
+"""What a network predicts: the noise, or v."""
+
+
 class ImageScheduler(DiffusersConfig):
     """A scheduler over discrete noise levels, of which we read the levels and the parameterisation.
 
@@ -242,7 +246,7 @@ class ImageScheduler(DiffusersConfig):
         "UniPCMultistepScheduler",
     )
     kind: str = Field(default="DDIMScheduler", validation_alias="_class_name", exclude=True)
-    prediction_type: Literal["epsilon", "v_prediction"] = "epsilon"
+    prediction_type: Prediction = "epsilon"
     num_train_timesteps: PositiveInt = 1000
     beta_start: PositiveFloat = 0.0001
     beta_end: PositiveFloat = 0.02

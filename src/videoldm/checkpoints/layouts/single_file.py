@@ -5,19 +5,19 @@ The map of a whole file leads to a module with the children `unet`, `autoencoder
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import nn
 
-from videoldm.checkpoints.checkpoint import Checkpoint
+from videoldm.checkpoints.checkpoint import Assumption, Checkpoint
 from videoldm.checkpoints.keymap import KeyMap, Names, Shape, under
 from videoldm.checkpoints.layouts import diffusers, openclip, sgm
-from videoldm.checkpoints.layouts.diffusers_image_config import SD_SCHEDULER, ImageScheduler
+from videoldm.checkpoints.layouts.diffusers_image_config import SD_SCHEDULER, ImageScheduler, Prediction
 from videoldm.checkpoints.lora.keys import is_lora
 from videoldm.checkpoints.part import ClipEncoder, NetworkBuilder, Part, UNetPart, check_shapes
 from videoldm.checkpoints.storage.weights_file import FileTensors, tensors_in
@@ -32,8 +32,17 @@ from videoldm.models.unet.network import VideoUNet
 M = TypeVar("M", bound=nn.Module)
 C = TypeVar("C")
 
-BASE = {"base", "512"}
-"""Words in the file names of the base models of Stable Diffusion 2."""
+PUBLISHED_PREDICTIONS: Mapping[str, Prediction] = {
+    "v2-1_768-ema-pruned": "v_prediction",
+    "v2-1_768-nonema-pruned": "v_prediction",
+    "768-v-ema": "v_prediction",
+    "v2-1_512-ema-pruned": "epsilon",
+    "v2-1_512-nonema-pruned": "epsilon",
+    "512-base-ema": "epsilon",
+}
+"""File names of Stable Diffusion 2, whose models of either kind have equal tensors."""
+HINTS: Sequence[tuple[str, Prediction]] = (("768", "v_prediction"), ("512", "epsilon"), ("base", "epsilon"))
+"""Parts of other names, the strongest first: fine-tunes of the 768 model are called base, too."""
 MIN_SHARE = 0.5
 """Share of a layout that a file must have to be taken for it."""
 MIN_UNET_SHARE = 0.5
@@ -56,8 +65,8 @@ LOW_RESOLUTION = ("low_scale_model.",)
 def open_file(path: Path) -> Checkpoint:
     """Open a single file and check all keys and shapes, without reading weights.
 
-    Models with equal tensors are distinguished by the file's name: "xt" is SVD-XT, "base" or "512" is the base model of
-    Stable Diffusion 2.1, which predicts noise. A tokenizer beside the file is used.
+    Models with equal tensors are distinguished by the file's name: "xt" is SVD-XT, "512" or "base" the base model of
+    Stable Diffusion 2.1, which predicts noise; that is an assumption. A tokenizer beside the file is used.
     Raises InputError for an unknown model, and if tensors are missing, unexpected or misshapen.
     """
     tensors = tensors_in(path)
@@ -84,6 +93,7 @@ def open_file(path: Path) -> Checkpoint:
         tokenizer=tokenizer_beside(path) if text else None,
         num_frames=config.num_frames,
         scheduler=_scheduler(config, path.stem),
+        assumption=assumption(path.stem) if _draws(config) else None,
         dropped=tuple(dropped),
     )
 
@@ -128,9 +138,14 @@ def recognise(tensors: FileTensors, *, name: str) -> FileLayout | None:
     return layouts[best] if shares[best] >= MIN_SHARE else None
 
 
+def _draws(config: ModelConfig) -> bool:
+    """Return whether this is a text-to-image model."""
+    return config.text_encoder is not None and config.unet.num_noise_indices is None
+
+
 def _scheduler(config: ModelConfig, name: str) -> ImageScheduler | None:
     """Return the scheduler of a text-to-image model, which files do not hold; None for other models."""
-    if config.text_encoder is None or config.unet.num_noise_indices is not None:
+    if not _draws(config):
         return None
     return SD_SCHEDULER.model_copy(update={"prediction_type": _prediction(name)})
 
@@ -140,8 +155,23 @@ def predicts_alike(scheduler: ImageScheduler, file: Path) -> bool:
     return scheduler.prediction_type == _prediction(file.stem)
 
 
-def _prediction(name: str) -> Literal["epsilon", "v_prediction"]:
-    return "epsilon" if BASE & _words(name) else "v_prediction"
+def assumption(name: str) -> Assumption:
+    """Return why a file of this name is taken for a model that predicts noise, or v."""
+    if name.lower() in PUBLISHED_PREDICTIONS:
+        return Assumption(reason=f"{name} is the name of the published file", is_sure=True)
+    hint = _hint(name)
+    reason = f"its name contains {hint!r}" if hint else "its name contains none of 768, 512 and base"
+    return Assumption(reason=f"{reason}, which proves nothing", is_sure=False)
+
+
+def _prediction(name: str) -> Prediction:
+    if name.lower() in PUBLISHED_PREDICTIONS:
+        return PUBLISHED_PREDICTIONS[name.lower()]
+    return dict(HINTS).get(_hint(name) or "", "v_prediction")
+
+
+def _hint(name: str) -> str | None:
+    return next((hint for hint, _ in HINTS if hint in name.lower()), None)
 
 
 def _words(name: str) -> set[str]:
