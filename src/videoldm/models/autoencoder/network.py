@@ -62,13 +62,18 @@ class Posterior:
         mean, log_variance = moments.chunk(2, dim=2)
         return cls(mean, log_variance.clamp(-30, 20))
 
+    @property
+    def deviation(self) -> Float[Tensor, "b t c h w"]:
+        """Standard deviation of each latent."""
+        return (0.5 * self.log_variance).exp()
+
     def mode(self) -> Float[Tensor, "b t c h w"]:
         """Return the most likely latents."""
         return self.mean
 
     def draw(self, noise: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t c h w"]:
         """Return the latents drawn with the given standard normal noise."""
-        return self.mean + (0.5 * self.log_variance).exp() * noise
+        return self.mean + self.deviation * noise
 
     def kl(self) -> Float[Tensor, "b t c h w"]:
         """Return the divergence from the standard normal distribution, in nats per element."""

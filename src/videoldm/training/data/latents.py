@@ -150,7 +150,7 @@ def _encode(clips: ClipShards, autoencoder: Autoencoder, path: Path) -> None:
     for index in range(len(clips)):
         posterior = autoencoder.encode(clips.pixels(index)[None].to(device))
         mean.append(posterior.mean[0].half().cpu())
-        deviation.append((0.5 * posterior.log_variance[0]).exp().half().cpu())
+        deviation.append(posterior.deviation[0].half().cpu())
     with atomic_file(path) as partial:
         save_file({"mean": torch.stack(mean).contiguous(), "deviation": torch.stack(deviation).contiguous()}, partial)
 

@@ -168,7 +168,7 @@ def encode(autoencoder: Autoencoder, pixels: Pixels) -> EncodedWindow:
         for frames in pixels.split(FRAMES_AT_ONCE):
             posterior = autoencoder.encode(to_pixels(frames)[None].to(weights))
             means.append(posterior.mean[0])
-            deviations.append((0.5 * posterior.log_variance[0]).exp())
+            deviations.append(posterior.deviation[0])
     # PyTorch 2.13 crashes in the gradients of a group norm's weights where channels come last in memory, as in frames
     # of a video, and nothing before it is trained (CPU).
     mean, deviation = (torch.cat(parts).float().cpu().contiguous() for parts in (means, deviations))

@@ -125,7 +125,7 @@ def _encoded(pictures: PromptedPictures, weight: float, model: VideoModel) -> _P
         pixels = fit_picture(load_picture(path), model.config.height, model.config.width)
         posterior = model.autoencoder.encode(pixels[None, None].to(model.device))
         means.append(posterior.mean[0, 0].cpu())
-        deviations.append((0.5 * posterior.log_variance[0, 0]).exp().cpu())
+        deviations.append(posterior.deviation[0, 0].cpu())
     return _PromptedLatents(pictures.prompt, weight, torch.stack(means), torch.stack(deviations))
 
 
