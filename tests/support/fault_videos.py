@@ -10,6 +10,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import odd_videos
 from PIL import Image
 from scheduling import ordinary_scheduling
 
@@ -158,6 +159,15 @@ def make_corpus(folder: Path) -> dict[str, str]:
     with_long_header(good, add("lying duration.mp4", "whole"))
     with_quarter_turn(good, add("rotated.mp4", "whole"))
     with_edit_list(good, add("edit list.mp4", "whole"))
+    odd_videos.clock_that_restarts(add("clock restarts.ts", "whole"))
+    odd_videos.packed_b_pictures(add("packed B pictures.avi", "whole"))
+    odd_videos.range_in_container_alone(add("range in container.mkv", "whole"))
+    odd_videos.two_rates(add("two rates.mp4", "whole"))
+    odd_videos.two_tracks(add("two tracks.mkv", "whole"))
+    odd_videos.look_that_changes(add("look changes.ts", "whole"))
+    odd_videos.interlaced(add("interlaced.mp4", "whole"))
+    odd_videos.hdr10(add("hdr.mp4", "whole"), pictures(1)[0])
+    odd_videos.animated_webp(add("animated.webp", "whole"))
     write(add('it\'s "quoted" \u00fcml\u00e4ut \u732b.mp4', "whole"), pictures(60))
     return expected
 

@@ -14,6 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow.parquet as pq
 from pydantic import PositiveInt
 
 from videoldm.core.config import Config, validate
@@ -27,6 +28,7 @@ from videoldm.curation.store.batches import InputBatch, owners, read_batches
 from videoldm.curation.store.dataset import Dataset
 from videoldm.curation.store.parts import PartInPieces, read_if_whole, read_part
 from videoldm.curation.store.view import NOT_MADE
+from videoldm.dataset.tables import TOO_SHORT
 
 PROBLEMS = ("refused", "quarantined", "damaged")
 WAITING, DECODED = "waiting", "decoded"
@@ -46,6 +48,10 @@ class DatasetSummary:
     num_clips: int
     duration_s: Fraction
     """Duration of all clips together."""
+    frames: Mapping[str, int] | None
+    """Where the decoded frames are; None if the dataset does not say, as an earlier version made it."""
+    other_tracks: Mapping[str, Sequence[str]]
+    """Video tracks that were not read, by path."""
     missing: Mapping[str, Mapping[str, int]]
     """For each annotation, the reasons why clips have no value with the number of clips."""
 
@@ -56,6 +62,8 @@ class DatasetSummary:
             "problems": [{"path": path, "state": state, "reason": reason} for path, state, reason in self.problems],
             "clips": self.num_clips,
             "duration_s": round(float(self.duration_s), 3),
+            "frames": None if self.frames is None else dict(self.frames),
+            "other_tracks": {path: list(tracks) for path, tracks in self.other_tracks.items()},
             "missing": {name: dict(reasons) for name, reasons in self.missing.items()},
         }
 
@@ -66,6 +74,15 @@ class DatasetSummary:
             f"inputs  {sum(self.states.values())}{states and f' ({states})'}",
             f"clips   {self.num_clips} ({float(self.duration_s):.1f} s)",
         ]
+        if self.frames:
+            places = ", ".join(f"{count} {place}" for place, count in self.frames.items() if count)
+            lines.append(f"frames  {sum(self.frames.values())} decoded ({places})")
+        if self.other_tracks:
+            path, tracks = next(iter(self.other_tracks.items()))
+            lines.append(
+                f"{len(self.other_tracks)} inputs have other video tracks, such as {', '.join(tracks)} of {path}; "
+                "--stream chooses"
+            )
         for name, reasons in self.missing.items():
             lines.append(f"{name}: {self.num_clips - sum(reasons.values())} of {self.num_clips}")
             lines += [f"  {count} missing: {reason}" for reason, count in sorted(reasons.items())]
@@ -100,7 +117,38 @@ def summarise(dataset: Dataset) -> DatasetSummary:
             reasons.update(reason for reason in found if reason is not None)
         if num_rows < num_clips:
             reasons[NOT_MADE] += num_clips - num_rows
-    return DatasetSummary(states, problems, num_clips, duration, missing)
+    return DatasetSummary(
+        states, problems, num_clips, duration, frames_of(dataset), _other_tracks(view.sources), missing
+    )
+
+
+def frames_of(dataset: Dataset) -> dict[str, int] | None:
+    """Count where the frames of all sources are: in clips, in transitions, in spans too short for a clip, or left out.
+
+    None for tables of an earlier version, which do not say.
+    """
+    view = dataset.view()
+    frames: dict[str, int] = dict.fromkeys(("in clips", "in transitions", "in spans that are too short", "left out"), 0)
+    for part in view.sources:
+        if not _has(part, "left_out"):
+            return None
+        for left_out in read_part(part, ["left_out"])["left_out"].to_pylist():
+            frames["left out"] += sum(row["num_frames"] for row in left_out or ())
+    for part in view.clips:
+        frames["in clips"] += sum(read_part(part, ["num_frames"])["num_frames"].to_pylist())
+    for part in view.transitions:
+        for row in read_part(part, ["kind", "num_frames"]).to_pylist():
+            frames["in spans that are too short" if row["kind"] == TOO_SHORT else "in transitions"] += row["num_frames"]
+    return frames
+
+
+def _other_tracks(sources: Sequence[Path]) -> dict[str, list[str]]:
+    parts = [read_part(part, ["path", "other_streams"]) for part in sources if _has(part, "other_streams")]
+    return {row["path"]: row["other_streams"] for part in parts for row in part.to_pylist() if row["other_streams"]}
+
+
+def _has(part: Path, column: str) -> bool:
+    return column in pq.read_schema(part).names
 
 
 def _num_decoded(dataset: Dataset) -> int:

@@ -85,7 +85,8 @@ TRANSITIONS = pa.schema(
         ("score", pa.float32()),
     ]
 )
-TRANSITION_KINDS = ("cut", "fade_out", "fade_in", "dissolve", "wipe", "flash", "flicker", "damage", "too_short")
+TOO_SHORT = "too_short"
+TRANSITION_KINDS = ("cut", "fade_out", "fade_in", "dissolve", "wipe", "flash", "flicker", "damage", TOO_SHORT)
 """The last are spans between two others, too short for a clip."""
 
 CLIPS = pa.schema(

@@ -48,7 +48,7 @@ def open_damaged(path: str | Path) -> Generator[tuple[InputContainer, tuple[Vide
     try:
         # Absolute, so that a name such as "concat:a" is never taken for a protocol.
         file = as_matroska(found) if is_animated_webp(found) else os.fspath(found.absolute())
-        container = av.open(file, container_options=_OPTIONS)
+        container = av.open(file, "r", container_options=_OPTIONS)
     except (FFmpegError, UnicodeError) as error:
         raise InputError(f"{path}: {_why_not_opened(found, error)}") from error
     with container:

@@ -20,6 +20,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from videoldm.core.errors import InputError
+from videoldm.video.decoding import StreamDecoder
 from videoldm.video.display import display_matrix, orientation, to_rgb
 from videoldm.video.interlacing import progressive
 from videoldm.video.opening import frame_rate_of, open_damaged, open_video, pick_stream, time_base_of
@@ -247,8 +248,9 @@ def _decode_steadily(path: str | Path, index: int | None) -> Iterator[VideoFrame
 def _undamaged(path: str | Path, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
     """Yield the decoded frames, without those at the start that refer to frames that were cut off."""
     last: VideoFrame | None = None
+    decoder = StreamDecoder(stream)
     try:
-        for frame in container.decode(stream):
+        for frame in (frame for packet in container.demux(stream) for frame in decoder.decode(packet)):
             if not frame.is_corrupt:
                 last = frame
                 yield frame

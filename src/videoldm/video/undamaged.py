@@ -12,6 +12,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
+from videoldm.video.decoding import StreamDecoder
 from videoldm.video.opening import frame_rate_of, time_base_of
 from videoldm.video.steady import FrameClock, SteadyPackets, Times
 
@@ -38,7 +39,7 @@ class UndamagedFrames:
         self.usual_ticks = usual_ticks(path, stream)
         """Ticks that a frame without a duration lasts."""
         self._packets = SteadyPackets(container.demux(stream), time_base_of(path, stream))
-        self._stream = stream
+        self._decoder = StreamDecoder(stream)
         self._clock = FrameClock(self.usual_ticks)
 
     @property
@@ -87,7 +88,7 @@ class UndamagedFrames:
 
     def _decoded(self, packet: Packet[VideoStream]) -> Iterator[VideoFrame | str]:
         try:
-            yield from self._stream.decode(packet)
+            yield from self._decoder.decode(packet)
         except EOFError:
             return  # the decoder was flushed before
         except FFmpegError as error:

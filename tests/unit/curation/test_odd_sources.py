@@ -137,6 +137,7 @@ def test_look_is_that_of_the_clip(tmp_path: Path) -> None:
     clips = clips_of(dataset)
     looks = [(clip["width"], clip["height"], clip["pixel_aspect_num"], clip["pixel_aspect_den"]) for clip in clips]
     assert looks == [(128, 96, 1, 1), (192, 144, 4, 3)]
+    assert [clip["num_frames"] for clip in clips] == [30, 30]
     assert small_frames(dataset)[-1].shape[:2] == (144, 256)  # square pixels
     index = exported(dataset, tmp_path / "clips")
     assert [decoded(tmp_path / "clips" / row["file"])[-1].width for row in index] == [128, 192]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from pydantic import PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 
 from videoldm.cli.options import OPTIONS, Verb
 from videoldm.core.config import Config, Positive, from_yaml, to_yaml
@@ -53,6 +53,8 @@ class CurateRunOptions(Config):
     """Folder or hub name of a model for captions, or a model of a server that speaks OpenAI's protocol."""
     aesthetic_head: Annotated[str | None, tyro.conf.arg(metavar="FILE.safetensors")] = None
     """Head that scores clips; default: the one that fit-aesthetic stored in the dataset, if any."""
+    stream: NonNegativeInt | None = None
+    """Number of the video track of each file, from 0; default: as configured, the one that players show."""
     executor: Literal["local", "ray"] = "local"
     """Processes on this machine, or a Ray cluster."""
     address: str | None = None
@@ -106,6 +108,8 @@ def configured(options: CurateRunOptions) -> CurationConfig:
     decode = config.decode_limits.changed(time_s=options.decode_time_s, memory_gib=options.decode_memory_gib)
     annotate = config.annotate_limits.changed(time_s=options.annotate_time_s, memory_gib=options.annotate_memory_gib)
     config = config.model_copy(update={"decode_limits": decode, "annotate_limits": annotate})
+    if options.stream is not None:
+        config = config.model_copy(update={"stream": options.stream})
     head = Path(options.aesthetic_head or Dataset(Path(options.output)).aesthetic_head)
     return choices.scored_by(config, head) if options.aesthetic_head is not None or head.is_file() else config
 

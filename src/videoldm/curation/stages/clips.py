@@ -24,7 +24,7 @@ from videoldm.curation.cuts.transition import Transition
 from videoldm.curation.executors.executor import CannotGoOn
 from videoldm.curation.sidecar import middle_frame
 from videoldm.curation.store.parts import read_rows, write_part
-from videoldm.dataset.tables import CLIPS, LOOK, TRANSITIONS
+from videoldm.dataset.tables import CLIPS, LOOK, TOO_SHORT, TRANSITIONS
 from videoldm.video.time import mean_rate
 
 USABLE = ("whole", "damaged")
@@ -139,7 +139,7 @@ def _in_no_clip(
     for span in spans:
         num_frames = count(span.start_pts, span.end_pts)
         if num_frames:
-            rows.append(_row("too_short", span.start_pts, span.end_pts, num_frames, None))
+            rows.append(_row(TOO_SHORT, span.start_pts, span.end_pts, num_frames, None))
     for one in transitions:
         num_frames = count(one.start_pts, one.end_pts)
         rows.append(_row(one.kind, one.start_pts, one.end_pts, num_frames, one.score))
