@@ -80,7 +80,8 @@ def check_inputs(inputs: ClipInputs) -> None:
         kinds = " or ".join(f"a {need} ({name})" for need, name in INPUT_FIELDS.items())
         raise InputError(f"nothing to make a clip from: give {kinds}")
     values = " and ".join(f"a {need} ({getattr(inputs, INPUT_FIELDS[need])!r})" for need in sorted(inputs.given))
-    raise InputError(f"no model takes {values} together: give one of them, texts in quotes")
+    fault = "alone" if len(inputs.given) == 1 else "together: give one of them, texts in quotes"
+    raise InputError(f"no model takes {values} {fault}")
 
 
 def task_for(files: ModelFiles, inputs: ClipInputs) -> Task:
