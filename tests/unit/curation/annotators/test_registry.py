@@ -42,7 +42,7 @@ PAPER_HASHES = {
 }
 TABLE_HASHES = {
     **dict.fromkeys(("sources", "signals", "sidecars"), "0f51dca4a6cab4e5"),
-    **dict.fromkeys(("transitions", "clips"), "654b8228f70250ef"),
+    **dict.fromkeys(("transitions", "clips"), "c90d592dd6ad09d7"),
 }
 
 
