@@ -9,7 +9,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, Literal, TypeVar
 
 from videoldm.core.errors import InputError, OutputError
 from videoldm.curation.config import Limits
-from videoldm.curation.executors.executor import CannotGoOn, Stopped
+from videoldm.curation.executors.executor import CannotGoOn, Stopped, unexpected
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -200,9 +199,7 @@ def outcome(function: Callable[[Any], Any], task: Any) -> Any:
     except MemoryError:
         return Stopped("ran out of memory")
     except Exception as error:  # noqa: BLE001 - whatever libraries raise for a broken file stops this file only
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        text = " ".join(str(error).split())
-        return Stopped(f"{type(error).__name__}: {text} ({Path(place.filename).name}, line {place.lineno})")
+        return Stopped(unexpected(error))
 
 
 def _one_thread() -> None:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from videoldm.core.errors import InputError
 from videoldm.curation.annotators.annotator import Annotator, ClipFrames, KeptFrame, Missing, Values
 from videoldm.curation.annotators.registry import AnnotatorConfig, make
+from videoldm.curation.executors.executor import unexpected
 from videoldm.curation.store.dataset import config_hash
 from videoldm.curation.store.parts import read_part, read_rows
 from videoldm.dataset.tables import annotation_schema
@@ -37,12 +38,32 @@ class AnnotateTask:
 
 
 def annotate(task: AnnotateTask) -> pa.Table:
-    """Annotate the clips of a task: one row a clip, in the order of `clip_ids`."""
+    """Annotate the clips of a task: one row a clip, in the order of `clip_ids`.
+
+    If an annotator fails in a way that it should not, the clips are annotated one by one, so that only the one at which
+    it fails has no values.
+    """
+    clips = frames_of(task)
     try:
-        values = _annotator(task.config).annotate(frames_of(task))
+        return _table(task, _annotator(task.config).annotate(clips))
     except InputError as error:
         return missing_rows(task, str(error))
-    return _table(task, values)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - libraries raise whatever they like
+        return _table(task, [_annotated_alone(task.config, clip) for clip in clips])
+
+
+def _annotated_alone(config: AnnotatorConfig, clip: ClipFrames) -> Values:
+    try:
+        [values] = _annotator(config).annotate([clip])
+    except InputError as error:
+        return Missing(str(error), may_come_later=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001
+        return Missing(unexpected(error), may_come_later=True)
+    return values
 
 
 def missing_rows(task: AnnotateTask, reason: str) -> pa.Table:

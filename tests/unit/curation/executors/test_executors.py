@@ -42,7 +42,7 @@ def test_lost_processes_stop_their_own_task_only(local: LocalExecutor) -> None:
     assert reasons[0] == "crashed (SIGABRT)"
     assert reasons[1] == "crashed (exit code 3)"
     assert reasons[2] == "took longer than 1.5 s"
-    assert reasons[3].startswith("KeyError: 'lost' (worker_tasks.py, line")
+    assert reasons[3].startswith("unexpected KeyError in worker_tasks.py, line")
     assert reasons[4] == "no good"
     assert found[7] == Stopped("the disk is full", ends_run=True)
     assert [found[place].ends_run for place in range(1, 6)] == [False] * 5
