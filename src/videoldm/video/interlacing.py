@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import cv2
 import numpy as np
 from av import VideoFrame
 from av.filter import Graph
@@ -27,11 +28,15 @@ def combing(luma: Num[np.ndarray, "h w"]) -> float | None:
 
     About 0.6 for a frame of one moment, 1 for noise, above 1 where two moments are woven into one frame.
     """
-    lines = luma[:, ::_STRIDE].astype(np.int32)
+    lines = np.ascontiguousarray(luma[:, ::_STRIDE])
     if len(lines) < 3:
         return None
-    two_apart = np.abs(lines[2:] - lines[:-2]).mean()
-    return float(np.abs(np.diff(lines, axis=0)).mean() / two_apart) if two_apart else None
+    one_apart, two_apart = (_difference(lines[:-apart], lines[apart:]) for apart in (1, 2))
+    return one_apart / two_apart if two_apart else None
+
+
+def _difference(lines: Num[np.ndarray, "h w"], others: Num[np.ndarray, "h w"]) -> float:
+    return cv2.norm(lines, others, cv2.NORM_L1) / lines.size
 
 
 def progressive(frame: VideoFrame) -> VideoFrame:

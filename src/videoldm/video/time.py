@@ -12,6 +12,7 @@ from videoldm.core.errors import InputError
 _NTSC_BASES = (24, 30, 48, 60, 120)
 _NTSC_TOLERANCE = Fraction(5, 1000)
 _MAX_RATE = 1000
+_MANY_TICKS = 4
 # Containers store a rate as two 32-bit numbers.
 _MAX_RATE_TERM = 1_000_000
 
@@ -60,8 +61,12 @@ def mean_rate(num_frames: int, ticks: int, time_base: Fraction, *, nominal: Frac
     exact = Fraction(num_frames - 1) / (ticks * time_base)
     usual = (Fraction(round(exact)), *_ntsc_rates())
     for rate in usual if nominal is None else (nominal, *usual):
-        if rate > 0 and abs((num_frames - 1) / (rate * time_base) - ticks) <= 1:
-            return rate
+        if rate > 0:
+            frame_ticks = 1 / (rate * time_base)
+            # As for `frames_at`: where frames last just a few ticks, times count as exact.
+            rounding = 1 if frame_ticks >= _MANY_TICKS else 0
+            if abs((num_frames - 1) * frame_ticks - ticks) <= rounding:
+                return rate
     return exact
 
 
