@@ -69,7 +69,7 @@ SOURCE_STATES = ("whole", "damaged", "refused", "quarantined", "duplicate")
 """Decoded completely; in part; not a video; stopped by a limit or a crash; the same bytes as an earlier file."""
 
 TIMES = ("stored", "restarted", "counted")
-"""As the file has them; as it has them, moved on where its clock starts again; counted on where they do not go forward.
+"""As the file has them; as it has them, moved where its clock starts again; counted on where they do not go forward.
 Unless they are as stored, the file is read from its start, so that frames get the same times again."""
 
 TRANSITIONS = pa.schema(

@@ -63,7 +63,7 @@ def read_packet_index(path: str | Path, *, stream: int | None = None) -> PacketI
             notes.append(f"access points cannot be verified in the format {codec}")
         rows = _Rows(read_role, header)
         time_base = time_base_of(path, video)
-        steady = SteadyPackets(container.demux(video), time_base)
+        steady = SteadyPackets(container.demux(video), time_base, container.format.name)
         try:
             for packet in steady:
                 if packet.size:  # the demuxer ends with an empty packet

@@ -99,7 +99,10 @@ def _extents(path: str | Path, container: InputContainer, streams: tuple[VideoSt
     extents = {stream.index: _Extent() for stream in streams}
     try:
         packets = container.demux(*streams)
-        steady = {stream.index: SteadyPackets(packets, time_base_of(path, stream)) for stream in streams}
+        steady = {
+            stream.index: SteadyPackets(packets, time_base_of(path, stream), container.format.name)
+            for stream in streams
+        }
         for packet in packets:
             # The demuxer ends with an empty packet for each stream.
             if packet.size and not packet.is_discard:

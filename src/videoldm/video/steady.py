@@ -20,17 +20,24 @@ on from the frame before, as those stored do not go forward."""
 
 # A clock that goes back by less was not started again: some muxers guess times of decoding that are slightly wrong.
 _LEAST_RESTART_S = 1
+# In broadcast formats a clock that jumps ahead is another one, as for FFmpeg's own tools; elsewhere it may be a slide.
+_LEAST_JUMP_S = 10
+_BROADCAST_FORMATS = ("mpegts", "mpeg")
 
 
 class SteadyPackets:
-    """Packets in decode order, their times moved behind those before each new start of the clock."""
+    """Packets in decode order, their times moved to follow those before each new start of the clock.
 
-    def __init__(self, packets: Iterable[Packet[Any]], time_base: Fraction) -> None:
+    container: name of the format.
+    """
+
+    def __init__(self, packets: Iterable[Packet[Any]], time_base: Fraction, container: str) -> None:
         self.has_restarted = False
         self.shift = 0
         """Ticks that were added to the times of the last packet."""
         self._packets = packets
         self._least = round(_LEAST_RESTART_S / time_base)
+        self._least_jump = round(_LEAST_JUMP_S / time_base) if container in _BROADCAST_FORMATS else None
         self._last_dts: int | None = None
         self._last_pts: int | None = None
         self._end = 0
@@ -57,6 +64,8 @@ class SteadyPackets:
     def _is_restart(self, pts: int, dts: int) -> bool:
         if self._last_dts is None or self._last_pts is None:
             return False
+        if self._least_jump is not None and dts + self.shift > self._end + self._least_jump:
+            return True
         return dts < self._last_dts - self._least and pts < self._last_pts - self._least
 
 

@@ -38,7 +38,7 @@ class UndamagedFrames:
         """Number of frames that were decoded and not yielded, by reason."""
         self.usual_ticks = usual_ticks(path, stream)
         """Ticks that a frame without a duration lasts."""
-        self._packets = SteadyPackets(container.demux(stream), time_base_of(path, stream))
+        self._packets = SteadyPackets(container.demux(stream), time_base_of(path, stream), container.format.name)
         self._decoder = StreamDecoder(stream)
         self._clock = FrameClock(self.usual_ticks)
 

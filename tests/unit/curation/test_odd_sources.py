@@ -84,6 +84,15 @@ def test_clock_that_starts_again_loses_nothing(tmp_path: Path) -> None:
     assert is_like(in_order[1], shot(2, 30)[0])
 
 
+def test_clock_that_jumps_ahead_makes_no_long_clips(tmp_path: Path) -> None:
+    late = odd_videos.recording(shot(2, 30), ticks=range(15 * 3600, 15 * 3600 + 30))
+    path = odd_videos.appended(tmp_path / "jump.ts", odd_videos.recording(shot(1, 30)), late)
+    dataset = curate(tmp_path / "dataset", path, config=CONFIG)
+    found = [(clip["num_frames"], (clip["end_pts"] - clip["start_pts"]) / 90_000) for clip in clips_of(dataset)]
+    assert found == [(30, 2), (30, 2)]
+    assert [row["is_copy"] for row in exported(dataset, tmp_path / "clips")] == [True, True]
+
+
 @pytest.mark.parametrize(
     ("name", "write", "num_frames"),
     [("packed.avi", odd_videos.packed_b_pictures, 40), ("bare.h264", odd_videos.without_times, 30)],

@@ -20,8 +20,10 @@ def packet(pts: int | None, dts: int | None) -> av.Packet:
     return result
 
 
-def moved(times: list[tuple[int | None, int | None]]) -> list[tuple[int | None, int | None]]:
-    packets = SteadyPackets([packet(*time) for time in times], TIME_BASE)
+def moved(
+    times: list[tuple[int | None, int | None]], container: str = "matroska"
+) -> list[tuple[int | None, int | None]]:
+    packets = SteadyPackets([packet(*time) for time in times], TIME_BASE, container)
     return [(one.pts, one.dts) for one in packets]
 
 
@@ -34,9 +36,17 @@ def test_times_go_on_where_the_clock_starts_again() -> None:
     first = [(tick, tick) for tick in range(20)]
     second = [(2, 0), (1, 1), (4, 2), (3, 3)]
     assert moved([*first, *second]) == [*first, (22, 20), (21, 21), (24, 22), (23, 23)]
-    thrice = SteadyPackets([packet(tick, tick) for tick in [*range(20)] * 3], TIME_BASE)
+    thrice = SteadyPackets([packet(tick, tick) for tick in [*range(20)] * 3], TIME_BASE, "mpegts")
     assert [one.pts for one in thrice] == list(range(60))
     assert thrice.has_restarted
+
+
+def test_clock_that_jumps_ahead_is_another_one_in_broadcasts_alone() -> None:
+    jump = [(0, 0), (1, 1), (900, 900), (901, 901), (50, 50)]
+    assert moved(jump, "mpegts") == [(0, 0), (1, 1), (2, 2), (3, 3), (4, 4)]
+    assert moved(jump[:4]) == jump[:4]
+    loss = [(0, 0), (90, 90)]  # less than 10 s
+    assert moved(loss, "mpegts") == loss
 
 
 @pytest.mark.parametrize("times", [[(9, 9), (8, 8), (10, 10)], [(None, 20), (None, 0)], [(20, None), (0, None)]])
