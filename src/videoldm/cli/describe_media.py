@@ -36,6 +36,7 @@ def describe_video(path: Path) -> dict[str, Any]:
         "container": info.container,
         "bytes": info.size_bytes,
         "audio_streams": info.num_audio_streams,
+        "default_stream": info.default_stream,
         "streams": streams,
         "settings": read_metadata(path),
     }

@@ -125,6 +125,9 @@ def test_frame_rate_is_that_of_the_clip(tmp_path: Path, ending: str) -> None:
     dataset = curate(tmp_path / "dataset", odd_videos.two_rates(tmp_path / f"rates.{ending}"), config=CONFIG)
     found = [(clip["num_frames"], clip["frame_rate_num"], clip["frame_rate_den"]) for clip in clips_of(dataset)]
     assert found == [(20, 10, 1), (60, 30, 1)]
+    exported(dataset, tmp_path / "clips")
+    rates = {clip.duration_s: clip.frame_rate for clip in open_export(tmp_path / "clips").clips()}
+    assert set(rates.values()) == {10, 30}
 
 
 def test_default_track_is_taken_and_the_other_named(tmp_path: Path) -> None:
