@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Bool
 
 from videoldm.curation.cuts.config import FlickerConfig
 from videoldm.curation.cuts.footage import Footage
@@ -25,8 +26,9 @@ def find_flicker(footage: Footage, config: FlickerConfig) -> list[FrameTransitio
     is_inside = np.zeros(len(footage), bool)
     jumps: list[int] = []
     reached = 0
-    for jump in np.flatnonzero(changes >= config.change).tolist():
-        if jump >= reached and _is_light(footage.signals, changes, jump, config):
+    is_jump = (changes >= config.change) & _is_light(footage.signals, changes, config)
+    for jump in np.flatnonzero(is_jump).tolist():
+        if jump >= reached:
             back = _undone(footage, changes, jump, config)
             if back is not None:
                 is_inside[jump:back] = True
@@ -41,13 +43,12 @@ def find_flicker(footage: Footage, config: FlickerConfig) -> list[FrameTransitio
     return found
 
 
-def _is_light(signals: SignalTable, changes: Column, jump: int, config: FlickerConfig) -> bool:
-    """Return whether most of the change has one sign, as light has and motion has not."""
-    before, after = (signals.pictures[frame].astype(np.float32) for frame in (jump - 1, jump))
-    difference = after - before
-    planes = (difference[:LUMA_SIZE], *np.split(difference[LUMA_SIZE:], 2))
-    luma, blue, red = (abs(float(plane.mean())) for plane in planes)
-    return luma + _CHROMA_WEIGHT * (blue + red) / 2 >= config.one_sign * changes[jump]
+def _is_light(signals: SignalTable, changes: Column, config: FlickerConfig) -> Bool[np.ndarray, " t"]:
+    """Return whether most of a frame's change has one sign, as light has and motion has not."""
+    planes = (signals.pictures[:, :LUMA_SIZE], *np.split(signals.pictures[:, LUMA_SIZE:], 2, axis=1))
+    means = (plane.mean(axis=1, dtype=np.float32) for plane in planes)
+    luma, blue, red = (np.abs(np.diff(mean, prepend=mean[:1])) for mean in means)
+    return luma + _CHROMA_WEIGHT * (blue + red) / 2 >= config.one_sign * changes
 
 
 def _widened(

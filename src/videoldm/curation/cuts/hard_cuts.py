@@ -21,6 +21,8 @@ _STILL = 0.5
 _SAME = 2.0
 # Beyond nine times the change around, more is no surer: in a still picture any change is a high peak.
 _HIGHEST_PEAK = 2.2
+# A change that does not rise by a quarter above those around is not looked at.
+_LEAST_PEAK = 0.22
 
 
 def find_cuts(footage: Footage, is_taken: Bool[np.ndarray, " t"], config: HardCutConfig) -> list[FrameTransition]:
@@ -35,7 +37,8 @@ class _CutFinder:
         self._footage, self._config = footage, config
         signals = footage.signals
         self._change = signals.luma_change + _CHROMA_WEIGHT / 2 * signals.chroma_change
-        self._from_change = self._of_change(self._around(is_taken))
+        self._peak = np.log((self._change + _STILL) / (self._around(is_taken) + _STILL)).clip(max=_HIGHEST_PEAK)
+        self._from_change = config.change * np.log(self._change + 1) + config.peak * self._peak - config.least
         self._is_open = ~is_taken
         self._is_open[0] = False
 
@@ -52,16 +55,10 @@ class _CutFinder:
         total = sums[ends] - sums[firsts] - self._change * counted
         return (total / np.maximum(counts[ends] - counts[firsts] - counted, 1)).astype(np.float32)
 
-    def _of_change(self, around: Column) -> Column:
-        """Return the evidence of each frame's change alone."""
-        config = self._config
-        size = config.change * np.log(self._change + 1)
-        peak = np.log((self._change + _STILL) / (around + _STILL)).clip(max=_HIGHEST_PEAK)
-        return size + config.peak * peak - config.least
-
     def candidates(self) -> np.ndarray:
         """Return the frames that are cuts if nothing of the picture before is in them."""
-        return np.flatnonzero((self._from_change + self._config.likeness >= 0) & self._is_open)
+        is_possible = (self._from_change + self._config.likeness >= 0) & (self._peak >= _LEAST_PEAK)
+        return np.flatnonzero(is_possible & self._is_open)
 
     def evidence(self, frame: int) -> float:
         """Return the whole evidence for a cut at a frame, or a negative number as soon as it is certain."""
@@ -80,7 +77,7 @@ class _CutFinder:
     def _is_mostly_still(self, frame: int) -> bool:
         """Return whether most of the picture stays as it was, as when text appears."""
         luma = self._footage.luma
-        return float(np.median(cv2.absdiff(luma[frame], luma[frame - 1]))) <= _SAME
+        return 2 * np.count_nonzero(cv2.absdiff(luma[frame], luma[frame - 1]) <= _SAME) >= luma[frame].size
 
     def _across(self, frame: int, across: float, inside: float) -> tuple[float, float]:
         return max(self._footage.likeness(frame - 1, frame), across), inside

@@ -17,6 +17,8 @@ _SAME_HISTOGRAM = 0.03
 # Part of a window's length at which frames of one side are compared.
 _BESIDE = 3
 _LEAST_SHARE = 0.02
+MOST_ALIKE = 0.75
+"""Likeness of frames before and after above which nothing else is looked at: most windows are of one shot."""
 Levels = Float32[np.ndarray, "k h w"]
 
 
@@ -29,16 +31,18 @@ def evidence_of_dissolve(
     the first frame of the window to the last. A negative number is returned as soon as it is certain.
     """
     first, last = window
+    across = footage.likeness(first, last)
+    if across > MOST_ALIKE:
+        return -1.0
     frames = np.unique(np.linspace(first, last, _NUM_SAMPLES).round().astype(int))
     levels = footage.luma[frames].astype(np.float32)
     shares = (footage.times[frames] - footage.times[first]) / (footage.times[last] - footage.times[first])
     contrast, details = _lost(levels, shares)
     known = config.histogram * np.log(histogram + _SAME_HISTOGRAM) - config.unevenness * _unevenness(levels, shares)
-    known += config.contrast * contrast + config.detail * details - config.least
-    known += config.mixture * _mixture(footage, window, levels)
-    if known + config.likeness < 0:
+    known += config.contrast * contrast + config.detail * details - config.likeness * across - config.least
+    if known + config.mixture + config.likeness < 0:
         return -1.0
-    known -= config.likeness * footage.likeness(first, last)
+    known += config.mixture * _mixture(footage, window, levels)
     if known + config.likeness < 0:
         return -1.0
     known += config.likeness * likeness_beside(footage, window, bounds)

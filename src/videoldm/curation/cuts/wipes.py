@@ -10,7 +10,7 @@ from jaxtyping import Float, Float32, Int64
 
 from videoldm.curation.cuts.config import WipeConfig
 from videoldm.curation.cuts.footage import Footage, block_correlations, detail
-from videoldm.curation.cuts.mixtures import likeness_beside
+from videoldm.curation.cuts.mixtures import MOST_ALIKE, likeness_beside
 from videoldm.curation.cuts.signals import LUMA, NUM_LUMA
 from videoldm.curation.cuts.transition import FrameTransition, score_of_evidence
 
@@ -19,7 +19,7 @@ _CHANGED, _MUCH = 8.0, 40.0
 # Part of the way at which a place still shows one shot, or already the other.
 _NEAR = 0.25
 # Parts of a window at which it is looked into, first quickly, then with motion.
-_INSIDE, _MOVED = (0.25, 0.5, 0.75), (0.35, 0.5, 0.65)
+_INSIDE, _MOVED = (0.25, 0.5, 0.75), (0.5, 0.35, 0.65)
 # Most frames of a window that are compared cell by cell.
 _MOST_FRAMES = 25
 # Part of a window by which it is widened before its ends are sought, part of the changes left out at either end, and
@@ -30,7 +30,7 @@ _LEAST_SPREAD = 0.1
 # Seconds before and after a window in which the other side is sought again.
 _BACK_S = (1.0, 2.0, 3.0)
 # More than both shots together ever explain better than one.
-_HIGHEST_GAIN = 0.3
+_HIGHEST_GAIN, _MORE_GAIN = 0.25, 0.06
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,10 @@ class WipeFinder:
         """Return the last frame before any place changes, and the first after all have."""
         wider = max(1, round(_WIDENED * (window.last - window.first)))
         start, stop = max(first, window.first - wider), min(end - 1, window.last + wider)
-        turns, weights = _turns(self._footage.luma[start : stop + 1].astype(np.float32))
+        # Every frame of a short window, not more of a long one.
+        step = 1 + (stop - start) // _MOST_FRAMES
+        turns, weights = _turns(self._footage.luma[start : stop + 1 : step].astype(np.float32))
+        turns = turns * step + step // 2
         order = np.argsort(turns, kind="stable")
         grown = np.cumsum(weights[order]) / max(float(weights.sum()), 1.0)
         low, high = (
@@ -108,32 +111,37 @@ class WipeFinder:
     def _evidence(self, window: tuple[int, int], bounds: tuple[int, int]) -> float:
         """Return the evidence for a wipe, in natural logarithms of odds; a negative number as soon as it is certain."""
         footage, config = self._footage, self._config
+        across = footage.likeness(*window)
+        if across > MOST_ALIKE:
+            return -1.0
         frames = np.unique(np.linspace(*window, min(window[1] - window[0] + 1, _MOST_FRAMES)).round().astype(int))
         levels = footage.luma[frames].astype(np.float32)
         turns, weights = _turns(levels)
-        known = config.order * _order(turns, weights, len(levels)) + config.step * _steps(levels) - config.least
-        most = config.likeness + config.gain * _HIGHEST_GAIN
-        across = footage.likeness(*window) if known + most >= 0 else 1.0
-        known -= config.likeness * across
-        if known + most < 0:
+        known = config.order * _order(turns, weights, len(levels)) + config.step * _steps(levels)
+        known -= config.likeness * across + config.least
+        if known + config.likeness + config.gain * _HIGHEST_GAIN < 0:
             return -1.0
         known += config.likeness * likeness_beside(footage, window, bounds)
-        known += config.gain * self._gain(window)
-        return known - config.back * max(self._likeness_back(window, bounds) - across, 0.0) if known >= 0 else -1.0
-
-    def _gain(self, window: tuple[int, int]) -> float:
-        """Return how much better both shots, each in its place, explain frames inside than one, after motion."""
-        footage = self._footage
-        ends = [footage.enlarged(frame) for frame in window]
         gains: list[float] = []
         for part in _MOVED:
-            inside = footage.enlarged(window[0] + round(part * (window[1] - window[0])))
-            goal = detail(inside)
-            (old, weights), (new, _) = (block_correlations(detail(footage.moved(end, inside)), goal) for end in ends)
-            is_old = cv2.blur((old - new) * weights, (3, 3)) > 0
-            both, *alone = ((part * weights).sum() for part in (np.where(is_old, old, new), old, new))
-            gains.append(float((both - max(alone)) / max(float(weights.sum()), 1e-6)))
-        return float(np.mean(gains))
+            # The first is of the middle, which the others do not exceed by much.
+            most = max(gains) + _MORE_GAIN if gains else _HIGHEST_GAIN
+            if known + config.gain * most < 0:
+                return -1.0
+            gains.append(self._gain(window, part))
+        known += config.gain * float(np.mean(gains))
+        return known - config.back * max(self._likeness_back(window, bounds) - across, 0.0) if known >= 0 else -1.0
+
+    def _gain(self, window: tuple[int, int], part: float) -> float:
+        """Return how much better both shots, each in its place, explain a frame inside than one, after motion."""
+        footage = self._footage
+        inside = footage.enlarged(window[0] + round(part * (window[1] - window[0])))
+        goal = detail(inside)
+        ends = (detail(footage.moved(footage.enlarged(frame), inside)) for frame in window)
+        (old, weights), (new, _) = (block_correlations(end, goal) for end in ends)
+        is_old = cv2.blur((old - new) * weights, (3, 3)) > 0
+        both, *alone = ((one * weights).sum() for one in (np.where(is_old, old, new), old, new))
+        return float((both - max(alone)) / max(float(weights.sum()), 1e-6))
 
     def _likeness_back(self, window: tuple[int, int], bounds: tuple[int, int]) -> float:
         """Return how alike one end is to frames beyond the other: after somebody walks by, the shot is there again."""
