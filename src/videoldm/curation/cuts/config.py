@@ -63,7 +63,11 @@ class VeilConfig(Config):
     longest_part_s: Positive = 0.5
     """... but if that lasts longer, it is a dark or bright shot, unless ..."""
     whole: Share = 0.98
-    """... this share of the frame is black or white."""
+    """... this share of the frame is black or white, or ..."""
+    whole_but_logo: Share = 0.995
+    """... this share of it outside of the corners, where a logo may be."""
+    flat: NonNegative = 1.2
+    """Most levels (standard deviation) by which a picture of one colour varies, which is no shot either."""
     black: NonNegative = 16.0
     white: Positive = 236.0
     height: Positive = 12.0

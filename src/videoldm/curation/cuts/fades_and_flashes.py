@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Bool, Float64
 
 from videoldm.curation.cuts.config import VeilConfig
 from videoldm.curation.cuts.footage import Footage
-from videoldm.curation.cuts.signals import NUM_LUMA, Column
+from videoldm.curation.cuts.signals import COARSE, NUM_LUMA, Column
 from videoldm.curation.cuts.transition import FrameTransition, fitted_line, runs, score_of, taken
 
 # A ramp is followed in steps of at least this time, so that noise does not end a slow one ...
@@ -16,7 +19,21 @@ _STEP_S = 0.04
 _SLOPE_SHARE, _SLOPE_SHARE_AFTER_REPEAT, _LEAST_STEP = 0.2, 0.7, 0.6
 # Shares of a ramp's height between which a line is fitted to find where the ramp began.
 _FITTED = (0.15, 0.85)
+# Rows and columns of cells in each corner, where a station's logo is.
+_CORNER = (3, 4)
 Cells = Bool[np.ndarray, " n"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Extreme:
+    """Frames `first` to before `end` that are black, white or flat, where they are, and the signal that leaves that."""
+
+    first: int
+    end: int
+    cells: Cells
+    signal: Column
+    height: float
+    """Least rise of the signal, in levels, on either side."""
 
 
 class VeilFinder:
@@ -29,37 +46,50 @@ class VeilFinder:
         """Return fades and flashes in order; a fade without its other side is of one kind only."""
         found: list[FrameTransition] = []
         extremes = self._extremes()
-        for index, (first, end, cells) in enumerate(extremes):
+        for index, one in enumerate(extremes):
             low = found[-1].end if found else 0
-            high = extremes[index + 1][0] if index + 1 < len(extremes) else len(self._luma)
-            if first >= low:
-                found += self._veil(first, end, cells, (low, high))
+            high = extremes[index + 1].first if index + 1 < len(extremes) else len(self._luma)
+            if one.first >= low:
+                found += self._veil(one, (low, high))
         return [one for one in self._with_peaks(found) if one.end > one.first]
 
-    def _extremes(self) -> list[tuple[int, int, Cells]]:
-        """Return the runs of frames that are black or white, and the cells in which they are."""
+    def _extremes(self) -> list[_Extreme]:
+        """Return the runs of frames that are black, white or flat."""
         config = self._config
-        found: list[tuple[int, int, Cells]] = []
+        found: list[_Extreme] = []
+        is_any = np.zeros(len(self._luma), bool)
         for cells in (self._luma <= config.black, self._luma >= config.white):
-            share = cells.mean(axis=1)
+            share, rest = cells.mean(axis=1), cells[:, ~_corners()].mean(axis=1)
             is_extreme = share >= config.share
             for first, end in runs(is_extreme):
                 if self._seconds(first, end) > config.longest_part_s:
-                    is_extreme[first:end] = share[first:end] >= config.whole
-            found += [(first, end, cells[first]) for first, end in runs(is_extreme)]
-        return sorted(found, key=lambda one: one[0])
+                    is_extreme[first:end] = (share[first:end] >= config.whole) | (
+                        rest[first:end] >= config.whole_but_logo
+                    )
+            is_any |= is_extreme
+            for first, end in runs(is_extreme):
+                mean = self._luma[:, cells[first]].mean(axis=1, dtype=np.float32)
+                found.append(_Extreme(first, end, cells[first], mean, config.height))
+        spread = self._luma[:, ~_corners()].std(axis=1, dtype=np.float32)
+        for first, end in runs(spread <= config.flat):
+            if is_any[max(first - 1, 0) : end + 1].any():
+                continue  # it is the end of a ramp
+            found.append(_Extreme(first, end, ~_corners(), spread, config.height / 2))
+        return sorted(found, key=lambda one: one.first)
 
-    def _veil(self, first: int, end: int, cells: Cells, bounds: tuple[int, int]) -> list[FrameTransition]:
-        """Return the transitions of the frames `first` to before `end`, of one level in `cells`, with their ramps."""
-        num_before, height_before = self._ramp(range(first, bounds[0] - 1, -1), cells)
-        num_after, height_after = self._ramp(range(end - 1, bounds[1]), cells)
+    def _veil(self, one: _Extreme, bounds: tuple[int, int]) -> list[FrameTransition]:
+        """Return the transitions of a run with its ramps."""
+        first, end = one.first, one.end
+        num_before, height_before = self._ramp(range(first, bounds[0] - 1, -1), one.signal)
+        num_after, height_after = self._ramp(range(end - 1, bounds[1]), one.signal)
         height = max(height_before, height_after)
-        if height < self._config.height:
+        if height < one.height:
             return []
-        start = first - (num_before if height_before >= self._config.height else 0)
-        stop = end + (num_after if height_after >= self._config.height else 0)
-        score = score_of(height / self._config.height)
-        if self._luma[first, cells].mean() > 128 and self._seconds(start, stop) <= self._config.longest_flash_s:
+        start = first - (num_before if height_before >= one.height else 0)
+        stop = end + (num_after if height_after >= one.height else 0)
+        score = score_of(height / one.height)
+        is_white = self._luma[first, one.cells].mean() >= self._config.white
+        if is_white and self._seconds(start, stop) <= self._config.longest_flash_s:
             return [FrameTransition("flash", start, stop, score)]
         if start < first and end < stop:
             return [FrameTransition("fade_out", start, end, score), FrameTransition("fade_in", end, stop, score)]
@@ -69,15 +99,15 @@ class VeilFinder:
     def _seconds(self, first: int, end: int) -> float:
         return self._times[min(end, len(self._times) - 1)] - self._times[first]
 
-    def _ramp(self, frames: range, cells: Cells) -> tuple[int, float]:
-        """Return how many frames after the first of `frames` are part of a ramp, and its height in levels."""
+    def _ramp(self, frames: range, signal: Column) -> tuple[int, float]:
+        """Return how many frames after the first of `frames` are part of a ramp of the signal, and its height."""
         reach = self._times[frames[0]] + frames.step * self._config.longest_ramp_s
         furthest = int(np.searchsorted(self._times, reach, side="right" if frames.step > 0 else "left"))
         frames = range(
             frames[0], min(frames.stop, furthest) if frames.step > 0 else max(frames.stop, furthest - 1), frames.step
         )
         seconds = np.abs(self._times[frames] - self._times[frames[0]])
-        values = self._luma[frames][:, cells].mean(axis=1)
+        values = signal[frames].astype(np.float64)
         away = np.abs(values - values[0])
         before, reached = _followed(seconds, away)
         height = float(away[reached])
@@ -124,12 +154,12 @@ class VeilFinder:
     def _peak_veil(self, peak: int, sign: int, is_taken: Bool[np.ndarray, " t"]) -> list[FrameTransition]:
         """Return the flash (`sign` 1) or fade (-1) around the frame `peak`, if most of the picture takes part."""
         luma, config = self._luma, self._config
-        everywhere = np.ones(luma.shape[1], bool)
+        mean = luma.mean(axis=1, dtype=np.float32)
         ahead, behind = np.flatnonzero(is_taken[peak:]), np.flatnonzero(is_taken[:peak])
         low = int(behind[-1]) + 1 if len(behind) else 0
         high = peak + int(ahead[0]) if len(ahead) else len(luma)
-        num_before, height_before = self._ramp(range(peak, low - 1, -1), everywhere)
-        num_after, height_after = self._ramp(range(peak, high), everywhere)
+        num_before, height_before = self._ramp(range(peak, low - 1, -1), mean)
+        num_after, height_after = self._ramp(range(peak, high), mean)
         start, stop = peak - num_before, peak + 1 + num_after
         if min(height_before, height_after) < config.peak:
             return []
@@ -146,6 +176,16 @@ class VeilFinder:
         if sign > 0:
             return [FrameTransition("flash", start, stop, score)]
         return [FrameTransition("fade_out", start, peak + 1, score), FrameTransition("fade_in", peak + 1, stop, score)]
+
+
+@functools.cache
+def _corners() -> Cells:
+    """Return which of the coarse picture's cells lie in a corner."""
+    rows, columns = np.indices(COARSE)
+    is_outside = (np.minimum(rows, COARSE[0] - 1 - rows) < _CORNER[0]) & (
+        np.minimum(columns, COARSE[1] - 1 - columns) < _CORNER[1]
+    )
+    return is_outside.reshape(-1)
 
 
 def _followed(seconds: Float64[np.ndarray, " t"], away: Float64[np.ndarray, " t"]) -> tuple[int, int]:

@@ -130,6 +130,27 @@ def test_black_is_no_shot():
     assert [span.num_frames for span in spans] == [30, 20]
 
 
+@pytest.mark.parametrize("level", [(30, 30, 30), (120, 120, 120), (16, 40, 96)], ids=["pedestal", "grey", "blue"])
+@pytest.mark.parametrize("has_ramps", [True, False])
+def test_one_colour_is_no_shot(level, has_ramps):
+    ramp = np.linspace(0, 1, 12)[1:-1] if has_ramps else []
+    strengths = np.concatenate([np.zeros(30), ramp, np.ones(40), ramp[::-1], np.zeros(30)])
+    half = len(strengths) // 2
+    colour = np.float32(level)
+    transitions, spans = found_in(veiled(shot(1, half) + shot(2, len(strengths) - half), strengths, colour))
+    assert {one.kind for one in transitions} <= {"fade_out", "fade_in"}
+    assert [span.num_frames for span in spans] == pytest.approx([30, 30], abs=2)
+
+
+def test_black_under_a_logo_is_no_shot():
+    pictures = shot(1, 30) + [np.zeros((HEIGHT, WIDTH, 3), np.float32)] * 40 + shot(2, 30)
+    pictures = [one.copy() for one in pictures]
+    for one in pictures:
+        one[4:14, WIDTH - 24 : WIDTH - 4] = 230
+    _, spans = found_in(pictures)
+    assert [span.num_frames for span in spans] == [30, 30]
+
+
 @pytest.mark.parametrize("peak", [1.0, 0.6])
 def test_flashes_divide_spans_only_between_shots(peak):
     strengths = peak * np.array([0] * 30 + [0.5, 1, 0.5] + [0] * 30)
