@@ -46,7 +46,8 @@ class _Handler(BaseHTTPRequestHandler):
                 {"type": "file", "path": name, "size": (folder / name).stat().st_size, "oid": COMMIT} for name in names
             ]
         else:
-            value = {"id": model, "sha": COMMIT, "siblings": [{"rfilename": name} for name in names]}
+            siblings = [{"rfilename": name, "size": (folder / name).stat().st_size} for name in names]
+            value = {"id": model, "sha": COMMIT, "siblings": siblings, "tags": ["clip", "license:mit"]}
         self._send(json.dumps(value).encode(), {"Content-Type": "application/json"})
 
     def _answer_file(self, model: str, name: str, *, with_body: bool) -> None:

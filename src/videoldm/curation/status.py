@@ -84,9 +84,17 @@ class DatasetSummary:
                 "--stream chooses"
             )
         for name, reasons in self.missing.items():
-            lines.append(f"{name}: {self.num_clips - sum(reasons.values())} of {self.num_clips}")
-            lines += [f"  {count} missing: {reason}" for reason, count in sorted(reasons.items())]
+            lines.append(f"{name}: {self.num_clips - sum(reasons.values())} of {self.num_clips}{_why(reasons)}")
         return "\n".join(lines)
+
+
+def _why(reasons: Mapping[str, int]) -> str:
+    """Return the commonest reason, and how many others there are; `as_json` has all of them."""
+    if not reasons:
+        return ""
+    reason, count = min(reasons.items(), key=lambda one: (-one[1], one[0]))
+    others = sum(reasons.values()) - count
+    return f" ({count}: {reason}{f'; {others} for other reasons' if others else ''})"
 
 
 def summarise(dataset: Dataset) -> DatasetSummary:

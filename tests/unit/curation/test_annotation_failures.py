@@ -1,5 +1,6 @@
 """An annotator that fails unexpectedly at one clip: the other clips of its task have their values."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import pyarrow as pa
@@ -26,7 +27,7 @@ class FragileConfig(AnnotatorConfig):
 class Fragile(Annotator[FragileConfig]):
     """Fails at narrow clips, with the words of some library."""
 
-    def annotate(self, clips: list[ClipFrames]) -> list[Values]:
+    def annotate(self, clips: Sequence[ClipFrames]) -> list[Values]:
         """Return widths."""
         for clip in clips:
             if clip.width < 100:

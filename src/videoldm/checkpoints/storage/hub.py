@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
+    HfHubHTTPError,
+    HTTPError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
 )
@@ -32,10 +35,17 @@ def fetch(name: str, *, variant: str | None = None) -> Path:
     """
     owner, model, *path = name.split("/", 2)
     repo = f"{owner}/{model}"
-    try:
+    with explained(name, repo, *path):
         if path:
             return Path(hf_hub_download(repo, path[0]))
         return Path(snapshot_download(repo, allow_patterns=patterns(variant)))
+
+
+@contextmanager
+def explained(name: str, repo: str, *path: str) -> Generator[None]:
+    """Raise InputError, which names the remedy, for whatever keeps a model from being downloaded within the context."""
+    try:
+        yield
     except GatedRepoError:
         raise InputError(
             f"{repo} is gated: accept its licence on https://huggingface.co/{repo}, then log in with `hf auth login`"
@@ -45,13 +55,21 @@ def fetch(name: str, *, variant: str | None = None) -> Path:
             f"{name}: is neither here nor on the hub; check the spelling, or log in with `hf auth login` if it is "
             "private"
         ) from None
-    except LocalEntryNotFoundError:
-        raise InputError(
-            f"{name} is not on this machine and the hub is out of reach: download it where there is a network with "
-            f"`hf download {' '.join([repo, *path])}`, copy it here and name its path"
-        ) from None
+    except (LocalEntryNotFoundError, ConnectionError, TimeoutError):
+        raise _out_of_reach(name, repo, *path) from None
     except EntryNotFoundError:
         raise InputError(f"{name}: {repo} has no file {path[0] if path else 'model_index.json'}") from None
+    except HfHubHTTPError as error:
+        raise InputError(f"{name}: the hub answers with status {error.response.status_code}, try again later") from None
+    except HTTPError:
+        raise _out_of_reach(name, repo, *path) from None
+
+
+def _out_of_reach(name: str, repo: str, *path: str) -> InputError:
+    return InputError(
+        f"{name} is not on this machine and the hub is out of reach: download it where there is a network with "
+        f"`hf download {' '.join([repo, *path])}`, copy it here and name its path"
+    )
 
 
 def fetch_tokenizer() -> Path | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from pydantic import NonNegativeInt, PositiveInt
@@ -13,9 +15,12 @@ from pydantic import NonNegativeInt, PositiveInt
 from videoldm.cli.options import OPTIONS, Verb
 from videoldm.core.config import Config, Positive, from_yaml, to_yaml
 from videoldm.core.errors import InputError, Interrupted, SomeItemsFailed
-from videoldm.core.progress import silent
+from videoldm.core.progress import notice, silent
 from videoldm.core.reading import existing_file
 from videoldm.curation.config import CurationConfig
+
+if TYPE_CHECKING:
+    from videoldm.curation.annotators.models.hub_models import HubModel
 
 DESCRIPTION = """Find the cuts and clips of raw videos, and annotate the clips.
 
@@ -26,6 +31,7 @@ source until `videoldm curate export`. The same command resumes an interrupted r
 examples:
   videoldm curate run raw/ -o dataset/
   videoldm curate run "raw/**/*.mp4" holiday.mov -o dataset/ --workers 8
+  videoldm curate run raw/ -o dataset/ --download
   videoldm curate run videos.csv -o dataset/ --executor ray
   videoldm curate run raw/ -o dataset/ --annotations motion,text_area
   videoldm curate run raw/ -o dataset/ --captioner openai:http://localhost:8000/v1#Qwen/Qwen3-VL-8B-Instruct
@@ -55,6 +61,8 @@ class CurateRunOptions(Config):
     """Head that scores clips; default: the one that fit-aesthetic stored in the dataset, if any."""
     stream: NonNegativeInt | None = None
     """Number of the video track of each file, from 0; default: as configured, the one that players show."""
+    download: bool = False
+    """First download the models that annotations need and that are not on this machine, from the Hugging Face hub."""
     executor: Literal["local", "ray"] = "local"
     """Processes on this machine, or a Ray cluster."""
     address: str | None = None
@@ -123,6 +131,7 @@ def curate(options: CurateRunOptions, config: CurationConfig) -> None:
     from videoldm.curation.store.dataset import Dataset
 
     inputs = find_inputs(options.inputs)
+    bring_models(options, config)
     dataset = Dataset.create(options.output)
     with dataset.locked():
         try:
@@ -142,6 +151,38 @@ def curate(options: CurateRunOptions, config: CurationConfig) -> None:
         raise InputError("no input is a usable video:\n" + "\n".join(f"  {path}: {why}" for path, why in problems))
     if problems:
         raise SomeItemsFailed(problems, num_items=len(named))
+
+
+def bring_models(options: CurateRunOptions, config: CurationConfig) -> None:
+    """Download missing models if asked to; on a terminal, ask whether to. Raises InputError if a download fails."""
+    from videoldm.curation.annotators.models.hub_models import download_model, look_up, missing_models
+
+    may_ask = sys.stdin.isatty() and sys.stderr.isatty() and not options.json_
+    if not (options.download or may_ask):
+        return
+    names = missing_models(config.annotations)
+    if not names:
+        return
+    try:
+        models = look_up(names)
+    except InputError:
+        if options.download:
+            raise
+        return  # nobody asked for models, and the summary says which are missing
+    if not options.download and not _wants(models):
+        return
+    for number, model in enumerate(models, start=1):
+        if not options.json_:
+            notice(f"Downloading model {number} of {len(models)}: {model}")
+        download_model(model.name)
+
+
+def _wants(models: Sequence[HubModel]) -> bool:
+    listed = "\n".join(f"  {model}" for model in models)
+    total_gb = sum(model.num_bytes for model in models) / 1e9
+    notice(f"These models of the Hugging Face hub are not on this machine, {total_gb:.2g} GB in all:\n{listed}")
+    print("Download them? Without them their annotations stay empty. [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _read(name: str) -> CurationConfig:

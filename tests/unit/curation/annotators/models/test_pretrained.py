@@ -12,7 +12,7 @@ from tiny_annotator_models import write_clip
 
 SCRIPT = """
 from videoldm.core.errors import InputError
-from videoldm.curation.annotators.models.pretrained import download_model, model_folder
+from videoldm.curation.annotators.models.hub_models import download_model, model_folder
 def attempt(function, name):
     try:
         print(function(name))
@@ -37,7 +37,7 @@ def test_models_come_from_the_cache_unless_asked_for(tmp_path: Path) -> None:
         )
     before, missing, downloaded, after = done.stdout.splitlines()
     assert before.startswith("MissingModelError the model owner/clip is not on this machine")
-    assert missing.startswith("InputError owner/missing: cannot be downloaded from the hub")
+    assert missing.startswith("InputError owner/missing: is neither here nor on the hub")
     assert downloaded == after
     names = {path.name for path in Path(after).iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= names
