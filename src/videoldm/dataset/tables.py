@@ -14,9 +14,11 @@ SPAN = (
 )
 
 LOOK = (
-    # Size as shown, after rotation, and how much wider than high a pixel of it is shown.
+    # Size as shown, after rotation (clockwise, in degrees) and mirroring; how much wider than high a pixel of it is.
     ("width", pa.int32()),
     ("height", pa.int32()),
+    ("rotation", pa.int32()),
+    ("is_mirrored", pa.bool_()),
     ("pixel_aspect_num", pa.int64()),
     ("pixel_aspect_den", pa.int64()),
     ("pixel_format", pa.string()),
@@ -43,8 +45,6 @@ SOURCES = pa.schema(
         # Look of the first frame, and of the first frame after each change.
         *LOOK,
         ("looks", pa.list_(pa.struct([("start_pts", pa.int64()), *LOOK]))),
-        ("rotation", pa.int32()),
-        ("is_mirrored", pa.bool_()),
         # "progressive", or as ffprobe says which field comes first; null if the stream does not say.
         ("field_order", pa.string()),
         # By the file's headers; clips have their own.

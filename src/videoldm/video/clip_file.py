@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -73,9 +73,21 @@ def clip_suffixes(codec: str) -> tuple[str, ...]:
     return _COPY_SUFFIXES.get(codec, (".mkv",))
 
 
-def copy_clip(path: str | Path, index: PacketIndex, span: CopySpan, destination: str | Path) -> None:
+@dataclass(frozen=True, slots=True)
+class StoredShape:
+    """Size of stored frames and width over height of their pixels, where these are not those of the stream's start."""
+
+    width: int
+    height: int
+    pixel_aspect: Fraction
+
+
+def copy_clip(
+    path: str | Path, index: PacketIndex, span: CopySpan, destination: str | Path, *, shape: StoredShape | None = None
+) -> None:
     """Copy the packets of `span` from the video that `index` was read from into `destination`, atomically.
 
+    shape: that of the frames in the span; None for the stream's.
     Raises InputError if the file extension does not suit the format, the video has changed since or is unreadable, its
     packets do not fit into such a file, or `destination` is not writable.
     """
@@ -87,7 +99,7 @@ def copy_clip(path: str | Path, index: PacketIndex, span: CopySpan, destination:
     times = _clip_times(index.pts[numbers] - span.start_pts, span.end_pts - span.start_pts, index.time_base, suffix)
     try:
         with open_indexed(path, index) as video, _new_clip_file(destination) as target:
-            stream = _like(video.stream, target)
+            stream = _like(video.stream, target, shape)
             for place, packet in enumerate(_copied_packets(video, numbers)):
                 times.stamp(packet, place)
                 packet.stream = stream
@@ -106,6 +118,7 @@ def encode_clip(
     *,
     stream: int | None = None,
     clock: Times = "stored",
+    shape: StoredShape | None = None,
 ) -> int:
     """Encode the frames with `start` <= time < `end` as visually lossless H.264; returns their number.
 
@@ -117,6 +130,8 @@ def encode_clip(
     if suffix not in (*_MOV_SUFFIXES, ".mkv"):
         raise InputError(f"{destination}: an encoded clip should end in .mp4, .mov or .mkv")
     source = _source(path, stream)
+    if shape is not None:
+        source = replace(source, pixel_aspect=shape.pixel_aspect)
     stop = math.ceil(exact_seconds(end, name="end") / source.time_base)
     encoded: VideoStream | None = None
     packets: list[Packet[VideoStream]] = []
@@ -139,11 +154,15 @@ def encode_clip(
     return len(times)
 
 
-def _like(source: VideoStream, target: OutputContainer) -> VideoStream:
+def _like(source: VideoStream, target: OutputContainer, shape: StoredShape | None) -> VideoStream:
     """Add a stream with the header and the tags of `source` to `target`."""
     stream = target.add_stream_from_template(source, opaque=True)
+    context = stream.codec_context
+    if shape is not None:
+        context.width, context.height = shape.width, shape.height
+        context.sample_aspect_ratio = shape.pixel_aspect
     if source.average_rate:
-        stream.codec_context.framerate = source.average_rate
+        context.framerate = source.average_rate
     return stream
 
 

@@ -60,9 +60,12 @@ class _Ends:
     problems: tuple[str, ...] = ()
 
 
-def prove_clip(source: str | Path, index: PacketIndex, span: CopySpan, clip: str | Path) -> ClipProof:
+def prove_clip(
+    source: str | Path, index: PacketIndex, span: CopySpan, clip: str | Path, *, pixel_aspect: Fraction | None = None
+) -> ClipProof:
     """Compare `clip` with the `span` of `source` (whose packets are `index`) that was copied into it.
 
+    pixel_aspect: width over height of the span's stored pixels; None for the stream's.
     Compares the number of packets, their bytes, their times (exactly; to the millisecond in Matroska), and the first
     and the last frame bit by bit with their tags. Decodes the first and the last group of pictures of the clip, in
     which every frame must be present and undamaged; the groups between are not decoded. Raises InputError if the source
@@ -77,7 +80,7 @@ def prove_clip(source: str | Path, index: PacketIndex, span: CopySpan, clip: str
         return ClipProof(tuple(differences))
     with open_decoder(source, index) as original, open_decoder(clip, clip_index) as copy:
         differences.extend(_differences_of_bytes(original, copy, span))
-        wanted, found = _ends_of_source(original, span), _ends_of_clip(copy)
+        wanted, found = _ends_of_source(original, span, pixel_aspect), _ends_of_clip(copy)
     differences.extend(found.problems)
     for name, here, there in (("first frame", found.first, wanted.first), ("last frame", found.last, wanted.last)):
         if here is None or there is None:
@@ -120,13 +123,14 @@ def _counts_milliseconds(clip: PacketIndex) -> bool:
     return clip.time_base == Fraction(1, 1000)
 
 
-def _ends_of_source(video: IndexedVideo, span: CopySpan) -> _Ends:
+def _ends_of_source(video: IndexedVideo, span: CopySpan, pixel_aspect: Fraction | None) -> _Ends:
     index = video.index
     numbers = span_packets(index, span)
     last_pts = int(index.pts[shown_packets(index, numbers)].max())
-    first = next((_picture(frame, video) for frame in decode(video, numbers[:1])), None)
+    aspect = pixel_aspect or _aspect_of(video)
+    first = next((_picture(frame, aspect) for frame in decode(video, numbers[:1])), None)
     frames = decode(video, _groups(index, numbers)[-1], only_pts=last_pts)
-    last = next((_picture(frame, video) for frame in frames if frame.pts == last_pts), None)
+    last = next((_picture(frame, aspect) for frame in frames if frame.pts == last_pts), None)
     return _Ends(first, last)
 
 
@@ -162,11 +166,16 @@ def _ends_of_group(
         problems.append(str(error))
     if times != sorted(video.index.pts[shown_packets(video.index, numbers)].tolist()):
         problems.append(f"the {name} group does not show its frames at their times")
-    return _picture(first, video), _picture(last, video)
+    aspect = _aspect_of(video)
+    return _picture(first, aspect), _picture(last, aspect)
 
 
-def _picture(frame: VideoFrame | None, video: IndexedVideo) -> _Picture | None:
+def _aspect_of(video: IndexedVideo) -> Fraction:
+    return video.stream.sample_aspect_ratio or Fraction(1)
+
+
+def _picture(frame: VideoFrame | None, pixel_aspect: Fraction) -> _Picture | None:
     if frame is None:
         return None
-    look = (display_matrix(frame), effective_tags(frame), video.stream.sample_aspect_ratio or 1)
+    look = (display_matrix(frame), effective_tags(frame), pixel_aspect)
     return _Picture(stored_samples(frame), frame.format.name, (frame.width, frame.height), look)

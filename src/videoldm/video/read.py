@@ -234,7 +234,7 @@ def _decode(path: str | Path, index: int | None, seek_pts: int | None) -> Genera
                 container.seek(seek_pts, stream=stream)
             except FFmpegError:
                 return  # cannot seek there: the caller goes further back, in the end to the start
-        yield from _undamaged(path, container, stream)
+        yield from _undamaged(path, container, stream, is_seeking=seek_pts is not None)
 
 
 def _decode_steadily(path: str | Path, index: int | None) -> Iterator[VideoFrame]:
@@ -245,12 +245,14 @@ def _decode_steadily(path: str | Path, index: int | None) -> Iterator[VideoFrame
         yield from (one for one in UndamagedFrames(path, container, stream) if isinstance(one, VideoFrame))
 
 
-def _undamaged(path: str | Path, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+def _undamaged(
+    path: str | Path, container: InputContainer, stream: VideoStream, *, is_seeking: bool
+) -> Iterator[VideoFrame]:
     """Yield the decoded frames, without those at the start that refer to frames that were cut off."""
     last: VideoFrame | None = None
-    decoder = StreamDecoder(stream)
+    frames = _decoded_after_seek(container, stream) if is_seeking else _decoded(container, stream)
     try:
-        for frame in (frame for packet in container.demux(stream) for frame in decoder.decode(packet)):
+        for frame in frames:
             if not frame.is_corrupt:
                 last = frame
                 yield frame
@@ -259,6 +261,25 @@ def _undamaged(path: str | Path, container: InputContainer, stream: VideoStream)
     except FFmpegError as error:
         place = "at its start" if last is None else f"after {_place(last, stream)}"
         raise InputError(f"{path}: is broken {place} ({error.strerror})") from error
+
+
+def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    decoder = StreamDecoder(stream)
+    for packet in container.demux(stream):
+        yield from decoder.decode(packet)
+
+
+def _decoded_after_seek(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Yield the frames from the first packet on that can be decoded: a seek may lead between key frames."""
+    decoder, has_begun = StreamDecoder(stream), False
+    for packet in container.demux(stream):
+        try:
+            for frame in decoder.decode(packet):
+                has_begun = True
+                yield frame
+        except FFmpegError:
+            if has_begun:
+                raise
 
 
 def _place(frame: VideoFrame, stream: VideoStream) -> str:

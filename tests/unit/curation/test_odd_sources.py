@@ -20,7 +20,7 @@ from videoldm.curation.export.cut_out import CutOutOptions
 from videoldm.curation.export.export import export_files, export_folder, export_index, rows_to_export
 from videoldm.curation.store.dataset import Dataset
 from videoldm.dataset.exports import open_export
-from videoldm.video.clip_file import encode_clip
+from videoldm.video.clip_file import StoredShape, encode_clip
 from videoldm.video.hdr import mastering_options
 from videoldm.video.interlacing import combing, field_order
 from videoldm.video.probe import probe
@@ -153,6 +153,10 @@ def test_look_is_that_of_the_clip(tmp_path: Path) -> None:
     assert small_frames(dataset)[-1].shape[:2] == (144, 256)  # square pixels
     index = exported(dataset, tmp_path / "clips")
     assert [decoded(tmp_path / "clips" / row["file"])[-1].width for row in index] == [128, 192]
+    shape = StoredShape(192, 144, Fraction(4, 3))
+    encode_clip(tmp_path / "changes.ts", Fraction(40, 25), Fraction(2), tmp_path / "exact.mp4", shape=shape)
+    for path in (tmp_path / "clips" / index[1]["file"], tmp_path / "exact.mp4"):
+        assert (probe(path).video.width, probe(path).video.pixel_aspect) == (192, Fraction(4, 3))
     clips = sorted(open_export(tmp_path / "clips").clips(), key=lambda clip: clip.width)
     assert [clip.pixel_aspect for clip in clips] == [1, Fraction(4, 3)]
 

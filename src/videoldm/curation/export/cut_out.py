@@ -14,7 +14,7 @@ from videoldm.core.files import write_json
 from videoldm.curation.config import Limits
 from videoldm.curation.inputs import local_path
 from videoldm.curation.store.batches import stamp
-from videoldm.video.clip_file import clip_suffixes, copy_clip, encode_clip
+from videoldm.video.clip_file import StoredShape, clip_suffixes, copy_clip, encode_clip
 from videoldm.video.clip_proof import prove_clip
 from videoldm.video.copy_span import CopySpan, NothingToCopy, copy_span
 from videoldm.video.packets import PacketIndex, read_packet_index
@@ -152,7 +152,9 @@ def _encoded(clip: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     time_base = Fraction(clip["time_base_num"], clip["time_base_den"])
     start, end = (Timestamp(clip[name], time_base) for name in ("start_pts", "end_pts"))
     clock = clip.get("times") or "stored"
-    num_frames = encode_clip(local_path(clip["path"]), start, end, target, stream=clip["stream"], clock=clock)
+    num_frames = encode_clip(
+        local_path(clip["path"]), start, end, target, stream=clip["stream"], clock=clock, shape=_shape(clip)
+    )
     return {
         **{name: clip[name] for name in (*SPAN_COLUMNS, "start_pts", "end_pts")},
         "file": target.relative_to(folder).as_posix(),
@@ -166,8 +168,9 @@ def _encoded(clip: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 def _copied(clip: Mapping[str, Any], index: PacketIndex, span: CopySpan, folder: Path) -> dict[str, Any]:
     target = row_file(folder, clip["clip_id"]).with_suffix(clip_suffixes(index.codec)[0])
     source, unproven = local_path(clip["path"]), target.with_name(f".{target.name}")
-    copy_clip(source, index, span, unproven)
-    proof = prove_clip(source, index, span, unproven)
+    shape = _shape(clip)
+    copy_clip(source, index, span, unproven, shape=shape)
+    proof = prove_clip(source, index, span, unproven, pixel_aspect=None if shape is None else shape.pixel_aspect)
     if proof.is_proven:
         unproven.replace(target)
     else:
@@ -184,6 +187,17 @@ def _copied(clip: Mapping[str, Any], index: PacketIndex, span: CopySpan, folder:
         "num_frames": span.num_frames,
         "is_copy": True,
     }
+
+
+def _shape(clip: Mapping[str, Any]) -> StoredShape | None:
+    """Return the shape of the clip's stored frames; None if its dataset, of an earlier version, does not say."""
+    rotation = clip.get("rotation")
+    if rotation is None:
+        return None
+    aspect = Fraction(clip["pixel_aspect_num"], clip["pixel_aspect_den"])
+    is_turned = rotation % 180 != 0
+    width, height = (clip[name] for name in (("height", "width") if is_turned else ("width", "height")))
+    return StoredShape(width, height, 1 / aspect if is_turned else aspect)
 
 
 def _row(clip: Mapping[str, Any], *, reason: str) -> dict[str, Any]:

@@ -153,8 +153,6 @@ class _Scan:
         start_pts, first = self._looks[0]
         return {
             **look_columns(first),
-            "rotation": first.turn.rotation,
-            "is_mirrored": first.turn.is_mirrored,
             "looks": [{"start_pts": pts, **look_columns(look)} for pts, look in self._looks],
             "times": frames.times,
             "start_pts": start_pts,
@@ -172,6 +170,8 @@ def look_columns(look: Look) -> dict[str, Any]:
     return {
         "width": width,
         "height": height,
+        "rotation": look.turn.rotation,
+        "is_mirrored": look.turn.is_mirrored,
         "pixel_aspect_num": look.shown_pixel_aspect.numerator,
         "pixel_aspect_den": look.shown_pixel_aspect.denominator,
         "pixel_format": look.pixel_format,
