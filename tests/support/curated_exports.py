@@ -28,7 +28,15 @@ def numbered(shot: int) -> list[np.ndarray]:
     """Frames that say their number from 100 times the shot's on; every second shot by night, so that cuts are seen."""
     shift = 60 if shot % 2 else -60
     pictures = [draw_number(100 * shot + number) for number in range(SHOT_FRAMES)]
-    return [(picture.astype(int) + shift).clip(0, 255).astype(np.uint8) for picture in pictures]
+    return [(picture.astype(int) + shift + _scenery(shot)).clip(0, 255).astype(np.uint8) for picture in pictures]
+
+
+def _scenery(shot: int) -> np.ndarray:
+    """Something that stays where it is, below the number: on an even ground, a jump of the patch would be a cut."""
+    rows, columns, _ = draw_number(0).shape
+    blocks = np.random.default_rng(shot).integers(-70, 71, (rows // 8, columns // 8, 1))
+    blocks[0] = 0
+    return np.kron(blocks, np.ones((8, 8, 1), int))
 
 
 def made_dataset(folder: Path) -> Dataset:
