@@ -22,19 +22,19 @@ class CandidateConfig(Config):
 class HardCutConfig(Config):
     """A cut lies where the sum of these is at least `least`, which makes it as probable as not.
 
-    `likeness` times the drop of likeness from the frames on either side, `change` times the logarithm of the change,
-    and `peak` times that of its ratio to the mean change of the frames within `around_s`. Likeness is the correlation
-    of details after motion, so that neither fast motion nor light makes cuts.
+    `likeness` times the drop of likeness from the mean of both sides, `change` times the logarithm of the change, and
+    `peak` times that of its ratio to the mean change of the frames within `around_s`. Likeness is the correlation of
+    details after motion, so that neither fast motion nor light makes cuts.
     """
 
-    likeness: NonNegative = 10.1
+    likeness: NonNegative = 10.5
     least_drop: NonNegative = 0.1
     """Drop without which nothing is a cut, however sudden, as a jolt is; and if most of the picture stays the same, as
     when text appears:"""
     least_drop_beside_still: NonNegative = 0.35
-    change: NonNegative = 2.0
+    change: NonNegative = 1.75
     peak: NonNegative = 2.8
-    least: float = 13.6
+    least: float = 13.4
     around_s: Positive = 0.25
 
 

@@ -83,8 +83,8 @@ class _CutFinder:
         return max(self._footage.likeness(frame - 1, frame), across), inside
 
     def _before(self, frame: int, across: float, inside: float) -> tuple[float, float]:
-        return across, min(inside, self._footage.likeness(frame - 2, frame - 1)) if frame > 1 else inside
+        return across, inside - (1 - self._footage.likeness(frame - 2, frame - 1)) / 2 if frame > 1 else inside
 
     def _after(self, frame: int, across: float, inside: float) -> tuple[float, float]:
         is_last = frame + 1 == len(self._footage)
-        return across, inside if is_last else min(inside, self._footage.likeness(frame, frame + 1))
+        return across, inside if is_last else inside - (1 - self._footage.likeness(frame, frame + 1)) / 2
