@@ -138,7 +138,7 @@ def our_findings(path: Path) -> tuple[Findings, np.ndarray]:
     cuts, gradual = set[int](), Spans()
     for one in found:
         first, end = numbers[one.start_pts], numbers[one.end_pts]
-        if one.kind == "cut":
+        if one.kind in ("cut", "jump_cut"):
             cuts.add(first)
         elif one.kind == "fade_in" and gradual and gradual[-1][1] == first:
             gradual[-1] = (gradual[-1][0], end)

@@ -86,7 +86,18 @@ TRANSITIONS = pa.schema(
     ]
 )
 TOO_SHORT = "too_short"
-TRANSITION_KINDS = ("cut", "fade_out", "fade_in", "dissolve", "wipe", "flash", "flicker", "damage", TOO_SHORT)
+TRANSITION_KINDS = (
+    "cut",
+    "jump_cut",
+    "fade_out",
+    "fade_in",
+    "dissolve",
+    "wipe",
+    "flash",
+    "flicker",
+    "damage",
+    TOO_SHORT,
+)
 """The last are spans between two others, too short for a clip."""
 
 CLIPS = pa.schema(

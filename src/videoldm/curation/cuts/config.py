@@ -35,6 +35,8 @@ class HardCutConfig(Config):
     change: NonNegative = 1.75
     peak: NonNegative = 2.8
     least: float = 13.4
+    jump: Share = 0.45
+    """Likeness across a cut from which it is a jump cut, to nearly the same view."""
     around_s: Positive = 0.25
 
 
@@ -113,7 +115,7 @@ class DissolveConfig(Config):
     contrast: NonNegative = 3.2
     detail: NonNegative = 2.0
     unevenness: NonNegative = 8.7
-    least: float = 10.7
+    least: float = 10.8
     least_change: Positive = 7.0
     """Least difference between the frames before and after, in levels (root mean square), to look any closer."""
     least_histogram: Positive = 0.02

@@ -28,8 +28,13 @@ _LEAST_PEAK = 0.22
 def find_cuts(footage: Footage, is_taken: Bool[np.ndarray, " t"], config: HardCutConfig) -> list[FrameTransition]:
     """Find the hard cuts at frames that are not `is_taken`; those that are do not count as frames around either."""
     cuts = _CutFinder(footage, is_taken, config)
-    evidence = [(int(frame), cuts.evidence(int(frame))) for frame in cuts.candidates()]
-    return [FrameTransition("cut", frame, frame, score_of_evidence(value)) for frame, value in evidence if value >= 0]
+    found: list[FrameTransition] = []
+    for frame in cuts.candidates().tolist():
+        evidence = cuts.evidence(frame)
+        if evidence >= 0:
+            kind = "jump_cut" if footage.likeness(frame - 1, frame) >= config.jump else "cut"
+            found.append(FrameTransition(kind, frame, frame, score_of_evidence(evidence)))
+    return found
 
 
 class _CutFinder:

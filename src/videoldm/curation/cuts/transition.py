@@ -9,16 +9,16 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-TransitionKind = Literal["cut", "fade_out", "fade_in", "dissolve", "wipe", "flash", "flicker", "damage"]
+TransitionKind = Literal["cut", "jump_cut", "fade_out", "fade_in", "dissolve", "wipe", "flash", "flicker", "damage"]
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
     """A transition from the first frame that it changes, `start_pts`, to the first frame after those, `end_pts`.
 
-    A cut changes none: both are the first frame of the new shot. Flicker is light that goes on and off over one shot.
-    Damage could not be decoded. `score`, from 0 to 1, is
-    how sure the detector is.
+    A cut changes none: both are the first frame of the new shot; after a jump cut that shows nearly the same view.
+    Flicker is light that goes on and off over one shot. Damage could not be decoded. `score`, from 0 to 1, is how sure
+    the detector is.
     """
 
     kind: TransitionKind

@@ -195,6 +195,19 @@ def test_fast_motion_is_no_cut():
     assert [one.kind for one in found_in([view(picture, right=at - 30) for at in right])[0]] == []
 
 
+def test_a_cut_to_the_same_view_is_a_jump_cut():
+    def acted(right, actor):
+        picture = view(scene(12), right=right).copy()
+        picture[20:, 10 + actor : 60 + actor] = scene(13)[20:HEIGHT, :50]
+        return picture
+
+    transitions, spans = found_in(
+        [acted(0, at // 8) for at in range(30)] + [acted(2, 44 + at // 8) for at in range(30)]
+    )
+    assert as_frames(transitions) == [("jump_cut", 30, 30)]
+    assert [span.num_frames for span in spans] == [30, 30]
+
+
 def test_cuts_between_dark_views_of_one_place_are_found():
     noise = np.random.default_rng(8)
     picture = scene(6) * 0.12
