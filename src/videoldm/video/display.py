@@ -37,7 +37,7 @@ _EXACT = (
 # Formats with separate 8-bit planes of luma, blue and red difference.
 _PLANAR = frozenset(f"yuv{j}{kind}p" for j in ("", "j") for kind in ("410", "411", "420", "422", "440", "444"))
 _GENERAL_FORMAT = "yuv444p"
-# With these flags, swscale mixes up the channels of rgb48le.
+# With these flags, swscale loses the green channel of rgb48le.
 _DEEP_RGB = "gbrp16le"
 # Weights of red and blue in luma, by the number of the matrix in ITU-T H.273; others are treated as BT.601.
 _WEIGHTS = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593), 7: (0.212, 0.087)}
