@@ -42,7 +42,7 @@ PAPER_HASHES = {
 }
 TABLE_HASHES = {
     **dict.fromkeys(("sources", "signals", "sidecars"), "a7bd8f413453605a"),
-    **dict.fromkeys(("transitions", "clips"), "a747855bb20193f1"),
+    **dict.fromkeys(("transitions", "clips"), "5875ba1579af0909"),
 }
 
 
