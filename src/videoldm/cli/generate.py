@@ -151,7 +151,7 @@ def run(options: GenerateOptions) -> None:
             if results.paths:
                 report(results, plan.outlook, options, seconds=time.monotonic() - started)
     if results.failures:
-        raise SomeItemsFailed(results.failures, num_items=len(plan.items))
+        raise SomeItemsFailed(results.failures, num_items=plan.num_clips)
 
 
 def make_plan(options: GenerateOptions) -> Plan:

@@ -13,6 +13,9 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from videoldm.conditioners.config import LAST_LAYER, PenultimateLayer, TextConditionerConfig
 from videoldm.core.errors import InputError
 
+_LONGEST_SHOWN = 60
+"""Letters of a text that a warning shows."""
+
 
 class TextConditioner:
     """Encodes prompts as the hidden states of a CLIP text model, padding tokens included as in Stable Diffusion.
@@ -75,7 +78,7 @@ class TextConditioner:
                 start = rows["offset_mapping"][row][rows["special_tokens_mask"][row].index(0)][0]
                 words_cut[prompt] = _words_from(prompts[prompt], start)
         if words_cut:
-            cut = ", ".join(repr(words) for words in dict.fromkeys(words_cut.values()))
+            cut = ", ".join(repr(_shortened(words)) for words in dict.fromkeys(words_cut.values()))
             warnings.warn(f"prompt longer than {self.max_tokens - 2} tokens, not used: {cut}", stacklevel=2)
         first = [first_rows[prompt] for prompt in range(len(prompts))]
         tokens = torch.tensor([rows["input_ids"][row] for row in first])
@@ -103,3 +106,11 @@ def _words_from(prompt: str, start: int) -> str:
 def _final_norm(model: CLIPTextModel) -> nn.Module:
     # Its place differs between versions of transformers: in the model itself or in its `text_model`.
     return next(module for name, module in model.named_modules() if name.endswith("final_layer_norm"))
+
+
+def _shortened(words: str) -> str:
+    """Return the beginning of a long text, with the number of words that follow."""
+    if len(words) <= _LONGEST_SHOWN:
+        return words
+    start = words[:_LONGEST_SHOWN].rsplit(" ", 1)[0]
+    return f"{start} ... (and {len(words[len(start) :].split())} more words)"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
+from pathlib import Path
 
 _MAX_SUGGESTIONS = 3
 
@@ -25,6 +27,10 @@ class InputError(ValueError):
 
 class OutputError(InputError):
     """The output path cannot be written to; later writes there would fail as well."""
+
+
+class ItemError(InputError):
+    """Something is wrong with one item of several; the others may be right."""
 
 
 class SomeItemsFailed(Exception):  # noqa: N818 - the run itself did not fail
@@ -63,6 +69,12 @@ def exit_code(error: BaseException | None) -> ExitCode:
             return ExitCode.INTERRUPTED
         case _:
             return ExitCode.CRASHED
+
+
+def unexpected(error: Exception) -> str:
+    """Return a reason for an error that nobody foresaw: its kind and place, without a library's own words."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"unexpected {type(error).__name__} in {Path(place.filename).name}, line {place.lineno}: please report it"
 
 
 def closest(name: str, known: Iterable[str]) -> list[str]:

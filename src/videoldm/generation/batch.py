@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videoldm.core.errors import InputError
+from videoldm.core.errors import InputError, ItemError, unexpected
 from videoldm.core.files import atomic_file
 from videoldm.core.progress import notice, progress
 from videoldm.generation.plan import Item, Plan
@@ -64,9 +64,9 @@ class Results:
 
 
 def make_all(plan: Plan, results: Results) -> None:
-    """Generate and write item by item into `results`; of several, one whose picture is bad is skipped and listed.
+    """Generate and write item by item into `results`; of several clips, those that fail alone are skipped and listed.
 
-    A failure that is not the picture's ends the work. Raises InputError if nothing could be made.
+    A failure that concerns all, such as a full disk, ends the work. Raises InputError if nothing could be made.
     """
     from videoldm.inference.memory.meter import PeakMeter
 
@@ -82,7 +82,7 @@ def make_all(plan: Plan, results: Results) -> None:
             else:
                 model = model or load_planned(plan)
                 try:
-                    _make_item(model, item, requests, results, meter.watch)
+                    _make_item(model, item, requests, results, meter.watch, is_alone=plan.num_clips == 1)
                 except InputError as error:
                     if not (results.paths or results.failures):
                         raise
@@ -127,7 +127,9 @@ def load_planned(plan: Plan) -> LoadedModel:
     return model
 
 
-def _make_item(model: LoadedModel, item: Item, requests: Sequence[Request], results: Results, watch: Watch) -> None:
+def _make_item(
+    model: LoadedModel, item: Item, requests: Sequence[Request], results: Results, watch: Watch, *, is_alone: bool
+) -> None:
     """Generate the clips of one item and write each before the next begins.
 
     They are sampled one by one: together they would round differently, and they could not be repeated bit by bit.
@@ -135,9 +137,20 @@ def _make_item(model: LoadedModel, item: Item, requests: Sequence[Request], resu
     label = " ".join(["Generating", *(path.name for path in item.inputs.files)])
     with progress(label, len(requests) * requests[0].sampling.num_inference_steps) as advance:
         for request, path in zip(requests, item.paths, strict=True):
-            clip = sample_one(model, request, on_step=lambda _: advance(), watch=watch)
-            clip.save(path)
-            results.add(path, clip)
+            name = item.label if len(requests) == 1 else f"{item.label}, seed {request.seed}"
+            try:
+                clip = sample_one(model, request, on_step=lambda _: advance(), watch=watch)
+                clip.save(path)
+            except ItemError as error:
+                results.failures.append((name, str(error)))
+            except InputError:
+                raise
+            except Exception as error:
+                if is_alone:
+                    raise
+                results.failures.append((name, unexpected(error)))
+            else:
+                results.add(path, clip)
 
 
 def sample_one(model: LoadedModel, request: Request, *, on_step: OnStep, watch: Watch) -> Clip:

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from videoldm.conditioners.micro import Signals, orbit_azimuths, per_clip, warn_if_untrained
 from videoldm.core.config import validate
-from videoldm.core.errors import InputError
+from videoldm.core.errors import InputError, ItemError
 from videoldm.diffusion.samplers.steps import OnStep, ignore_step
 from videoldm.generation.choices import Choices
 from videoldm.generation.inputs import ClipInputs
 from videoldm.generation.request import Request, Settings, check_picture, check_size
+from videoldm.generation.untrained import warn_if_far
 from videoldm.inference.compiled import is_compiled
 from videoldm.inference.precision import precision_of
 from videoldm.pipelines.load import LoadedModel
@@ -64,6 +65,8 @@ def generate(
         signals: Signals = {"fps": per_clip(inputs.fps), "motion_bucket": per_clip(inputs.motion_bucket)}
         used: Signals = {name: values for name, values in signals.items() if name in model.config.signal_names}
         warn_if_untrained(used, model.config.micro)
+    for request in requests:
+        warn_if_far(request, model.config)
     return sample_clips(
         model,
         inputs,
@@ -107,9 +110,20 @@ def make_clip(
 def make_clips(
     model: LoadedModel, requests: Sequence[Request], *, on_step: OnStep = ignore_step, watch: Watch = unwatched
 ) -> list[Clip]:
-    """Return a clip for each request, as `generate` makes them."""
+    """Return a clip for each request, as `generate` does; also raise ItemError for pixels that are not finite."""
     pixels = generate(model, requests, on_step=on_step, watch=watch)
+    if not bool(pixels.isfinite().all()):
+        raise ItemError(f"the clip has pixels that are not numbers{_likely_cause(model)}")
     return [Clip(one, request, settings(request, model)) for one, request in zip(pixels, requests, strict=True)]
+
+
+def _likely_cause(model: LoadedModel) -> str:
+    """Return what may have made NaN or infinity, as the end of a message."""
+    dtype = precision_of(model.unet)
+    if model.loras:
+        named = " or ".join(f"{lora.path}:{lora.weight:g}" for lora in model.loras)
+        return f": the likely cause is the LoRA {named}, give it less weight or leave it out"
+    return "" if dtype == "float32" else f": the model computes in {dtype}, try --dtype float32"
 
 
 def settings(request: Request, model: LoadedModel) -> dict[str, Any]:

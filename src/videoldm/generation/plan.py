@@ -74,6 +74,11 @@ class Plan:
     outlook: MemoryOutlook
     is_compiled: bool
 
+    @property
+    def num_clips(self) -> int:
+        """Number of clips of all items."""
+        return sum(len(item.paths) for item in self.items)
+
 
 def plan_new(
     model: ModelRef,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
 from videoldm.core.errors import InputError
@@ -29,12 +27,6 @@ class Stopped:
     """Whether the run cannot go on."""
     limit: Literal["time_s", "memory_gib"] | None = None
     """The limit that the task exceeded, if any."""
-
-
-def unexpected(error: Exception) -> str:
-    """Return a reason for an error that nobody foresaw: its kind and place, without a library's own words."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"unexpected {type(error).__name__} in {Path(place.filename).name}, line {place.lineno}: please report it"
 
 
 def check_goes_on(result: object) -> None:

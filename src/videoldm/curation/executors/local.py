@@ -14,9 +14,9 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from videoldm.core.errors import InputError, OutputError
+from videoldm.core.errors import InputError, OutputError, unexpected
 from videoldm.curation.config import Limits
-from videoldm.curation.executors.executor import CannotGoOn, Stopped, unexpected
+from videoldm.curation.executors.executor import CannotGoOn, Stopped
 
 T = TypeVar("T")
 R = TypeVar("R")

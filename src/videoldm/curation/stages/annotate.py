@@ -12,10 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from videoldm.core.errors import InputError
+from videoldm.core.errors import InputError, unexpected
 from videoldm.curation.annotators.annotator import Annotator, ClipFrames, KeptFrame, Missing, Values
 from videoldm.curation.annotators.registry import AnnotatorConfig, make
-from videoldm.curation.executors.executor import unexpected
 from videoldm.curation.store.dataset import config_hash
 from videoldm.curation.store.parts import read_part, read_rows
 from videoldm.dataset.tables import annotation_schema
