@@ -38,6 +38,7 @@ NUM_SHOTS = {"mixed": 11, "cuts": 14}
 TAKE_S = 55.0
 # A cut must be seen: its change in levels, in contrasts, and in changes between the frames before it.
 LEAST_CHANGE, LEAST_CONTRAST, LEAST_OF_MOTION = 1.2, 0.3, 2.0
+MOST_TRIES = 120
 PART_KEYS = {"tune": 1, "test": 2}
 
 
@@ -126,10 +127,10 @@ def _edited_plan(director: Director, kind: str, length: float) -> list[Piece]:
         is_gradual = kind == "mixed" and random.random() < 0.5
         edit = _gradual(random, director.frame_s) if is_gradual else Edit("cut", 0)
         duration_s = max(_duration(random), 1.0) if is_gradual else _duration(random)
-        following, words = _following(director, take, num_frames, edit, duration_s)
+        following, edit = _following(director, take, num_frames, edit, duration_s)
         if number == round(NUM_SHOTS[kind] * length) - 1:
             edit = Edit("cut", 0)
-        pieces.append(Piece(take, num_frames, replace(edit, words=words)))
+        pieces.append(Piece(take, num_frames, edit))
         take = following
     return pieces
 
@@ -141,12 +142,18 @@ def _take_plan(director: Director, index: int, length: float) -> list[Piece]:
     return [Piece(take, round(duration_s / director.frame_s), Edit("cut", 0))]
 
 
-def _following(director: Director, take: Take, num_frames: int, edit: Edit, duration_s: float) -> tuple[Take, str]:
-    """The next take, such that the change from this one to it can be seen, and how it resembles this one."""
+def _following(director: Director, take: Take, num_frames: int, edit: Edit, duration_s: float) -> tuple[Take, Edit]:
+    """The next take, such that the change from this one to it can be seen, and the edit with what is special.
+
+    If no take will do, as after black by a fade through black, the edit becomes a cut.
+    """
     random = director.random
     before = [_shown(take, number, director.frame_s) for number in (num_frames - 2, num_frames - 1)]
     least = max(LEAST_CHANGE, LEAST_OF_MOTION * visible_change(*before))
+    tries = 0
     while True:
+        tries += 1
+        edit = edit if tries < MOST_TRIES else Edit("cut", 0)
         chance = random.random()
         if edit.kind == "cut" and chance < 0.15:
             following, words = director.later(take, num_frames * director.frame_s + random.uniform(0.7, 4)), "jump"
@@ -162,9 +169,10 @@ def _following(director: Director, take: Take, num_frames: int, edit: Edit, dura
         if edit.kind == "cut" and change >= max(
             least, LEAST_CONTRAST * min(_coarse(before[1]).std(), _coarse(after).std())
         ):
-            return following, words
+            return following, replace(edit, words=words)
         if edit.kind != "cut" and change >= 4 and _is_gradual_seen(edit, before[1], after):
-            return following, edit.style if edit.kind != "dissolve" or words != "dark" else f"{edit.style}, dark"
+            is_dark = edit.kind == "dissolve" and words == "dark"
+            return following, replace(edit, words=f"{edit.style}, dark" if is_dark else edit.style)
         least = max(LEAST_CHANGE, least * 0.98)
 
 
