@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,6 +20,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     models: ClassVar[dict[str, Path]]
     fetched: ClassVar[list[str]]
+    cut: ClassVar[set[str]]
+    """Files whose next download ends in the middle."""
 
     def do_HEAD(self) -> None:
         self._answer(with_body=False)
@@ -60,8 +63,18 @@ class _Handler(BaseHTTPRequestHandler):
         content = (folder / name).read_bytes()
         if with_body:
             self.fetched.append(name)
-        etag = hashlib.sha256(content).hexdigest()
-        self._send(content, {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT}, with_body=with_body)
+        headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "X-Repo-Commit": COMMIT}
+        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if with_body and wanted:
+            first, size = int(wanted[1]), len(content)
+            self.fetched[-1] = f"{name} from {first}"
+            headers["Content-Range"] = f"bytes {first}-{size - 1}/{size}"
+            self._send(content[first:], headers, status=206)
+        elif with_body and name in self.cut:
+            self.cut.discard(name)
+            self._send(content, headers, num_sent=len(content) // 2)
+        else:
+            self._send(content, headers, with_body=with_body)
 
     def _folder(self, model: str) -> Path | None:
         if model == "owner/gated":
@@ -72,13 +85,22 @@ class _Handler(BaseHTTPRequestHandler):
             self._fail(404, "RepoNotFound")
         return self.models.get(model)
 
-    def _send(self, content: bytes, headers: dict[str, str], *, with_body: bool = True) -> None:
-        self.send_response(200)
+    def _send(
+        self,
+        content: bytes,
+        headers: dict[str, str],
+        *,
+        with_body: bool = True,
+        status: int = 200,
+        num_sent: int | None = None,
+    ) -> None:
+        self.send_response(status)
         for key, value in {"Content-Length": str(len(content)), **headers}.items():
             self.send_header(key, value)
         self.end_headers()
         if with_body:
-            self.wfile.write(content)
+            self.wfile.write(content[:num_sent])
+        self.close_connection |= num_sent is not None
 
     def _fail(self, status: int, code: str | None) -> None:
         self.send_response(status)
@@ -89,10 +111,13 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def hub(models: dict[str, Path]) -> Generator[tuple[str, list[str]]]:
-    """Serve folders as models; gives the server's address and the list of the files that were downloaded."""
+def hub(models: dict[str, Path], *, cut: Iterable[str] = ()) -> Generator[tuple[str, list[str]]]:
+    """Serve folders as models; gives the server's address and the list of the files that were downloaded.
+
+    The first download of each file of `cut` ends in the middle.
+    """
     fetched: list[str] = []
-    handler = type("Handler", (_Handler,), {"models": models, "fetched": fetched})
+    handler = type("Handler", (_Handler,), {"models": models, "fetched": fetched, "cut": set(cut)})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -82,6 +82,22 @@ def test_a_download_that_fails_is_one_line_and_nothing_is_done(
     assert not (tmp_path / "d").exists()
 
 
+def test_a_download_that_was_cut_off_continues(tmp_path: Path) -> None:
+    model = tmp_path / "clip"
+    model.mkdir()
+    # The client keeps what it has received in units of 10 MiB.
+    (model / "model.safetensors").write_bytes(bytes(24 * 2**20))
+    script = "from videoldm.curation.annotators.models.hub_models import *; print(download_model('owner/clip'))"
+    with hub({"owner/clip": model}, cut=["model.safetensors"]) as (address, fetched):
+        settings = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1"}
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=os.environ | settings, text=True, capture_output=True, check=True
+        )
+    assert fetched == ["model.safetensors", f"model.safetensors from {10 * 2**20}"]
+    found = Path(done.stdout.strip()) / "model.safetensors"
+    assert found.read_bytes() == (model / "model.safetensors").read_bytes()
+
+
 def test_models_of_all_annotations_are_found_at_any_depth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     configs = (
