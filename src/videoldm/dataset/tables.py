@@ -50,8 +50,9 @@ SOURCES = pa.schema(
         # By the file's headers; clips have their own.
         ("frame_rate_num", pa.int64()),
         ("frame_rate_den", pa.int64()),
-        # One of `TIMES`.
+        # The last of `TIMES` that holds for any frame, and the spans of frames that are counted on.
         ("times", pa.string()),
+        ("counted", pa.list_(pa.list_(pa.int64()))),
         # Span that was decoded.
         *SPAN,
         # Frames in it, all frames that the decoder gave, and the difference by reason.
@@ -116,7 +117,7 @@ CLIPS = pa.schema(
         # Mean rate of its own frames.
         ("frame_rate_num", pa.int64()),
         ("frame_rate_den", pa.int64()),
-        # As for sources.
+        # One of `TIMES`, for its own frames; "restarted" also beside frames that are counted on.
         ("times", pa.string()),
         # Times of the kept frames nearest to the first, middle and last one.
         ("first_pts", pa.int64()),

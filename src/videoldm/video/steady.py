@@ -73,7 +73,8 @@ class FrameClock:
     """Gives decoded frames, in the order shown, times that go forward."""
 
     def __init__(self, usual_ticks: int) -> None:
-        self.has_counted = False
+        self.counted: list[tuple[int, int]] = []
+        """Start and end, in new times, of stretches of frames whose own times do not go forward."""
         self._usual_ticks = usual_ticks
         self._next: int | None = None
         self._last: int | None = None
@@ -81,8 +82,15 @@ class FrameClock:
     def stamp(self, frame: VideoFrame) -> None:
         """Set the time of the next frame: its own if that comes after the frame before, else where that one ends."""
         pts = frame.pts
-        if pts is None or (self._last is not None and pts <= self._last):
-            self.has_counted = True
+        is_counted = pts is None or (self._last is not None and pts <= self._last)
+        if pts is None or is_counted:
             frame.pts = pts = self._next or 0
         self._last = pts
         self._next = pts + (frame.duration or self._usual_ticks)
+        if is_counted:
+            self._count(pts, self._next)
+
+    def _count(self, start: int, end: int) -> None:
+        if self.counted and self.counted[-1][1] == start:
+            start, _ = self.counted.pop()
+        self.counted.append((start, end))

@@ -45,9 +45,14 @@ class UndamagedFrames:
     @property
     def times(self) -> Times:
         """Where the times of the frames so far come from."""
-        if self._clock.has_counted:
+        if self.counted:
             return "counted"
         return "restarted" if self._packets.has_restarted else "stored"
+
+    @property
+    def counted(self) -> list[tuple[int, int]]:
+        """Spans of frames so far whose times are counted on from the frame before."""
+        return self._clock.counted
 
     def __iter__(self) -> Iterator[VideoFrame | Gap]:
         """Yield the frames and gaps."""

@@ -101,7 +101,7 @@ def test_times_that_do_not_go_forward_are_counted_on(tmp_path: Path, name: str, 
     path = write(tmp_path / name)
     dataset = curate(tmp_path / "dataset", path, config=CONFIG)
     source, [clip] = source_of(dataset), clips_of(dataset)
-    assert (source["state"], source["times"]) == ("whole", "counted")
+    assert (source["state"], source["times"], clip["times"]) == ("whole", "counted", "counted")
     assert source["num_frames"] == clip["num_frames"] == probe(path).video.num_frames == num_frames
     [row] = exported(dataset, tmp_path / "clips", is_exact=True)
     assert (row["is_copy"], row["exported_num_frames"]) == (False, num_frames)
@@ -110,6 +110,25 @@ def test_times_that_do_not_go_forward_are_counted_on(tmp_path: Path, name: str, 
     assert all(is_like(one, wanted) for one, wanted in zip(found, shot(seed, num_frames), strict=True))
     [picture] = trained_on(dataset, tmp_path / "index")
     assert is_like(picture, shot(seed, num_frames)[0])
+
+
+def test_one_time_that_goes_back_concerns_its_clip_alone(tmp_path: Path) -> None:
+    # The second recording repeats a second of the clock, which is too little for a clock that starts again.
+    ticks = range(30 - 15, 60 - 15)
+    recordings = odd_videos.recording(shot(1, 30)), odd_videos.recording(shot(2, 30), ticks=ticks)
+    third = odd_videos.recording(shot(3, 30), ticks=range(75, 105))
+    path = odd_videos.appended(tmp_path / "back.ts", *recordings, third)
+    dataset = curate(tmp_path / "dataset", path, config=CONFIG)
+    source, clips = source_of(dataset), clips_of(dataset)
+    assert (source["num_frames"], source["times"]) == (90, "counted")
+    assert [clip["num_frames"] for clip in clips] == [30, 30, 30]
+    assert [clip["times"] for clip in clips] == ["restarted", "counted", "restarted"]
+    index = exported(dataset, tmp_path / "clips", is_exact=True)
+    assert [(row["is_copy"], row["exported_num_frames"]) for row in index][1:] == [(False, 30), (True, 30)]
+    for row, seed in zip(index, (1, 2, 3), strict=True):
+        frames = [frame.to_ndarray(format="rgb24") for frame in decoded(tmp_path / "clips" / row["file"])]
+        assert len(frames) == 30
+        assert all(is_like(one, wanted) for one, wanted in zip(frames, shot(seed, 30), strict=True))
 
 
 def test_range_that_means_the_same_is_no_difference(tmp_path: Path) -> None:

@@ -25,10 +25,11 @@ from videoldm.curation.executors.executor import CannotGoOn
 from videoldm.curation.sidecar import middle_frame
 from videoldm.curation.store.parts import read_rows, write_part
 from videoldm.dataset.tables import CLIPS, LOOK, TOO_SHORT, TRANSITIONS
+from videoldm.video.steady import Times
 from videoldm.video.time import mean_rate
 
 USABLE = ("whole", "damaged")
-SHARED = ("source_id", "path", "stream", "time_base_num", "time_base_den", "times")
+SHARED = ("source_id", "path", "stream", "time_base_num", "time_base_den")
 """Columns that clips take over from their source."""
 LOOK_COLUMNS = tuple(name for name, _ in LOOK)
 
@@ -169,6 +170,7 @@ def _clip(
         "start_pts": span.start_pts,
         "end_pts": span.end_pts,
         "num_frames": span.num_frames,
+        "times": _times(source, span),
         "field_order": _field_order(source["field_order"], inside),
         "combing": _median(frame["combing"] for frame in inside),
         "frame_rate_num": rate.numerator if rate else None,
@@ -177,6 +179,12 @@ def _clip(
         "middle_pts": pts[middle_frame(pts, span.start_pts, span.end_pts)],
         "last_pts": pts[-1],
     }
+
+
+def _times(source: Mapping[str, Any], span: SafeSpan) -> Times:
+    if any(first < span.end_pts and end > span.start_pts for first, end in source["counted"]):
+        return "counted"
+    return "stored" if source["times"] == "stored" else "restarted"
 
 
 def _frame_rate(source: Mapping[str, Any], span: SafeSpan, table: SignalTable) -> Fraction | None:

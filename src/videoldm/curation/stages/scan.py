@@ -155,6 +155,7 @@ class _Scan:
             **look_columns(first),
             "looks": [{"start_pts": pts, **look_columns(look)} for pts, look in self._looks],
             "times": frames.times,
+            "counted": frames.counted,
             "start_pts": start_pts,
             "end_pts": self._end_pts,
             "num_frames": self._num_frames,

@@ -32,7 +32,7 @@ from videoldm.curation.store.view import DatasetView
 from videoldm.dataset.config import DATASET_FILE
 
 FORMAT = 1
-DECODING = "3"
+DECODING = "4"
 """Changes whenever decoding gives other tables, so that they are made anew."""
 AESTHETIC_HEAD = "aesthetic_head.safetensors"
 
