@@ -149,7 +149,7 @@ class WipeConfig(Config):
     likeness: NonNegative = 3.7
     gain: NonNegative = 23.4
     back: NonNegative = 8.1
-    least: float = 9.4
+    least: float = 9.6
 
 
 class CutConfig(Config):

@@ -19,6 +19,8 @@ _STEP_S = 0.04
 _SLOPE_SHARE, _SLOPE_SHARE_AFTER_REPEAT, _LEAST_STEP = 0.2, 0.7, 0.6
 # Shares of a ramp's height between which a line is fitted to find where the ramp began.
 _FITTED = (0.15, 0.85)
+# Frames on both sides that a fade to something not wholly black has at least.
+_LEAST_RAMP = 2
 # Rows and columns of cells in each corner, where a station's logo is.
 _CORNER = (3, 4)
 Cells = Bool[np.ndarray, " n"]
@@ -34,6 +36,8 @@ class _Extreme:
     signal: Column
     height: float
     """Least rise of the signal, in levels, on either side."""
+    is_whole: bool
+    """Whether nothing but a logo is elsewhere."""
 
 
 class VeilFinder:
@@ -60,21 +64,20 @@ class VeilFinder:
         is_any = np.zeros(len(self._luma), bool)
         for cells in (self._luma <= config.black, self._luma >= config.white):
             share, rest = cells.mean(axis=1), cells[:, ~_corners()].mean(axis=1)
+            is_whole = (share >= config.whole) | (rest >= config.whole_but_logo)
             is_extreme = share >= config.share
             for first, end in runs(is_extreme):
                 if self._seconds(first, end) > config.longest_part_s:
-                    is_extreme[first:end] = (share[first:end] >= config.whole) | (
-                        rest[first:end] >= config.whole_but_logo
-                    )
+                    is_extreme[first:end] = is_whole[first:end]
             is_any |= is_extreme
             for first, end in runs(is_extreme):
                 mean = self._luma[:, cells[first]].mean(axis=1, dtype=np.float32)
-                found.append(_Extreme(first, end, cells[first], mean, config.height))
+                found.append(_Extreme(first, end, cells[first], mean, config.height, bool(is_whole[first])))
         spread = self._luma[:, ~_corners()].std(axis=1, dtype=np.float32)
         for first, end in runs(spread <= config.flat):
             if is_any[max(first - 1, 0) : end + 1].any():
                 continue  # it is the end of a ramp
-            found.append(_Extreme(first, end, ~_corners(), spread, config.height / 2))
+            found.append(_Extreme(first, end, ~_corners(), spread, config.height / 2, is_whole=True))
         return sorted(found, key=lambda one: one.first)
 
     def _veil(self, one: _Extreme, bounds: tuple[int, int]) -> list[FrameTransition]:
@@ -89,6 +92,8 @@ class VeilFinder:
         stop = end + (num_after if height_after >= one.height else 0)
         score = score_of(height / one.height)
         is_white = self._luma[first, one.cells].mean() >= self._config.white
+        if not is_white and not one.is_whole and first - start + stop - end < _LEAST_RAMP:
+            return []  # the beginning of a dark shot, not a fade to black
         if is_white and self._seconds(start, stop) <= self._config.longest_flash_s:
             return [FrameTransition("flash", start, stop, score)]
         if start < first and end < stop:
