@@ -21,6 +21,8 @@ _SLOPE_SHARE, _SLOPE_SHARE_AFTER_REPEAT, _LEAST_STEP = 0.2, 0.7, 0.6
 _FITTED = (0.15, 0.85)
 # Frames on both sides that a fade to something not wholly black has at least.
 _LEAST_RAMP = 2
+# Most levels (standard deviation) by which black varies; a shot in the dark varies more.
+_EMPTY = 2.0
 # Rows and columns of cells in each corner, where a station's logo is.
 _CORNER = (3, 4)
 Cells = Bool[np.ndarray, " n"]
@@ -92,7 +94,8 @@ class VeilFinder:
         stop = end + (num_after if height_after >= one.height else 0)
         score = score_of(height / one.height)
         is_white = self._luma[first, one.cells].mean() >= self._config.white
-        if not is_white and not one.is_whole and first - start + stop - end < _LEAST_RAMP:
+        is_empty = one.is_whole and self._luma[first, ~_corners()].std() <= _EMPTY
+        if not is_white and not is_empty and first - start + stop - end < _LEAST_RAMP:
             return []  # the beginning of a dark shot, not a fade to black
         if is_white and self._seconds(start, stop) <= self._config.longest_flash_s:
             return [FrameTransition("flash", start, stop, score)]

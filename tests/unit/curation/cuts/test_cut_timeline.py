@@ -123,6 +123,13 @@ def test_a_dark_shot_with_a_light_in_it_is_a_shot():
     assert [span.num_frames for span in spans] == [40, 30]
 
 
+def test_a_dark_shot_that_begins_with_a_cut_does_not_begin_with_a_fade():
+    dark = [0.07 * one for one in shot(2, 10)] + [0.3 * one for one in shot(2, 40)[10:]]
+    transitions, spans = found_in(shot(1, 30) + dark)
+    assert transitions[0].kind == "cut"
+    assert spans[0].num_frames == 30
+
+
 def test_black_is_no_shot():
     black = [np.zeros((HEIGHT, WIDTH, 3), np.float32)] * 30
     transitions, spans = found_in(shot(1, 30) + black + shot(2, 20))
