@@ -123,7 +123,7 @@ def test_settings_that_do_not_fit(cli: CommandLine, tiny_model: Path, cat: Path)
     cli.succeeds("generate", cat, "--model", tiny_model, "-o", "a.webp", *FEW)
     Image.fromarray(noise(9, 9)).save("other.png")
     line = cli.refuses("generate", "other.png", "--from", "a.webp", "-o", "b.webp")
-    assert line == "other.png: is not the picture that the settings were made with, its content differs"
+    assert line == "other.png: is not the file that the settings were made with, its content differs"
     settings = json.loads(Path("a.webp.json").read_text())
     settings["videoldm"]["versions"] |= {"torch": "1.0", "not_here": "1.0"}
     Path("old.json").write_text(json.dumps(settings))

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 from videoldm.cli.options import OPTIONS, PickleOption, Verb, trust_in_pickles
+from videoldm.diffusion.config import PredictionType
 from videoldm.inference.config import Precision
 
 DESCRIPTION = """Write a model in another layout, tensor by tensor; values keep their bits.
@@ -36,7 +37,7 @@ class ConvertOptions(PickleOption):
     """Which of several precisions in the source's folder to read, such as fp16."""
     tokenizer: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
     """The tokenizer to put into the new folder, for a single file of Stable Diffusion that has none beside it."""
-    prediction_type: Literal["epsilon", "v_prediction"] | None = None
+    prediction_type: PredictionType | None = None
     """What a single file of Stable Diffusion 2.1 predicts, which the new folder states: epsilon (noise) or
     v_prediction. Without it, a name as published decides, or else one call of the network with pure noise."""
     autoencoder: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None

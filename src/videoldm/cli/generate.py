@@ -7,7 +7,7 @@ import re
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from videoldm.cli.options import OPTIONS, PickleOption, Verb, option_name, trust_in_pickles
 from videoldm.core.errors import InputError, SomeItemsFailed
 from videoldm.core.progress import silent
+from videoldm.diffusion.config import PredictionType
 from videoldm.generation.batch import Results, make_all
 from videoldm.generation.choices import Choices
 from videoldm.generation.inputs import FILE_FIELDS, ClipInputs
@@ -112,7 +113,7 @@ class GenerateOptions(PickleOption, Choices, ClipInputs):
     tokenizer: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
     """The tokenizer of a model that reads text and lies in a single file; without it the folder tokenizer beside the
     file, or that of Stable Diffusion 2.1 on the hub."""
-    prediction_type: Literal["epsilon", "v_prediction"] | None = None
+    prediction_type: PredictionType | None = None
     """What a single file of Stable Diffusion 2.1 predicts: epsilon (noise) or v_prediction. Without it, a name as
     published decides, or else one call of the network with pure noise."""
     lora: Annotated[str | None, tyro.conf.arg(metavar="FILE[:WEIGHT],...")] = None

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
@@ -16,6 +16,7 @@ from videoldm.cli.options import OPTIONS, PickleOption, Verb, trust_in_pickles
 from videoldm.cli.tables import show
 from videoldm.core.errors import InputError
 from videoldm.core.reading import is_folder
+from videoldm.diffusion.config import PredictionType
 from videoldm.pipelines.describe import describe_component, describe_model, describe_task
 from videoldm.pipelines.folder import COMPONENT_FILE, TASK_FILE
 from videoldm.pipelines.open import may_be_model
@@ -38,7 +39,7 @@ class InfoOptions(PickleOption):
     target: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="MODEL|FOLDER|FILE")]]
     """A model that is in the package, the folder of a model or of one of its parts, a video, a picture, or a folder of
     PNG frames."""
-    prediction_type: Literal["epsilon", "v_prediction"] | None = None
+    prediction_type: PredictionType | None = None
     """What a single file of Stable Diffusion 2.1 predicts: epsilon (noise) or v_prediction."""
     json_: Annotated[bool, tyro.conf.arg(name="json")] = False
     """Print one JSON object."""
@@ -54,7 +55,7 @@ def run(options: InfoOptions) -> None:
         show(description)
 
 
-def describe(target: str, prediction: Literal["epsilon", "v_prediction"] | None = None) -> Mapping[str, Any]:
+def describe(target: str, prediction: PredictionType | None = None) -> Mapping[str, Any]:
     """Everything that is known of `target`, as plain JSON values; its `kind` says what it is."""
     model = ModelRef(name=target, prediction_type=prediction)
     path = Path(target)

@@ -42,6 +42,8 @@ class DiscreteV(Config):
     kind: Literal["discrete_v"] = "discrete_v"
 
 
+PredictionType = Literal["epsilon", "v_prediction"]
+"""What a network of discrete noise levels predicts, by its name in diffusers: the noise, or v."""
 Preconditioning = Annotated[VPrediction | EDM | DiscreteEps | DiscreteV, Field(discriminator="kind")]
 
 

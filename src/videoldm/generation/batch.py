@@ -98,8 +98,8 @@ def requests_of(item: Item, plan: Plan) -> list[Request]:
     """Return the requests of one picture or prompt, after reading the picture once to see that it is whole."""
     from videoldm.video.picture import load_picture
 
-    if item.inputs.image is not None:
-        load_picture(item.inputs.image)
+    for path in item.inputs.files:
+        load_picture(path)
     first = item.choices.request(item.inputs, plan.files.ref, plan.config, loras=plan.loras)
     return [first.model_copy(update={"seed": first.seed + index}) for index in range(len(item.paths))]
 

@@ -10,7 +10,6 @@ from pydantic import model_validator
 
 from videoldm.core.config import Config, Finite, NonNegative, validate
 from videoldm.core.errors import InputError
-from videoldm.core.reading import file_hash
 from videoldm.diffusion.config import (
     SAMPLERS,
     Constant,
@@ -110,7 +109,7 @@ class Choices(Config):
             "loras": loras,
             "task": config.task,
             **inputs.inputs_by_name(),
-            "image_hash": None if inputs.image is None else file_hash(inputs.image),
+            **inputs.file_hashes(),
             "resize": self.resize,
             "seed": self.seed,
             "num_frames": num_frames,

@@ -18,7 +18,7 @@ from videoldm.core.errors import InputError, ItemError
 from videoldm.diffusion.samplers.steps import OnStep, ignore_step
 from videoldm.generation.choices import Choices
 from videoldm.generation.inputs import ClipInputs
-from videoldm.generation.request import Request, Settings, check_picture, check_size
+from videoldm.generation.request import Request, Settings, check_files, check_size
 from videoldm.generation.untrained import warn_if_far
 from videoldm.inference.compiled import is_compiled
 from videoldm.inference.precision import precision_of
@@ -146,7 +146,7 @@ def _pictures(requests: Sequence[Request]) -> Float[Tensor, "b 3 h w"] | None:
 
 def _picture(request: Request) -> Float[Tensor, "3 h w"]:
     assert request.image is not None
-    check_picture(request)
+    check_files(request)
     return task_named(request.task).load_picture(Path(request.image), request.height, request.width, request.resize)
 
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator
 
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError
+from videoldm.core.reading import file_hash
 from videoldm.pipelines.reference import ModelFiles, abilities, listed
 from videoldm.tasks.registry import accepting_task, all_tasks
 from videoldm.tasks.task import Need, Task
@@ -19,7 +20,7 @@ from videoldm.video.picture_files import find_pictures
 INPUT_FIELDS = MappingProxyType({Need.PICTURE: "image", Need.TEXT: "prompt"})
 """The field of `ClipInputs` that holds each kind of input."""
 FILE_FIELDS = ("image",)
-"""The fields of `ClipInputs` that name files."""
+"""The fields of `ClipInputs` that name files; a request has the hash of each beside it, as image_hash."""
 
 
 def _not_blank(text: str) -> str:
@@ -57,6 +58,10 @@ class ClipInputs(Config):
     def inputs_by_name(self) -> dict[str, Any]:
         """Return what is given, without the fields of subclasses."""
         return {name: value for name in ClipInputs.model_fields if (value := getattr(self, name)) is not None}
+
+    def file_hashes(self) -> dict[str, str]:
+        """Return the hash of each given file by its name in a request, such as image_hash."""
+        return {f"{name}_hash": file_hash(path) for name in FILE_FIELDS if (path := getattr(self, name)) is not None}
 
 
 def inputs_of_each(inputs: ClipInputs) -> list[ClipInputs]:

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from videoldm.core.config import validate
 from videoldm.core.errors import InputError
 from videoldm.generation.inputs import ClipInputs
-from videoldm.generation.request import Settings, check_picture
+from videoldm.generation.request import Settings, check_files
 from videoldm.pipelines.lora import check_loras
 from videoldm.pipelines.reference import ModelFiles, listed
 
@@ -35,7 +35,7 @@ def stored_settings(source: str, *, moved: ClipInputs, model: str | None, device
     for path in request.files:
         if not path.exists():
             raise InputError(f"{source} was made from {path}, which is not here: give the file as well")
-    check_picture(request)
+    check_files(request)
     check_loras(request.loras)
     _warn_of_versions(settings.versions)
     if settings.device != device:

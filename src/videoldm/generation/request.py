@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model
 from videoldm.conditioners.config import MotionLevel
 from videoldm.core.config import Config, Finite, NonNegative
 from videoldm.core.errors import InputError
-from videoldm.core.reading import file_hash
 from videoldm.generation.inputs import INPUT_FIELDS, ClipInputs
 from videoldm.inference.config import Decoding, Precision, Speed
 from videoldm.pipelines.lora import LoraChoice
@@ -115,7 +114,8 @@ def check_size(height: int, width: int, *, factor: int) -> None:
             raise InputError(f"{name} is {value}, it should be a multiple of {factor}, for example {nearest}")
 
 
-def check_picture(request: Request) -> None:
-    """Raise InputError for a picture that has changed since the request was made."""
-    if request.image is not None and request.image_hash not in (None, file_hash(request.image)):
-        raise InputError(f"{request.image}: is not the picture that the settings were made with, its content differs")
+def check_files(request: Request) -> None:
+    """Raise InputError for a file that has changed since the request was made."""
+    for (name, content_hash), path in zip(request.file_hashes().items(), request.files, strict=True):
+        if getattr(request, name) not in (None, content_hash):
+            raise InputError(f"{path}: is not the file that the settings were made with, its content differs")

@@ -125,9 +125,9 @@ def describe_checkpoint(files: PublishedModel) -> dict[str, Any]:
 
 def _prediction(checkpoint: Checkpoint) -> str | None:
     """What an image model predicts and how that is known; None where the files of the model state it."""
-    from videoldm.pipelines.prediction import told
+    from videoldm.pipelines.prediction import assumed_prediction
 
-    return told(checkpoint)
+    return assumed_prediction(checkpoint)
 
 
 def _tokenizer(checkpoint: Checkpoint) -> str | None:

@@ -59,11 +59,11 @@ def open_to_sample(model: ModelRef | str) -> ModelFiles:
     files = open_model(model)
     if isinstance(files, NativeFolder):
         return files
-    from videoldm.pipelines.prediction import settled
+    from videoldm.pipelines.prediction import with_known_prediction
     from videoldm.pipelines.published import PublishedModel
 
     assert isinstance(files, PublishedModel), "there are no other models"
-    return settled(files)
+    return with_known_prediction(files)
 
 
 def open_for_task(model: ModelRef | str, task: TaskName) -> ModelFiles:

@@ -8,11 +8,12 @@ from dataclasses import replace
 import torch
 
 from videoldm.checkpoints.checkpoint import Assumption, Checkpoint
-from videoldm.checkpoints.layouts.diffusers_image_config import ImageScheduler, Prediction
+from videoldm.checkpoints.layouts.diffusers_image_config import ImageScheduler
 from videoldm.checkpoints.part import TextEncoder
 from videoldm.core.progress import notice
 from videoldm.core.random import generator
 from videoldm.diffusion.conditioning import Conditioning
+from videoldm.diffusion.config import PredictionType
 from videoldm.diffusion.schedules import NUM_LEVELS
 from videoldm.pipelines.published import PublishedModel
 
@@ -25,7 +26,7 @@ _WORDS = {"epsilon": "noise", "v_prediction": "v"}
 _HOW_TO_STATE = "state it with --prediction-type epsilon or v_prediction"
 
 
-def told(checkpoint: Checkpoint) -> str | None:
+def assumed_prediction(checkpoint: Checkpoint) -> str | None:
     """Return what a model is assumed to predict and why, with a warning if that is in doubt; None if it is stated."""
     found, scheduler = checkpoint.assumption, checkpoint.scheduler
     if found is None or not isinstance(scheduler, ImageScheduler):
@@ -39,7 +40,7 @@ def told(checkpoint: Checkpoint) -> str | None:
     return f"{text}; generate measures it"
 
 
-def settled(files: PublishedModel) -> PublishedModel:
+def with_known_prediction(files: PublishedModel) -> PublishedModel:
     """Return a model whose prediction type is not in doubt any more, or warn that it is."""
     checkpoint = files.checkpoint
     scheduler, found = checkpoint.scheduler, checkpoint.assumption
@@ -50,7 +51,7 @@ def settled(files: PublishedModel) -> PublishedModel:
     if measured is None:
         warnings.warn(
             f"{checkpoint.source}: is taken to predict {_WORDS[scheduler.prediction_type]}, as {found.reason}, and a "
-            f"measurement does not tell: {_HOW_TO_STATE}",
+            f"measurement is not conclusive: {_HOW_TO_STATE}",
             stacklevel=2,
         )
         return files
@@ -86,7 +87,7 @@ def _empty_prompt(encoder: TextEncoder) -> torch.Tensor:
     return model(ids).last_hidden_state
 
 
-def _prediction(share: float) -> Prediction | None:
+def _prediction(share: float) -> PredictionType | None:
     if share > _LEAST_IF_NOISE:
         return "epsilon"
     return "v_prediction" if abs(share) < _MOST_IF_V else None

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from videoldm.checkpoints.checkpoint import Assumption, Checkpoint
 from videoldm.checkpoints.layouts.diffusers_folder import open_folder
-from videoldm.checkpoints.layouts.diffusers_image_config import ImageScheduler, Prediction
+from videoldm.checkpoints.layouts.diffusers_image_config import ImageScheduler
 from videoldm.checkpoints.layouts.single_file import open_file, open_unet
 from videoldm.checkpoints.storage.file_names import INDEX_FILE
 from videoldm.checkpoints.tokenizer import Tokenizer, openclip_tokenizer
 from videoldm.core.errors import InputError
 from videoldm.core.reading import combined_hash
+from videoldm.diffusion.config import PredictionType
 from videoldm.pipelines.folder import COMPONENT_FILE
 from videoldm.pipelines.parts import ModelParts
 from videoldm.pipelines.reference import ModelRef, require_task
@@ -40,7 +41,7 @@ def open_published(ref: ModelRef) -> PublishedModel:
     return PublishedModel(ref=ref, checkpoint=checkpoint)
 
 
-def _predicting(prediction: Prediction, checkpoint: Checkpoint, name: str) -> Checkpoint:
+def _predicting(prediction: PredictionType, checkpoint: Checkpoint, name: str) -> Checkpoint:
     if not isinstance(checkpoint.scheduler, ImageScheduler):
         raise InputError(f"model {name} is no Stable Diffusion, a prediction type ({prediction}) cannot be chosen")
     scheduler = checkpoint.scheduler.model_copy(update={"prediction_type": prediction})

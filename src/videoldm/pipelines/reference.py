@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError
+from videoldm.diffusion.config import PredictionType
 from videoldm.tasks.config import TaskModelConfig, TaskName
 from videoldm.tasks.registry import task_named
 from videoldm.tasks.task import Need
@@ -26,7 +27,7 @@ class ModelRef(Config):
     """The file of another UNet for a published model; None for its own."""
     tokenizer: str | None = None
     """The folder of a tokenizer; None if the model's own is to be found."""
-    prediction_type: Literal["epsilon", "v_prediction"] | None = None
+    prediction_type: PredictionType | None = None
     """What a model of Stable Diffusion predicts, noise or v; None if its files, a measurement or its name tell."""
 
 

@@ -18,7 +18,7 @@ from videoldm.diffusion.conditioning import Conditioning
 from videoldm.models.unet.network import VideoUNet
 from videoldm.pipelines import prediction
 from videoldm.pipelines.open import open_model, open_to_sample
-from videoldm.pipelines.prediction import settled, share_of_noise
+from videoldm.pipelines.prediction import share_of_noise, with_known_prediction
 from videoldm.pipelines.published import PublishedModel
 from videoldm.pipelines.reference import ModelRef
 
@@ -85,7 +85,7 @@ def test_a_measurement_that_tells_nothing_warns(
     file: Path, share: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prediction, "share_of_noise", lambda _checkpoint: share)
-    with pytest.warns(UserWarning, match="a measurement does not tell: state it with --prediction-type"):
+    with pytest.warns(UserWarning, match="a measurement is not conclusive: state it with --prediction-type"):
         assert predicted(open_to_sample(str(file))) == "v_prediction"
 
 
@@ -116,7 +116,7 @@ def test_a_network_that_learned_to_predict_noise_is_told_from_its_answer(file: P
     share = share_of_noise(learned)
     assert share is not None
     assert share > 0.8
-    files = settled(PublishedModel(ref=ModelRef(name="m"), checkpoint=learned))
+    files = with_known_prediction(PublishedModel(ref=ModelRef(name="m"), checkpoint=learned))
     assert predicted(files) == "epsilon"
 
 

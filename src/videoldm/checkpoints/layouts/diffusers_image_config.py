@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, Posit
 
 from videoldm.checkpoints.layouts.diffusers_config import DiffusersConfig
 from videoldm.core.errors import InputError
-from videoldm.diffusion.config import LastLevel, Spacing
+from videoldm.diffusion.config import LastLevel, PredictionType, Spacing
 from videoldm.diffusion.schedules import BETA_END, BETA_START
 from videoldm.models.autoencoder.config import AutoencoderConfig, PlainDecoder
 from videoldm.models.unet.config import NoTemporalLayers, UNetConfig, UniformNormEps
@@ -222,10 +222,6 @@ class DiffusersImageAutoencoder(DiffusersConfig):
         )
 
 
-Prediction = Literal["epsilon", "v_prediction"]
-"""What a network predicts: the noise, or v."""
-
-
 class ImageScheduler(DiffusersConfig):
     """A scheduler over discrete noise levels, of which we read the levels and the parameterisation.
 
@@ -246,7 +242,7 @@ class ImageScheduler(DiffusersConfig):
         "UniPCMultistepScheduler",
     )
     kind: str = Field(default="DDIMScheduler", validation_alias="_class_name", exclude=True)
-    prediction_type: Prediction = "epsilon"
+    prediction_type: PredictionType = "epsilon"
     num_train_timesteps: PositiveInt = 1000
     beta_start: PositiveFloat = 0.0001
     beta_end: PositiveFloat = 0.02

@@ -17,12 +17,13 @@ from torch import nn
 from videoldm.checkpoints.checkpoint import Assumption, Checkpoint
 from videoldm.checkpoints.keymap import KeyMap, Names, Shape, under
 from videoldm.checkpoints.layouts import diffusers, openclip, sgm
-from videoldm.checkpoints.layouts.diffusers_image_config import SD_SCHEDULER, ImageScheduler, Prediction
+from videoldm.checkpoints.layouts.diffusers_image_config import SD_SCHEDULER, ImageScheduler
 from videoldm.checkpoints.lora.keys import is_lora
 from videoldm.checkpoints.part import ClipEncoder, NetworkBuilder, Part, UNetPart, check_shapes
 from videoldm.checkpoints.storage.weights_file import FileTensors, tensors_in
 from videoldm.checkpoints.tokenizer import tokenizer_beside
 from videoldm.core.errors import InputError
+from videoldm.diffusion.config import PredictionType
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.clip.encoders import build_image_encoder, build_text_encoder
 from videoldm.models.presets import PRESETS, ModelConfig
@@ -32,7 +33,7 @@ from videoldm.models.unet.network import VideoUNet
 M = TypeVar("M", bound=nn.Module)
 C = TypeVar("C")
 
-PUBLISHED_PREDICTIONS: Mapping[str, Prediction] = {
+PUBLISHED_PREDICTIONS: Mapping[str, PredictionType] = {
     "v2-1_768-ema-pruned": "v_prediction",
     "v2-1_768-nonema-pruned": "v_prediction",
     "768-v-ema": "v_prediction",
@@ -41,7 +42,7 @@ PUBLISHED_PREDICTIONS: Mapping[str, Prediction] = {
     "512-base-ema": "epsilon",
 }
 """File names of Stable Diffusion 2, whose models of either kind have equal tensors."""
-HINTS: Sequence[tuple[str, Prediction]] = (("768", "v_prediction"), ("512", "epsilon"), ("base", "epsilon"))
+HINTS: Sequence[tuple[str, PredictionType]] = (("768", "v_prediction"), ("512", "epsilon"), ("base", "epsilon"))
 """Parts of other names, the strongest first: fine-tunes of the 768 model are called base, too."""
 MIN_SHARE = 0.5
 """Share of a layout that a file must have to be taken for it."""
@@ -164,7 +165,7 @@ def assumption(name: str) -> Assumption:
     return Assumption(reason=f"{reason}, which proves nothing", is_sure=False)
 
 
-def _prediction(name: str) -> Prediction:
+def _prediction(name: str) -> PredictionType:
     if name.lower() in PUBLISHED_PREDICTIONS:
         return PUBLISHED_PREDICTIONS[name.lower()]
     return dict(HINTS).get(_hint(name) or "", "v_prediction")
