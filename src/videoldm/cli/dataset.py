@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from videoldm.cli.options import OPTIONS, Verb
-from videoldm.cli.train import find_recipe
 from videoldm.core.config import Config, apply_overrides
 from videoldm.core.errors import InputError, hint
 from videoldm.core.reading import is_folder
 from videoldm.dataset.config import Bucket
+from videoldm.recipes.registry import find_recipe
 from videoldm.training.data.config import CuratedData
 
 if TYPE_CHECKING:

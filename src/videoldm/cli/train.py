@@ -11,11 +11,10 @@ import tyro
 
 from videoldm.cli.options import OPTIONS, Verb
 from videoldm.core import ranks
-from videoldm.core.config import Config, apply_overrides, from_yaml, to_yaml
-from videoldm.core.errors import InputError, Interrupted, hint
-from videoldm.core.reading import is_folder
+from videoldm.core.config import Config, apply_overrides, to_yaml
+from videoldm.core.errors import InputError, Interrupted
 from videoldm.inference.device import find_device
-from videoldm.recipes.registry import RECIPES
+from videoldm.recipes.registry import LISTING, RECIPES, find_recipe
 from videoldm.training.config import LONGEST_PROFILE
 from videoldm.training.recipe import Recipe
 
@@ -31,7 +30,6 @@ examples:
   torchrun --nproc-per-node 8 -m videoldm.cli.main train mini-video training.execution.distributed.kind=sharded
 """
 RUNS = Path("runs")
-LISTING = "videoldm train --list shows the recipes"
 
 
 class TrainOptions(Config):
@@ -82,16 +80,6 @@ def run(options: TrainOptions) -> None:
         check_only(recipe, folder, cache)
     else:
         train(recipe, folder, cache, device=device)
-
-
-def find_recipe(name: str) -> Recipe:
-    """Return the recipe of that name, or the one in a YAML file."""
-    if name in RECIPES:
-        return RECIPES[name]()
-    path = Path(name)
-    if path.suffix.lower() in (".yaml", ".yml") or os.path.isfile(name):  # noqa: PTH113 - Path.is_file raises for names that are too long
-        return from_yaml(Recipe, _text(path), source=name)
-    raise InputError(f"{name!r} is neither a recipe nor a YAML file, {hint(name, RECIPES, LISTING)}")
 
 
 def list_recipes() -> None:
@@ -146,17 +134,6 @@ def train(recipe: Recipe, folder: Path, cache: Path, *, device: str) -> None:
         raise Interrupted("interrupted; the same command resumes from the last checkpoint") from None
     if ranks.is_first():
         print(export)
-
-
-def _text(path: Path) -> str:
-    if is_folder(path):
-        raise InputError(f"{path}: is a folder, it should be a YAML file")
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: is not text, it should be a YAML file") from None
 
 
 class _TrainVerb(Verb[TrainOptions]):

@@ -14,7 +14,6 @@ from videoldm.inference.config import Decoding, Measure, MemoryPlan, Precision, 
 from videoldm.pipelines.reference import ModelFiles
 from videoldm.tasks.config import SamplingConfig, TaskName
 from videoldm.tasks.registry import task_named
-from videoldm.tasks.task import Need
 
 if TYPE_CHECKING:
     import torch
@@ -85,7 +84,7 @@ def look_ahead(
 
     limit = usable_bytes(device, vram_gib)
     forecast = forecaster(files, task, device=device, dtype=DTYPES[dtype])
-    has_picture = Need.PICTURE in task_named(task).needs
+    has_picture = task_named(task).joins_latents
     sizes = [clip_size(one.num_frames, one.height, one.width, one.sampling, has_picture=has_picture) for one in clips]
     distinct = list(dict.fromkeys(sizes))
     measures = measures_on(forecast.device, is_compiled=is_compiled)

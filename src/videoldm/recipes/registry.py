@@ -1,9 +1,14 @@
 """The recipes by name; torch-free."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 
+from videoldm.core.config import from_yaml
+from videoldm.core.errors import InputError, hint
+from videoldm.core.reading import is_folder
 from videoldm.recipes import camera_lora, discrete, finetune, mini, svd, temporal_decoder
 from videoldm.recipes.scale import MINI, PAPER, Scale
 from videoldm.training.recipe import Recipe
@@ -67,3 +72,25 @@ RECIPES: Mapping[str, Callable[[], Recipe]] = MappingProxyType(
     )
 )
 """In the order in which they can be run: later ones read what earlier ones export."""
+LISTING = "videoldm train --list shows the recipes"
+
+
+def find_recipe(name: str) -> Recipe:
+    """Return the recipe of that name, or the one in a YAML file."""
+    if name in RECIPES:
+        return RECIPES[name]()
+    path = Path(name)
+    if path.suffix.lower() in (".yaml", ".yml") or os.path.isfile(name):  # noqa: PTH113 - Path.is_file raises for names that are too long
+        return from_yaml(Recipe, _text(path), source=name)
+    raise InputError(f"{name!r} is neither a recipe nor a YAML file, {hint(name, RECIPES, LISTING)}")
+
+
+def _text(path: Path) -> str:
+    if is_folder(path):
+        raise InputError(f"{path}: is a folder, it should be a YAML file")
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: is not text, it should be a YAML file") from None
