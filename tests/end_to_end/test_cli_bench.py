@@ -81,4 +81,6 @@ def test_what_cannot_be_timed(cli: CommandLine) -> None:
     assert cli.refuses("bench", "step", "--height", 100).startswith(
         "bench: --height is '100', should be a multiple of 64"
     )
-    assert cli.refuses("bench", "walk").startswith("bench: --what is 'walk', should be 'step', 'decode' or 'pipeline'")
+    assert cli.refuses("bench", "walk").startswith(
+        "bench: --measurement is 'walk', should be 'step', 'decode' or 'pipeline'"
+    )

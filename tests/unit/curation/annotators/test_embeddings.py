@@ -109,8 +109,7 @@ def test_a_model_that_is_not_here_leaves_values_missing() -> None:
     values = made.annotate([made_clip(1), made_clip(2)])
     assert len(values) == 2
     assert values[0] == Missing(
-        "the model nobody/no-such-clip is not on this machine: "
-        "download it with `hf download nobody/no-such-clip` or name a folder",
+        "the model nobody/no-such-clip is not on this machine: add --download, or name a folder",
         may_come_later=True,
     )
 

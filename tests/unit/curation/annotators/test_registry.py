@@ -42,7 +42,7 @@ PAPER_HASHES = {
 }
 TABLE_HASHES = {
     **dict.fromkeys(("sources", "signals", "sidecars"), "ed9fc13a10117d4c"),
-    **dict.fromkeys(("transitions", "clips"), "9ffdf08e96a4a7e3"),
+    **dict.fromkeys(("transitions", "clips"), "4f3296de00806b27"),
 }
 
 
