@@ -24,6 +24,8 @@ from videoldm.pipelines.folder import NativeFolder
 from videoldm.pipelines.open import open_model
 from videoldm.pipelines.write import write_model
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["tiny_preset"]
 
 FILES = (

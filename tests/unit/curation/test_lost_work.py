@@ -34,6 +34,8 @@ from videoldm.curation.store.dataset import Dataset
 from videoldm.curation.store.parts import PartInPieces, write_part
 from videoldm.dataset.tables import annotation_schema
 
+pytestmark = pytest.mark.slow
+
 
 class OneKilled(LocalExecutor):
     """Loses the process that finds the cuts of number 3."""

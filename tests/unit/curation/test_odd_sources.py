@@ -25,6 +25,8 @@ from videoldm.video.hdr import mastering_options
 from videoldm.video.interlacing import combing, field_order
 from videoldm.video.probe import probe
 
+pytestmark = pytest.mark.slow
+
 CONFIG = CurationConfig(clips=ClipConfig(min_s=0.5), annotations=())
 
 

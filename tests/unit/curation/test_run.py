@@ -30,6 +30,8 @@ from videoldm.curation.status import summarise
 from videoldm.curation.store.dataset import Dataset
 from videoldm.video.probe import probe
 
+pytestmark = pytest.mark.slow
+
 UNUSUAL = CONFIG.model_copy(update={"clips": ClipConfig(min_s=0.5)})
 
 

@@ -21,6 +21,8 @@ from videoldm.pipelines.open import open_model
 from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs
 
+pytestmark = pytest.mark.slow
+
 MEASURES = measures_on("cpu")
 INPUTS = Inputs(
     samples=[(7,), (8,)],

@@ -18,6 +18,8 @@ from videoldm.core.errors import InputError
 from videoldm.inference.compiled import check_compiler, code_folder, compile_blocks, is_compiled
 from videoldm.models.unet.network import VideoUNet
 
+pytestmark = pytest.mark.slow
+
 COUNT = """
 import functools, json, torch
 from tiny_networks import UNET, randomise, unet_inputs

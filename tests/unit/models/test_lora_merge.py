@@ -13,6 +13,8 @@ from videoldm.core.errors import InputError
 from videoldm.models.adapters.low_rank import Adapter, LowRank, merge, merge_for_good, without_effect_on_one_token
 from videoldm.models.unet.network import VideoUNet
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def unet():

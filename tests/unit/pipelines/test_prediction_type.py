@@ -22,6 +22,8 @@ from videoldm.pipelines.prediction import share_of_noise, with_known_prediction
 from videoldm.pipelines.published import PublishedModel
 from videoldm.pipelines.reference import ModelRef
 
+pytestmark = pytest.mark.slow
+
 NAMES = {
     "my_face_from_sd21base": ("epsilon", 512, False),
     "anime-base-v2_768": ("v_prediction", 768, False),

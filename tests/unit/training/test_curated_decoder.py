@@ -25,6 +25,8 @@ from videoldm.training.stages.temporal_decoder.data import EncodedClips
 from videoldm.training.stages.temporal_decoder.objective import TemporalDecoderObjective
 from videoldm.video.read import frames_at
 
+pytestmark = pytest.mark.slow
+
 SMALL = Bucket(height=16, width=16, num_frames=2, fps=Fraction(5), batch_size=2)
 LARGE = Bucket(height=32, width=32, num_frames=2, fps=Fraction(10), batch_size=3)
 LATE = range(START_SAMPLES, START_SAMPLES + 2)

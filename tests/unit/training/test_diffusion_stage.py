@@ -28,7 +28,7 @@ WORLD = WorldData(num_clips=64, num_frames=3, height=16, width=16)
 Calls = list[tuple[Tensor, Tensor, Conditioning]]
 Make = Callable[..., DiffusionObjective]
 
-pytestmark = pytest.mark.filterwarnings("ignore:prompt longer than")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:prompt longer than")]
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,8 @@ from toy_objective import ToyContest, assert_close
 from videoldm.training.loop import train
 from videoldm.training.state import Checkpoints, build_state
 
+pytestmark = pytest.mark.slow
+
 CASES = [
     *((2, name, layout) for name in ("adamw64", "sgd32", "adamw32", "contest", "idle") for layout in ("ddp", "fsdp")),
     *((4, name, layout) for name in ("contest", "accumulated", "adamw32") for layout in ("ddp", "fsdp")),

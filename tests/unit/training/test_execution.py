@@ -20,6 +20,8 @@ from videoldm.training.objective import Losses, Player
 from videoldm.training.state import Checkpoints, build_state
 from videoldm.training.step import micro_batch_size
 
+pytestmark = pytest.mark.slow
+
 
 class ToyOfBlocks(ToyObjective):
     """Its network is one block; counts how often that runs."""

@@ -41,6 +41,8 @@ from videoldm.training.recipe import Recipe
 from videoldm.training.stages.diffusion.config import DiffusionStage
 from videoldm.training.stages.lora.config import LoraStage
 
+pytestmark = pytest.mark.slow
+
 UNET = TWO_LEVELS.model_copy(update={"channels": (16,), "attention_levels": (True,)})
 BATCH = LatentBatch(num_samples=2, num_frames=3, height=8, width=8, num_tokens=3)
 TRAINING = TrainingConfig(num_samples=8, batch_size=2, optimizer=OptimizerConfig(learning_rate=1e-3))

@@ -33,7 +33,7 @@ from videoldm.training.stages.lora.objective import LoraObjective
 
 DATA = WorldData(num_clips=64, num_frames=NUM_FRAMES, height=SIZE, width=SIZE)
 VALIDATION = DATA.model_copy(update={"split": "validation"})
-pytestmark = pytest.mark.usefixtures("few_validation_losses")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_validation_losses")]
 WRAPPER_WORDS = ("lora_", "base_layer", "adapter_", "base_model")
 
 

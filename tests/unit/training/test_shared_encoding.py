@@ -6,8 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import rank_encoding
 import torch
+
+pytestmark = pytest.mark.slow
 
 
 def test_processes_share_the_windows_and_read_all(exports: dict[str, Path], tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from videoldm.models.autoencoder.surgery import insert_temporal_layers, is_tempo
 from videoldm.training.loop import train
 from videoldm.training.stages.temporal_decoder.objective import TemporalDecoderObjective, start_autoencoder
 
+pytestmark = pytest.mark.slow
+
 EARLY, LATE = range(START_SAMPLES - 2, START_SAMPLES), range(START_SAMPLES, START_SAMPLES + 2)
 
 

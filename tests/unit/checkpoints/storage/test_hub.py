@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hub_server import hub
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import sys
 from videoldm.checkpoints.storage.hub import fetch

@@ -13,6 +13,8 @@ from videoldm.curation.annotators.motion import MotionAnnotator, MotionConfig
 from videoldm.curation.annotators.text_area import TextAreaAnnotator, TextAreaConfig
 from videoldm.video.read import frames_at
 
+pytestmark = pytest.mark.slow
+
 
 def test_moving_clips_move_more_than_standing_ones() -> None:
     samples = [motion_sample(3, index, seconds=1) for index in range(6)]

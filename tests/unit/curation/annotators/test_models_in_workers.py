@@ -27,6 +27,8 @@ from videoldm.curation.config import CurationConfig
 from videoldm.curation.executors.local import LocalExecutor
 from videoldm.curation.stages.annotate import annotate
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def videos(tmp_path: Path) -> Path:

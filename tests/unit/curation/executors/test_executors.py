@@ -16,6 +16,8 @@ from videoldm.curation.config import Limits
 from videoldm.curation.executors.executor import Executor, Stopped
 from videoldm.curation.executors.local import LocalExecutor
 
+pytestmark = pytest.mark.slow
+
 SHORT = Limits(time_s=1.5, memory_gib=1.0)
 
 

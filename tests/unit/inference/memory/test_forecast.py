@@ -14,6 +14,8 @@ from videoldm.models.clip.encoders import build_image_encoder
 from videoldm.models.presets import SVD_XT
 from videoldm.models.unet.network import VideoUNet
 
+pytestmark = pytest.mark.slow
+
 GIB = 2**30
 CLIP = ClipSize(num_frames=25, height=576, width=1024, num_branches=2, has_picture=True)
 

@@ -22,6 +22,8 @@ from videoldm.curation.annotators.models.local_model import ClipModelConfig, Mis
 from videoldm.curation.annotators.motion import MotionConfig
 from videoldm.curation.config import CurationConfig
 
+pytestmark = pytest.mark.slow
+
 WIDTH = 16
 
 

@@ -23,6 +23,8 @@ from videoldm.curation.annotators.models.captioner import (
 )
 from videoldm.curation.annotators.models.server_captioner import KEY_VARIABLE, ServerReader
 
+pytestmark = pytest.mark.slow
+
 PICTURE = np.full((20, 30, 3), (200, 40, 90), np.uint8)
 ASK = CaptionRequest("what is it", [PICTURE, PICTURE])
 
