@@ -25,6 +25,7 @@ import av
 import cv2
 import numpy as np
 from cut_videos import Event, TrueVideo, make_videos
+from found_transitions import Spans, find_in
 from rich.console import Console
 from rich.table import Table
 from scenedetect import AdaptiveDetector, ContentDetector, SceneManager, ThresholdDetector, open_video
@@ -37,7 +38,6 @@ from videoldm.curation.cuts.timeline import find_transitions, safe_spans
 LEAST_COVER = 0.5
 THEIRS = {"content": ContentDetector, "adaptive": AdaptiveDetector, "threshold": ThresholdDetector}
 OURS, UNION = "ours", "union of the three"
-Spans = list[tuple[int, int]]
 
 
 @dataclass
@@ -127,26 +127,12 @@ def all_findings(path: Path) -> dict[str, Findings]:
 def our_findings(path: Path) -> tuple[Findings, np.ndarray]:
     """What is found here, and the frames' times in seconds."""
     config = CutConfig()
-    signals = CutSignals(config)
-    with av.open(str(path)) as container:
-        for frame in container.decode(video=0):
-            signals.add(frame)
-    table = signals.finish()
-    end_pts = int(table.pts[-1]) + (frame.duration or 1)
-    found = find_transitions(table, end_pts, config)
-    numbers = {int(pts): number for number, pts in enumerate([*table.pts, end_pts])}
-    cuts, gradual = set[int](), Spans()
-    for one in found:
-        first, end = numbers[one.start_pts], numbers[one.end_pts]
-        if one.kind in ("cut", "jump_cut"):
-            cuts.add(first)
-        elif one.kind == "fade_in" and gradual and gradual[-1][1] == first:
-            gradual[-1] = (gradual[-1][0], end)
-        elif one.kind != "flash":
-            gradual.append((first, end))
-    spans = [(numbers[span.start_pts], numbers[span.end_pts]) for span in safe_spans(found, table, end_pts, config)]
+    ours = find_in(path, config)
+    safe = safe_spans(ours.transitions, ours.signals, ours.end_pts, config)
+    spans = [(ours.numbers[span.start_pts], ours.numbers[span.end_pts]) for span in safe]
     changes = [(one[1], other[0]) for one, other in itertools.pairwise(spans)]
-    return Findings(cuts, gradual, changes, has_kinds=True), table.pts * float(table.time_base)
+    times = ours.signals.pts * float(ours.signals.time_base)
+    return Findings(set(ours.cuts()), ours.gradual(), changes, has_kinds=True), times
 
 
 def their_frames(path: Path, detector: Callable[[], object], times: np.ndarray) -> list[int]:

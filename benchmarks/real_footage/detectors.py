@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import av
 import numpy as np
+from found_transitions import Spans, find_in
 from scenedetect import (
     AdaptiveDetector,
     ContentDetector,
@@ -19,10 +19,8 @@ from scenedetect import (
     open_video,
 )
 
-from real_footage.findings import Findings, Spans, runs
+from real_footage.findings import Findings, runs
 from videoldm.curation.cuts.config import CutConfig
-from videoldm.curation.cuts.signals import CutSignals
-from videoldm.curation.cuts.timeline import find_transitions
 
 PEERS: dict[str, Callable[[], object]] = {
     "PySceneDetect content": ContentDetector,
@@ -31,32 +29,14 @@ PEERS: dict[str, Callable[[], object]] = {
     "PySceneDetect threshold": ThresholdDetector,
 }
 OURS, TRANSNET = "videoldm", "TransNetV2"
-NO_CHANGE = {"flash", "flicker", "damage"}
 SCRIPT = Path(__file__).parent / "transnet.py"
 
 
 def ours(path: Path) -> Findings:
     """Our detectors; fades that follow each other at once are one transition."""
     start = time.process_time()
-    config = CutConfig()
-    signals = CutSignals(config)
-    with av.open(str(path)) as container:
-        for frame in container.decode(video=0):
-            signals.add(frame)
-    table = signals.finish()
-    end_pts = int(table.pts[-1]) + (frame.duration or 1)
-    found = find_transitions(table, end_pts, config)
-    numbers = {int(pts): number for number, pts in enumerate([*table.pts, end_pts])}
-    cuts, gradual = list[int](), Spans()
-    for one in found:
-        first, end = numbers[one.start_pts], numbers[one.end_pts]
-        if "cut" in one.kind:
-            cuts.append(first)
-        elif one.kind == "fade_in" and gradual and gradual[-1][1] == first:
-            gradual[-1] = (gradual[-1][0], end)
-        elif one.kind not in NO_CHANGE:
-            gradual.append((first, end))
-    return Findings(tuple(cuts), tuple(gradual), time.process_time() - start)
+    found = find_in(path, CutConfig())
+    return Findings(tuple(found.cuts()), tuple(found.gradual()), time.process_time() - start)
 
 
 def peer(path: Path, name: str) -> Findings:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-Spans = list[tuple[int, int]]
+from found_transitions import Spans
 
 
 @dataclass(frozen=True)
