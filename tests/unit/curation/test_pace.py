@@ -25,6 +25,8 @@ from videoldm.curation.stages.scan import ScanTask
 from videoldm.curation.status import RATES_FILE, Estimate, duration, estimate_of, read_rates
 from videoldm.curation.store.dataset import Dataset
 
+pytestmark = pytest.mark.slow
+
 SECONDS = {"h": 3600, "min": 60, "s": 1, "days": 86400}
 
 

@@ -14,6 +14,8 @@ from videoldm.inference.precision import DTYPES
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.presets import SVD
 
+pytestmark = pytest.mark.slow
+
 
 def peak_bytes(config, *, num_frames, height, width, precision, chunk_frames, tiles=None):
     dtype = DTYPES[precision]

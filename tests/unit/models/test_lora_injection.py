@@ -12,7 +12,7 @@ from videoldm.models.adapters.injection import inject
 from videoldm.models.adapters.low_rank import Adapter, LowRank, merge
 from videoldm.models.unet.network import VideoUNet
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("error")]
 
 
 @pytest.fixture

@@ -38,6 +38,8 @@ from videoldm.training.data.config import (
 from videoldm.training.data.curated_windows import curated_windows
 from videoldm.training.data.samples import CuratedTrainingData, Samples
 
+pytestmark = pytest.mark.slow
+
 MAIN = Bucket(height=16, width=32, num_frames=3, fps=Fraction(5), batch_size=2, probability=3)
 SHORT = Bucket(height=16, width=32, num_frames=2, fps=Fraction(10), batch_size=3)
 ONCE = CachedLatents()
