@@ -10,7 +10,7 @@ from jaxtyping import Float, Float32, Int64, UInt8
 
 from videoldm.curation.cuts.config import DissolveConfig, DissolveRate
 from videoldm.curation.cuts.footage import Footage, Vectors, as_vectors
-from videoldm.curation.cuts.mixtures import evidence_of_dissolve
+from videoldm.curation.cuts.mixtures import evidence_of_dissolve, lost_energy, shares_of_last
 from videoldm.curation.cuts.signals import COARSE, NUM_LUMA, PICTURE_CHROMA, Column, histograms
 from videoldm.curation.cuts.transition import FrameTransition, fitted_line, score_of_evidence
 
@@ -163,26 +163,6 @@ def textures(vectors: Vectors) -> Vectors:
     (1 - s) E(A) + s E(B) - s (1 - s) E(A - B). What moves keeps its energy, which distinguishes a dissolve from motion.
     """
     return vectors @ _texture_matrix()
-
-
-def lost_energy(
-    energies: Float[np.ndarray, "k ..."], shares: Float[np.ndarray, " k"], apart: np.ndarray | np.float32
-) -> np.ndarray:
-    """Return the lost energy relative to that which mixtures lose: 1 for a dissolve, 0 for motion.
-
-    `energies` are those of some frames, the first and the last of which are mixed with `shares`; `apart` is E(A - B).
-    """
-    s = shares.reshape(-1, *[1] * (energies.ndim - 1))
-    inside = slice(1, -1)
-    missing = ((1 - s) * energies[0] + s * energies[-1] - energies)[inside]
-    wanted = (s * (1 - s))[inside]
-    return (missing * wanted).sum(axis=0) / ((wanted**2).sum() * np.maximum(apart, 1e-6))
-
-
-def shares_of_last(vectors: Vectors) -> Column:
-    """Return for each row the share of the last in the mixture of the first and the last that is nearest to it."""
-    direction = vectors[-1] - vectors[0]
-    return (vectors - vectors[0]) @ direction / max(float(direction @ direction), 1e-6)
 
 
 def difference(pictures: UInt8[np.ndarray, "2 n"]) -> tuple[float, float]:

@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from videoldm.curation.cuts.config import DissolveConfig
-from videoldm.curation.cuts.footage import Footage, correlation, detail
+from videoldm.curation.cuts.footage import Footage, Vectors, correlation, detail
+from videoldm.curation.cuts.signals import Column
 
 # Frames of a window that are looked at, both ends included.
 _NUM_SAMPLES = 9
@@ -38,15 +39,18 @@ def evidence_of_dissolve(
     levels = footage.luma[frames].astype(np.float32)
     shares = (footage.times[frames] - footage.times[first]) / (footage.times[last] - footage.times[first])
     contrast, details = _lost(levels, shares)
-    known = config.histogram * np.log(histogram + _SAME_HISTOGRAM) - config.unevenness * _unevenness(levels, shares)
+    grown = shares_of_last(levels.reshape(len(levels), -1))
+    unevenness = float(np.abs(grown - shares)[1:-1].mean())
+    known = config.histogram * np.log(histogram + _SAME_HISTOGRAM) - config.unevenness * unevenness
     known += config.contrast * contrast + config.detail * details - config.likeness * across - config.least
     if known + config.mixture + config.likeness < 0:
         return -1.0
-    known += config.mixture * _mixture(footage, window, levels)
+    share = float(grown[len(grown) // 2].clip(_LEAST_SHARE, 1 - _LEAST_SHARE))
+    known += config.mixture * _mixture(footage, window, share)
     if known + config.likeness < 0:
         return -1.0
     known += config.likeness * likeness_beside(footage, window, bounds)
-    return float(known + config.gain * _gain(footage, window, levels)) if known + config.gain >= 0 else -1.0
+    return float(known + config.gain * _gain(footage, window, share)) if known + config.gain >= 0 else -1.0
 
 
 def likeness_beside(footage: Footage, window: tuple[int, int], bounds: tuple[int, int]) -> float:
@@ -57,13 +61,6 @@ def likeness_beside(footage: Footage, window: tuple[int, int], bounds: tuple[int
     return max(footage.likeness(one, other) if other > one else 1.0 for one, other in sides)
 
 
-def _unevenness(levels: Levels, shares: Float[np.ndarray, " k"]) -> float:
-    """Return how far the share of the last frame is from growing steadily, as a mean."""
-    direction = (levels[-1] - levels[0]).reshape(-1)
-    grown = (levels - levels[0]).reshape(len(levels), -1) @ direction / max(float(direction @ direction), 1.0)
-    return float(np.abs(grown - shares)[1:-1].mean())
-
-
 def _lost(levels: Levels, shares: Float[np.ndarray, " k"]) -> tuple[float, float]:
     """Return the contrast and the detail that the frames inside lack, relative to what mixtures lack (1).
 
@@ -72,28 +69,21 @@ def _lost(levels: Levels, shares: Float[np.ndarray, " k"]) -> tuple[float, float
     both = np.concatenate([levels, levels[-1:] - levels[:1]])
     contrast = both.reshape(len(both), -1).var(axis=1)
     steps = (np.diff(both, axis=axis) ** 2 for axis in (1, 2))
-    details = sum(part.mean(axis=(1, 2)) for part in steps)
-    return _relative_loss(contrast, shares), _relative_loss(np.asarray(details), shares)
+    details = np.asarray(sum(part.mean(axis=(1, 2)) for part in steps))
+    lost = (lost_energy(energies[:-1], shares, max(energies[-1], 1e-3)) for energies in (contrast, details))
+    contrast_lost, detail_lost = (float(np.clip(part, _LEAST_LOST, _MOST_LOST)) for part in lost)
+    return contrast_lost, detail_lost
 
 
-def _relative_loss(energies: Float[np.ndarray, " k1"], shares: Float[np.ndarray, " k"]) -> float:
-    """Return the lost energy relative to that of mixtures; the last of the energies is that of the difference."""
-    inside, apart = slice(1, -1), max(float(energies[-1]), 1e-3)
-    missing = ((1 - shares) * energies[0] + shares * energies[-2] - energies[:-1])[inside]
-    wanted = (shares * (1 - shares))[inside]
-    return float(np.clip((missing * wanted).sum() / ((wanted**2).sum() * apart), _LEAST_LOST, _MOST_LOST))
-
-
-def _mixture(footage: Footage, window: tuple[int, int], levels: Levels) -> float:
-    """Return the correlation of the middle frame with that mixture of both ends which is nearest to it."""
-    share = _middle_share(levels)
+def _mixture(footage: Footage, window: tuple[int, int], share: float) -> float:
+    """Return the correlation of the middle frame with the mixture of both ends that has this `share` of the last."""
     first, last = (detail(footage.enlarged(frame)) for frame in window)
     return correlation((1 - share) * first + share * last, detail(footage.enlarged(_middle(window))))
 
 
-def _gain(footage: Footage, window: tuple[int, int], levels: Levels) -> float:
+def _gain(footage: Footage, window: tuple[int, int], share: float) -> float:
     """Return how much better a mixture of both ends explains the middle than either does, all after motion."""
-    share, middle = _middle_share(levels), footage.enlarged(_middle(window))
+    middle = footage.enlarged(_middle(window))
     goal = detail(middle)
     first, last = (detail(footage.moved(footage.enlarged(frame), middle)) for frame in window)
     alone = max(correlation(first, goal), correlation(last, goal))
@@ -104,8 +94,21 @@ def _middle(window: tuple[int, int]) -> int:
     return sum(window) // 2
 
 
-def _middle_share(levels: Levels) -> float:
-    """Return the share of the last frame in the middle one."""
-    direction = (levels[-1] - levels[0]).reshape(-1)
-    grown = (levels[len(levels) // 2] - levels[0]).reshape(-1) @ direction / max(float(direction @ direction), 1.0)
-    return min(max(float(grown), _LEAST_SHARE), 1 - _LEAST_SHARE)
+def lost_energy(
+    energies: Float[np.ndarray, "k ..."], shares: Float[np.ndarray, " k"], apart: np.ndarray | np.float32
+) -> np.ndarray:
+    """Return the lost energy relative to that which mixtures lose: 1 for a dissolve, 0 for motion.
+
+    `energies` are those of some frames, the first and the last of which are mixed with `shares`; `apart` is E(A - B).
+    """
+    s = shares.reshape(-1, *[1] * (energies.ndim - 1))
+    inside = slice(1, -1)
+    missing = ((1 - s) * energies[0] + s * energies[-1] - energies)[inside]
+    wanted = (s * (1 - s))[inside]
+    return (missing * wanted).sum(axis=0) / ((wanted**2).sum() * np.maximum(apart, 1e-6))
+
+
+def shares_of_last(vectors: Vectors) -> Column:
+    """Return for each row the share of the last in the mixture of the first and the last that is nearest to it."""
+    direction = vectors[-1] - vectors[0]
+    return (vectors - vectors[0]) @ direction / max(float(direction @ direction), 1e-6)
