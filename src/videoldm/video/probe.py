@@ -12,7 +12,8 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from videoldm.core.errors import InputError
-from videoldm.video.display import ColourTags, Orientation, colour_tags, display_matrix, orientation
+from videoldm.video.display import ColourTags, colour_tags, display_matrix
+from videoldm.video.look import LookReader
 from videoldm.video.opening import default_stream, frame_rate_of, open_video, pick_stream, time_base_of
 from videoldm.video.steady import SteadyPackets
 
@@ -129,21 +130,20 @@ def _stream_info(path: str | Path, index: int, extent: _Extent) -> StreamInfo:
     with open_video(path) as (container, streams):
         stream = pick_stream(path, streams, index)
         frame = _first_frame(path, container, stream)
-        matrix = display_matrix(frame)
-        turn = orientation(matrix)
-        width, height = shown_size(frame, turn)
+        look = LookReader(stream).read(frame)
+        width, height = look.shown_size
         start = extent.start_pts if extent.start_pts is not None else frame.pts or 0
         return StreamInfo(
             codec=stream.codec_context.codec.canonical_name,
-            pixel_format=frame.format.name,
+            pixel_format=look.pixel_format,
             width=width,
             height=height,
-            coded_width=frame.width,
-            coded_height=frame.height,
-            rotation=turn.rotation,
-            is_mirrored=turn.is_mirrored,
-            display_matrix=matrix,
-            pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
+            coded_width=look.width,
+            coded_height=look.height,
+            rotation=look.turn.rotation,
+            is_mirrored=look.turn.is_mirrored,
+            display_matrix=display_matrix(frame),
+            pixel_aspect=look.pixel_aspect,
             frame_rate=frame_rate_of(stream),
             time_base=time_base_of(path, stream),
             start_pts=start,
@@ -161,8 +161,3 @@ def _first_frame(path: str | Path, container: InputContainer, stream: VideoStrea
     if frame is None:
         raise InputError(f"{path}: has no frame in it")
     return frame
-
-
-def shown_size(frame: VideoFrame, turn: Orientation) -> tuple[int, int]:
-    """Return width and height as displayed."""
-    return (frame.height, frame.width) if turn.is_transposed else (frame.width, frame.height)
