@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -187,8 +188,11 @@ def interlaced(path: Path) -> Path:
 
 
 @ordinary_scheduling()
-def hdr10(path: Path, sdr: np.ndarray, num_frames: int = 25) -> Path:
-    """A picture of SDR (0..255, gamma 2.4) as HDR10, white at 203 nits, with data of the display it was mastered on."""
+def hdr10(path: Path, sdr: np.ndarray, num_frames: int = 25, *, is_plus: bool = False) -> Path:
+    """A picture of SDR (0..255, gamma 2.4) as HDR10, white at 203 nits, with data of the display it was mastered on.
+
+    As HDR10+ each frame has metadata of its own (SMPTE ST 2094-40).
+    """
     to_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
     light = ((sdr / 255) ** 2.4) @ to_2020.T * 203 / 10_000
     root = light**0.1593017578125
@@ -205,9 +209,25 @@ def hdr10(path: Path, sdr: np.ndarray, num_frames: int = 25) -> Path:
         for _ in range(num_frames):
             frame = av.VideoFrame.from_ndarray((levels * 65535).astype("<u2"), format="rgb48le")
             deep = frame.reformat(format="yuv420p10le", dst_colorspace=9, src_color_range=2, dst_color_range=1)
-            container.mux(stream.encode(deep))
-        container.mux(stream.encode(None))
+            container.mux([_with_plus(one) if is_plus else one for one in stream.encode(deep)])
+        container.mux([_with_plus(one) if is_plus else one for one in stream.encode(None)])
     return path
+
+
+def _with_plus(packet: av.Packet) -> av.Packet:
+    """The packet of an HEVC picture with a message of HDR10+ before the picture."""
+    fields = [(4, 8), (1, 8), (1, 2), (500, 27), (0, 1), *[(30_000, 17)] * 4, (0, 4), (500, 10), (0, 3)]
+    bits = "".join(f"{value:0{width}b}" for value, width in fields)
+    numbers = int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+    message = bytes.fromhex("b5003c0001") + numbers
+    unit = b"\x4e\x01\x04" + bytes([len(message)]) + message + b"\x80"
+    unit = re.sub(rb"\x00\x00(?=[\x00-\x03])", b"\x00\x00\x03", unit)
+    data = bytes(packet)
+    picture = next(one.start() for one in re.finditer(rb"\x00\x00\x01", data) if data[one.end()] >> 1 < 32)
+    changed = av.Packet(data[:picture] + b"\x00\x00\x01" + unit + data[picture:])
+    changed.pts, changed.dts, changed.time_base = packet.pts, packet.dts, packet.time_base
+    changed.stream, changed.is_keyframe = packet.stream, packet.is_keyframe
+    return changed
 
 
 def animated_webp(path: Path, num_frames: int = 20) -> Path:

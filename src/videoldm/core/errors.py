@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from pathlib import Path
 
+from videoldm.core.wording import counted
+
 _MAX_SUGGESTIONS = 3
 
 
@@ -43,7 +45,7 @@ class SomeItemsFailed(Exception):  # noqa: N818 - the run itself did not fail
     def __init__(self, failures: Sequence[tuple[str, str]], *, num_items: int) -> None:
         self.failures = tuple(failures)
         self.num_items = num_items
-        lines = [f"{len(self.failures)} of {num_items} items failed:"]
+        lines = [f"{len(self.failures)} of {counted(num_items, 'item')} failed:"]
         lines += [f"  {item}: {reason}" for item, reason in self.failures]
         super().__init__("\n".join(lines))
 

@@ -10,6 +10,7 @@ from math import inf
 from typing import Protocol
 
 from videoldm.core.progress import Advance, notice, progress
+from videoldm.core.wording import counted
 from videoldm.curation.status import (
     MissingWork,
     Rate,
@@ -42,20 +43,20 @@ class ReportDone(Protocol):
 
 
 @contextmanager
-def timed_progress(label: str, total: int, kind: str, clock: Clock = time.monotonic) -> Generator[Advance]:
-    """Show a progress bar for `total` items of a `kind`, and report the throughput at the end."""
+def timed_progress(label: str, total: int, noun: str, clock: Clock = time.monotonic) -> Generator[Advance]:
+    """Show a progress bar for `total` items, each a `noun`, and report the throughput at the end."""
     start = clock()
     with progress(label, total) as advance:
         yield advance
-    report_throughput(label, total, kind, clock() - start)
+    report_throughput(label, total, noun, clock() - start)
 
 
-def report_throughput(label: str, num_done: int, kind: str, seconds: float, *, num_lost: int = 0) -> None:
+def report_throughput(label: str, num_done: int, noun: str, seconds: float, *, num_lost: int = 0) -> None:
     """Report the throughput of a stage that took a while; `num_lost` items got no value and do not count."""
     num_made = num_done - num_lost
     if num_made and seconds >= REPORT_AFTER_S:
         lost = f"; {num_lost} more got no value" if num_lost else ""
-        notice(f"{label}: {num_made} {kind} in {duration(seconds)}, {_throughput(num_made / seconds)}{lost}")
+        notice(f"{label}: {counted(num_made, noun)} in {duration(seconds)}, {_throughput(num_made / seconds)}{lost}")
 
 
 class Pace:
@@ -79,7 +80,7 @@ class Pace:
         return self._seconds_per_unit().keys() >= set(self._stages.values())
 
     @contextmanager
-    def stage(self, name: str, total: int, kind: str, *, units: int) -> Generator[ReportDone]:
+    def stage(self, name: str, total: int, noun: str, *, units: int) -> Generator[ReportDone]:
         """Time one stage with `total` files or clips to do now, which are `units` units of work."""
         if not total:
             yield _nothing
@@ -94,7 +95,7 @@ class Pace:
                 yield timer
             finally:
                 self._keep(timer)
-        report_throughput(name, timer.steps, kind, self._clock() - timer.start, num_lost=timer.num_lost)
+        report_throughput(name, timer.steps, noun, self._clock() - timer.start, num_lost=timer.num_lost)
 
     def report_time_left(self, timer: _Timer) -> None:
         """Report from time to time how long all stages will take, if that says more than the progress bar."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from videoldm.core.progress import notice
+from videoldm.core.wording import are, counted
 from videoldm.curation.annotators.registry import AnnotatorConfig
 from videoldm.curation.comparisons import compare, digest
 from videoldm.curation.config import AnyComparison, CurationConfig
@@ -95,11 +96,12 @@ class Run:
         gone = [entry for entry in entries if entry.path not in named and stamp(entry.path) == (None, None)]
         missed = [entry.path for entry in gone if entry.source_id is not None]
         if missed:
-            notice(f"{len(missed)} known files are gone, among them {missed[0]}; their clips cannot be exported")
+            files = f"{counted(len(missed), 'known file')} {are(len(missed))} gone, among them {missed[0]}"
+            notice(f"{files}; their clips cannot be exported")
         entries = [entry for entry in entries if entry not in gone]
         entries += [entry for batch in fresh for entry in batch.entries]
         seen: dict[str, Entry] = {}
-        with timed_progress("Reading files", len(entries), "files") as advance:
+        with timed_progress("Reading files", len(entries), "file") as advance:
             for place, result in self._executor.run(read_entry, entries, self._config.decode_limits):
                 entry = entries[place]
                 if isinstance(result, Stopped):
@@ -125,7 +127,7 @@ class Run:
         ]
         tasks = [task for batch in unfinished for task in self._scan_tasks(batch, owner)]
         sizes = [task.entry.size_bytes or 0 for task in tasks]
-        with self._pace.stage(DECODING, len(tasks), "files", units=sum(sizes)) as done:
+        with self._pace.stage(DECODING, len(tasks), "file", units=sum(sizes)) as done:
             for place, result in self._executor.run(scan, tasks, self._config.decode_limits):
                 check_goes_on(result)
                 if isinstance(result, Stopped):
@@ -148,7 +150,7 @@ class Run:
                 self._write_clips(one, digests[one.batch.number])
         tasks = [(one, task) for one in uncut for task in one.tasks]
         sizes = [one.sizes[task.source_id] for one, task in tasks]
-        with self._pace.stage(FINDING_CUTS, len(tasks), "files", units=sum(sizes)) as done:
+        with self._pace.stage(FINDING_CUTS, len(tasks), "file", units=sum(sizes)) as done:
             limits = self._config.decode_limits
             for place, result in self._executor.run(make_clips, [task for _, task in tasks], limits):
                 one, task = tasks[place]
@@ -168,11 +170,11 @@ class Run:
         waiting = Counter(task.clips for task in tasks)
         try:
             num_clips = sum(len(task.clip_ids) for task in tasks)
-            with self._pace.stage(config.name, num_clips, "clips", units=num_clips) as done:
+            with self._pace.stage(config.name, num_clips, "clip", units=num_clips) as done:
                 for place, result in self._executor.run(annotate, tasks, self._config.annotate_limits):
                     task = tasks[place]
                     rows = (
-                        missing_rows(task, _why(result, "annotate", f" for {len(task.clip_ids)} clips"))
+                        missing_rows(task, _why(result, "annotate", f" for {counted(len(task.clip_ids), 'clip')}"))
                         if isinstance(result, Stopped)
                         else result
                     )

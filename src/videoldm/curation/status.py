@@ -22,6 +22,7 @@ from videoldm.core.errors import InputError
 from videoldm.core.files import write_json
 from videoldm.core.progress import notice
 from videoldm.core.reading import read_mapping
+from videoldm.core.wording import are, counted, have
 from videoldm.curation.config import CurationConfig
 from videoldm.curation.stages.collect import is_owner, is_scanned
 from videoldm.curation.store.batches import InputBatch, owners, read_batches
@@ -78,10 +79,10 @@ class DatasetSummary:
             places = ", ".join(f"{count} {place}" for place, count in self.frames.items() if count)
             lines.append(f"frames  {sum(self.frames.values())} decoded ({places})")
         if self.other_tracks:
-            path, tracks = next(iter(self.other_tracks.items()))
+            (path, tracks), num_inputs = next(iter(self.other_tracks.items())), len(self.other_tracks)
             lines.append(
-                f"{len(self.other_tracks)} inputs have other video tracks, such as {', '.join(tracks)} of {path}; "
-                "--stream chooses"
+                f"{counted(num_inputs, 'input')} {have(num_inputs)} other video tracks, such as {', '.join(tracks)} of "
+                f"{path}; --stream chooses"
             )
         for name, reasons in self.missing.items():
             lines.append(f"{name}: {self.num_clips - sum(reasons.values())} of {self.num_clips}{_why(reasons)}")
@@ -224,7 +225,8 @@ class Estimate:
         """Return a text such as "2.5 h for Decoding, motion; not timed yet: text_area"."""
         text = f"{duration(self.seconds)} for {', '.join(self.stages)}"
         if self.num_expected:
-            text += f" (about {self.num_expected} more clips are expected)"
+            more = counted(self.num_expected, "more clip")
+            text += f" (about {more} {are(self.num_expected)} expected)"
         return f"{text}; not timed yet: {', '.join(self.not_timed)}" if self.not_timed else text
 
 

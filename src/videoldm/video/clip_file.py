@@ -19,7 +19,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import av
 import numpy as np
@@ -38,7 +38,7 @@ from videoldm.video.bitstream.roles import PacketRole
 from videoldm.video.copy_span import CopySpan, span_packets
 from videoldm.video.display import display_matrix, from_rgb, stored_rgb, to_pixel_format
 from videoldm.video.encode import H264_OPTIONS, NUM_THREADS
-from videoldm.video.hdr import mastering_options
+from videoldm.video.hdr import dynamic_metadata, mastering_options
 from videoldm.video.interlacing import field_order
 from videoldm.video.opening import frame_rate_of, open_video, pick_stream, time_base_of
 from videoldm.video.packet_reading import IndexedVideo, VideoPacket, open_indexed
@@ -110,6 +110,14 @@ def copy_clip(
         raise InputError(f"{destination}: cannot hold these packets of {path} ({error.strerror})") from error
 
 
+class EncodedClip(NamedTuple):
+    """What became of the frames of a clip that was encoded again."""
+
+    num_frames: int
+    lost_metadata: tuple[str, ...]
+    """Kinds of HDR metadata that frames had each for themselves, and that the clip does not have."""
+
+
 def encode_clip(
     path: str | Path,
     start: ExactTime,
@@ -119,12 +127,12 @@ def encode_clip(
     stream: int | None = None,
     clock: Times = "stored",
     shape: StoredShape | None = None,
-) -> int:
-    """Encode the frames with `start` <= time < `end` as visually lossless H.264; returns their number.
+) -> EncodedClip:
+    """Encode the frames with `start` <= time < `end` as visually lossless H.264.
 
     Rotation, colour tags, mastering data, the order of fields, the pixel aspect and, where H.264 has it, the pixel
-    format are kept (else it becomes 4:4:4). Atomic. Raises InputError if no frame is in the span, the video is broken
-    there, or `destination` is not an mp4, mov or mkv file.
+    format are kept (else it becomes 4:4:4); HDR metadata of single frames is not. Atomic. Raises InputError if no frame
+    is in the span, the video is broken there, or `destination` is not an mp4, mov or mkv file.
     """
     suffix = Path(destination).suffix.lower()
     if suffix not in (*_MOV_SUFFIXES, ".mkv"):
@@ -136,6 +144,7 @@ def encode_clip(
     encoded: VideoStream | None = None
     packets: list[Packet[VideoStream]] = []
     times: list[int] = []
+    lost: set[str] = set()
     end_pts = stop
     with _new_clip_file(destination) as target:
         for frame in stored_frames(path, start=start, stream=stream, clock=clock):
@@ -145,13 +154,14 @@ def encode_clip(
                 break
             encoded = encoded or _new_stream(target, frame, source)
             times.append(pts)
+            lost |= dynamic_metadata(frame)
             packets += encoded.encode(_prepared(frame, pts - times[0], source.time_base))
             end_pts = min(stop, pts + (frame.duration or round(1 / (source.rate * source.time_base))))
         if encoded is None:
             raise InputError(f"{path}: has no frame from {exact_seconds(start)} to {exact_seconds(end)} s")
         packets += encoded.encode(None)
         _write(target, packets, end_pts - times[0], source.time_base, suffix)
-    return len(times)
+    return EncodedClip(len(times), tuple(sorted(lost)))
 
 
 def _like(source: VideoStream, target: OutputContainer, shape: StoredShape | None) -> VideoStream:

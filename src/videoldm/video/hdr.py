@@ -17,6 +17,11 @@ from av import VideoFrame
 from jaxtyping import Float32, UInt8, UInt16
 
 _PQ, _HLG = 16, 18
+_DYNAMIC = {
+    "HDR10+": ("DYNAMIC_HDR_PLUS",),
+    "Dolby Vision": ("DOVI_RPU_BUFFER", "DOVI_METADATA"),
+    "HDR Vivid": ("DYNAMIC_HDR_VIVID",),
+}
 _DISPLAY_P3 = 12
 _WHITE_NITS, _PEAK_NITS = 203, 1000
 _GAMMA, _KNEE = 2.4, 0.85
@@ -67,6 +72,11 @@ def mastering_options(frame: VideoFrame) -> list[str]:
     if light is not None:
         options.append("cll={},{}".format(*np.frombuffer(bytes(light), np.uint32)))
     return options
+
+
+def dynamic_metadata(frame: VideoFrame) -> set[str]:
+    """Return the kinds of a frame's metadata that say for this frame alone how to map it to a display."""
+    return {name for name, kinds in _DYNAMIC.items() if any(frame.side_data.get(kind) is not None for kind in kinds)}
 
 
 def _compressed(signal: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:

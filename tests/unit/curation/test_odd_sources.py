@@ -10,6 +10,7 @@ import av
 import cv2
 import numpy as np
 import odd_videos
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from curated import Inline, curate, rows
@@ -18,6 +19,7 @@ from odd_videos import shot
 from videoldm.curation.config import ClipConfig, CurationConfig
 from videoldm.curation.export.cut_out import CutOutOptions
 from videoldm.curation.export.export import export_files, export_folder, export_index, rows_to_export
+from videoldm.curation.status import summarise
 from videoldm.curation.store.dataset import Dataset
 from videoldm.dataset.exports import open_export
 from videoldm.video.clip_file import StoredShape, encode_clip
@@ -159,6 +161,7 @@ def test_default_track_is_taken_and_the_other_named(tmp_path: Path) -> None:
     first = CONFIG.model_copy(update={"stream": 0})
     dataset = curate(tmp_path / "first", path, config=first)
     assert (source_of(dataset)["width"], source_of(dataset)["other_streams"]) == (64, ["1: h264 128x96"])
+    assert f"1 input has other video tracks, such as 1: h264 128x96 of {path}" in summarise(dataset).as_text()
     [row] = exported(dataset, tmp_path / "clips")
     assert (row["stream"], decoded(tmp_path / "clips" / row["file"])[0].width) == (0, 64)
     source = source_of(curate(tmp_path / "third", path, config=CONFIG.model_copy(update={"stream": 2})))
@@ -233,6 +236,18 @@ def test_hdr_is_seen_as_sdr(tmp_path: Path) -> None:
     assert after.color_trc == before.color_trc
     assert len(mastering_options(before)) == 2
     assert mastering_options(after) == mastering_options(before)
+
+
+def test_lost_metadata_of_single_frames_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = odd_videos.hdr10(tmp_path / "plus.mkv", shot(12, 1)[0], is_plus=True)
+    clips = rows_to_export(curate(tmp_path / "dataset", path, config=CONFIG), None)
+    place = clips.column_names.index("start_pts")
+    later = clips.set_column(place, "start_pts", pa.array([clips["start_pts"][0].as_py() + 80]))  # no access point
+    with export_folder(tmp_path / "clips", "files") as folder:
+        export_files(later, folder, Inline(), CutOutOptions(is_exact=True))
+    [row] = pq.ParquetFile(tmp_path / "clips" / "clips.parquet").read().to_pylist()
+    assert (row["is_copy"], row["lost_metadata"]) == (False, "HDR10+")
+    assert "1 clip lost HDR10+ metadata by encoding again" in capsys.readouterr().err
 
 
 def test_animated_webp_is_a_video(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def _encoded(clip: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     time_base = Fraction(clip["time_base_num"], clip["time_base_den"])
     start, end = (Timestamp(clip[name], time_base) for name in ("start_pts", "end_pts"))
     clock = clip.get("times") or "stored"
-    num_frames = encode_clip(
+    encoded = encode_clip(
         local_path(clip["path"]), start, end, target, stream=clip["stream"], clock=clock, shape=_shape(clip)
     )
     return {
@@ -160,8 +160,9 @@ def _encoded(clip: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "file": target.relative_to(folder).as_posix(),
         "lost_start_ticks": 0,
         "lost_end_ticks": 0,
-        "num_frames": num_frames,
+        "num_frames": encoded.num_frames,
         "is_copy": False,
+        "lost_metadata": ", ".join(encoded.lost_metadata) or None,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from videoldm.core.errors import InputError
 from videoldm.core.files import folder_lock, remove_partials, write_json
 from videoldm.core.progress import notice, progress
 from videoldm.core.reading import read_mapping
+from videoldm.core.wording import counted
 from videoldm.curation.executors.executor import Executor, Stopped, check_goes_on
 from videoldm.curation.export.cut_out import CutOutOptions, CutOutTask, by_source, cut_out, remove_other_clips, row_file
 from videoldm.curation.export.shards import ShardTask, read_rows, remove_other_shards, shards_of, write_shard
@@ -47,6 +48,8 @@ EXPORTED = pa.schema(
         ("num_frames", pa.int64()),
         # Whether packets were copied; otherwise frames were encoded again.
         ("is_copy", pa.bool_()),
+        # HDR metadata of single frames that encoding again has lost, such as HDR10+.
+        ("lost_metadata", pa.string()),
         # Position of the video's bytes in its shard.
         ("offset", pa.int64()),
         ("size", pa.int64()),
@@ -127,9 +130,18 @@ def _report_removed_clips(index: Path, rows: Mapping[str, Mapping[str, Any]]) ->
         notice(f"{index.parent}: removing {num_gone:,} of the {len(before):,} clips of an earlier export")
 
 
+def _report_lost_metadata(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Report how many clips had to be encoded without HDR metadata that H.264 files have no place for."""
+    lost = [row["lost_metadata"] for row in rows if row.get("lost_metadata")]
+    if lost:
+        kinds = ", ".join(sorted({kind for one in lost for kind in one.split(", ")}))
+        notice(f"{counted(len(lost), 'clip')} lost {kinds} metadata by encoding again; copies keep it")
+
+
 def _finish(clips: pa.Table, rows: Mapping[str, dict[str, Any]], folder: Path) -> Rows:
     """Write the index, in which columns of the export that clips have too are called `exported_...`."""
     _report_removed_clips(folder / INDEX_FILE, rows)
+    _report_lost_metadata(rows.values())
     ordered = [rows[clip_id] for clip_id in clips["clip_id"].to_pylist()]
     exported = pa.Table.from_pylist(ordered, schema=EXPORTED).drop_columns(["clip_id", "source_id", "path"])
     index = clips

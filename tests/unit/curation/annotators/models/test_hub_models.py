@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -13,9 +14,11 @@ from fault_videos import pictures, write
 from hub_server import hub
 from tiny_annotator_models import write_clip
 
+from videoldm.cli.curation.run import CurateRunOptions, bring_models
 from videoldm.core.config import to_yaml
 from videoldm.curation.annotators.captions import ImageCaptionConfig
 from videoldm.curation.annotators.embeddings import EmbeddingsConfig
+from videoldm.curation.annotators.models import hub_models
 from videoldm.curation.annotators.models.captioner import LocalCaptioner, ServerCaptioner
 from videoldm.curation.annotators.models.hub_models import HubModel, missing_models, model_folder
 from videoldm.curation.annotators.models.local_model import ClipModelConfig, MissingModelError
@@ -128,3 +131,40 @@ def test_a_model_of_which_a_shard_is_missing_is_not_here(tmp_path: Path, monkeyp
 def test_a_model_says_its_size_and_licence() -> None:
     assert str(HubModel("o/m", 605_000_000, "mit")) == "o/m (0.6 GB, licence mit)"
     assert str(HubModel("o/m", 3_400_000_000, None)) == "o/m (3.4 GB, licence not stated)"
+
+
+class Terminal(io.StringIO):
+    """A stream that claims to be a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_wanted"), [("y\n", True), ("Yes\n", True), ("n\n", False), ("\n", False), ("", False)]
+)
+def test_on_a_terminal_a_run_asks_whether_to_download(
+    monkeypatch: pytest.MonkeyPatch, answer: str, is_wanted: bool
+) -> None:
+    asked, fetched = asked_on_a_terminal(monkeypatch, answer)
+    assert "not on this machine, 3 GB in all:\n  owner/clip (3 GB, licence mit)\n" in asked
+    assert asked.endswith("[y/N] ") or is_wanted
+    assert fetched == (["owner/clip"] if is_wanted else [])
+
+
+def test_nothing_is_asked_where_nobody_can_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert asked_on_a_terminal(monkeypatch, "y\n", **{"--json": True}) == ("", [])
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    bring_models(CurateRunOptions(), CurationConfig())  # would reach for the hub
+
+
+def asked_on_a_terminal(monkeypatch: pytest.MonkeyPatch, answer: str, **options: bool) -> tuple[str, list[str]]:
+    """What a run with a missing model prints on a terminal where this is typed, and what it then downloads."""
+    terminal, fetched = Terminal(), list[str]()
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(hub_models, "missing_models", lambda _: ["owner/clip"])
+    monkeypatch.setattr(hub_models, "look_up", lambda names: [HubModel(name, 3 * 10**9, "mit") for name in names])
+    monkeypatch.setattr(hub_models, "download_model", fetched.append)
+    bring_models(CurateRunOptions(**options), CurationConfig())
+    return terminal.getvalue(), fetched
