@@ -20,7 +20,7 @@ from pathlib import Path
 import av
 import cv2
 from real_footage import clips
-from real_footage.detectors import OURS, all_findings, ours
+from real_footage.detectors import CONFIRMED, OURS, all_findings, ours, ours_confirmed
 from real_footage.findings import Findings
 from real_footage.scoring import Tally, fault_table, table
 from real_footage.sources import Part, Sources, fetch
@@ -47,6 +47,9 @@ def main() -> None:
     parser.add_argument(
         "--transnet", type=Path, metavar="PYTHON", help="also TransNetV2, in this interpreter's environment"
     )
+    parser.add_argument(
+        "--cut-detector", type=Path, metavar="FILE.onnx", help="also ours with dissolves and wipes confirmed by it"
+    )
     parser.add_argument("--places", action="store_true", help="list each fault of ours")
     options = parser.parse_args()
     if options.fetch:
@@ -70,9 +73,10 @@ def _measured(options: argparse.Namespace, index: int) -> tuple[TrueVideo, dict[
     av.logging.set_level(av.logging.PANIC)
     sources = _sources(options.sources, options.clips, options.part)
     video = make_video(options.folder, sources, options.part, options.seed, index)
-    if not options.all:
-        return video, {OURS: ours(video.path)}
-    return video, all_findings(video.path, options.transnet)
+    found = all_findings(video.path, options.transnet) if options.all else {OURS: ours(video.path)}
+    return video, found | (
+        {CONFIRMED: ours_confirmed(video.path, options.cut_detector)} if options.cut_detector else {}
+    )
 
 
 @functools.cache

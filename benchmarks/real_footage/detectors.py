@@ -20,7 +20,7 @@ from scenedetect import (
 )
 
 from real_footage.findings import Findings, runs
-from videoldm.curation.cuts.config import CutConfig
+from videoldm.curation.cuts.config import CutConfig, LearnedConfig
 
 PEERS: dict[str, Callable[[], object]] = {
     "PySceneDetect content": ContentDetector,
@@ -28,7 +28,7 @@ PEERS: dict[str, Callable[[], object]] = {
     "PySceneDetect hist": HistogramDetector,
     "PySceneDetect threshold": ThresholdDetector,
 }
-OURS, TRANSNET = "videoldm", "TransNetV2"
+OURS, CONFIRMED, TRANSNET = "videoldm", "videoldm, confirmed", "TransNetV2"
 SCRIPT = Path(__file__).parent / "transnet.py"
 
 
@@ -36,6 +36,13 @@ def ours(path: Path) -> Findings:
     """Our detectors; fades that follow each other at once are one transition."""
     start = time.process_time()
     found = find_in(path, CutConfig())
+    return Findings(tuple(found.cuts()), tuple(found.gradual()), time.process_time() - start)
+
+
+def ours_confirmed(path: Path, network: Path) -> Findings:
+    """Our detectors, with dissolves and wipes confirmed by a network in a file."""
+    start = time.process_time()
+    found = find_in(path, CutConfig(learned=LearnedConfig(model=str(network))))
     return Findings(tuple(found.cuts()), tuple(found.gradual()), time.process_time() - start)
 
 

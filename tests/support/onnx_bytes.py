@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-_FLOAT = 1
+_FLOAT, _UINT8 = 1, 2
 _INT, _INTS = 2, 7
 Side = int | str
 
@@ -25,14 +25,15 @@ def model(
     inputs: Mapping[str, Sequence[Side]],
     outputs: Mapping[str, Sequence[Side]],
     constants: Mapping[str, np.ndarray],
+    levels: Sequence[str] = (),
 ) -> bytes:
-    """A file; sides of inputs and outputs are numbers, or names where they are open."""
+    """A file; sides of inputs and outputs are numbers, or names where they are open; inputs in `levels` are bytes."""
     graph = message(
         *((1, node) for node in nodes),
         (2, "graph"),
         *((5, _tensor(name, array)) for name, array in constants.items()),
-        *((11, _value(name, shape)) for name, shape in inputs.items()),
-        *((12, _value(name, shape)) for name, shape in outputs.items()),
+        *((11, _value(name, shape, _UINT8 if name in levels else _FLOAT)) for name, shape in inputs.items()),
+        *((12, _value(name, shape, _FLOAT)) for name, shape in outputs.items()),
     )
     return message((1, 8), (7, graph), (8, message((1, ""), (2, 17))))
 
@@ -58,9 +59,9 @@ def _tensor(name: str, array: np.ndarray) -> bytes:
     return message(*((1, side) for side in array.shape), (2, _FLOAT), (8, name), (9, data))
 
 
-def _value(name: str, shape: Sequence[Side]) -> bytes:
+def _value(name: str, shape: Sequence[Side], kind: int) -> bytes:
     sides = message(*((1, message((1 if isinstance(side, int) else 2, side))) for side in shape))
-    return message((1, name), (2, message((1, message((1, _FLOAT), (2, sides))))))
+    return message((1, name), (2, message((1, message((1, kind), (2, sides))))))
 
 
 def _field(number: int, value: int | str | bytes) -> bytes:

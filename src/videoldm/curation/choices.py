@@ -16,7 +16,8 @@ from videoldm.curation.annotators.motion import FARNEBACK_OF_PAPER, MotionConfig
 from videoldm.curation.annotators.registry import AnnotatorConfig, annotation_names, default_config
 from videoldm.curation.annotators.text_area import TextAreaConfig
 from videoldm.curation.annotators.text_similarity import TextSimilarityConfig
-from videoldm.curation.config import CurationConfig
+from videoldm.curation.config import ByEmbeddings, CurationConfig, NearDuplicatesConfig, RepeatedCaptionsConfig
+from videoldm.curation.cuts.config import LearnedConfig
 
 CLIP_OF_PAPER = ClipModelConfig(model="openai/clip-vit-large-patch14", width=768)
 COCA = "coca_ViT-L-14"
@@ -53,7 +54,10 @@ def as_in_paper(captioner: str | None) -> CurationConfig:
     server = None if captioner is None else parse_captioner(captioner)
     if not isinstance(server, ServerCaptioner):
         raise InputError("--profile paper needs a server for captions: give --captioner openai:URL#MODEL")
-    return CurationConfig(annotations=paper_annotations(server.url, summary_model=server.model))
+    return CurationConfig(
+        annotations=paper_annotations(server.url, summary_model=server.model),
+        comparisons=(NearDuplicatesConfig(by=ByEmbeddings()), RepeatedCaptionsConfig()),
+    )
 
 
 def only(config: CurationConfig, names: Sequence[str]) -> CurationConfig:
@@ -95,6 +99,13 @@ def scored_by(config: CurationConfig, head: Path) -> CurationConfig:
         config,
         [one.model_copy(update=pinned) if isinstance(one, AestheticsConfig) else one for one in config.annotations],
     )
+
+
+def confirmed_by(config: CurationConfig, network: Path) -> CurationConfig:
+    """Return the configuration in which the network in a file has to agree with dissolves and wipes."""
+    learned = config.cuts.learned or LearnedConfig(model="")
+    changed = learned.model_copy(update={"model": str(network)})
+    return config.model_copy(update={"cuts": config.cuts.model_copy(update={"learned": changed})})
 
 
 def _with(config: CurationConfig, annotations: Sequence[AnnotatorConfig]) -> CurationConfig:

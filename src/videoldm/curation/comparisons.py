@@ -1,10 +1,11 @@
-"""Comparisons of all clips: near-duplicates by embeddings, and captions that many clips share."""
+"""Comparisons of all clips: near-duplicates by hashes or embeddings, and captions that many clips share."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,13 +14,19 @@ from jaxtyping import Bool, Float32, Int
 from videoldm.core.errors import InputError
 from videoldm.curation.annotators.embeddings import unit_vectors
 from videoldm.curation.annotators.guards import repeated_captions
-from videoldm.curation.config import AnyComparison, NearDuplicatesConfig, RepeatedCaptionsConfig
+from videoldm.curation.annotators.picture_hash import hash_vector
+from videoldm.curation.config import (
+    AnyComparison,
+    ByEmbeddings,
+    ByPictureHash,
+    NearDuplicatesConfig,
+    RepeatedCaptionsConfig,
+)
 from videoldm.curation.store.parts import read_part
 from videoldm.dataset.tables import annotation_schema
 
 Needed = Mapping[str, Sequence[Path]]
 """Parts of each annotation that is compared."""
-THRESHOLD = 0.97
 _MARGIN = 1e-4
 """Cosines this near to the threshold are computed again; those of blocks in float32 are exact to about 1e-6."""
 _PAIRS_AT_ONCE = 4096
@@ -44,29 +51,42 @@ def digest(clip_ids: Sequence[str], needed: Needed) -> str:
 def _near_duplicates(config: NearDuplicatesConfig, clip_ids: Sequence[str], needed: Needed) -> pa.Table:
     schema = annotation_schema(pa.schema([("group", pa.string()), ("is_first", pa.bool_()), ("size", pa.int32())]))
     found: dict[str, np.ndarray] = {}
-    for part in needed.get("embeddings", ()):
+    for part in needed.get(config.by.annotation, ()):
         for row in read_part(part).to_pylist():
-            vectors = unit_vectors(row)
-            if vectors is not None:
-                found[row["clip_id"]] = vectors
+            vector = _vector(config, row)
+            if vector is not None:
+                found[row["clip_id"]] = vector
     known = [clip_id for clip_id in clip_ids if clip_id in found]
     groups: dict[str, str] = {}
     if known:
-        stacked = clip_vectors(np.stack([found[clip_id] for clip_id in known]))
-        groups = dict(zip(known, near_duplicates(known, stacked, threshold=config.threshold), strict=True))
+        stacked = np.stack([found[clip_id] for clip_id in known])
+        groups = dict(zip(known, near_duplicates(known, stacked, threshold=config.by.threshold), strict=True))
     sizes: dict[str, int] = {}
     for group in groups.values():
         sizes[group] = sizes.get(group, 0) + 1
     rows = [
         {"group": groups[clip_id], "is_first": groups[clip_id] == clip_id, "size": sizes[groups[clip_id]]}
         if clip_id in groups
-        else {"missing": "the clip has no embeddings"}
+        else {"missing": f"the clip has no {config.by.annotation}"}
         for clip_id in clip_ids
     ]
     return pa.Table.from_pylist(
         [{"clip_id": clip_id, "may_come_later": False, **row} for clip_id, row in zip(clip_ids, rows, strict=True)],
         schema=schema,
     )
+
+
+def _vector(config: NearDuplicatesConfig, row: Mapping[str, Any]) -> Float32[np.ndarray, " d"] | None:
+    """Return the vector of a clip's row, None if it has no values.
+
+    The cosine of two clips' embeddings is the mean of those between their first, middle and last frames.
+    """
+    match config.by:
+        case ByPictureHash():
+            return hash_vector(row)
+        case ByEmbeddings():
+            vectors = unit_vectors(row)
+            return None if vectors is None else vectors.reshape(-1)
 
 
 def _repeated_captions(config: RepeatedCaptionsConfig, clip_ids: Sequence[str], needed: Needed) -> pa.Table:
@@ -96,16 +116,11 @@ def _columns(part: Path) -> zip[tuple[str, str | None]]:
     return zip(rows["clip_id"].to_pylist(), rows["missing"].to_pylist(), strict=True)
 
 
-def clip_vectors(embeddings: Float32[np.ndarray, "n 3 d"]) -> Float32[np.ndarray, "n 3*d"]:
-    """Return one vector a clip, whose cosines are the mean of those between first, middle and last frames."""
-    return embeddings.reshape(len(embeddings), -1)
-
-
 def near_duplicates(
     clip_ids: Sequence[str],
     vectors: Float32[np.ndarray, "n d"],
     *,
-    threshold: float = THRESHOLD,
+    threshold: float,
     block_size: int = 4096,
 ) -> list[str]:
     """Return for each clip the smallest id in its group, which is its own if no other clip is similar.

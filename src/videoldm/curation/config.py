@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from fractions import Fraction
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
@@ -14,6 +15,7 @@ from videoldm.curation.cuts.config import CutConfig
 DEFAULT_ANNOTATIONS = (
     "motion",
     "text_area",
+    "picture_hash",
     "embeddings",
     "image_caption",
     "video_caption",
@@ -76,29 +78,54 @@ class Limits(Config):
 class ComparisonConfig(Config):
     """Base of the configs of comparisons, which are stored like annotations, under their `name`."""
 
-    needs: ClassVar[tuple[str, ...]]
-    """Names of the annotations that are compared; those that are not made are left out."""
+    @property
+    @abstractmethod
+    def needs(self) -> tuple[str, ...]:
+        """Names of the annotations that are compared; those that are not made are left out."""
 
     def identity(self) -> dict[str, Any]:
         """Return what the values depend on, for the hash."""
         return self.model_dump(mode="json")
 
 
-class NearDuplicatesConfig(ComparisonConfig):
-    """Groups of clips with similar embeddings; compares all pairs, so it does not suit many millions of clips."""
+class ByPictureHash(Config):
+    """Clips whose frames look the same: copies in other sizes, qualities, colours, and a little cropped."""
 
-    needs: ClassVar[tuple[str, ...]] = ("embeddings",)
-    name: Literal["near_duplicates"] = "near_duplicates"
+    annotation: Literal["picture_hash"] = "picture_hash"
+    threshold: float = Field(default=0.45, gt=0, lt=1)
+    """Smallest cosine of the bits, 1 - 2 * the share of bits that differ; unrelated clips have 0 +- 0.08."""
+
+
+class ByEmbeddings(Config):
+    """Clips whose frames show the same things, as the model of `embeddings` sees them."""
+
+    annotation: Literal["embeddings"] = "embeddings"
     threshold: float = Field(default=0.97, gt=0, lt=1)
-    """Smallest mean cosine between the first, middle and last frames of two near-duplicates."""
+    """Smallest mean cosine between the first, middle and last frames."""
+
+
+class NearDuplicatesConfig(ComparisonConfig):
+    """Groups of clips that are alike; compares all pairs, so it does not suit many millions of clips."""
+
+    name: Literal["near_duplicates"] = "near_duplicates"
+    by: ByPictureHash | ByEmbeddings = Field(default=ByPictureHash(), discriminator="annotation")
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The annotation that clips are compared by."""
+        return (self.by.annotation,)
 
 
 class RepeatedCaptionsConfig(ComparisonConfig):
     """Captions that many clips share, such as those of a language model that answers without looking."""
 
-    needs: ClassVar[tuple[str, ...]] = ("image_caption", "video_caption", "summary")
     name: Literal["repeated_captions"] = "repeated_captions"
     min_clips: PositiveInt = 10
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """All annotations that are captions."""
+        return ("image_caption", "video_caption", "summary")
 
 
 AnyComparison = Annotated[NearDuplicatesConfig | RepeatedCaptionsConfig, Field(discriminator="name")]

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from videoldm.curation.annotators.picture_hash import NUM_BYTES, PLACES, PictureHashConfig
 from videoldm.curation.comparisons import Needed, compare, digest
-from videoldm.curation.config import NearDuplicatesConfig, RepeatedCaptionsConfig
+from videoldm.curation.config import ByEmbeddings, ByPictureHash, NearDuplicatesConfig, RepeatedCaptionsConfig
 from videoldm.curation.store.parts import write_part
 from videoldm.dataset.tables import annotation_schema
 
@@ -41,12 +42,31 @@ def embeddings(tmp_path: Path) -> Needed:
 
 
 def test_near_duplicates_are_named_after_their_first(embeddings: Needed) -> None:
-    rows = compare(NearDuplicatesConfig(), CLIPS, embeddings).to_pylist()
+    rows = compare(NearDuplicatesConfig(by=ByEmbeddings()), CLIPS, embeddings).to_pylist()
     assert [row["clip_id"] for row in rows] == CLIPS
     assert [row["group"] for row in rows] == ["clip 0", "clip 1", "clip 2", "clip 0", "clip 4", None]
     assert [row["is_first"] for row in rows] == [True, True, True, False, True, None]
     assert [row["size"] for row in rows] == [2, 1, 1, 2, 1, None]
     assert rows[5]["missing"] == "the clip has no embeddings"
+
+
+def test_near_duplicates_are_found_by_hashes(tmp_path: Path) -> None:
+    draw = np.random.default_rng(1)
+    hashes = draw.integers(0, 256, (5, 3, NUM_BYTES), np.uint8)
+    hashes[4] = hashes[1]
+    hashes[4, 0, :2] ^= 255  # 16 of 297 bits
+    rows: list[dict[str, object]] = [
+        {"clip_id": clip, **{place: one.tobytes() for place, one in zip(PLACES, each, strict=True)}}
+        for clip, each in zip(CLIPS[:5], hashes, strict=True)
+    ]
+    rows[3] |= {"first": None, "middle": rows[0]["middle"], "last": None}  # a frame that is alike, two of one colour
+    rows.append({"clip_id": CLIPS[5], "missing": "its frames are of one colour"})
+    needed = {"picture_hash": [part(tmp_path, "picture_hash", rows, PictureHashConfig().columns)]}
+    found = compare(NearDuplicatesConfig(), CLIPS, needed).to_pylist()
+    assert [row["group"] for row in found] == ["clip 0", "clip 1", "clip 2", "clip 0", "clip 1", None]
+    strict = compare(NearDuplicatesConfig(by=ByPictureHash(threshold=0.6)), CLIPS, needed).to_pylist()
+    assert [row["group"] for row in strict] == ["clip 0", "clip 1", "clip 2", "clip 3", "clip 1", None]
+    assert strict[5]["missing"] == "the clip has no picture_hash"
 
 
 def test_repeated_captions_are_marked(tmp_path: Path) -> None:

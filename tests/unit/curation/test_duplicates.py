@@ -7,7 +7,7 @@ import pytest
 from scipy.sparse.csgraph import connected_components
 
 from videoldm.core.errors import InputError
-from videoldm.curation.comparisons import clip_vectors, near_duplicates
+from videoldm.curation.comparisons import near_duplicates
 
 
 def clustered(seed: int, num: int, *, spread: float = 0.16) -> tuple[list[str], np.ndarray]:
@@ -36,10 +36,10 @@ def test_groups_are_connected_components(seed: int) -> None:
 
 def test_neither_order_nor_blocks_matter() -> None:
     ids, vectors = clustered(9, 120)
-    expected = dict(zip(ids, near_duplicates(ids, vectors), strict=True))
+    expected = dict(zip(ids, near_duplicates(ids, vectors, threshold=0.97), strict=True))
     shuffled = np.random.default_rng(1).permutation(120)
     for block_size in (1, 7, 50, 1000):
-        found = near_duplicates([ids[i] for i in shuffled], vectors[shuffled], block_size=block_size)
+        found = near_duplicates([ids[i] for i in shuffled], vectors[shuffled], threshold=0.97, block_size=block_size)
         assert dict(zip((ids[i] for i in shuffled), found, strict=True)) == expected
 
 
@@ -69,27 +69,19 @@ def test_pairs_beside_the_threshold_are_decided_exactly() -> None:
 def test_many_equal_clips_are_one_group() -> None:
     vectors = np.tile(np.array([[1, 2, 3]], np.float32), (3000, 1))
     ids = [f"{i:05}" for i in range(3000)]
-    assert set(near_duplicates(ids, vectors, block_size=1024)) == {"00000"}
+    assert set(near_duplicates(ids, vectors, threshold=0.97, block_size=1024)) == {"00000"}
 
 
 def test_clips_alone() -> None:
-    assert near_duplicates([], np.empty((0, 4), np.float32)) == []
-    assert near_duplicates(["x"], np.ones((1, 4), np.float32)) == ["x"]
-
-
-def test_cosines_of_clip_vectors_are_means_over_frames() -> None:
-    frames = np.random.default_rng(0).normal(size=(2, 3, 8)).astype(np.float32)
-    frames /= np.linalg.norm(frames, axis=2, keepdims=True)
-    a, b = clip_vectors(frames)
-    mean = (frames[0] * frames[1]).sum(axis=1).mean()
-    assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) == pytest.approx(mean, abs=1e-6)
+    assert near_duplicates([], np.empty((0, 4), np.float32), threshold=0.9) == []
+    assert near_duplicates(["x"], np.ones((1, 4), np.float32), threshold=0.9) == ["x"]
 
 
 def test_wrong_input_is_refused() -> None:
     one = np.ones((2, 4), np.float32)
     with pytest.raises(InputError, match="given twice"):
-        near_duplicates(["a", "a"], one)
+        near_duplicates(["a", "a"], one, threshold=0.9)
     with pytest.raises(InputError, match="zero or not finite"):
-        near_duplicates(["a", "b"], one * np.array([[1], [0]], np.float32))
+        near_duplicates(["a", "b"], one * np.array([[1], [0]], np.float32), threshold=0.9)
     with pytest.raises(InputError, match=r"threshold is 1\.0, it should lie between 0 and 1"):
         near_duplicates(["a", "b"], one, threshold=1.0)

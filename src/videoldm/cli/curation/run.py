@@ -59,6 +59,8 @@ class CurateRunOptions(Config):
     """Folder or hub name of a model for captions, or a model of a server that speaks OpenAI's protocol."""
     aesthetic_head: Annotated[str | None, tyro.conf.arg(metavar="FILE.safetensors")] = None
     """Head that scores clips; default: the one that fit-aesthetic stored in the dataset, if any."""
+    cut_detector: Annotated[str | None, tyro.conf.arg(metavar="FILE.onnx")] = None
+    """Network that has to agree with dissolves and wipes, such as TransNetV2; default: as configured, none."""
     stream: NonNegativeInt | None = None
     """Number of the video track of each file, from 0; default: as configured, the one that players show."""
     download: bool = False
@@ -118,6 +120,8 @@ def configured(options: CurateRunOptions) -> CurationConfig:
     config = config.model_copy(update={"decode_limits": decode, "annotate_limits": annotate})
     if options.stream is not None:
         config = config.model_copy(update={"stream": options.stream})
+    if options.cut_detector is not None:
+        config = choices.confirmed_by(config, existing_file(Path(options.cut_detector), kind="an ONNX file"))
     head = Path(options.aesthetic_head or Dataset(Path(options.output)).aesthetic_head)
     return choices.scored_by(config, head) if options.aesthetic_head is not None or head.is_file() else config
 

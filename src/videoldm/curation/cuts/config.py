@@ -152,6 +152,16 @@ class WipeConfig(Config):
     least: float = 9.6
 
 
+class LearnedConfig(Config):
+    """A network in a file that has to agree with dissolves and wipes; see `learned` for what it takes and gives."""
+
+    model: str
+    """Path of an ONNX file; another network needs another name, or cuts are not found anew."""
+    least: Share = 0.5
+    """Least probability of one of the frames."""
+    num_threads: int = Field(default=1, ge=1)
+
+
 class CutConfig(Config):
     """Thresholds of the detectors. Levels are those of full-range pictures, 0 to 255.
 
@@ -165,6 +175,8 @@ class CutConfig(Config):
     veils: VeilConfig = VeilConfig()
     dissolves: DissolveConfig = DissolveConfig()
     wipes: WipeConfig = WipeConfig()
+    learned: LearnedConfig | None = None
+    """A second opinion on dissolves and wipes, by a file; none by default."""
     same_shot: Positive = 7.0
     """The frames before and after a flash are one shot if change * sqrt(histogram change), measured as for dissolves,
     is below this."""

@@ -13,6 +13,7 @@ from videoldm.curation.cuts.fades_and_flashes import VeilFinder
 from videoldm.curation.cuts.flicker import find_flicker
 from videoldm.curation.cuts.footage import Footage
 from videoldm.curation.cuts.hard_cuts import find_cuts
+from videoldm.curation.cuts.learned import confirmed
 from videoldm.curation.cuts.signals import SignalTable
 from videoldm.curation.cuts.transition import FrameTransition, Transition, taken
 from videoldm.curation.cuts.wipes import WipeFinder
@@ -31,7 +32,7 @@ def find_transitions(signals: SignalTable, end_pts: int, config: CutConfig) -> l
 
     This is a cascade: first flicker, which would look like all others; then fades and flashes, which would look like
     cuts; then cuts outside of them, at the source's own rate; then dissolves and wipes, at lower rates, in what lies
-    between.
+    between. Raises InputError if a network is to confirm them and cannot.
     """
     footage = Footage(signals)
     found = find_flicker(footage, config.flicker)
@@ -42,6 +43,8 @@ def find_transitions(signals: SignalTable, end_pts: int, config: CutConfig) -> l
     for finder in (DissolveFinder(footage, config.dissolves), WipeFinder(footage, config.wipes)):
         found += [one for first, end in _between(found, len(signals)) for one in finder.find(first, end)]
         found.sort(key=lambda one: one.first)
+    if config.learned is not None:
+        found = confirmed(found, signals, config.learned)
     ticks = [*(int(pts) for pts in signals.pts), end_pts]
     return [Transition(one.kind, ticks[one.first], ticks[one.end], one.score) for one in found]
 

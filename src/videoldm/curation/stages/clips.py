@@ -104,7 +104,10 @@ def divide(span: SafeSpan, pts: np.ndarray, time_base: Fraction, config: ClipCon
 def _timeline(source: Mapping[str, Any], table: SignalTable, config: CutConfig) -> list[Transition]:
     """Return the gaps where something is broken, the detected transitions, and a cut where the look changes."""
     found = [Transition("damage", start, end, 1.0) for start, end in source["gaps"]]
-    found += _clear(find_transitions(table, source["end_pts"], config), found)
+    try:
+        found += _clear(find_transitions(table, source["end_pts"], config), found)
+    except InputError as error:
+        raise CannotGoOn(str(error)) from error  # the network cannot be used, which is not the fault of this source
     changes = [look["start_pts"] for look in source["looks"][1:]]
     found += _clear([Transition("cut", pts, pts, 1.0) for pts in changes], found)
     return sorted(found, key=lambda one: one.start_pts)

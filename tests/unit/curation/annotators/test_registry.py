@@ -19,13 +19,14 @@ from videoldm.curation.store.dataset import Hashes
 DEFAULT_HASHES = {
     "motion": "905f6f7818725e44",
     "text_area": "aaf6cfa9f90c7d58",
+    "picture_hash": "ab397bbd06bfc1dd",
     "embeddings": "f38d12e3f415086e",
     "image_caption": "9fc39d3b3041f052",
     "video_caption": "2eb7bc47ddff4e4a",
     "summary": "4ae877cd38f5bfb4",
     "text_similarity": "947778f51df49edf",
     "aesthetics": "ef072f5989717e05",
-    "near_duplicates": "4be02f8b97ca06cf",
+    "near_duplicates": "5f52d1f2e21e859f",
     "repeated_captions": "7caed7db7b73b6af",
 }
 PAPER_HASHES = {
@@ -37,12 +38,12 @@ PAPER_HASHES = {
     "summary": "6571bfa51e3325c1",
     "text_similarity": "ab7fd482d5a580fd",
     "aesthetics": "e3d7df45eeb5cf18",
-    "near_duplicates": "15aca7cdcf2d6cd1",
+    "near_duplicates": "7e506469dfa21d72",
     "repeated_captions": "3c8126833605c179",
 }
 TABLE_HASHES = {
     **dict.fromkeys(("sources", "signals", "sidecars"), "ed9fc13a10117d4c"),
-    **dict.fromkeys(("transitions", "clips"), "4f3296de00806b27"),
+    **dict.fromkeys(("transitions", "clips"), "1b3b8c53bef3170a"),
 }
 
 

@@ -1,0 +1,92 @@
+"""Second opinion of a network, read from a file, on the dissolves and wipes that our detectors find.
+
+**Contract.** The file is ONNX. Its one input takes uint8 RGB frames, 1 x 100 x 27 x 48 x 3, consecutive and in order.
+It has one output or more, 1 x 100 or 1 x 100 x 1: the probability for each frame to belong to a transition, 0 to 1; the
+highest of them counts. TransNetV2 (arXiv 2008.04838) is of this kind, its sigmoids included.
+
+The frames are enlarged from the pictures that are kept of each frame anyway, so that nothing is decoded for it, and
+only frames around what was found go through the network.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from videoldm.core.errors import InputError
+from videoldm.curation.cuts.config import LearnedConfig
+from videoldm.curation.cuts.signals import LUMA_SIZE, PICTURE_CHROMA, SignalTable
+from videoldm.curation.cuts.transition import FrameTransition
+
+WINDOW_FRAMES, HEIGHT, WIDTH = 100, 27, 48
+_STEP_FRAMES = WINDOW_FRAMES // 2
+_DOUBTED = ("dissolve", "wipe")
+# Frames before and after a transition that count as it: networks and our detectors see its ends differently.
+_AROUND_FRAMES = 2
+
+
+def confirmed(found: Sequence[FrameTransition], signals: SignalTable, config: LearnedConfig) -> list[FrameTransition]:
+    """Return `found` without the dissolves and wipes of which the network marks no frame.
+
+    Raises InputError if the file is not such a network.
+    """
+    return [one for one in found if one.kind not in _DOUBTED or _is_marked(one, signals, config)]
+
+
+def _is_marked(one: FrameTransition, signals: SignalTable, config: LearnedConfig) -> bool:
+    """Return whether a frame of the transition reaches the least probability, in windows with it in their middle."""
+    first, end = max(0, one.first - _AROUND_FRAMES), min(len(signals), one.end + _AROUND_FRAMES)
+    for start in range(first, end, _STEP_FRAMES):
+        stop = min(end, start + _STEP_FRAMES)
+        before = (WINDOW_FRAMES - (stop - start)) // 2
+        window = np.arange(WINDOW_FRAMES) + start - before
+        probabilities = _probabilities(pictures(signals, window.clip(0, len(signals) - 1)), config)
+        if probabilities[before : before + stop - start].max() >= config.least:
+            return True
+    return False
+
+
+def pictures(signals: SignalTable, numbers: Sequence[int] | np.ndarray) -> UInt8[np.ndarray, "t 27 48 3"]:
+    """Return frames in the colours and size that the network sees."""
+    chroma = signals.pictures[:, LUMA_SIZE:].reshape(-1, 2, *PICTURE_CHROMA)
+    return np.stack([_picture(signals.luma[number], *chroma[number]) for number in numbers])
+
+
+def _picture(luma: np.ndarray, blue: np.ndarray, red: np.ndarray) -> np.ndarray:
+    size = (WIDTH, HEIGHT)
+    planes = (
+        cv2.resize(luma, size, interpolation=cv2.INTER_CUBIC),
+        *(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in (red, blue)),
+    )
+    return cv2.cvtColor(np.dstack(planes), cv2.COLOR_YCrCb2RGB)
+
+
+def _probabilities(frames: UInt8[np.ndarray, "t 27 48 3"], config: LearnedConfig) -> Float32[np.ndarray, " t"]:
+    session = _opened(config.model, config.num_threads)
+    try:
+        outputs = session.run(None, {session.get_inputs()[0].name: frames[None]})
+        rows = [np.asarray(output, np.float32).reshape(-1, WINDOW_FRAMES) for output in outputs]
+        found = np.concatenate(rows).max(axis=0)
+    except Exception as error:  # noqa: BLE001 - onnxruntime raises whatever its C++ throws
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"{config.model}: does not find transitions in 100 frames of 48x27: {reason}") from None
+    if not 0 <= found.min() <= found.max() <= 1:
+        raise InputError(f"{config.model}: gave {found.max():g}, it should give probabilities from 0 to 1")
+    return found
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(model: str, num_threads: int) -> Any:
+    """Open the file; workers keep it for all their sources."""
+    from videoldm.curation.annotators.models.local_model import open_session
+
+    path = Path(model)
+    if not path.is_file():
+        raise InputError(f"{path}: does not exist, a detector of transitions should be an ONNX file")
+    return open_session(path, num_threads)
