@@ -127,6 +127,16 @@ def _first_middle_last(frames: Frames) -> Frames:
     return [frames[0], frames[len(frames) // 2], frames[-1]]
 
 
+def views_of(
+    picture: np.ndarray, random: np.random.Generator, *, least_width: int, size: tuple[int, int]
+) -> Iterator[np.ndarray]:
+    """Yield views of a picture that overlap little, at that size, from those with at least that many pixels across."""
+    for left, top, wide in _windows(picture, random):
+        if wide >= least_width:
+            view = picture[int(top) : int(top + wide * 9 / 16), int(left) : int(left + wide)]
+            yield cv2.resize(view, size, interpolation=cv2.INTER_AREA if wide > size[0] else cv2.INTER_CUBIC)
+
+
 def _windows(picture: np.ndarray, random: np.random.Generator) -> list[tuple[float, float, float]]:
     """Return left, top and width of views of a picture that overlap little."""
     height, width = picture.shape[:2]

@@ -16,6 +16,7 @@ DEFAULT_ANNOTATIONS = (
     "motion",
     "text_area",
     "picture_hash",
+    "degradation",
     "embeddings",
     "image_caption",
     "video_caption",

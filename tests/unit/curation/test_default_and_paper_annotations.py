@@ -18,7 +18,7 @@ def test_what_is_needed_comes_first(configs: tuple[AnnotatorConfig, ...]) -> Non
         assert made.issuperset(config.needs)
         made.add(config.identity()["name"])
     models = {"embeddings", "image_caption", "video_caption", "summary", "text_similarity", "aesthetics"}
-    assert made == {"motion", "text_area"} | models | ({"picture_hash"} if configs is DEFAULT else set())
+    assert made == {"motion", "text_area"} | models | ({"picture_hash", "degradation"} if configs is DEFAULT else set())
 
 
 @pytest.mark.parametrize("configs", [DEFAULT, PAPER])

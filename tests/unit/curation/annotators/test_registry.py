@@ -20,6 +20,7 @@ DEFAULT_HASHES = {
     "motion": "905f6f7818725e44",
     "text_area": "aaf6cfa9f90c7d58",
     "picture_hash": "ab397bbd06bfc1dd",
+    "degradation": "7ffe43d0b1f3bdb0",
     "embeddings": "f38d12e3f415086e",
     "image_caption": "9fc39d3b3041f052",
     "video_caption": "2eb7bc47ddff4e4a",

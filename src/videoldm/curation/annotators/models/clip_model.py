@@ -51,7 +51,7 @@ class ClipModel:
     ) -> Float32[np.ndarray, "n d"]:
         size = self.config.batch_size
         vectors = [np.empty((0, self.config.width), np.float32)]
-        with fixed_threads(self.config):
+        with fixed_threads(self.config.num_threads):
             for start in range(0, len(items), size):
                 batch = items[start : start + size]
                 inputs = {name: self._filled(values) for name, values in prepare(batch).items()}

@@ -56,10 +56,10 @@ def load_processor(auto_class: Any, config: LocalModel, **options: Any) -> Any:
 
 
 @contextmanager
-def fixed_threads(config: LocalModel) -> Generator[None]:
-    """Compute with the threads of `config` and without gradients within the context."""
+def fixed_threads(num_threads: int) -> Generator[None]:
+    """Compute with so many threads and without gradients within the context."""
     before = torch.get_num_threads()
-    torch.set_num_threads(config.num_threads)
+    torch.set_num_threads(num_threads)
     try:
         with torch.inference_mode():
             yield

@@ -112,7 +112,7 @@ class _Generator:
             shape = tuple((name, tuple(values.shape)) for name, values in sorted(inputs.items()))
             by_shape.setdefault(shape, []).append(index)
         size = self.config.batch_size
-        with fixed_threads(self.config):
+        with fixed_threads(self.config.num_threads):
             for places in by_shape.values():
                 for start in range(0, len(places), size):
                     batch = places[start : start + size]
