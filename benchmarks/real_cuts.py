@@ -48,7 +48,7 @@ def main() -> None:
         "--transnet", type=Path, metavar="PYTHON", help="also TransNetV2, in this interpreter's environment"
     )
     parser.add_argument(
-        "--cut-detector", type=Path, metavar="FILE.onnx", help="also ours with dissolves and wipes confirmed by it"
+        "--cut-detector", type=Path, metavar="FILE.onnx", help="also ours with dissolves confirmed by it"
     )
     parser.add_argument("--places", action="store_true", help="list each fault of ours")
     options = parser.parse_args()

@@ -40,7 +40,7 @@ def ours(path: Path) -> Findings:
 
 
 def ours_confirmed(path: Path, network: Path) -> Findings:
-    """Our detectors, with dissolves and wipes confirmed by a network in a file."""
+    """Our detectors, with dissolves confirmed by a network in a file."""
     start = time.process_time()
     found = find_in(path, CutConfig(learned=LearnedConfig(model=str(network))))
     return Findings(tuple(found.cuts()), tuple(found.gradual()), time.process_time() - start)

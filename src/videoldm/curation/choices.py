@@ -102,7 +102,7 @@ def scored_by(config: CurationConfig, head: Path) -> CurationConfig:
 
 
 def confirmed_by(config: CurationConfig, network: Path) -> CurationConfig:
-    """Return the configuration in which the network in a file has to agree with dissolves and wipes."""
+    """Return the configuration in which the network in a file has to agree with dissolves."""
     learned = config.cuts.learned or LearnedConfig(model="")
     changed = learned.model_copy(update={"model": str(network)})
     return config.model_copy(update={"cuts": config.cuts.model_copy(update={"learned": changed})})

@@ -60,7 +60,7 @@ class CurateRunOptions(Config):
     aesthetic_head: Annotated[str | None, tyro.conf.arg(metavar="FILE.safetensors")] = None
     """Head that scores clips; default: the one that fit-aesthetic stored in the dataset, if any."""
     cut_detector: Annotated[str | None, tyro.conf.arg(metavar="FILE.onnx")] = None
-    """Network that has to agree with dissolves and wipes, such as TransNetV2; default: as configured, none."""
+    """Network that has to agree with dissolves, such as TransNetV2; default: as configured, none."""
     stream: NonNegativeInt | None = None
     """Number of the video track of each file, from 0; default: as configured, the one that players show."""
     download: bool = False

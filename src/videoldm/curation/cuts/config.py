@@ -153,12 +153,12 @@ class WipeConfig(Config):
 
 
 class LearnedConfig(Config):
-    """A network in a file that has to agree with dissolves and wipes; see `learned` for what it takes and gives."""
+    """A network in a file that has to agree with dissolves; see `learned` for what it takes and gives."""
 
     model: str
     """Path of an ONNX file; another network needs another name, or cuts are not found anew."""
-    least: Share = 0.5
-    """Least probability of one of the frames."""
+    least: Share = 0.05
+    """Least probability of one of the frames; for TransNetV2, which gives some true ones less than 0.1."""
     num_threads: int = Field(default=1, ge=1)
 
 
@@ -176,7 +176,7 @@ class CutConfig(Config):
     dissolves: DissolveConfig = DissolveConfig()
     wipes: WipeConfig = WipeConfig()
     learned: LearnedConfig | None = None
-    """A second opinion on dissolves and wipes, by a file; none by default."""
+    """A second opinion on dissolves, by a file; none by default."""
     same_shot: Positive = 7.0
     """The frames before and after a flash are one shot if change * sqrt(histogram change), measured as for dissolves,
     is below this."""

@@ -1,4 +1,4 @@
-"""Second opinion of a network, read from a file, on the dissolves and wipes that our detectors find.
+"""Second opinion of a network, read from a file, on the dissolves that our detectors find.
 
 **Contract.** The file is ONNX. Its one input takes uint8 RGB frames, 1 x 100 x 27 x 48 x 3, consecutive and in order.
 It has one output or more, 1 x 100 or 1 x 100 x 1: the probability for each frame to belong to a transition, 0 to 1; the
@@ -26,17 +26,17 @@ from videoldm.curation.cuts.transition import FrameTransition
 
 WINDOW_FRAMES, HEIGHT, WIDTH = 100, 27, 48
 _STEP_FRAMES = WINDOW_FRAMES // 2
-_DOUBTED = ("dissolve", "wipe")
 # Frames before and after a transition that count as it: networks and our detectors see its ends differently.
 _AROUND_FRAMES = 2
 
 
 def confirmed(found: Sequence[FrameTransition], signals: SignalTable, config: LearnedConfig) -> list[FrameTransition]:
-    """Return `found` without the dissolves and wipes of which the network marks no frame.
+    """Return `found` without the dissolves of which the network marks no frame.
 
     Raises InputError if the file is not such a network.
     """
-    return [one for one in found if one.kind not in _DOUBTED or _is_marked(one, signals, config)]
+    _opened(config.model, config.num_threads)  # also where there is nothing to confirm, so that its faults are told
+    return [one for one in found if one.kind != "dissolve" or _is_marked(one, signals, config)]
 
 
 def _is_marked(one: FrameTransition, signals: SignalTable, config: LearnedConfig) -> bool:

@@ -1,4 +1,4 @@
-"""A network in a file confirms dissolves and wipes; a file that cannot do that is told as it is."""
+"""A network in a file confirms dissolves; a file that cannot do that is told as it is."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from pathlib import Path
 
 import av
 import cv2
+import fault_videos
 import numpy as np
 import onnx_bytes
 import pytest
+from curated import curate, rows
+from fault_videos import write
 
 from videoldm.core.errors import InputError
 from videoldm.curation.choices import confirmed_by
@@ -58,9 +61,14 @@ def transition(kind: str, first: int, end: int) -> FrameTransition:
 
 def test_what_the_network_does_not_mark_is_left_out(tmp_path: Path, signals: SignalTable) -> None:
     config = brightness(tmp_path / "network.onnx")
-    right = [transition("dissolve", 66, 71), transition("wipe", 79, 90), transition("dissolve", 20, 140)]
-    wrong = [transition("dissolve", 40, 60), transition("wipe", 100, 159), transition("dissolve", 0, 5)]
-    others = [transition("cut", 30, 30), transition("fade_out", 92, 99), transition("flash", 10, 12)]
+    right = [transition("dissolve", 66, 71), transition("dissolve", 79, 90), transition("dissolve", 20, 140)]
+    wrong = [transition("dissolve", 40, 60), transition("dissolve", 100, 159), transition("dissolve", 0, 5)]
+    others = [
+        transition("cut", 30, 30),
+        transition("wipe", 40, 60),
+        transition("fade_out", 92, 99),
+        transition("flash", 10, 12),
+    ]
     assert confirmed([*right, *wrong, *others], signals, config) == [*right, *others]
     sure = config.model_copy(update={"least": 0.9})
     assert confirmed([*right, *others], signals, sure) == others
@@ -95,6 +103,15 @@ def test_a_file_that_does_not_fit_is_told(tmp_path: Path, signals: SignalTable) 
     (tmp_path / "other.onnx").write_bytes(other)
     with pytest.raises(InputError, match=r"other\.onnx: does not find transitions in 100 frames of 48x27"):
         confirmed(doubted, signals, LearnedConfig(model=str(tmp_path / "other.onnx")))
+
+
+def test_a_run_ends_before_a_source_is_blamed(tmp_path: Path) -> None:
+    write(tmp_path / "video.mp4", fault_videos.pictures(30))
+    config = confirmed_by(CurationConfig(annotations=()), tmp_path / "none.onnx")
+    with pytest.raises(InputError, match=r"none\.onnx: does not exist"):
+        curate(tmp_path / "dataset", tmp_path / "video.mp4", config=config)
+    dataset = curate(tmp_path / "dataset", tmp_path / "video.mp4", config=CurationConfig(annotations=()))
+    assert [source["state"] for source in rows(dataset, "sources")] == ["whole"]
 
 
 def test_the_option_keeps_other_settings() -> None:
