@@ -158,7 +158,7 @@ class LearnedConfig(Config):
     model: str
     """Path of an ONNX file; another network needs another name, or cuts are not found anew."""
     least: Share = 0.05
-    """Least probability of one of the frames; for TransNetV2, which gives some true ones less than 0.1."""
+    """Least probability of one of the frames; TransNetV2 gives some true ones less than 0.1."""
     num_threads: int = Field(default=1, ge=1)
 
 
