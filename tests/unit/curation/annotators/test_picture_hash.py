@@ -24,7 +24,8 @@ def hashed(clip: ClipFrames) -> Mapping[str, Any]:
 
 def cosine(one: ClipFrames, other: ClipFrames) -> float:
     a, b = hash_vector(hashed(one)), hash_vector(hashed(other))
-    assert a is not None is not b
+    assert a is not None
+    assert b is not None
     return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
 
@@ -38,7 +39,7 @@ def test_bits_are_signs_of_frequencies(clip_of: ClipOf, texture: np.ndarray) -> 
     for place, frame in zip(("first", "middle", "last"), frames, strict=True):
         grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         small = cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA)
-        wanted = dctn(small.astype(float), norm="ortho")[:10, :10].ravel()[1:] > 0
+        wanted = np.asarray(dctn(small.astype(float), norm="ortho"))[:10, :10].ravel()[1:] > 0
         bits = np.unpackbits(np.frombuffer(row[place], np.uint8), count=99).astype(bool)
         assert np.mean(bits == wanted) > 0.98  # a value next to zero may fall on either side
 
