@@ -72,7 +72,7 @@ def test_folder_of_bad_pictures_only(cli: CommandLine, tiny_model: Path, no_mode
         (("cat.png", "--device", "cuda:99"), "--device is 'cuda:99', on this machine it should be cpu"),
         (
             ("cat.png", "--num-frames", 9999, "--height", 16000, "--width", 16000),
-            "9999 frames of 16000x16000 need at least",
+            "9,999 frames of 16000x16000 need at least",
         ),
         (
             ("cat.png", "--seed", 2**63 - 1, "--num-videos-per-prompt", 2),
@@ -219,7 +219,7 @@ def test_failure_that_is_not_the_pictures_ends_a_folder(
     assert outcome.code == 1
     assert outcome.err.splitlines() == [
         "2 of 3 items failed:",
-        "  in/b.png: memory is too small for 1 frames of 16x16: allow less (vram) or ask for less",
+        "  in/b.png: memory is too small for 1 frame of 16x16: allow less (vram) or ask for less",
         "  in/c.png: not tried after that",
     ]
     assert outcome.out.startswith("out/a-23.mp4")
@@ -241,7 +241,7 @@ def test_failure_after_bad_pictures_lists_both(
     assert (outcome.code, outcome.out) == (2, "")
     first, second = outcome.err.splitlines()
     assert first.startswith("error: in/a.png: ")
-    assert second == "in/b.png: memory is too small for 1 frames of 16x16: allow less (vram) or ask for less"
+    assert second == "in/b.png: memory is too small for 1 frame of 16x16: allow less (vram) or ask for less"
 
 
 def test_interrupt_keeps_what_is_done(cli: CommandLine, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

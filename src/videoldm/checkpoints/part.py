@@ -14,6 +14,7 @@ from videoldm.checkpoints.keymap import KeyMap, Shape
 from videoldm.checkpoints.storage.safetensors import LazyTensor
 from videoldm.core.errors import InputError
 from videoldm.core.progress import notice
+from videoldm.core.wording import are, counted
 from videoldm.models.autoencoder.config import AutoencoderConfig
 from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.clip.config import ImageEncoderConfig, TextEncoderConfig
@@ -159,7 +160,8 @@ def check_shapes(
 def report_dropped(source: str, dropped: Sequence[str]) -> None:
     """Report in one line the tensors of a checkpoint that are skipped, if any."""
     if dropped:
-        notice(f"{source}: {len(dropped)} tensors are not needed and skipped ({dropped[0]}, ...)")
+        tensors = f"{counted(len(dropped), 'tensor')} {are(len(dropped))}"
+        notice(f"{source}: {tensors} not needed and skipped ({dropped[0]}, ...)")
 
 
 def _check_finite(key: str, value: Tensor, source: str) -> None:

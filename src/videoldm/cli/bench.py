@@ -13,6 +13,7 @@ from videoldm.cli.options import OPTIONS, Verb
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError
 from videoldm.core.progress import silent
+from videoldm.core.wording import counted
 from videoldm.evaluation.speed.presets import PresetName
 from videoldm.inference.config import Precision
 from videoldm.inference.device import find_device
@@ -93,7 +94,7 @@ def run(options: BenchOptions) -> None:
             result = bench_decode(preset, setting)
         else:
             result = bench_pipeline(preset, setting, num_steps=steps, is_compiled=options.compile_)
-    size = f"{options.num_frames} frames of {options.width}x{options.height}"
+    size = f"{counted(options.num_frames, 'frame')} of {options.width}x{options.height}"
     if options.measurement == "pipeline":
         size = f"{size} in {steps} step{'s' if steps > 1 else ''}"
     title = f"{options.measurement} of {options.preset}, {size}, {dtype} on {device_name(device)}"

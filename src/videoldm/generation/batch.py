@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from videoldm.core.errors import InputError, ItemError, unexpected
 from videoldm.core.files import atomic_file
 from videoldm.core.progress import notice, progress
+from videoldm.core.wording import counted
 from videoldm.generation.plan import Item, Plan
 from videoldm.generation.request import Request
 from videoldm.inference.config import RunPhase
@@ -157,7 +158,7 @@ def sample_one(model: LoadedModel, request: Request, *, on_step: OnStep, watch: 
     """Return the clip of a request; raise InputError if memory does not suffice."""
     from videoldm.generation.clips import make_clips
 
-    with enough_memory(f"{request.num_frames} frames of {request.width}x{request.height}"):
+    with enough_memory(f"{counted(request.num_frames, 'frame')} of {request.width}x{request.height}"):
         return make_clips(model, [request], on_step=on_step, watch=watch)[0]
 
 

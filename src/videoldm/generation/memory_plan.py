@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from videoldm.core.config import GIB
 from videoldm.core.errors import InputError
 from videoldm.core.progress import notice
+from videoldm.core.wording import counted
 from videoldm.inference.config import Decoding, Measure, MemoryPlan, Precision, RunPhase
 from videoldm.pipelines.reference import ModelFiles
 from videoldm.tasks.config import SamplingConfig, TaskName
@@ -159,7 +160,8 @@ def _refusal(forecast: Forecaster, clip: ClipSize, everything: MemoryPlan, *, li
         is_enough = "which fits" if fits(smallest) else "nothing of this model fits"
         what_fits = [f"1 frame of 64x64 needs {needed(smallest) / GIB:.2f} GiB, {is_enough}"]
     return (
-        f"{clip.num_frames} frames of {clip.width}x{clip.height} need at least {needed(clip) / GIB:.2f} GiB with all "
+        f"{counted(clip.num_frames, 'frame')} of {clip.width}x{clip.height} need{'s' if clip.num_frames == 1 else ''} "
+        f"at least {needed(clip) / GIB:.2f} GiB with all "
         f"measures, there are {limit / GIB:.2f} GiB for the model (vram); what fits: "
         f"{' or '.join(what_fits)}"
     )
@@ -167,7 +169,7 @@ def _refusal(forecast: Forecaster, clip: ClipSize, everything: MemoryPlan, *, li
 
 def _fewer_frames(clip: ClipSize, fits: Callable[[ClipSize], bool]) -> str:
     found = _largest(1, clip.num_frames - 1, lambda count: fits(replace(clip, num_frames=count)))
-    return f"{found} frames of this size" if found else ""
+    return f"{counted(found, 'frame')} of this size" if found else ""
 
 
 def _smaller(clip: ClipSize, fits: Callable[[ClipSize], bool]) -> str:
@@ -179,7 +181,7 @@ def _smaller(clip: ClipSize, fits: Callable[[ClipSize], bool]) -> str:
         return replace(clip, height=height, width=width)
 
     found = _largest(1, (clip.height - 1) // SIZE_STEP_PX, lambda steps: fits(size(steps)))
-    return f"{clip.num_frames} frames of {size(found).width}x{size(found).height}" if found else ""
+    return f"{counted(clip.num_frames, 'frame')} of {size(found).width}x{size(found).height}" if found else ""
 
 
 def _largest(low: int, high: int, fits: Callable[[int], bool]) -> int | None:

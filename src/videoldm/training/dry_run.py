@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from videoldm.core.config import GIB
+from videoldm.core.wording import counted
 from videoldm.dataset.order import BatchPlan
 from videoldm.training.data.world import num_missing
 from videoldm.training.forecast import StepMemory
@@ -53,10 +54,10 @@ def rendering(stage: Stage, cache: Path) -> list[str]:
     """Clips that would be rendered before the first step, a line for each set."""
     lines: list[str] = []
     for key, data in stage.rendered.items():
-        size = f"{data.num_frames} frames of {data.height}x{data.width}"
+        size = f"{counted(data.num_frames, 'frame')} of {data.height}x{data.width}"
         missing = num_missing(data, cache)
         todo = f"{missing:,} of them are rendered first, in {cache}" if missing else f"rendered already, in {cache}"
-        lines.append(f"{key}: {data.num_clips:,} clips of {size}; {todo}")
+        lines.append(f"{key}: {counted(data.num_clips, 'clip')} of {size}; {todo}")
     return lines
 
 

@@ -139,5 +139,5 @@ def test_a_name_that_tells_the_wrong_prediction_is_pointed_out(
 def test_what_is_left_out_is_said(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_file(load_file(file) | {"cond_stage_model.model.logit_scale": torch.zeros(1)}, file.with_stem("more"))
     convert(open_file(file.with_stem("more")), tmp_path / "back", "diffusers")
-    line = "more.safetensors: 1 tensors are not needed and skipped (cond_stage_model.model.logit_scale, ...)"
+    line = "more.safetensors: 1 tensor is not needed and skipped (cond_stage_model.model.logit_scale, ...)"
     assert line in capsys.readouterr().err

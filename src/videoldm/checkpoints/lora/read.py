@@ -29,6 +29,7 @@ from videoldm.checkpoints.storage.pickles import is_pickle
 from videoldm.core.config import Config, validate
 from videoldm.core.errors import InputError
 from videoldm.core.reading import existing_file, read_mapping, safetensors_errors
+from videoldm.core.wording import are, counted
 from videoldm.models.adapters.low_rank import (
     LoRA,
     LowRank,
@@ -238,9 +239,13 @@ def _warn(file: LoraFile, *, has_one_token: bool) -> None:
     warn = partial(warnings.warn, stacklevel=1)
     if file.unmatched:
         keys = _some(file.unmatched)
-        warn(f"{file.path}: {len(file.unmatched)} keys match no layer of this UNet and are skipped: {keys}")
+        num_keys = len(file.unmatched)
+        matching = f"{counted(num_keys, 'key')} match{'es' if num_keys == 1 else ''} no layer of this UNet"
+        warn(f"{file.path}: {matching} and {are(num_keys)} skipped: {keys}")
     if file.text_encoder:
-        warn(f"{file.path}: {len(file.text_encoder)} keys belong to a text encoder's LoRA and are skipped")
+        num_keys = len(file.text_encoder)
+        belonging = f"{counted(num_keys, 'key')} belong{'s' if num_keys == 1 else ''} to a text encoder's LoRA"
+        warn(f"{file.path}: {belonging} and {are(num_keys)} skipped")
     idle = without_effect_on_one_token(file.lora) if has_one_token else []
     if idle:
         warn(

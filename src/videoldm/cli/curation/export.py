@@ -12,6 +12,7 @@ from pydantic import PositiveInt
 from videoldm.cli.options import OPTIONS, Verb, option_name
 from videoldm.core.config import Config, NonNegative
 from videoldm.core.errors import InputError, Interrupted, SomeItemsFailed
+from videoldm.core.wording import counted
 
 DESCRIPTION = """Write the clips of a selection: as files, copied out of their sources without encoding and each
 compared with its source, or as an index that points into the sources.
@@ -72,7 +73,7 @@ def run(options: CurateExportOptions) -> None:
                     failed = []
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the same command resumes the export") from None
-    print(f"{folder}: {len(clips) - len(failed)} of {len(clips)} clips")
+    print(f"{folder}: {len(clips) - len(failed):,} of {counted(len(clips), 'clip')}")
     if failed:
         raise SomeItemsFailed(
             [(f"{row['clip_id']} of {row['path']}", row["reason"]) for row in failed], num_items=len(clips)

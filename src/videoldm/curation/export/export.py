@@ -127,7 +127,7 @@ def _report_removed_clips(index: Path, rows: Mapping[str, Mapping[str, Any]]) ->
     before = read_part(index, ["clip_id", "file"]).to_pylist()
     num_gone = sum(1 for row in before if row["file"] and not rows.get(row["clip_id"], {}).get("file"))
     if num_gone:
-        notice(f"{index.parent}: removing {num_gone:,} of the {len(before):,} clips of an earlier export")
+        notice(f"{index.parent}: removing {num_gone:,} of the {counted(len(before), 'clip')} of an earlier export")
 
 
 def _report_lost_metadata(rows: Iterable[Mapping[str, Any]]) -> None:

@@ -8,6 +8,7 @@ from fractions import Fraction
 from rich.markup import escape
 from rich.table import Table
 
+from videoldm.core import wording
 from videoldm.core.web_page import TextTable
 from videoldm.curation.report.stats import YEAR_S, Distribution, SourceState, Stats, TableOne
 from videoldm.curation.selection.evaluate import Judgement
@@ -125,7 +126,7 @@ def share(part: int, whole: int) -> str:
 
 def clips(count: int) -> str:
     """Return a number of clips in words."""
-    return "1 clip" if count == 1 else f"{count:,} clips"
+    return wording.counted(count, "clip")
 
 
 def counted(counts: Mapping[str, int]) -> str:
