@@ -46,8 +46,10 @@ def test_estimates_grow_with_the_loss(clip_of: ClipOf, photograph: np.ndarray) -
 
 
 def test_bars_do_not_count_and_small_frames_are_read(clip_of: ClipOf, photograph: np.ndarray) -> None:
-    with_bars = cv2.copyMakeBorder(photograph, 40, 40, 0, 0, cv2.BORDER_CONSTANT)
-    assert estimate(clip_of([with_bars] * 3)) == pytest.approx(estimate(clip_of([photograph] * 3)), abs=0.05)
+    small = cv2.GaussianBlur(cv2.resize(photograph, (240, 160), interpolation=cv2.INTER_AREA), (0, 0), 2)
+    with_bars = cv2.copyMakeBorder(small, 60, 60, 0, 0, cv2.BORDER_CONSTANT)
+    inside = np.ascontiguousarray(small[2:-2])  # next to the bars, rows may be smeared
+    assert estimate(clip_of([with_bars] * 3)) == pytest.approx(estimate(clip_of([inside] * 3)), abs=1e-5)
     assert 0 <= estimate(clip_of([photograph[:20, :31]] * 2)) <= 1
 
 
