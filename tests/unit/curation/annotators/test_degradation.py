@@ -16,6 +16,8 @@ from videoldm.curation.annotators.degradation import DegradationConfig
 from videoldm.curation.annotators.models import degradation_network
 from videoldm.curation.annotators.registry import make
 
+pytestmark = pytest.mark.slow
+
 ClipOf = Callable[..., ClipFrames]
 
 
