@@ -12,6 +12,7 @@ from videoldm.curation.cuts.config import CutConfig
 from videoldm.curation.cuts.signals import CutSignals, SignalTable
 from videoldm.curation.cuts.timeline import find_transitions
 from videoldm.curation.cuts.transition import Transition
+from videoldm.video.decoding import decode_cheaply
 
 Spans = list[tuple[int, int]]
 NO_CHANGE = {"flash", "flicker", "damage"}
@@ -45,9 +46,10 @@ class FoundTransitions:
 
 
 def find_in(path: Path, config: CutConfig) -> FoundTransitions:
-    """Decode a file once and find its transitions."""
+    """Decode a file once, as a run does, and find its transitions."""
     signals = CutSignals(config)
     with av.open(str(path)) as container:
+        decode_cheaply(container.streams.video[0])
         for frame in container.decode(video=0):
             signals.add(frame)
     table = signals.finish()

@@ -21,6 +21,7 @@ import skimage
 from videoldm.core.random import python_random
 from videoldm.curation.annotators.annotator import ClipFrames, KeptFrame
 from videoldm.curation.config import SidecarConfig
+from videoldm.video.display import shrunk
 
 HEIGHT, WIDTH = 240, 426
 NUM_FRAMES = 5
@@ -94,8 +95,7 @@ def _clip(picture: np.ndarray, speed: float, seed: int, number: int) -> ClipFram
     for at_s in times:
         before, after = frame(at_s + later - 1 / rate), frame(at_s + later)
         if _change(before, after) >= sidecar.companion_change:
-            size = round(WIDTH * sidecar.companion_short_side / HEIGHT), sidecar.companion_short_side
-            companions.append(_kept(at_s + later, cv2.resize(after, size, interpolation=cv2.INTER_AREA)))
+            companions.append(_kept_small(at_s + later, after, sidecar))
     return ClipFrames(
         clip_id="clip",
         time_base=Fraction(1, _TICKS),
@@ -103,7 +103,8 @@ def _clip(picture: np.ndarray, speed: float, seed: int, number: int) -> ClipFram
         end_pts=NUM_FRAMES * _TICKS // 2,
         width=WIDTH,
         height=HEIGHT,
-        frames=[_kept(at_s, frame(at_s)) for at_s in times],
+        frames=[],
+        small=[_kept_small(at_s, frame(at_s), sidecar) for at_s in times],
         companions=companions,
         metadata={},
         annotations={},
@@ -134,8 +135,10 @@ def _change(before: np.ndarray, after: np.ndarray) -> float:
     return float(cv2.absdiff(*points).mean())
 
 
-def _kept(at_s: Fraction, picture: np.ndarray) -> KeptFrame:
-    file = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+def _kept_small(at_s: Fraction, picture: np.ndarray, sidecar: SidecarConfig) -> KeptFrame:
+    short_side = sidecar.motion_short_side
+    grey = shrunk(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), round(WIDTH * short_side / HEIGHT), short_side)
+    file = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, sidecar.jpeg_quality])[1].tobytes()
     return KeptFrame(round(at_s * _TICKS), True, file)
 
 

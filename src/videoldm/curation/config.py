@@ -29,16 +29,19 @@ DEFAULT_ANNOTATIONS = (
 class SidecarConfig(Config):
     """The small frames that annotators see."""
 
-    every_s: Positive = 0.5
-    """Interval at which a frame is kept."""
+    every_s: Positive = 1.0
+    """Interval at which a frame is kept in colour."""
     short_side: PositiveInt = 360
     """Largest short side of a frame, in pixels."""
     jpeg_quality: int = Field(default=90, ge=1, le=100)
     max_edges_per_s: Positive = 4.0
     """Largest number of possible cuts a second whose frames on either side are kept."""
+    motion_every_s: Positive = 0.5
+    """Interval at which a small grey frame is kept, for motion."""
+    motion_short_side: PositiveInt = 128
     companion_s: Fraction = Field(default=Fraction(1, 25), gt=0)
-    """Where pictures change quickly, a smaller frame is kept this long after each, or later if none is shown then."""
-    companion_short_side: PositiveInt = 128
+    """Where pictures change quickly, another grey frame is kept this long after each, or later if none is shown then.
+    """
     companion_change: NonNegative = 3.0
     """Least mean change from a companion's previous frame, in levels 0..255: slow motion needs no companion."""
 

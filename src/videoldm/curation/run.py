@@ -149,13 +149,13 @@ class Run:
             if one.is_complete:  # without a usable source
                 self._write_clips(one, digests[one.batch.number])
         tasks = [(one, task) for one in uncut for task in one.tasks]
-        sizes = [one.sizes[task.source_id] for one, task in tasks]
+        sizes = [one.sizes[task.source["source_id"]] for one, task in tasks]
         with self._pace.stage(FINDING_CUTS, len(tasks), "file", units=sum(sizes)) as done:
             limits = self._config.decode_limits
             for place, result in self._executor.run(make_clips, [task for _, task in tasks], limits):
                 one, task = tasks[place]
                 check_goes_on(result)
-                one.results[task.source_id] = result
+                one.results[task.source["source_id"]] = result
                 if one.is_complete:
                     self._write_clips(one, digests[one.batch.number])
                 done(1, sizes[place])
@@ -254,10 +254,8 @@ class Run:
     def _clips_tasks(self, batch: InputBatch) -> list[ClipsTask]:
         parts = self._parts(batch)
         return [
-            ClipsTask(
-                row["source_id"], parts.sources, parts.signals, parts.sidecars, self._config.cuts, self._config.clips
-            )
-            for row in read_part(parts.sources, ["source_id", "state"]).to_pylist()
+            ClipsTask(row, parts.signals, parts.sidecars, self._config.cuts, self._config.clips)
+            for row in read_part(parts.sources).to_pylist()
             if row["state"] in USABLE
         ]
 
@@ -299,7 +297,7 @@ class _Uncut:
     @property
     def found(self) -> list[SourceRows]:
         """Rows found in the sources, in their order."""
-        results = [self.results[task.source_id] for task in self.tasks]
+        results = [self.results[task.source["source_id"]] for task in self.tasks]
         return [one for one in results if not isinstance(one, Stopped)]
 
     @property

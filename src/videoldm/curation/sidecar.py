@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -11,7 +12,7 @@ from av import VideoFrame
 from jaxtyping import UInt8
 
 from videoldm.curation.config import SidecarConfig
-from videoldm.video.display import small_bgr
+from videoldm.video.display import small_bgr, small_grey
 from videoldm.video.interlacing import progressive
 from videoldm.video.look import Look
 
@@ -19,12 +20,21 @@ _REDUCED = ((4, cv2.IMREAD_REDUCED_GRAYSCALE_4), (2, cv2.IMREAD_REDUCED_GRAYSCAL
 _START_OF_FRAME = (0xC0, 0xC1, 0xC2)
 
 
-def encode_frame(frame: VideoFrame, look: Look, config: SidecarConfig, *, is_companion: bool = False) -> bytes:
+def encode_frame(frame: VideoFrame, look: Look, config: SidecarConfig) -> bytes:
     """Encode a frame as a small upright JPEG of SDR with square pixels, of one moment."""
-    short_side = min(config.companion_short_side, config.short_side) if is_companion else config.short_side
-    width, height = small_size(frame.width, frame.height, look.pixel_aspect, short_side)
-    upright = look.turn.apply(small_bgr(progressive(frame), width, height))
-    is_encoded, data = cv2.imencode(".jpg", upright, [cv2.IMWRITE_JPEG_QUALITY, config.jpeg_quality])
+    size = small_size(frame.width, frame.height, look.pixel_aspect, config.short_side)
+    return _jpeg(look.turn.apply(small_bgr(progressive(frame), *size)), config)
+
+
+def encode_grey(frame: VideoFrame, look: Look, config: SidecarConfig) -> bytes:
+    """Encode the luma of a frame as `encode_frame` does, still smaller, for motion."""
+    short_side = min(config.motion_short_side, config.short_side)
+    size = small_size(frame.width, frame.height, look.pixel_aspect, short_side)
+    return _jpeg(look.turn.apply(small_grey(progressive(frame), *size)), config)
+
+
+def _jpeg(picture: UInt8[np.ndarray, "h w *c"], config: SidecarConfig) -> bytes:
+    is_encoded, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, config.jpeg_quality])
     assert is_encoded
     return data.tobytes()
 
@@ -59,6 +69,7 @@ def middle_frame(pts: Sequence[int], start_pts: int, end_pts: int) -> int:
     return min(range(len(pts)), key=lambda place: abs(pts[place] - middle))
 
 
+@functools.lru_cache(maxsize=8)
 def small_size(width: int, height: int, pixel_aspect: Fraction, short_side: int) -> tuple[int, int]:
     """Return width and height with square pixels and at most that short side, never larger than the frame as shown."""
     shown = Fraction(width) * pixel_aspect, Fraction(height)

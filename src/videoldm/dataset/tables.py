@@ -126,11 +126,14 @@ CLIPS = pa.schema(
     ]
 )
 
+GREY_KINDS = ("small", "companion")
+"""Kinds of smaller, grey frames: each half second, and soon after one where pictures change quickly."""
+
 SIDECARS = pa.schema(
     [
         ("source_id", pa.string()),
         ("pts", pa.int64()),
-        # "sampled" each half second, "edge" on either side of a possible cut, or "companion" soon after a sampled one.
+        # In colour "sampled" each second, and "edge" on either side of a possible cut; or one of `GREY_KINDS`.
         ("kind", pa.string()),
         # Whether the frame is tagged so, and the measured combing.
         ("is_interlaced", pa.bool_()),

@@ -11,14 +11,17 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
 from av import VideoFrame
 from av.video.stream import VideoStream
-from PIL import Image
 
 from videoldm.core.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture  # loaded by a run on animated WebP alone, as it takes a while
 
 _MILLISECOND = Fraction(1, 1000)
 _IS_ANIMATED = 2
@@ -40,6 +43,8 @@ def as_matroska(path: Path) -> io.BytesIO:
 @lru_cache(maxsize=1)
 def _converted(path: Path, size: int, mtime_ns: int) -> bytes:
     del size, mtime_ns  # a file that has changed is another one
+    from PIL import Image
+
     buffer = io.BytesIO()
     try:
         with Image.open(path, formats=["WEBP"]) as image, av.open(buffer, "w", format="matroska") as container:
@@ -73,8 +78,10 @@ def _durations(path: Path) -> list[int]:
     return durations
 
 
-def _frames(image: Image.Image, durations: Sequence[int]) -> Iterator[VideoFrame]:
+def _frames(image: Picture, durations: Sequence[int]) -> Iterator[VideoFrame]:
     """Yield the frames on black, each with its time and duration."""
+    from PIL import Image
+
     time = 0
     for number, duration in enumerate(durations):
         image.seek(number)

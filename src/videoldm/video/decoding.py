@@ -1,4 +1,4 @@
-"""Decoding of a stream's packets, without the frame that FFmpeg loses where the size of MPEG-2 changes."""
+"""Decoding of a stream: at little cost, and without the frame that FFmpeg loses where the size of MPEG-2 changes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,16 @@ from av.video.stream import VideoStream
 
 _SEQUENCE_HEADER = b"\x00\x00\x01\xb3"
 _SIZE_BYTES = 3
+
+
+def decode_cheaply(stream: VideoStream) -> None:
+    """Set up the decoder, before the first packet, to take the least processor time at nearly the same pictures.
+
+    Frames to which no other refers are not smoothed at the edges of blocks: so nothing drifts. One thread takes less
+    time in all than several.
+    """
+    stream.codec_context.thread_count = 1
+    stream.codec_context.options = {"skip_loop_filter": "noref"}
 
 
 class StreamDecoder:

@@ -42,6 +42,8 @@ _DEEP_RGB = "gbrp16le"
 # Weights of red and blue in luma, by the number of the matrix in ITU-T H.273; others are treated as BT.601.
 _WEIGHTS = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593), 7: (0.212, 0.087)}
 _BT601 = (0.299, 0.114)
+# Full-range levels of luma from 16 to 235.
+_FULL_LUMA = ((np.arange(256) - 16) * (255 / 219)).round().clip(0, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,10 @@ class Orientation:
         """Whether the stored frame is mirrored left-right after `rotation`."""
         return self.is_transposed ^ self.is_mirrored_x ^ self.is_mirrored_y
 
-    def apply(self, picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "new_h new_w 3"]:
+    def apply(self, picture: UInt8[np.ndarray, "h w *c"]) -> UInt8[np.ndarray, "new_h new_w *c"]:
         """Return the picture as it is displayed."""
         if self.is_transposed:
-            picture = picture.transpose(1, 0, 2)
+            picture = picture.swapaxes(0, 1)
         if self.is_mirrored_x:
             picture = picture[:, ::-1]
         if self.is_mirrored_y:
@@ -207,6 +209,22 @@ def small_bgr(frame: VideoFrame, width: int, height: int) -> UInt8[np.ndarray, "
     return cv2.transform(cv2.merge(planes), _to_bgr(matrix, is_full_range(frame)))
 
 
+def small_grey(frame: VideoFrame, width: int, height: int) -> UInt8[np.ndarray, "height width"]:
+    """Shrink the luma of the frame to `width` x `height`, 0..255 of SDR by its own colour tags."""
+    if is_hdr(frame) or frame.format.name not in _PLANAR or frame.planes[0].line_size < 0:
+        return cv2.cvtColor(small_bgr(frame, width, height), cv2.COLOR_BGR2GRAY)
+    luma = shrunk(plane_samples(frame.planes[0], np.dtype(np.uint8)), width, height)
+    return luma if is_full_range(frame) else cv2.LUT(luma, _FULL_LUMA)
+
+
+def shrunk(picture: UInt8[np.ndarray, "h w"], width: int, height: int) -> UInt8[np.ndarray, "height width"]:
+    """Shrink a picture by 4 x 4 samples for each pixel at most, so that the cost does not grow with its size."""
+    if picture.shape[0] > 2 * height and picture.shape[1] > 2 * width:
+        picture = cv2.resize(picture, (2 * width, 2 * height), interpolation=cv2.INTER_LINEAR)
+        return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
 def is_planar(frame: VideoFrame) -> bool:
     """Whether the frame's first plane holds its luma alone, in samples of one byte or two, the lower byte first."""
     name = frame.format.name
@@ -229,8 +247,10 @@ def _resized(plane: VideoPlane, width: int, height: int) -> UInt8[np.ndarray, "h
     samples = plane_samples(plane, np.dtype(np.uint8))
     if (plane.height, plane.width) == (height, width):
         return samples
-    is_smaller = plane.width >= width and plane.height >= height
-    return cv2.resize(samples, (width, height), interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR)
+    if plane.width >= width and plane.height >= height:
+        return cv2.resize(samples, (width, height), interpolation=cv2.INTER_AREA)
+    # Chroma, which is stored as small as JPEG stores it: repeated samples come out as they were, and take less time.
+    return cv2.resize(samples, (width, height), interpolation=cv2.INTER_NEAREST)
 
 
 @functools.cache

@@ -24,7 +24,7 @@ class KeptFrame:
 
     pts: int
     is_sampled: bool
-    """True for the frames kept each half second; False for those on either side of a possible cut."""
+    """True for the frames kept at equal distances; False for those on either side of a possible cut."""
     stored: UInt8[np.ndarray, "h w 3"] | bytes
     """Pixels, or a JPEG of them: most annotators look at few frames of a clip."""
 
@@ -52,8 +52,10 @@ class ClipFrames:
     """Width of the source's frames as shown, like `height`."""
     height: int
     frames: Sequence[KeptFrame]
+    small: Sequence[KeptFrame] = ()
+    """Small grey frames each half second; not among `frames`."""
     companions: Sequence[KeptFrame] = ()
-    """Smaller frames soon after sampled ones, where pictures change quickly; not among `frames`."""
+    """Like `small`, soon after each of them where pictures change quickly."""
     metadata: Mapping[str, str]
     """Metadata of the source from the list of inputs, such as a caption."""
     annotations: Mapping[str, Mapping[str, Any]]
@@ -61,7 +63,7 @@ class ClipFrames:
 
     @property
     def sampled(self) -> list[KeptFrame]:
-        """Frames kept each half second."""
+        """Frames kept each second."""
         return [frame for frame in self.frames if frame.is_sampled]
 
     @property

@@ -223,10 +223,9 @@ def flow_maps(row: Mapping[str, Any]) -> Float[np.ndarray, "t 2 h w"]:
 
 
 def _comparable(clip: ClipFrames, shortest_step_s: Fraction) -> list[KeptFrame] | Missing:
-    """Return the sampled frames, or else all kept ones, without those too close behind the one before."""
-    candidates = clip.sampled
-    if len(candidates) < 2:
-        candidates = list(clip.frames)
+    """Return the small frames, or else the sampled or all kept ones, without those too close behind the one before."""
+    kinds = (clip.small, clip.sampled, clip.frames)
+    candidates = list(next((one for one in kinds if len(one) >= 2), clip.frames))
     frames = candidates[:1]
     for frame in candidates[1:]:
         if (frame.pts - frames[-1].pts) * clip.time_base >= shortest_step_s:

@@ -51,16 +51,20 @@ class Follower:
         """
         before, after = luma(first), luma(second)
         found = self._flow.between(first, second)
-        near = self._visible(found, before, after)
-        if _is_followed(found, before, after):
+        moved = _looked_up(after, found)
+        near = self._visible(found, moved, before, after)
+        if _is_followed(found, moved, before, after):
             return near
         shift = find_shift(before, after)
         if shift is None or shift.correlation < _LEAST_CORRELATION:
             return None
         far = self._between_shifted(first, second, shift)
-        if far is None or not _is_followed(far, before, after):
+        if far is None:
             return None
-        visible = self._visible(far, before, after)
+        moved = _looked_up(after, far)
+        if not _is_followed(far, moved, before, after):
+            return None
+        visible = self._visible(far, moved, before, after)
         leaves = ~_stays_inside(far)
         return PairFlow(np.where(leaves[..., None], far, visible.flow), visible.is_seen | leaves)
 
@@ -78,21 +82,19 @@ class Follower:
         )
         return flow
 
-    def _visible(self, flow: Float32[np.ndarray, "h w 2"], first: Grey, second: Grey) -> PairFlow:
-        """Keep what explains `second` clearly better than standing still; elsewhere flow is noise, or leaks."""
+    def _visible(self, flow: Float32[np.ndarray, "h w 2"], moved: Grey, first: Grey, second: Grey) -> PairFlow:
+        """Keep where `moved` explains `first` clearly better than `second` does; elsewhere flow is noise, or leaks."""
         side = 2 * max(1, round(min(first.shape) / 13)) + 1
         error_still, error_moved = (
-            cv2.boxFilter(cv2.absdiff(first, other), cv2.CV_32F, (side, side))
-            for other in (second, _looked_up(second, flow))
+            cv2.boxFilter(cv2.absdiff(first, other), cv2.CV_32F, (side, side)) for other in (second, moved)
         )
         is_seen = error_moved < (1 - self._least_gain) * error_still - self._least_gain_levels
         return PairFlow(cv2.copyTo(flow, is_seen.view(np.uint8)), is_seen)
 
 
-def _is_followed(flow: Float32[np.ndarray, "h w 2"], first: Grey, second: Grey) -> bool:
+def _is_followed(flow: Float32[np.ndarray, "h w 2"], moved: Grey, first: Grey, second: Grey) -> bool:
     """Return whether most of what has structure is found again, moved or at its place, in any light."""
-    moved = _looked_up(second, flow)
-    if (cv2.blur(cv2.absdiff(first, moved), (9, 9)) > _EXPLAINED_LEVELS).mean() < _FEW:
+    if np.count_nonzero(cv2.blur(cv2.absdiff(first, moved), (9, 9)) > _EXPLAINED_LEVELS) < _FEW * moved.size:
         return True
     size = first.shape[1] // 2, first.shape[0] // 2
     start, goal, still = (

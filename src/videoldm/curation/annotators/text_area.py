@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any, Literal
 
 import pyarrow as pa
-import shapely
 from jaxtyping import Float
 from numpy import ndarray
 
@@ -85,6 +84,8 @@ class TextAreaAnnotator(Annotator[TextAreaConfig]):
 
 def union_area(boxes: Boxes) -> float:
     """Return the share of the frame inside at least one of the boxes, whose corners are shares of its sides."""
+    import shapely
+
     if len(boxes) == 0:
         return 0.0
     return float(shapely.union_all(shapely.polygons(boxes)).intersection(shapely.box(0, 0, 1, 1)).area)

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from videoldm.core.config import Config, NonNegative, Positive, Share
 
-SIGNALS_VERSION = "2"
+SIGNALS_VERSION = "3"
 """Changes whenever the signals of a frame do, so that sources are decoded anew."""
 
 

@@ -86,11 +86,15 @@ class DissolveFinder:
         change = distance(vectors[:-length], vectors[length:])
         histogram = np.abs(sampled.counts[length:] - sampled.counts[:-length]).sum(axis=1) / 2
         at = np.flatnonzero((change >= config.least_change) & (histogram >= config.least_histogram))
+        if not len(at):
+            return at, np.empty(0)
         apart = ((sampled.textures[at + length] - sampled.textures[at]) ** 2).sum(axis=1)
         energies = sampled.energies[at + np.arange(length + 1)[:, None]]
         lost = lost_energy(energies, np.arange(length + 1) / length, apart).clip(0, 1)
         is_near = histogram[at] * lost**2 >= config.least_strength
         at, lost = at[is_near], lost[is_near]
+        if not len(at):
+            return at, np.empty(0)
         before, after = vectors[at], vectors[at + length]
         residual = np.zeros_like(change[at])
         for share in _INSIDE:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import cv2
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int64, UInt8
@@ -26,6 +28,8 @@ _NOISE = 1.0
 # Rows and columns of a block of an enlarged picture.
 _BLOCK = (6, 8)
 _LEAST_WEIGHT = 1e-6
+# Frames whose enlarged pictures are kept, as most are compared several times in a row.
+_NUM_RECENT = 64
 
 
 class Footage:
@@ -39,6 +43,10 @@ class Footage:
         self.coarse = signals.coarse()
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._flow.setFinestScale(_FINEST_SCALE)
+        self.enlarged = functools.lru_cache(_NUM_RECENT)(self._enlarged)
+        """Luma of a frame at twice its size, as comparisons take it."""
+        self.detail = functools.lru_cache(_NUM_RECENT)(self._detail)
+        """What differs from its neighbourhood in an enlarged frame."""
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -56,9 +64,11 @@ class Footage:
         sums = np.add.reduceat(self.coarse[first:end], starts, axis=0, dtype=np.float32)
         return first + (starts + ends - 1) // 2, as_vectors(sums / (ends - starts)[:, None])
 
-    def enlarged(self, frame: int) -> Picture:
-        """Return the luma of a frame at twice its size, as comparisons take it."""
+    def _enlarged(self, frame: int) -> Picture:
         return cv2.resize(self.luma[frame], _ENLARGED, interpolation=cv2.INTER_LINEAR)
+
+    def _detail(self, frame: int) -> Flat:
+        return detail(self.enlarged(frame))
 
     def moved(self, picture: Picture, onto: Picture) -> Picture:
         """Return an enlarged picture moved as explains another one best."""
@@ -67,15 +77,15 @@ class Footage:
 
     def still_likeness(self, first: int, second: int) -> float:
         """Return the correlation of two frames as they are."""
-        return correlation(detail(self.enlarged(first)), detail(self.enlarged(second)))
+        return correlation(self.detail(first), self.detail(second))
 
     def likeness(self, first: int, second: int) -> float:
         """Return the correlation of two frames after one has been moved onto the other: 1 if motion explains all.
 
         Brightness counts neither as a whole nor locally, so that exposure and shadows may change.
         """
-        one, other = self.enlarged(first), self.enlarged(second)
-        return correlation(detail(one), detail(self.moved(other, one)))
+        moved = self.moved(self.enlarged(second), self.enlarged(first))
+        return correlation(self.detail(first), detail(moved))
 
 
 def as_vectors(pictures: UInt8[np.ndarray, "t n"] | Float[np.ndarray, "t n"]) -> Vectors:

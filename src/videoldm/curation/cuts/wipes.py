@@ -71,9 +71,10 @@ class WipeFinder:
             length = max(round(length_s * self._config.rate), 3)
             if length >= len(frames):
                 break
-            at = np.flatnonzero(
-                (np.abs(luma[length:] - luma[:-length]) > _CHANGED).mean(axis=1) > self._config.least_part
-            )
+            is_changed = np.abs(luma[length:] - luma[:-length]) > _CHANGED
+            at = np.flatnonzero(np.count_nonzero(is_changed, axis=1) > self._config.least_part * NUM_LUMA)
+            if not len(at):
+                continue
             before, change = luma[at], luma[at + length] - luma[at]
             weights = _weights(change)
             whole = weights.sum(axis=1)

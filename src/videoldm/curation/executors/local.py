@@ -25,7 +25,7 @@ R = TypeVar("R")
 LOOK_EVERY_S = 0.2
 STARTING_S = 120.0
 """Time that a process may take to start on a busy machine."""
-TASKS_PER_PROCESS = 200
+TASKS_PER_PROCESS = 1000
 """A process is replaced after this many tasks, as decoders and their libraries leak a little."""
 
 

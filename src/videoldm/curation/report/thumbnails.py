@@ -9,6 +9,7 @@ from typing import Any
 
 from videoldm.curation.report.figures import number
 from videoldm.curation.store.view import OpenDataset, quoted
+from videoldm.dataset.tables import GREY_KINDS
 
 _MAX_LETTERS = 90
 _NAME_START, _NAME_END = 20, 12
@@ -72,8 +73,8 @@ def _jpegs(dataset: OpenDataset, places: Sequence[tuple[str, int]]) -> dict[tupl
         return {}
     sources, times = sorted({source for source, _ in places}), sorted({pts for _, pts in places})
     is_wanted = f"source_id IN ({_marks(sources)}) AND pts IN ({_marks(times)})"
-    query = f"SELECT source_id, pts, jpeg FROM sidecars WHERE {is_wanted}"
-    rows = dataset.connection.execute(query, [*sources, *times]).fetchall()
+    query = f"SELECT source_id, pts, jpeg FROM sidecars WHERE {is_wanted} AND kind NOT IN ({_marks(GREY_KINDS)})"
+    rows = dataset.connection.execute(query, [*sources, *times, *GREY_KINDS]).fetchall()
     return {(source, pts): jpeg for source, pts, jpeg in rows}
 
 

@@ -17,7 +17,7 @@ from videoldm.curation.annotators.annotator import Annotator, ClipFrames, KeptFr
 from videoldm.curation.annotators.registry import AnnotatorConfig, make
 from videoldm.curation.store.dataset import config_hash
 from videoldm.curation.store.parts import read_part, read_rows
-from videoldm.dataset.tables import annotation_schema
+from videoldm.dataset.tables import GREY_KINDS, annotation_schema
 
 _latest: Annotator[Any] | None = None
 """The annotator used last: a worker does one annotation after another, so one model is enough to keep."""
@@ -109,7 +109,8 @@ def _clip_frames(
         end_pts=clip["end_pts"],
         width=clip["width"],
         height=clip["height"],
-        frames=[frame for frame, kind in kept if kind != "companion"],
+        frames=[frame for frame, kind in kept if kind not in GREY_KINDS],
+        small=[frame for frame, kind in kept if kind == "small"],
         companions=[frame for frame, kind in kept if kind == "companion"],
         metadata=metadata,
         annotations=annotations,

@@ -12,19 +12,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow.compute as pc
 from jaxtyping import Int64
 
 from videoldm.core.errors import InputError
 from videoldm.curation.config import ClipConfig
 from videoldm.curation.cuts.config import CutConfig
-from videoldm.curation.cuts.signals import SignalTable
+from videoldm.curation.cuts.signals import SIGNAL_COLUMNS, SignalTable
 from videoldm.curation.cuts.timeline import SafeSpan, find_transitions, safe_spans
 from videoldm.curation.cuts.transition import Transition
 from videoldm.curation.executors.executor import CannotGoOn
 from videoldm.curation.sidecar import middle_frame
-from videoldm.curation.store.parts import read_rows, write_part
-from videoldm.dataset.tables import CLIPS, LOOK, TOO_SHORT, TRANSITIONS
+from videoldm.curation.store.parts import rows_of, write_part
+from videoldm.dataset.tables import CLIPS, GREY_KINDS, LOOK, TOO_SHORT, TRANSITIONS
 from videoldm.video.steady import Times
 from videoldm.video.time import mean_rate
 
@@ -38,8 +37,8 @@ LOOK_COLUMNS = tuple(name for name, _ in LOOK)
 class ClipsTask:
     """A source that has been decoded, and the parts that hold its signals and frames."""
 
-    source_id: str
-    sources: Path
+    source: Mapping[str, Any]
+    """Its row in the table of sources."""
     signals: Path
     sidecars: Path
     cuts: CutConfig
@@ -55,20 +54,19 @@ class SourceRows(NamedTuple):
 
 def make_clips(task: ClipsTask) -> SourceRows:
     """Find the transitions and the clips of one source."""
-    is_of_source = pc.field("source_id") == task.source_id
+    source = task.source
     try:
-        [source] = read_rows(task.sources, is_of_source & pc.field("state").isin(USABLE)).to_pylist()
-        of_source = read_rows(task.signals, is_of_source).drop_columns(["source_id"])
-        is_shown = is_of_source & (pc.field("kind") != "companion")
-        kept = read_rows(task.sidecars, is_shown, ["pts", "is_interlaced", "combing"]).to_pylist()
+        of_source = rows_of(task.signals, source["source_id"], SIGNAL_COLUMNS)
+        kept = rows_of(task.sidecars, source["source_id"], ["pts", "kind", "is_interlaced", "combing"]).to_pylist()
     except InputError as error:
         raise CannotGoOn(str(error)) from error  # the part is broken, which is not the fault of this source
+    shown = [row for row in kept if row["kind"] not in GREY_KINDS]
     time_base = f"{source['time_base_num']}/{source['time_base_den']}"
     table = SignalTable.from_arrow(of_source.replace_schema_metadata({"time_base": time_base}))
     transitions = _timeline(source, table, task.cuts)
     spans = safe_spans(transitions, table, source["end_pts"], task.cuts)
     parts = [part for span in spans for part in divide(span, table.pts, table.time_base, task.config)]
-    clips = [row for row in (_clip(source, part, table, kept) for part in parts) if row is not None]
+    clips = [row for row in (_clip(source, part, table, shown) for part in parts) if row is not None]
     shared = {name: source[name] for name in ("source_id", "time_base_num", "time_base_den")}
     elsewhere = _in_no_clip(transitions, spans, clips, table.pts)
     return SourceRows([{**shared, **row} for row in elsewhere], clips)

@@ -19,8 +19,10 @@ from videoldm.curation.store.parts import DIGEST, is_made_from, read_if_whole, r
 from videoldm.dataset.tables import SOURCES
 
 QUARANTINED = "quarantined"
+_FEW_VALUES = ("source_id", "kind")
+_IS_SMALL_ALREADY = ("jpeg",)
 FROM_INPUTS = ("path", "source_id", "size_bytes", "mtime_ns", "metadata")
-SOURCE_FILE, SIGNALS_FILE, FRAMES_FILE = "source.json", "signals.parquet", "frames.parquet"
+SOURCE_FILE, SIGNALS_FILE, FRAMES_FILE = "source.json", "signals.arrow", "frames.arrow"
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ def collect(
     before = parts.decoded()
     owned = [entry.source_id for entry in batch.entries if entry.source_id is not None and is_owner(entry, owners)]
     folders = {source: folder_of(source) for source in owned if is_scanned(folder_of(source))}
-    _write_tables(parts.signals, _tables(owned, folders, parts.signals, read_signals), digest)
-    _write_tables(parts.sidecars, _tables(owned, folders, parts.sidecars, read_frames), digest)
+    _write_tables(parts.signals, _tables(owned, folders, parts.signals, SIGNALS_FILE), digest)
+    _write_tables(parts.sidecars, _tables(owned, folders, parts.sidecars, FRAMES_FILE), digest)
     rows = {source: read_row(folders[source]) if source in folders else before[source] for source in owned}
     write_part(parts.sources, [_row(entry, owners, rows) for entry in batch.entries], SOURCES, digest=digest)
     for folder in folders.values():
@@ -86,13 +88,11 @@ def _row(entry: Entry, owners: Mapping[str, str], rows: Mapping[str, Mapping[str
     return {**found, **{name: getattr(entry, name) for name in FROM_INPUTS}, "metadata": sorted(entry.metadata.items())}
 
 
-def _tables(
-    sources: list[str], folders: Mapping[str, Path], old: Path, read: Callable[[Path], pa.Table | None]
-) -> Iterator[pa.Table]:
+def _tables(sources: list[str], folders: Mapping[str, Path], old: Path, name: str) -> Iterator[pa.Table]:
     """Yield one table for each source that has frames."""
     for source in sources:
         if source in folders:
-            table = read(folders[source])
+            table = read_table(folders[source] / name)
             if table is not None:
                 yield table
         elif old.exists():
@@ -105,10 +105,19 @@ def _write_tables(path: Path, tables: Iterator[pa.Table], digest: str) -> None:
     """Write the tables as a group of rows each, with only one of them in memory at a time."""
     first = next(tables, pa.table({"source_id": pa.array([], pa.string())}))
     schema = first.schema.with_metadata({DIGEST: digest.encode()})
-    with atomic_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+    with atomic_file(path) as partial, pq.ParquetWriter(partial, schema, **_parquet_options(schema)) as writer:
         writer.write_table(first.cast(schema))
         for table in tables:
             writer.write_table(table.cast(schema))
+
+
+def _parquet_options(schema: pa.Schema) -> dict[str, Any]:
+    """Return how a part with pictures is written: trying to shrink those that are compressed already takes long."""
+    return {
+        "compression": {name: "none" if name in _IS_SMALL_ALREADY else "zstd" for name in schema.names},
+        "use_dictionary": [name for name in schema.names if name in _FEW_VALUES],
+        "write_statistics": [name for name in schema.names if name not in ("jpeg", "picture")],
+    }
 
 
 def is_scanned(folder: Path) -> bool:
@@ -127,13 +136,15 @@ def read_row(folder: Path) -> dict[str, Any]:
     return read_mapping(folder / SOURCE_FILE)
 
 
-def read_signals(folder: Path) -> pa.Table | None:
-    """Read the signals of each frame; None if there are no frames."""
-    path = folder / SIGNALS_FILE
-    return read_part(path) if path.exists() else None
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a table for `read_table`, at hardly more cost than that of copying it."""
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
 
 
-def read_frames(folder: Path) -> pa.Table | None:
-    """Read the small frames; None if there are none."""
-    path = folder / FRAMES_FILE
-    return read_part(path) if path.exists() else None
+def read_table(path: Path) -> pa.Table | None:
+    """Read the signals or the small frames of a source; None if there are none."""
+    if not path.exists():
+        return None
+    with pa.OSFile(str(path), "rb") as file:
+        return pa.ipc.open_file(file).read_all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,11 +20,11 @@ from videoldm.curation.config import SidecarConfig
 from videoldm.curation.cuts.config import CutConfig
 from videoldm.curation.cuts.signals import CutSignals
 from videoldm.curation.inputs import local_path
-from videoldm.curation.stages.collect import FRAMES_FILE, SIGNALS_FILE, SOURCE_FILE
+from videoldm.curation.stages.collect import FRAMES_FILE, SIGNALS_FILE, SOURCE_FILE, write_table
 from videoldm.curation.stages.keep import Keeper
 from videoldm.curation.store.batches import Entry
-from videoldm.curation.store.parts import write_part
 from videoldm.dataset.tables import SIDECARS
+from videoldm.video.decoding import decode_cheaply
 from videoldm.video.interlacing import field_order
 from videoldm.video.look import Look, LookReader
 from videoldm.video.opening import (
@@ -86,9 +87,9 @@ def write_row(folder: Path, row: Mapping[str, Any]) -> None:
 def _write(folder: Path, row: Mapping[str, Any], found: _Scan) -> None:
     signals = found.signal_table()
     with atomic_folder(folder, replace=True) as partial:
-        write_json(partial / SOURCE_FILE, dict(row))
-        write_part(partial / SIGNALS_FILE, signals, signals.schema)
-        write_part(partial / FRAMES_FILE, found.frames, SIDECARS)
+        (partial / SOURCE_FILE).write_text(json.dumps(dict(row), allow_nan=False), encoding="utf-8")
+        write_table(partial / SIGNALS_FILE, signals)
+        write_table(partial / FRAMES_FILE, pa.Table.from_pylist(found.frames, schema=SIDECARS))
 
 
 class _Scan:
@@ -207,6 +208,5 @@ def _opened(path: str, number: int | None) -> Generator[tuple[InputContainer, Vi
         cut_off = str(error).removeprefix(f"{path}: ")
     with open_damaged(path) as (container, streams):
         stream = pick_stream(path, streams, number)
-        # One thread takes the least processor time, and there is a worker for each core.
-        stream.codec_context.thread_count = 1
+        decode_cheaply(stream)  # there is a worker for each core
         yield container, stream, cut_off

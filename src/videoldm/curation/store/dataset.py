@@ -20,7 +20,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from videoldm.core.config import Config
 from videoldm.core.errors import InputError
@@ -28,11 +28,13 @@ from videoldm.core.files import folder_lock, remove_partials, write_json
 from videoldm.core.reading import read_mapping
 from videoldm.curation.config import CurationConfig
 from videoldm.curation.cuts.config import SIGNALS_VERSION
-from videoldm.curation.store.view import DatasetView
 from videoldm.dataset.config import DATASET_FILE
 
+if TYPE_CHECKING:
+    from videoldm.curation.store.view import DatasetView
+
 FORMAT = 1
-DECODING = "4"
+DECODING = "5"
 """Changes whenever decoding gives other tables, so that they are made anew."""
 AESTHETIC_HEAD = "aesthetic_head.safetensors"
 
@@ -127,6 +129,8 @@ class Dataset:
 
     def view(self) -> DatasetView:
         """Return the current tables, for queries."""
+        from videoldm.curation.store.view import DatasetView
+
         tables, annotations = self.current()
 
         def parts(name: str) -> list[Path]:
