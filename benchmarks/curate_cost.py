@@ -1,13 +1,17 @@
-"""Processor time of curation beside that of decoding alone: ingest, cuts, small frames and motion.
+"""Processor time of curation beside that of decoding alone, and the time that many short files take.
 
-    python benchmarks/curate_cost.py [VIDEO ...] [--seconds 128] [--copies 4] [--rounds 3]
+    python benchmarks/curate_cost.py [VIDEO ...] [--seconds 128] [--copies 4] [--rounds 5] [--short 300]
+        [--before FOLDER]
 
 Without videos, rendered ones of six sizes are used. Each is repeated up to the mean length of the paper's source videos
 (SVD, table 1: 11.09 clips of 11.58 s, 128 s), packet by packet, and written to several files that differ in a comment
 only, so that the start of processes counts for little, as in a real run. Decoding alone is PyAV with one thread, in its
-own process; the run is `videoldm curate run` with one worker, all its processes counted, with and without motion.
-Rounds are interleaved. The medians of each and their ratio are printed, in sum for files at least 640 wide and for
-smaller ones.
+own process; so is PySceneDetect's content detector with its defaults, which finds cuts and nothing else. The run is
+`videoldm curate run` with one worker, all its processes counted, with and without motion. Rounds are interleaved. The
+medians of each and their ratio to decoding are printed, in sum for files at least 640 wide and for smaller ones.
+
+The second table is about files of 2 s, less than 640 wide, with motion, side by side with `--before`, a checkout of
+another commit.
 """
 
 from __future__ import annotations
@@ -19,9 +23,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import cv2
@@ -30,6 +35,10 @@ from rich.console import Console
 from rich.table import Table
 
 WIDE = 640
+BARS = {"at least 640 wide": 1.15, "smaller": 1.5}
+"""Largest ratio of curation with motion to decoding."""
+SHORT_S = 2
+HERE = Path(__file__).parents[1]
 SIZES = ((1920, 1080), (1280, 720), (640, 360), (480, 360), (426, 240), (320, 240))
 DECODE = """
 import sys, av
@@ -40,6 +49,14 @@ for path in sys.argv[1:]:
         for frame in container.decode(stream):
             pass
 """
+DETECT = """
+import sys
+from scenedetect import ContentDetector, SceneManager, open_video
+for path in sys.argv[1:]:
+    manager = SceneManager()
+    manager.add_detector(ContentDetector())
+    manager.detect_scenes(open_video(path, backend="pyav", threading_mode="NONE"))
+"""
 
 
 def main() -> None:
@@ -48,46 +65,96 @@ def main() -> None:
     parser.add_argument("videos", nargs="*", type=Path)
     parser.add_argument("--seconds", type=float, default=128)
     parser.add_argument("--copies", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--short", type=int, default=300)
+    parser.add_argument("--before", type=Path, help="a checkout whose time for the short files is measured too")
     arguments = parser.parse_args()
-    table = Table("files", "decode, CPU s", "curate without motion", "with motion", "bar")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         videos = arguments.videos or [rendered(folder, *size) for size in SIZES]
-        groups: dict[str, list[Path]] = {"at least 640 wide": [], "smaller": []}
-        for video in videos:
-            group = "at least 640 wide" if width_of(video) >= WIDE else "smaller"
-            groups[group] += [repeated(video, folder, number, arguments.seconds) for number in range(arguments.copies)]
-        for (group, files), bar in zip(groups.items(), (1.3, 1.7), strict=True):
-            if not files:
-                continue
-            decode, *curate = measure(files, folder, arguments.rounds)
-            ratios = [f"{seconds:.2f} ({seconds / decode:.2f})" for seconds in curate]
-            table.add_row(f"{len(files)} {group}", f"{decode:.2f}", *ratios, str(bar))
-    Console().print(table)
+        if arguments.copies:
+            compare_with_decoding(videos, folder, arguments)
+        if arguments.short:
+            compare_short_files(folder, arguments)
     print(f"{os.cpu_count()} cores, PyAV {av.__version__}, medians of {arguments.rounds} rounds")
 
 
+def compare_with_decoding(videos: list[Path], folder: Path, arguments: argparse.Namespace) -> None:
+    """Print the first table."""
+    table = Table("files", "decode, CPU s", "PySceneDetect content", "curate without motion", "with motion", "bar")
+    for group, bar in BARS.items():
+        chosen = [video for video in videos if (width_of(video) >= WIDE) == (group != "smaller")]
+        copies = range(arguments.copies)
+        files = [repeated(video, folder, number, arguments.seconds) for video in chosen for number in copies]
+        if not files:
+            continue
+        decode, *others = measure(files, folder, arguments.rounds)
+        ratios = [f"{seconds:.2f} ({seconds / decode:.2f})" for seconds in others]
+        table.add_row(f"{len(files)} {group}", f"{decode:.2f}", *ratios, str(bar))
+    Console(width=120).print(table)
+
+
 def measure(files: list[Path], folder: Path, rounds: int) -> list[float]:
-    """Median processor seconds of decoding alone, of curation without annotations, and of curation with motion."""
+    """Median processor seconds of decoding, detecting, curation without annotations, and curation with motion."""
     names = [str(file) for file in files]
     seconds: list[list[float]] = []
-    for number in range(rounds):
-        taken = [cpu_seconds([sys.executable, "-c", DECODE, *names])]
-        for chosen in ("none", "motion"):
-            output = str(folder / f"{chosen} {number} {files[0].stem}")
-            command = [sys.executable, "-m", "videoldm.cli.main", "curate", "run", *names, "-o", output]
-            taken.append(cpu_seconds([*command, "--workers", "1", "--annotations", chosen]))
+    for _ in range(rounds):
+        taken = [used([sys.executable, "-c", code, *names]).cpu_s for code in (DECODE, DETECT)]
+        taken += [curated(HERE, names, folder, chosen, "--workers", "1").cpu_s for chosen in ("none", "motion")]
         seconds.append(taken)
     return [statistics.median(column) for column in zip(*seconds, strict=True)]
 
 
-def cpu_seconds(command: list[str]) -> float:
-    """Of a command with all processes that it waits for."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+def compare_short_files(folder: Path, arguments: argparse.Namespace) -> None:
+    """Print the second table."""
+    sizes = [size for size in SIZES if size[0] < WIDE]
+    (folder / "short").mkdir()
+    videos = [rendered(folder / "short", *size, num_frames=25 * SHORT_S) for size in sizes]
+    numbers = range(arguments.short)
+    files = [str(repeated(videos[number % len(videos)], folder, number, SHORT_S - 0.1)) for number in numbers]
+    checkouts = [one.resolve() for one in (arguments.before, HERE) if one is not None]
+    taken = {checkout: list[Used]() for checkout in checkouts}
+    for _ in range(arguments.rounds):
+        for checkout in checkouts:
+            taken[checkout].append(curated(checkout, files, folder, "motion"))
+    table = Table("commit", f"{len(files)} files of {SHORT_S} s: CPU s", "wall s", "CPU s to that above")
+    middle = [
+        (statistics.median(one.cpu_s for one in all_), statistics.median(one.wall_s for one in all_))
+        for all_ in taken.values()
+    ]
+    for checkout, (cpu_s, wall_s) in zip(checkouts, middle, strict=True):
+        table.add_row(commit_of(checkout), f"{cpu_s:.2f}", f"{wall_s:.2f}", f"{cpu_s / middle[0][0]:.2f}")
+    Console(width=120).print(table)
+
+
+def curated(checkout: Path, names: list[str], folder: Path, annotations: str, *words: str) -> Used:
+    """What a run into a new dataset takes, by the code of a checkout."""
+    with tempfile.TemporaryDirectory(dir=folder) as output:
+        command = [sys.executable, "-m", "videoldm.cli.main", "curate", "run", *names, "-o", f"{output}/dataset"]
+        return used([*command, "--annotations", annotations, *words], checkout)
+
+
+def commit_of(checkout: Path) -> str:
+    """Its short name; changes that are not committed do not show."""
+    command = ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+class Used(NamedTuple):
+    """Processor and wall time in seconds."""
+
+    cpu_s: float
+    wall_s: float
+
+
+def used(command: list[str], checkout: Path = HERE) -> Used:
+    """What a command takes, with all processes that it waits for."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    environment = os.environ | {"PYTHONPATH": str(checkout / "src")}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(command, check=True, env=environment, **quiet)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Used(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, time.perf_counter() - start)
 
 
 def width_of(path: Path) -> int:

@@ -28,8 +28,7 @@ from videoldm.curation.stages.collect import is_owner, is_scanned
 from videoldm.curation.store.batches import InputBatch, owners, read_batches
 from videoldm.curation.store.dataset import Dataset
 from videoldm.curation.store.parts import PartInPieces, read_if_whole, read_part
-from videoldm.curation.store.view import NOT_MADE
-from videoldm.dataset.tables import TOO_SHORT
+from videoldm.dataset.tables import NOT_MADE, TOO_SHORT
 
 PROBLEMS = ("refused", "quarantined", "damaged")
 WAITING, DECODED = "waiting", "decoded"

@@ -143,6 +143,9 @@ SIDECARS = pa.schema(
     ]
 )
 
+NOT_MADE = "not made yet"
+"""Reason for a clip that has no row in an annotation."""
+
 ANNOTATION_KEY = (
     ("clip_id", pa.string()),
     # Why the values are null, if they are, and whether another run tries again.

@@ -11,8 +11,8 @@ import pytest
 from made_tables import clip_row, made_view, valued
 
 from videoldm.core.errors import InputError
-from videoldm.curation.store.view import NOT_MADE, DatasetView, QueryLimits, open_dataset
-from videoldm.dataset.tables import CLIPS, SIDECARS, SOURCES, TRANSITIONS
+from videoldm.curation.store.view import DatasetView, QueryLimits, open_dataset
+from videoldm.dataset.tables import CLIPS, NOT_MADE, SIDECARS, SOURCES, TRANSITIONS
 
 NUMBER = pa.float32()
 

@@ -206,11 +206,11 @@ class MotionAnnotator(Annotator[MotionConfig]):
         fit = fit_camera_steps(maps * short_side, self.config.camera)
         left = maps - camera_steps_flow(fit, height=height, width=width) / short_side
         total_s = float(steps_s.sum())
-        camera = {name: float(np.median(getattr(fit, name) / steps_s)) for name in _CAMERA}
+        medians = np.median([getattr(fit, name) / steps_s for name in _CAMERA], axis=1)
         per_second = maps / steps_s[:, None, None, None].astype(np.float32)
         return {
             "motion": _path_length(maps) / total_s,
-            **camera,
+            **dict(zip(_CAMERA, medians.tolist(), strict=True)),
             "residual": _path_length(left) / total_s,
             "flow_shape": list(maps.shape),
             "flow_maps": per_second.astype("<f2").tobytes(),
@@ -226,9 +226,9 @@ def _comparable(clip: ClipFrames, shortest_step_s: Fraction) -> list[KeptFrame] 
     """Return the small frames, or else the sampled or all kept ones, without those too close behind the one before."""
     kinds = (clip.small, clip.sampled, clip.frames)
     candidates = list(next((one for one in kinds if len(one) >= 2), clip.frames))
-    frames = candidates[:1]
+    frames, least_ticks = candidates[:1], math.ceil(shortest_step_s / clip.time_base)
     for frame in candidates[1:]:
-        if (frame.pts - frames[-1].pts) * clip.time_base >= shortest_step_s:
+        if frame.pts - frames[-1].pts >= least_ticks:
             frames.append(frame)
     if len(frames) >= 2:
         return frames

@@ -21,10 +21,7 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from videoldm.core.errors import InputError
-from videoldm.dataset.tables import ANNOTATION_KEY, CLIPS, SIDECARS, SOURCES, TRANSITIONS
-
-NOT_MADE = "not made yet"
-"""Reason for a clip that has no row in an annotation."""
+from videoldm.dataset.tables import ANNOTATION_KEY, CLIPS, NOT_MADE, SIDECARS, SOURCES, TRANSITIONS
 
 _COMPUTED = {
     "start_s": "clips.start_pts * clips.time_base_num / clips.time_base_den",
