@@ -6,9 +6,10 @@
 Without videos, rendered ones of six sizes are used. Each is repeated up to the mean length of the paper's source videos
 (SVD, table 1: 11.09 clips of 11.58 s, 128 s), packet by packet, and written to several files that differ in a comment
 only, so that the start of processes counts for little, as in a real run. Decoding alone is PyAV with one thread, in its
-own process; so is PySceneDetect's content detector with its defaults, which finds cuts and nothing else. The run is
-`videoldm curate run` with one worker, all its processes counted, with and without motion. Rounds are interleaved. The
-medians of each and their ratio to decoding are printed, in sum for files at least 640 wide and for smaller ones.
+own process; so is PySceneDetect's content detector with its defaults, also with one thread, which is cheapest; it
+finds cuts alone. The run is `videoldm curate run` with one worker, all its processes counted, with and without motion.
+Rounds are interleaved. The medians of each and their ratio to decoding are printed, in sum for files at least 640 wide
+and for smaller ones.
 
 The second table is about files of 2 s, less than 640 wide, with motion, side by side with `--before`, a checkout of
 another commit.
@@ -50,8 +51,9 @@ for path in sys.argv[1:]:
             pass
 """
 DETECT = """
-import sys
+import sys, cv2
 from scenedetect import ContentDetector, SceneManager, open_video
+cv2.setNumThreads(1)
 for path in sys.argv[1:]:
     manager = SceneManager()
     manager.add_detector(ContentDetector())
