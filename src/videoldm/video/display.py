@@ -248,7 +248,7 @@ def _resized(plane: VideoPlane, width: int, height: int) -> UInt8[np.ndarray, "h
     if (plane.height, plane.width) == (height, width):
         return samples
     if plane.width >= width and plane.height >= height:
-        return cv2.resize(samples, (width, height), interpolation=cv2.INTER_AREA)
+        return shrunk(samples, width, height)
     # Chroma, which is stored as small as JPEG stores it: repeated samples come out as they were, and take less time.
     return cv2.resize(samples, (width, height), interpolation=cv2.INTER_NEAREST)
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from videoldm.curation.store.view import DatasetView
 
 FORMAT = 1
-DECODING = "5"
+DECODING = "6"
 """Changes whenever decoding gives other tables, so that they are made anew."""
 AESTHETIC_HEAD = "aesthetic_head.safetensors"
 
