@@ -46,13 +46,18 @@ class FoundTransitions:
 
 
 def find_in(path: Path, config: CutConfig) -> FoundTransitions:
-    """Decode a file once, as a run does, and find its transitions."""
+    """Decode a file once and find its transitions."""
+    table, end_pts = signals_of(path, config)
+    numbers = {int(pts): number for number, pts in enumerate([*table.pts, end_pts])}
+    return FoundTransitions(table, end_pts, find_transitions(table, end_pts, config), numbers)
+
+
+def signals_of(path: Path, config: CutConfig) -> tuple[SignalTable, int]:
+    """Decode a file once, as a run does; return the signals of its frames, and where the last one ends."""
     signals = CutSignals(config)
     with av.open(str(path)) as container:
         decode_cheaply(container.streams.video[0])
         for frame in container.decode(video=0):
             signals.add(frame)
     table = signals.finish()
-    end_pts = int(table.pts[-1]) + (frame.duration or 1)
-    numbers = {int(pts): number for number, pts in enumerate([*table.pts, end_pts])}
-    return FoundTransitions(table, end_pts, find_transitions(table, end_pts, config), numbers)
+    return table, int(table.pts[-1]) + (frame.duration or 1)

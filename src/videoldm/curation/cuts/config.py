@@ -20,21 +20,15 @@ class CandidateConfig(Config):
 
 
 class HardCutConfig(Config):
-    """A cut lies where the sum of these is at least `least`, which makes it as probable as not.
+    """A cut is a frame that the judge of cuts says is one."""
 
-    `likeness` times the drop of likeness from the mean of both sides, `change` times the logarithm of the change, and
-    `peak` times that of its ratio to the mean change of the frames within `around_s`. Likeness is the correlation of
-    details after motion, so that neither fast motion nor light makes cuts.
-    """
-
-    likeness: NonNegative = 10.5
-    least_drop: NonNegative = 0.1
-    """Drop without which nothing is a cut, however sudden, as a jolt is; and if most of the picture stays the same, as
-    when text appears:"""
-    least_drop_beside_still: NonNegative = 0.35
-    change: NonNegative = 1.75
-    peak: NonNegative = 2.8
-    least: float = 13.4
+    least_change: NonNegative = 1.0
+    """Least change, in levels, of luma and twice that of either chroma plane ..."""
+    least_peak: NonNegative = 0.12
+    """... and logarithm of its ratio to the mean change of the frames around, to look at a frame at all."""
+    least_possible: Share = 0.002
+    """Probability from which motion is sought, which is more exact and takes longer."""
+    least_probability: Share = 0.6
     jump: Share = 0.45
     """Likeness across a cut from which it is a jump cut, to nearly the same view."""
     around_s: Positive = 0.25
@@ -85,6 +79,8 @@ class VeilConfig(Config):
     """Longest ramp on either side of black or white."""
     longest_flash_s: Positive = 0.5
     """White that lasts longer, ramps included, is a fade."""
+    least_probability: Share = 0.5
+    """Least probability, as the judge of fades says, of what may be one."""
 
 
 class DissolveRate(Config):
@@ -95,61 +91,47 @@ class DissolveRate(Config):
 
 
 class DissolveConfig(Config):
-    """A dissolve lies where the sum of these is at least `least`, which makes it as probable as not.
-
-    `histogram` times the logarithm of the histogram's change from before to after; `likeness` times how much less these
-    are alike than frames on one side, after motion; `mixture` times the correlation of the middle with the best mixture
-    of both, and `gain` times how much better such a mixture explains it than either alone, when both are moved onto it;
-    `contrast` and `detail` times what the frames inside lack of either, 1 for mixtures and 0 for what moves;
-    less `unevenness` times how far the share of the new shot is from growing steadily.
-    """
+    """Which windows may be dissolves."""
 
     rates: tuple[DissolveRate, ...] = (
         DissolveRate(rate=12.5, lengths_s=(0.24, 0.32, 0.48, 0.64, 0.8)),
         DissolveRate(rate=4, lengths_s=(1, 1.5, 2, 3)),
     )
-    histogram: NonNegative = 1.66
-    likeness: NonNegative = 12.1
-    mixture: NonNegative = 3.1
-    gain: NonNegative = 13.2
-    contrast: NonNegative = 3.2
-    detail: NonNegative = 2.0
-    unevenness: NonNegative = 8.7
-    least: float = 10.8
-    least_change: Positive = 7.0
-    """Least difference between the frames before and after, in levels (root mean square), to look any closer."""
-    least_histogram: Positive = 0.02
-    """The same for the histogram, whose change is from 0 to 1 ..."""
-    least_strength: NonNegative = 0.0016
-    """... and for its product with the square of the lost energy."""
+    least_change: Positive = 6.0
+    """Least difference between the frames before and after, in levels (root mean square) ..."""
+    least_histogram: Positive = 0.015
+    """... and of the histogram, whose change is from 0 to 1 ..."""
+    least_strength: NonNegative = 0.001
+    """... and product of this and the square of the lost energy."""
     residual_cost: NonNegative = 2.0
     """Weight against a window of what is not a mixture in it, when the best windows are sought."""
 
 
 class WipeConfig(Config):
-    """A wipe lies where the sum of these is at least `least`, which makes it as probable as not.
-
-    `order` times how much of the times at which places change follows from a line, doors, an iris or a clock's hand;
-    `step` times how much of the change is made in steps (times the square root of its mean in levels); `likeness` times
-    how much less the ends are alike than frames on one side, after motion; `gain` times how much better both shots
-    explain frames inside, each in its place, than either alone; less `back` times how alike one end is to frames beyond
-    the other, as when somebody walks by.
-    """
+    """Which windows may be wipes."""
 
     rate: Positive = 12.5
     """Windows are proposed this many times a second ..."""
     lengths_s: tuple[Positive, ...] = (0.24, 0.4, 0.64, 0.96, 1.6)
     """... in these lengths ..."""
-    least_part: Share = 0.45
+    least_part: Share = 0.4
     """... if this part of the picture changes ..."""
-    least_merit: NonNegative = 2.2
+    least_merit: NonNegative = 1.8
     """... by steps in even parts: their share times the square root of the mean change in levels."""
-    order: NonNegative = 7.4
-    step: NonNegative = 0.41
-    likeness: NonNegative = 3.7
-    gain: NonNegative = 23.4
-    back: NonNegative = 8.1
-    least: float = 9.6
+
+
+class GradualConfig(Config):
+    """A dissolve or wipe is a window that the judge of gradual transitions says is one."""
+
+    dissolves: DissolveConfig = DissolveConfig()
+    wipes: WipeConfig = WipeConfig()
+    windows_at_a_place: int = Field(default=2, ge=1)
+    """Most windows of either kind that are looked into at one frame."""
+    least_possible: Share = 0.01
+    """Probability from which motion is sought, which is more exact and takes longer."""
+    least_probability: Share = 0.6
+    least_in_steps: Share = 0.6
+    """Part of the change that is made in steps, from one shot to the other, from which it is a wipe."""
 
 
 class LearnedConfig(Config):
@@ -173,8 +155,7 @@ class CutConfig(Config):
     flicker: FlickerConfig = FlickerConfig()
     hard: HardCutConfig = HardCutConfig()
     veils: VeilConfig = VeilConfig()
-    dissolves: DissolveConfig = DissolveConfig()
-    wipes: WipeConfig = WipeConfig()
+    gradual: GradualConfig = GradualConfig()
     learned: LearnedConfig | None = None
     """A second opinion on dissolves, by a file; none by default."""
     same_shot: Positive = 7.0

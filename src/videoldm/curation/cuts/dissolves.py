@@ -1,18 +1,17 @@
-"""Dissolves: stretches whose frames are mixtures of the frames on both sides, in shares that grow with time."""
+"""Where frames may be mixtures of the frames on both sides, in shares that grow with time: dissolves, or motion."""
 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64, UInt8
 
 from videoldm.curation.cuts.config import DissolveConfig, DissolveRate
 from videoldm.curation.cuts.footage import Footage, Vectors, as_vectors
-from videoldm.curation.cuts.mixtures import evidence_of_dissolve, lost_energy, shares_of_last
+from videoldm.curation.cuts.measures import lost_energy
 from videoldm.curation.cuts.signals import COARSE, NUM_LUMA, PICTURE_CHROMA, Column, histograms
-from videoldm.curation.cuts.transition import FrameTransition, fitted_line, score_of_evidence
+from videoldm.curation.cuts.transition import Window, fitted_line
 
 # Positions inside a window at which mixtures are sought.
 _INSIDE = (0.25, 0.5, 0.75)
@@ -23,61 +22,36 @@ NUM_BINS = 16
 _STEP_WEIGHT = 3 / 16
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """A stretch whose frames `first` and `last` each lie in one shot, and whose frames between may be mixtures."""
-
-    first: int
-    last: int
-    merit: float = 0.0
-
-
 class _Sampled:
-    """Pictures at a lower rate, with everything that windows are judged by."""
+    """Pictures at a lower rate, with everything that windows are proposed by."""
 
     def __init__(self, vectors: Vectors) -> None:
         self.vectors, self.counts, self.textures = vectors, luma_histograms(vectors), textures(vectors)
         self.energies = (self.textures**2).sum(axis=1)
 
 
-class DissolveFinder:
-    """Finds the dissolves of one source."""
+class MixtureWindows:
+    """Proposes windows for the dissolves of one source."""
 
     def __init__(self, footage: Footage, config: DissolveConfig) -> None:
         self._footage, self._config = footage, config
-        self._pictures, self._times = footage.coarse, footage.times
 
-    def find(self, first: int, end: int) -> list[FrameTransition]:
-        """Return all dissolves from frame `first` to before `end`, between which there is no other transition."""
-        windows = [window for rate in self._config.rates for window in self._propose(first, end, rate)]
-        is_taken = np.zeros(end - first, bool)
-        found: list[FrameTransition] = []
-        for window in sorted(windows, key=lambda one: -one.merit):
-            if is_taken[window.first + 1 - first : window.last - first].any():
-                continue
-            exact = self._refined(window, first, end)
-            inside = slice(exact.first + 1 - first, exact.last - first)
-            if exact.last - exact.first >= 2 and not is_taken[inside].any():
-                evidence = self._evidence(exact, (first, end))
-                if evidence >= 0:
-                    score = score_of_evidence(evidence)
-                    found.append(FrameTransition("dissolve", exact.first + 1, exact.last, score))
-            # Even if it is not a dissolve: windows of less merit at the same place are no better.
-            is_taken[inside] = True
-        return sorted(found, key=lambda one: one.first)
+    def propose(self, first: int, end: int) -> list[Window]:
+        """Return the windows from frame `first` to before `end` that look like mixtures."""
+        return [window for rate in self._config.rates for window in self._at_rate(first, end, rate)]
 
-    def _propose(self, first: int, end: int, rate: DissolveRate) -> list[_Window]:
-        """Return the windows of the rate's lengths, moved in its steps, that look like mixtures."""
+    def _at_rate(self, first: int, end: int, rate: DissolveRate) -> list[Window]:
+        """Return the windows of the rate's lengths, moved in its steps."""
         frames, vectors = self._footage.sampled(first, end, float(rate.rate))
         sampled = _Sampled(vectors)
-        windows: list[_Window] = []
+        windows: list[Window] = []
         for length_s in rate.lengths_s:
             length = max(round(length_s * rate.rate), 2)
             if length >= len(frames):
                 break
             starts, merits = self._merits(sampled, length)
             ends = zip(frames[starts].tolist(), frames[starts + length].tolist(), merits.tolist(), strict=True)
-            windows += [_Window(low, high, merit) for low, high, merit in ends if high - low >= 3]
+            windows += [Window(low, high, merit) for low, high, merit in ends if high - low >= 3]
         return windows
 
     def _merits(self, sampled: _Sampled, length: int) -> tuple[Int64[np.ndarray, " k"], Float[np.ndarray, " k"]]:
@@ -89,8 +63,9 @@ class DissolveFinder:
         if not len(at):
             return at, np.empty(0)
         apart = ((sampled.textures[at + length] - sampled.textures[at]) ** 2).sum(axis=1)
-        energies = sampled.energies[at + np.arange(length + 1)[:, None]]
-        lost = lost_energy(energies, np.arange(length + 1) / length, apart).clip(0, 1)
+        steps = np.arange(length + 1)
+        shares = np.broadcast_to(steps / length, (len(at), length + 1))
+        lost = lost_energy(sampled.energies[at[:, None] + steps], shares, apart).clip(0, 1)
         is_near = histogram[at] * lost**2 >= config.least_strength
         at, lost = at[is_near], lost[is_near]
         if not len(at):
@@ -105,29 +80,27 @@ class DissolveFinder:
         merit = (change[at] - config.residual_cost * residual) * np.sqrt(histogram[at]) * lost
         return at[merit > 0], merit[merit > 0]
 
-    def _refined(self, window: _Window, first: int, end: int) -> _Window:
+    def refined(self, window: Window, first: int, end: int) -> Window:
         """Return the window from the last frame before the mixtures to the first after them."""
-        shares = shares_of_last(as_vectors(self._pictures[window.first : window.last + 1]))
+        shares = shares_of_last(as_vectors(self._footage.coarse[window.first : window.last + 1]))
         fitted = np.flatnonzero((shares > _FITTED[0]) & (shares < _FITTED[1]))
         if len(fitted) < 2:
             return window
-        slope, offset = fitted_line(self._times[window.first + fitted], shares[fitted])
+        slope, offset = fitted_line(self._footage.times[window.first + fitted], shares[fitted])
         if slope <= 0:
             return window
         # Once: repeated from the new ends it drifts away where shots move.
         exact = self._between(-offset / slope, (1 - offset) / slope, window, first, end)
         return exact if exact.last - exact.first >= 2 else window
 
-    def _between(self, start_s: float, end_s: float, window: _Window, first: int, end: int) -> _Window:
+    def _between(self, start_s: float, end_s: float, window: Window, first: int, end: int) -> Window:
         """Return the window of the last frame up to `start_s` and the first from `end_s`, near `window`."""
-        most = max(2, (window.last - window.first) // 2)
-        before = int(np.searchsorted(self._times, start_s + 1e-6, side="right")) - 1
-        after = int(np.searchsorted(self._times, end_s - 1e-6))
-        return _Window(max(before, first, window.first - most), min(after, end - 1, window.last + most))
-
-    def _evidence(self, window: _Window, bounds: tuple[int, int]) -> float:
-        _, histogram = difference(self._pictures[[window.first, window.last]])
-        return evidence_of_dissolve(self._footage, (window.first, window.last), bounds, histogram, self._config)
+        times, most = self._footage.times, max(2, (window.last - window.first) // 2)
+        before = int(np.searchsorted(times, start_s + 1e-6, side="right")) - 1
+        after = int(np.searchsorted(times, end_s - 1e-6))
+        return Window(
+            max(before, first, window.first - most), min(after, end - 1, window.last + most), window.merit
+        )
 
 
 def luma_histograms(vectors: Vectors) -> Float32[np.ndarray, "t bins"]:
@@ -174,3 +147,11 @@ def difference(pictures: UInt8[np.ndarray, "2 n"]) -> tuple[float, float]:
     vectors = as_vectors(pictures)
     counts = luma_histograms(vectors)
     return float(distance(vectors[:1], vectors[1:])[0]), float(np.abs(counts[1] - counts[0]).sum()) / 2
+
+
+def shares_of_last(vectors: Float32[np.ndarray, "... t n"]) -> Float32[np.ndarray, "... t"]:
+    """Return for each row the share of the last in the mixture of the first and the last that is nearest to it."""
+    since = vectors - vectors[..., :1, :]
+    direction = since[..., -1, :]
+    lengths = np.maximum(np.einsum("...n,...n->...", direction, direction), 1e-6)
+    return np.einsum("...tn,...n->...t", since, direction) / lengths[..., None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from videoldm.curation.cuts.signals import LUMA, NUM_LUMA, SignalTable
 
 Picture = UInt8[np.ndarray, "h w"]
 Flat = Float32[np.ndarray, "h w"]
+Flow = Float32[np.ndarray, "h w 2"]
 Blocks = Float32[np.ndarray, "rows columns"]
 Vectors = Float32[np.ndarray, "t n"]
 
@@ -28,8 +30,36 @@ _NOISE = 1.0
 # Rows and columns of a block of an enlarged picture.
 _BLOCK = (6, 8)
 _LEAST_WEIGHT = 1e-6
-# Frames whose enlarged pictures are kept, as most are compared several times in a row.
-_NUM_RECENT = 64
+# Pictures and comparisons that are kept, as detectors come back to the same frames.
+_NUM_KEPT = 512
+
+
+class Match(NamedTuple):
+    """How one frame is explained by another that has been moved onto it.
+
+    `likeness` is the correlation of details, 1 if motion explains all; brightness counts neither as a whole nor
+    locally, so that exposure and shadows may change. `residual` is the mean difference of levels that is left, and
+    `displacement` the mean length of the motion in cells of the enlarged picture.
+    """
+
+    likeness: float
+    residual: float
+    displacement: float
+
+
+class Chain(NamedTuple):
+    """How the last of some frames is explained by the first, moved from each to the next.
+
+    `likeness` is that of the part which stays in the picture, `visible` that part's share, `displacement` the length of
+    the whole motion; `refined` and `least_step` are the likeness after one more search, and the least from one to the
+    next.
+    """
+
+    likeness: float
+    visible: float
+    displacement: float
+    refined: float
+    least_step: float
 
 
 class Footage:
@@ -43,10 +73,10 @@ class Footage:
         self.coarse = signals.coarse()
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._flow.setFinestScale(_FINEST_SCALE)
-        self.enlarged = functools.lru_cache(_NUM_RECENT)(self._enlarged)
-        """Luma of a frame at twice its size, as comparisons take it."""
-        self.detail = functools.lru_cache(_NUM_RECENT)(self._detail)
-        """What differs from its neighbourhood in an enlarged frame."""
+        self.enlarged = functools.lru_cache(_NUM_KEPT)(self._enlarged)
+        self.detail = functools.lru_cache(_NUM_KEPT)(self._detail)
+        self.match = functools.lru_cache(_NUM_KEPT)(self._match)
+        self.flow = functools.lru_cache(_NUM_KEPT)(self._sought)
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -65,27 +95,60 @@ class Footage:
         return first + (starts + ends - 1) // 2, as_vectors(sums / (ends - starts)[:, None])
 
     def _enlarged(self, frame: int) -> Picture:
+        """Return the luma of a frame at twice its size, as comparisons take it."""
         return cv2.resize(self.luma[frame], _ENLARGED, interpolation=cv2.INTER_LINEAR)
 
     def _detail(self, frame: int) -> Flat:
+        """Return what of an enlarged frame differs from the mean of its neighbourhood."""
         return detail(self.enlarged(frame))
 
-    def moved(self, picture: Picture, onto: Picture) -> Picture:
-        """Return an enlarged picture moved as explains another one best."""
-        flow = self._flow.calc(onto, picture, None)  # pyright: ignore[reportArgumentType, reportCallIssue]
-        return cv2.remap(picture, flow + _PLACES, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    def _sought(self, onto: int, frame: int) -> Flow:
+        """Return where in `frame` each place of the frame `onto` is found."""
+        return self._sought_from(onto, frame, None)
 
-    def still_likeness(self, first: int, second: int) -> float:
-        """Return the correlation of two frames as they are."""
-        return correlation(self.detail(first), self.detail(second))
+    def _sought_from(self, onto: int, frame: int, start: Flow | None) -> Flow:
+        return self._flow.calc(self.enlarged(onto), self.enlarged(frame), start)  # pyright: ignore[reportArgumentType, reportCallIssue, reportReturnType]
 
-    def likeness(self, first: int, second: int) -> float:
-        """Return the correlation of two frames after one has been moved onto the other: 1 if motion explains all.
+    def moved(self, onto: int, frame: int) -> Picture:
+        """Return an enlarged frame moved as explains the frame `onto` best."""
+        return _moved(self.enlarged(frame), self.flow(onto, frame))
 
-        Brightness counts neither as a whole nor locally, so that exposure and shadows may change.
-        """
-        moved = self.moved(self.enlarged(second), self.enlarged(first))
-        return correlation(self.detail(first), detail(moved))
+    def _match(self, onto: int, frame: int) -> Match:
+        """Return how a frame explains another one, `onto` which it is moved."""
+        flow = self.flow(onto, frame)
+        moved = _moved(self.enlarged(frame), flow)
+        residual = float(cv2.norm(moved, self.enlarged(onto), cv2.NORM_L1)) / moved.size
+        likeness = correlation(self.detail(onto), detail(moved))
+        return Match(likeness, residual, float(np.hypot(flow[..., 0], flow[..., 1]).mean()))
+
+    def likeness(self, onto: int, frame: int) -> float:
+        """Return how alike two frames are: 1 if motion explains all."""
+        return self.match(onto, frame).likeness
+
+    def chain(self, frames: list[int]) -> Chain:
+        """Return how the last frame explains the first by the motion from each frame to the next."""
+        whole = np.zeros((*_PLACES.shape[:2], 2), np.float32)
+        for one, other in zip(frames, frames[1:], strict=False):
+            whole += _moved(self.flow(one, other), whole)
+        likeness, visible = self._likeness_in_sight(frames[0], frames[-1], whole)
+        refined, _ = self._likeness_in_sight(frames[0], frames[-1], self._sought_from(frames[0], frames[-1], whole.copy()))
+        steps = (self.likeness(one, other) for one, other in zip(frames, frames[1:], strict=False))
+        displacement = float(np.hypot(whole[..., 0], whole[..., 1]).mean())
+        return Chain(likeness, visible, displacement, refined, min(steps))
+
+    def _likeness_in_sight(self, onto: int, frame: int, flow: Flow) -> tuple[float, float]:
+        """Return the likeness of what a flow leads to places inside the picture, and the share of that."""
+        at = flow + _PLACES
+        is_inside = ((at >= 0) & (at <= (_ENLARGED[0] - 1, _ENLARGED[1] - 1))).all(axis=2)
+        correlations, weights = block_correlations(self.detail(onto), detail(_moved(self.enlarged(frame), flow)))
+        is_seen = block_means(is_inside.astype(np.float32)) > 0.5
+        seen, most = float((weights * is_seen).sum()), float(weights.sum()) + _LEAST_WEIGHT
+        return float((correlations * weights * is_seen).sum()) / (seen + _LEAST_WEIGHT), seen / most
+
+
+def _moved(picture: np.ndarray, flow: Flow) -> np.ndarray:
+    """Return what is found in a picture at the ends of a flow."""
+    return cv2.remap(picture, flow + _PLACES, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 def as_vectors(pictures: UInt8[np.ndarray, "t n"] | Float[np.ndarray, "t n"]) -> Vectors:
@@ -112,11 +175,12 @@ def correlation(one: Flat, other: Flat) -> float:
 
 def block_correlations(one: Flat, other: Flat) -> tuple[Blocks, Blocks]:
     """Return the correlation of two pictures' details in each block, and its weight."""
-    products, energies, others = (_sums(part) for part in (one * other, one * one, other * other))
-    return products / (np.sqrt(energies * others) + _NOISE * _BLOCK[0] * _BLOCK[1]), np.sqrt(energies + others)
+    size = _BLOCK[0] * _BLOCK[1]
+    products, energies, others = (block_means(part) * size for part in (one * other, one * one, other * other))
+    return products / (np.sqrt(energies * others) + _NOISE * size), np.sqrt(energies + others)
 
 
-def _sums(levels: Flat) -> Blocks:
-    """Return the sum of each block."""
+def block_means(levels: Flat) -> Blocks:
+    """Return the mean of each block."""
     rows, columns = levels.shape[0] // _BLOCK[0], levels.shape[1] // _BLOCK[1]
-    return cv2.resize(levels, (columns, rows), interpolation=cv2.INTER_AREA) * (_BLOCK[0] * _BLOCK[1])
+    return cv2.resize(levels, (columns, rows), interpolation=cv2.INTER_AREA)

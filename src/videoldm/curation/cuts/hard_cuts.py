@@ -4,92 +4,129 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float32, Int64
 
 from videoldm.curation.cuts.config import HardCutConfig
 from videoldm.curation.cuts.footage import Footage
+from videoldm.curation.cuts.judges import Measures, judge
+from videoldm.curation.cuts.measures import correlations, details
 from videoldm.curation.cuts.signals import Column
-from videoldm.curation.cuts.transition import FrameTransition, score_of_evidence
+from videoldm.curation.cuts.transition import FrameTransition
 
 # Blue and red difference span fewer levels than luma.
 _CHROMA_WEIGHT = 4.0
 # Least number of frames compared with on each side, however long they last.
 _LEAST_AROUND = 2
-# Levels added before the logarithm is taken, so that small changes in still pictures do not count much.
+# Frames on either side, the highest change of which is compared with.
+_HIGHEST_WITHIN = 3
+# Levels added before the logarithm of a change is taken, so that small ones in still pictures do not count much.
 _STILL = 0.5
 # Most levels by which cells differ that show the same.
-_SAME = 2.0
-# Beyond nine times the change around, more is no surer: in a still picture any change is a high peak.
-_HIGHEST_PEAK = 2.2
-# A change that does not rise by a quarter above those around is not looked at.
-_LEAST_PEAK = 0.22
+_SAME = 2
 
 
 def find_cuts(footage: Footage, is_taken: Bool[np.ndarray, " t"], config: HardCutConfig) -> list[FrameTransition]:
     """Find the hard cuts at frames that are not `is_taken`; those that are do not count as frames around either."""
-    cuts = _CutFinder(footage, is_taken, config)
+    measured = CutMeasures(footage, is_taken, config)
+    frames = measured.candidates()
+    quick = measured.quick(frames)
+    is_possible = judge("possible_cut").probabilities(quick) >= config.least_possible
+    frames = frames[is_possible]
+    quick = {name: values[is_possible] for name, values in quick.items()}
+    probabilities = judge("cut").probabilities(quick | measured.motion(frames))
     found: list[FrameTransition] = []
-    for frame in cuts.candidates().tolist():
-        evidence = cuts.evidence(frame)
-        if evidence >= 0:
+    for frame, probability in zip(frames.tolist(), probabilities.tolist(), strict=True):
+        if probability >= config.least_probability:
             kind = "jump_cut" if footage.likeness(frame - 1, frame) >= config.jump else "cut"
-            found.append(FrameTransition(kind, frame, frame, score_of_evidence(evidence)))
+            found.append(FrameTransition(kind, frame, frame, probability))
     return found
 
 
-class _CutFinder:
+class CutMeasures:
+    """What the frames of one source that may begin a shot are judged by."""
+
     def __init__(self, footage: Footage, is_taken: Bool[np.ndarray, " t"], config: HardCutConfig) -> None:
         self._footage, self._config = footage, config
         signals = footage.signals
         self._change = signals.luma_change + _CHROMA_WEIGHT / 2 * signals.chroma_change
-        self._peak = np.log((self._change + _STILL) / (self._around(is_taken) + _STILL)).clip(max=_HIGHEST_PEAK)
-        self._from_change = config.change * np.log(self._change + 1) + config.peak * self._peak - config.least
         self._is_open = ~is_taken
         self._is_open[0] = False
+        # The first frame has no change.
+        self._peak = _ratio(self._change, self._around())
 
-    def _around(self, is_taken: Bool[np.ndarray, " t"]) -> Column:
+    def _around(self) -> Column:
         """Return the mean change of the frames around each one."""
         times, reach = self._footage.times, self._config.around_s
         numbers = np.arange(len(times))
         firsts = np.minimum(np.searchsorted(times, times - reach), numbers - _LEAST_AROUND).clip(1)
         ends = np.maximum(np.searchsorted(times, times + reach, side="right"), numbers + 1 + _LEAST_AROUND)
         ends = ends.clip(max=len(times))
-        # The first frame has no change.
-        counted = ~is_taken & (numbers > 0)
-        sums, counts = (np.concatenate([[0], np.cumsum(part)]) for part in (self._change * counted, counted))
-        total = sums[ends] - sums[firsts] - self._change * counted
-        return (total / np.maximum(counts[ends] - counts[firsts] - counted, 1)).astype(np.float32)
+        sums, counts = (
+            np.concatenate([[0], np.cumsum(part)]) for part in (self._change * self._is_open, self._is_open)
+        )
+        total = sums[ends] - sums[firsts] - self._change * self._is_open
+        return (total / np.maximum(counts[ends] - counts[firsts] - self._is_open, 1)).astype(np.float32)
 
-    def candidates(self) -> np.ndarray:
-        """Return the frames that are cuts if nothing of the picture before is in them."""
-        is_possible = (self._from_change + self._config.likeness >= 0) & (self._peak >= _LEAST_PEAK)
-        return np.flatnonzero(is_possible & self._is_open)
+    def candidates(self) -> Int64[np.ndarray, " k"]:
+        """Return the frames that differ from the one before by more than those around do."""
+        config = self._config
+        is_sudden = (self._change >= config.least_change) & (self._peak >= config.least_peak)
+        return np.flatnonzero(is_sudden & self._is_open)
 
-    def evidence(self, frame: int) -> float:
-        """Return the whole evidence for a cut at a frame, or a negative number as soon as it is certain."""
-        footage, config = self._footage, self._config
-        known = float(self._from_change[frame])
-        least_drop = config.least_drop_beside_still if self._is_mostly_still(frame) else config.least_drop
-        # From cheap to exact: likeness without motion, with motion, and that on either side.
-        across = max(footage.still_likeness(frame - 1, frame), 0.0)
-        inside = 1.0
-        for step in (self._across, self._before, self._after):
-            if inside - across < least_drop or known + config.likeness * (inside - across) < 0:
-                return -1.0
-            across, inside = step(frame, across, inside)
-        return known + config.likeness * (inside - across) if inside - across >= least_drop else -1.0
+    def quick(self, frames: Int64[np.ndarray, " k"]) -> Measures:
+        """Return what needs no search for motion."""
+        signals = self._footage.signals
+        before, after = (self._footage.luma[at].astype(np.float32) for at in (frames - 1, frames))
+        rise = after - before
+        size, fine = np.abs(rise).mean(axis=(1, 2)), [details(part) for part in (before, after)]
+        sharpness = [np.abs(part).mean(axis=(1, 2)) for part in fine]
+        contrasts = np.minimum(*(part.std(axis=(1, 2)) for part in (before, after)))
+        return {
+            "change": np.log(self._change[frames] + 1),
+            "peak": self._peak[frames],
+            "peak_over_highest": _ratio(self._change[frames], self._highest_beside(frames)),
+            "histogram": np.log(signals.histogram_change[frames] + 0.05),
+            "luma": np.log(signals.luma_change[frames] + _STILL),
+            "chroma": np.log(signals.chroma_change[frames] + _STILL),
+            "tone": correlations(before, after),
+            "still_likeness": correlations(*fine),
+            "same": (np.abs(rise) <= _SAME).mean(axis=(1, 2)),
+            "one_sign": np.abs(rise.mean(axis=(1, 2))) / (size + _STILL),
+            "contrast": np.log(contrasts + 1),
+            "brightness": np.maximum(before.mean(axis=(1, 2)), after.mean(axis=(1, 2))),
+            "sharpness": np.abs(_ratio(*sharpness)),
+        }
 
-    def _is_mostly_still(self, frame: int) -> bool:
-        """Return whether most of the picture stays as it was, as when text appears."""
-        luma = self._footage.luma
-        return 2 * np.count_nonzero(cv2.absdiff(luma[frame], luma[frame - 1]) <= _SAME) >= luma[frame].size
+    def _highest_beside(self, frames: Int64[np.ndarray, " k"]) -> Float32[np.ndarray, " k"]:
+        """Return the highest change of the frames beside each."""
+        padded = np.pad(self._change, _HIGHEST_WITHIN)
+        steps = [step for step in range(-_HIGHEST_WITHIN, _HIGHEST_WITHIN + 1) if step]
+        return np.max([padded[frames + _HIGHEST_WITHIN + step] for step in steps], axis=0)
 
-    def _across(self, frame: int, across: float, inside: float) -> tuple[float, float]:
-        return max(self._footage.likeness(frame - 1, frame), across), inside
+    def motion(self, frames: Int64[np.ndarray, " k"]) -> Measures:
+        """Return how motion explains each frame from the one before, beside how it does on either side."""
+        footage, last = self._footage, len(self._footage) - 1
+        rows: list[dict[str, float]] = []
+        for frame in frames.tolist():
+            across = footage.match(frame - 1, frame)
+            before = footage.match(max(frame - 2, 0), frame - 1)
+            after = footage.match(frame, min(frame + 1, last))
+            inside = (before.likeness + after.likeness) / 2
+            row = {"across": across.likeness, "before": before.likeness, "after": after.likeness}
+            row |= {"drop": inside - across.likeness, "residual": np.log(across.residual + _STILL)}
+            row["residual_over_mean"] = _ratio(across.residual, (before.residual + after.residual) / 2)
+            row["residual_over_highest"] = _ratio(across.residual, max(before.residual, after.residual))
+            row["displacement"] = np.log(across.displacement + _STILL)
+            rows.append(row)
+        names = MOTION
+        return {name: np.array([row[name] for row in rows]) for name in names}
 
-    def _before(self, frame: int, across: float, inside: float) -> tuple[float, float]:
-        return across, inside - (1 - self._footage.likeness(frame - 2, frame - 1)) / 2 if frame > 1 else inside
 
-    def _after(self, frame: int, across: float, inside: float) -> tuple[float, float]:
-        is_last = frame + 1 == len(self._footage)
-        return across, inside if is_last else inside - (1 - self._footage.likeness(frame, frame + 1)) / 2
+MOTION = (
+    "across", "before", "after", "drop", "residual", "residual_over_mean", "residual_over_highest", "displacement",
+)  # fmt: skip
+
+
+def _ratio(one, other):
+    """Return the logarithm of a ratio, in which small changes of still pictures do not count much."""
+    return np.log((one + _STILL) / (other + _STILL))

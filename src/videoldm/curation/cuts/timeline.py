@@ -8,15 +8,16 @@ from typing import NamedTuple
 import numpy as np
 
 from videoldm.curation.cuts.config import CutConfig
-from videoldm.curation.cuts.dissolves import DissolveFinder, difference
+from videoldm.curation.cuts.dissolves import difference
+from videoldm.curation.cuts.fade_measures import probable_fades
 from videoldm.curation.cuts.fades_and_flashes import VeilFinder
 from videoldm.curation.cuts.flicker import find_flicker
 from videoldm.curation.cuts.footage import Footage
+from videoldm.curation.cuts.gradual import GradualFinder
 from videoldm.curation.cuts.hard_cuts import find_cuts
 from videoldm.curation.cuts.learned import confirmed
 from videoldm.curation.cuts.signals import SignalTable
 from videoldm.curation.cuts.transition import FrameTransition, Transition, taken
-from videoldm.curation.cuts.wipes import WipeFinder
 
 
 class SafeSpan(NamedTuple):
@@ -31,25 +32,31 @@ def find_transitions(signals: SignalTable, end_pts: int, config: CutConfig) -> l
     """Find all transitions, in order and without overlap; `end_pts` is where the last frame ends.
 
     This is a cascade: first flicker, which would look like all others; then fades and flashes, which would look like
-    cuts; then cuts outside of them, at the source's own rate; then dissolves and wipes, at lower rates, in what lies
-    between. Raises InputError if a network is to confirm them and cannot.
+    cuts; then cuts outside of them; then dissolves and wipes in what lies between. Raises InputError if a network is to
+    confirm them and cannot.
     """
     footage = Footage(signals)
-    found = find_flicker(footage, config.flicker)
-    is_lit = taken(found, len(signals))
-    found += [one for one in VeilFinder(footage, config.veils).find() if not is_lit[one.first : one.end + 1].any()]
+    found = find_lights(footage, config)
     found += find_cuts(footage, taken(found, len(signals)), config.hard)
     found.sort(key=lambda one: one.first)
-    for finder in (DissolveFinder(footage, config.dissolves), WipeFinder(footage, config.wipes)):
-        found += [one for first, end in _between(found, len(signals)) for one in finder.find(first, end)]
-        found.sort(key=lambda one: one.first)
+    gradual = GradualFinder(footage, config.gradual)
+    found += [one for first, end in between(found, len(signals)) for one in gradual.find(first, end)]
+    found.sort(key=lambda one: one.first)
     if config.learned is not None:
         found = confirmed(found, signals, config.learned)
     ticks = [*(int(pts) for pts in signals.pts), end_pts]
     return [Transition(one.kind, ticks[one.first], ticks[one.end], one.score) for one in found]
 
 
-def _between(found: Sequence[FrameTransition], num_frames: int) -> Iterator[tuple[int, int]]:
+def find_lights(footage: Footage, config: CutConfig) -> list[FrameTransition]:
+    """Find flicker, and fades and flashes outside of it."""
+    found = find_flicker(footage, config.flicker)
+    is_lit = taken(found, len(footage))
+    veils = [one for one in VeilFinder(footage, config.veils).find() if not is_lit[one.first : one.end + 1].any()]
+    return found + probable_fades(footage, veils, config.veils)
+
+
+def between(found: Sequence[FrameTransition], num_frames: int) -> Iterator[tuple[int, int]]:
     """Yield the stretches of frames that lie in no transition."""
     start = 0
     for one in found:

@@ -37,6 +37,18 @@ class FrameTransition:
     score: float
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch whose frames `first` and `last` each lie in one shot alone, and whose frames between may not.
+
+    The `merit` of windows of one kind can be compared.
+    """
+
+    first: int
+    last: int
+    merit: float
+
+
 def runs(mask: Bool[np.ndarray, " t"]) -> list[tuple[int, int]]:
     """Return the stretches of True: the first index of each, and the first after it."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))

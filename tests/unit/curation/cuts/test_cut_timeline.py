@@ -305,7 +305,7 @@ def test_thresholds_decide_without_the_frames():
         frame.pts, frame.time_base = number, Fraction(1, 25)
         signals.add(frame)
     table = signals.finish()
-    strict = CutConfig(hard=HardCutConfig(least=200))
+    strict = CutConfig(hard=HardCutConfig(least_probability=1))
     assert len(find_transitions(table, 60, CONFIG)) == 1
     assert find_transitions(table, 60, strict) == []
     shifted = dataclasses.replace(table, pts=table.pts + 1000)

@@ -1,0 +1,146 @@
+"""Fits the judges of shot changes to measures; runs in an environment of its own.
+
+python3.11 -m venv TREES
+TREES/bin/pip install lightgbm==4.6.0 numpy
+TREES/bin/python benchmarks/cut_judges/fit.py fade src/videoldm/curation/cuts/judges MEASURES.npz ...
+TREES/bin/python benchmarks/cut_judges/fit.py cut src/videoldm/curation/cuts/judges MEASURES.npz ...
+TREES/bin/python benchmarks/cut_judges/fit.py gradual src/videoldm/curation/cuts/judges MEASURES.npz ...
+
+For cuts and gradual transitions there are two judges: one of measures without motion, which says what is worth a
+closer look, and one of all. What is printed was judged by trees that were fitted without the video in question.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+
+SEED, NUM_FOLDS = 0, 5
+LEAST_COVER = 0.4
+MOST_VIDEOS = 100_000
+# How many trees with how many leaves.
+SIZES = {"fade": (80, 4), "possible_cut": (80, 8), "cut": (150, 8), "possible_gradual": (80, 8), "gradual": (150, 24)}
+MOTION = {
+    "cut": (
+        "across", "before", "after", "drop", "residual", "residual_over_mean", "residual_over_highest", "displacement",
+    ),
+    "gradual": (
+        "across", "beside", "back", "chain", "chain_refined", "chain_visible", "chain_displacement", "least_step",
+        "mixture", "mixture_gain", "placed_gain",
+    ),
+}  # fmt: skip
+GATES = (0.001, 0.002, 0.005, 0.01, 0.02)
+LEAST = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+
+
+def main() -> None:
+    """Fit, judge each video by trees that were fitted without it, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("change", choices=("fade", "cut", "gradual"))
+    parser.add_argument("judges", type=Path)
+    parser.add_argument("measures", type=Path, nargs="+")
+    options = parser.parse_args()
+    columns = joined(options.measures)
+    names = [name for name in columns if not name.startswith("_")]
+    is_true, is_counted = labels(options.change, columns)
+    print(f"{options.change}: {is_counted.sum()} rows, {is_true.sum()} of them true")
+    quick = [name for name in names if name not in MOTION.get(options.change, names)]
+    for judge, chosen in ((f"possible_{options.change}", quick), (options.change, names)):
+        if not chosen:
+            continue
+        rows = np.stack([columns[name] for name in chosen], axis=1)
+        probabilities = judged_apart(rows, is_true, is_counted, columns["_video"], SIZES[judge])
+        for least in GATES if chosen is quick else LEAST:
+            is_found = probabilities >= least
+            print(
+                f"{judge} from {least}: {is_found.mean():.3f} of all rows, {(is_found & ~is_true & is_counted).sum()} "
+                f"false, {(is_true & ~is_found).sum()} missed"
+            )
+        write(options.judges / f"{judge}.json", chosen, fitted(rows[is_counted], is_true[is_counted], SIZES[judge]))
+
+
+def joined(paths: list[Path]) -> dict[str, np.ndarray]:
+    """The columns of all files; no two videos have one number."""
+    parts = [dict(np.load(path)) for path in paths]
+    for number, part in enumerate(parts):
+        part["_video"] = part["_video"] + number * MOST_VIDEOS
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def labels(change: str, columns: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows are true, and which are counted."""
+    if change != "gradual":
+        return columns["_is_true"], ~columns["_is_left_out"]
+    is_true = columns["_cover"] > LEAST_COVER
+    return is_true, is_true | ~columns["_is_touching"]
+
+
+def fitted(rows: np.ndarray, is_true: np.ndarray, size: tuple[int, int]) -> lightgbm.LGBMClassifier:
+    """Boosted trees."""
+    return lightgbm.LGBMClassifier(
+        n_estimators=size[0], learning_rate=0.06, num_leaves=size[1], min_child_samples=15, reg_lambda=3,
+        colsample_bytree=0.4, subsample=0.8, subsample_freq=1, random_state=SEED, n_jobs=1, verbose=-1,
+    ).fit(rows, is_true)  # fmt: skip
+
+
+def judged_apart(
+    rows: np.ndarray, is_true: np.ndarray, is_counted: np.ndarray, videos: np.ndarray, size: tuple[int, int]
+) -> np.ndarray:
+    """Probabilities of all rows by trees that were fitted to other videos."""
+    order = np.random.default_rng(SEED).permutation(np.unique(videos))
+    result = np.zeros(len(rows))
+    for fold in range(NUM_FOLDS):
+        is_apart = np.isin(videos, order[fold::NUM_FOLDS])
+        trees = fitted(rows[~is_apart & is_counted], is_true[~is_apart & is_counted], size)
+        result[is_apart] = trees.predict_proba(rows[is_apart])[:, 1]
+    return result
+
+
+def write(path: Path, names: list[str], model: lightgbm.LGBMClassifier) -> None:
+    """Write the trees as arrays, one row each; a leaf is its own child."""
+    keys = ("measured", "thresholds", "lower", "higher", "values")
+    arrays: dict[str, list[list[float]]] = {key: [] for key in keys}
+    trees = [_nodes(tree["tree_structure"]) for tree in model.booster_.dump_model()["tree_info"]]
+    most = max(map(len, trees))
+    for tree in trees:
+        # Leaves without use, up to the same number in every tree.
+        nodes = tree + [(0, 0.0, at, at, 0.0) for at in range(len(tree), most)]
+        for key, column in zip(keys, zip(*nodes, strict=True), strict=True):
+            arrays[key].append(list(column))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [f'"measures": {json.dumps(names)}'] + [f'"{key}": {json.dumps(value)}' for key, value in arrays.items()]
+    path.write_text("{" + ",\n".join(lines) + "}\n")
+
+
+def _nodes(root: dict) -> list[tuple[int, float, int, int, float]]:
+    """All nodes, the root first."""
+    flat, waiting = [], [root]
+    children: list[tuple[int, int]] = []
+    while waiting:
+        node = waiting.pop(0)
+        flat.append(node)
+        if "left_child" in node:
+            at = len(flat) + len(waiting)
+            children.append((at, at + 1))
+            waiting += [node["left_child"], node["right_child"]]
+        else:
+            children.append((len(flat) - 1, len(flat) - 1))
+    return [
+        (
+            node.get("split_feature", 0), _short(node.get("threshold", 0.0)), *child,
+            0.0 if "left_child" in node else _short(node["leaf_value"]),
+        )
+        for node, child in zip(flat, children, strict=True)
+    ]  # fmt: skip
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.5g}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""Gradual transitions: windows that may be dissolves or wipes, measured, judged, and the most probable ones chosen."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Float32, Int64
+
+from videoldm.curation.cuts.config import GradualConfig
+from videoldm.curation.cuts.dissolves import MixtureWindows, shares_of_last
+from videoldm.curation.cuts.footage import Footage, block_correlations, correlation, detail
+from videoldm.curation.cuts.judges import Measures, judge
+from videoldm.curation.cuts.measures import correlations, lost_energy, step_energies
+from videoldm.curation.cuts.signals import LUMA, LUMA_SIZE, histograms
+from videoldm.curation.cuts.transition import FrameTransition, Window
+from videoldm.curation.cuts.wipes import WipeWindows, order_of_turns, parts_in_steps
+
+# Frames of a window that are looked at, both ends included, and those that divide it into quarters.
+_NUM_SAMPLES = 9
+_QUARTERS = (0, 2, 4, 6, 8)
+# Part of a window's length at which frames of one side are compared.
+_BESIDE = 3
+# Seconds before and after a window in which the other side is sought again, and parts of its length.
+_BACK_S, _BACK_PARTS = (1.0, 2.0, 3.0, 4.5), (0.5, 1.0, 2.0)
+# Most steps in which motion is followed through a window.
+_MOST_STEPS = 8
+_LEAST_SHARE = 0.02
+# Bins of the histogram of luma, and what is added before the logarithm of its change is taken.
+_NUM_BINS, _SAME_HISTOGRAM = 16, 0.03
+# Most levels by which cells differ that show the same.
+_SAME = 4.0
+# Lost energy beyond these says no more.
+_LEAST_LOST, _MOST_LOST = -0.5, 1.3
+
+Cells = Float32[np.ndarray, "k n cells"]
+
+
+class GradualFinder:
+    """Finds the dissolves and wipes of one source."""
+
+    def __init__(self, footage: Footage, config: GradualConfig) -> None:
+        self._footage, self._config = footage, config
+        self._proposers = MixtureWindows(footage, config.dissolves), WipeWindows(footage, config.wipes)
+
+    def find(self, first: int, end: int) -> list[FrameTransition]:
+        """Return all from frame `first` to before `end`, between which there is no other transition."""
+        windows = self.windows(first, end)
+        if not windows:
+            return []
+        quick = self.quick(windows, first, end)
+        possible = np.flatnonzero(judge("possible_gradual").probabilities(quick) >= self._config.least_possible)
+        if not len(possible):
+            return []
+        windows = [windows[at] for at in possible.tolist()]
+        quick = {name: values[possible] for name, values in quick.items()}
+        probabilities = judge("gradual").probabilities(quick | self.motion(windows, quick["share"], first, end))
+        return self._chosen(windows, probabilities.tolist(), quick["in_steps"].tolist())
+
+    def _chosen(self, windows: list[Window], probabilities: list[float], steps: list[float]) -> list[FrameTransition]:
+        """Return the most probable windows, none of which overlap."""
+        found: list[FrameTransition] = []
+        for probability, part, window in sorted(
+            zip(probabilities, steps, windows, strict=True), key=lambda one: -one[0]
+        ):
+            if probability < self._config.least_probability:
+                break
+            first, end = window.first + 1, window.last
+            if all(end <= one.first or one.end <= first for one in found):
+                kind = "wipe" if part >= self._config.least_in_steps else "dissolve"
+                found.append(FrameTransition(kind, first, end, probability))
+        return sorted(found, key=lambda one: one.first)
+
+    def windows(self, first: int, end: int) -> list[Window]:
+        """Return the windows to look into: at each place the best two of either kind, their ends made exact."""
+        found: dict[tuple[int, int], Window] = {}
+        for proposer in self._proposers:
+            times_taken = np.zeros(end - first, np.int8)
+            for window in sorted(proposer.propose(first, end), key=lambda one: -one.merit):
+                inside = slice(window.first + 1 - first, window.last - first)
+                if times_taken[inside].max() < self._config.windows_at_a_place:
+                    times_taken[inside] += 1
+                    exact = proposer.refined(window, first, end)
+                    found.setdefault((exact.first, exact.last), exact)
+        return list(found.values())
+
+    def quick(self, windows: list[Window], first: int, end: int) -> Measures:
+        """Return what needs no search for motion."""
+        footage = self._footage
+        frames, times, around = _sample_frames(windows, first, end), footage.times, _frames_beside(windows, first, end)
+        levels = footage.signals.pictures[frames].astype(np.float32)
+        luma, chroma = levels[..., :LUMA_SIZE], levels[..., LUMA_SIZE:]
+        beside = footage.signals.pictures[around][..., :LUMA_SIZE].astype(np.float32)
+        lengths_s = times[frames[:, -1]] - times[frames[:, 0]]
+        shares = (times[frames] - times[frames[:, :1]]) / lengths_s[:, None]
+        chroma_change = np.abs(chroma[:, -1] - chroma[:, 0]).mean(axis=1)
+        measures = {"length_s": lengths_s, "chroma": np.log(chroma_change + 0.5)}
+        measures |= _as_mixtures(luma, shares) | _as_change(luma) | _beside_change(luma, beside)
+        return measures | {"order": order_of_turns(luma), "in_steps": parts_in_steps(luma)}
+
+    def motion(self, windows: list[Window], shares: Float[np.ndarray, " k"], first: int, end: int) -> Measures:
+        """Return how motion explains each window's ends and middle, and frames on one side from each other."""
+        clipped = shares.clip(_LEAST_SHARE, 1 - _LEAST_SHARE).tolist()
+        rows = [self._motion_in(window, share, first, end) for window, share in zip(windows, clipped, strict=True)]
+        return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+    def _motion_in(self, window: Window, share: float, first: int, end: int) -> dict[str, float]:
+        footage = self._footage
+        steps = np.unique(np.linspace(window.first, window.last, _MOST_STEPS + 1).round().astype(int)).tolist()
+        chain = footage.chain(steps)
+        beside = _frames_beside([window], first, end)[0].tolist()
+        sides = footage.likeness(beside[0], window.first), footage.likeness(window.last, beside[1])
+        return {
+            "across": footage.likeness(window.first, window.last),
+            "beside": max(sides),
+            "back": self._likeness_back(window, first, end),
+            "chain": chain.likeness,
+            "chain_refined": chain.refined,
+            "chain_visible": chain.visible,
+            "chain_displacement": chain.displacement,
+            "least_step": chain.least_step,
+            **self._middle(window, share),
+        }
+
+    def _middle(self, window: Window, share: float) -> dict[str, float]:
+        """Return how the middle is explained by both ends: mixed as they are, mixed after motion, each in its place."""
+        footage, middle = self._footage, (window.first + window.last) // 2
+        goal, old, new = (footage.detail(frame) for frame in (middle, window.first, window.last))
+        moved = [detail(footage.moved(middle, frame)) for frame in (window.first, window.last)]
+        (one, weights), (other, _) = (block_correlations(end, goal) for end in moved)
+        is_old = cv2.blur((one - other) * weights, (3, 3)) > 0
+        placed, *alone = (
+            float((part * weights).sum() / (weights.sum() + 1e-6)) for part in (np.where(is_old, one, other), one, other)
+        )
+        mixed = correlation((1 - share) * moved[0] + share * moved[1], goal)
+        return {
+            "mixture": correlation((1 - share) * old + share * new, goal),
+            "mixture_gain": mixed - max(alone),
+            "placed_gain": placed - max(alone),
+        }
+
+    def _likeness_back(self, window: Window, first: int, end: int) -> float:
+        """Return how alike one end is to frames beyond the other: after somebody walks by, the shot is there again."""
+        footage, times = self._footage, self._footage.times
+        length_s = times[window.last] - times[window.first]
+        reaches = np.array([part * length_s for part in _BACK_PARTS] + list(_BACK_S))
+        before = np.searchsorted(times, times[window.first] - reaches).clip(min=first)
+        after = np.searchsorted(times, times[window.last] + reaches).clip(max=end - 1)
+        found = [footage.likeness(frame, window.last) for frame in set(before.tolist())]
+        return max(found + [footage.likeness(window.first, frame) for frame in set(after.tolist())])
+
+
+def _sample_frames(windows: list[Window], first: int, end: int) -> Int64[np.ndarray, "k n"]:
+    del first, end
+    parts = np.linspace(0, 1, _NUM_SAMPLES)
+    ends = np.array([(one.first, one.last) for one in windows])
+    return np.rint(ends[:, :1] + parts * (ends[:, 1:] - ends[:, :1])).astype(np.int64)
+
+
+def _frames_beside(windows: list[Window], first: int, end: int) -> Int64[np.ndarray, "k 2"]:
+    """Return the frames a third of the length before and after each window, or the last ones there are."""
+    ends = np.array([(one.first, one.last) for one in windows])
+    reach = np.maximum(1, np.rint((ends[:, 1] - ends[:, 0]) / _BESIDE)).astype(np.int64)
+    return (ends + np.stack([-reach, reach], axis=1)).clip(first, end - 1)
+
+
+def _as_mixtures(luma: Cells, shares: np.ndarray) -> Measures:
+    """Return how well the frames inside are mixtures of both ends; what moves keeps contrast and detail."""
+    before, change = luma[:, :1], luma[:, -1:] - luma[:, :1]
+    grown = shares_of_last(luma)
+    mixed = before + grown.clip(0, 1)[..., None] * change
+    size = np.abs(change).mean(axis=(1, 2))
+    both = np.concatenate([luma, change], axis=1)
+    steps = step_energies(both.reshape(*both.shape[:2], *LUMA))
+    contrasts = both.var(axis=2)
+    lost = {
+        name: lost_energy(one[:, :-1], shares, one[:, -1]).clip(_LEAST_LOST, _MOST_LOST)
+        for name, one in (("lost_contrast", contrasts), ("lost_detail", steps))
+    }
+    unevenness = np.abs(grown - shares)[:, 1:-1].mean(axis=1)
+    residual = np.abs(luma - mixed)[:, 1:-1].mean(axis=(1, 2)) / (size + 1)
+    return lost | {"unevenness": unevenness, "share": grown[:, _NUM_SAMPLES // 2], "residual": residual}
+
+
+def _as_change(luma: Cells) -> Measures:
+    """Return how much changes from end to end, and how: in a dissolve each quarter of it is like the others."""
+    change = luma[:, -1] - luma[:, 0]
+    quarters = np.diff(luma[:, list(_QUARTERS)], axis=1)
+    pairs = [(one, other) for one in range(4) for other in range(one)]
+    steps = np.abs(np.diff(luma, axis=1)).mean(axis=2)
+    counts = histograms(luma[:, [0, -1]].reshape(-1, LUMA_SIZE).astype(np.uint8), _NUM_BINS)
+    histogram = np.abs(counts[1::2] - counts[::2]).sum(axis=1) / 2
+    size = np.abs(change).mean(axis=1)
+    return {
+        "change": np.log(size + 1),
+        "histogram": np.log(histogram + _SAME_HISTOGRAM),
+        "same": (np.abs(change) < _SAME).mean(axis=1),
+        "tone": correlations(luma[:, 0], luma[:, -1]),
+        "constancy": np.mean([correlations(quarters[:, one], quarters[:, other]) for one, other in pairs], axis=0),
+        "constancy_of_ends": correlations(quarters[:, 0], quarters[:, -1]),
+        "path": np.log((steps.sum(axis=1) + 1) / (size + 1)),
+        "peak": np.log((steps.max(axis=1) + 0.5) / (steps.mean(axis=1) + 0.5)),
+        "quarter": np.log(np.abs(quarters).mean(axis=(1, 2)) + 1),
+    }
+
+
+def _beside_change(luma: Cells, beside: Float32[np.ndarray, "k 2 cells"]) -> Measures:
+    """Return what the frames on either side are like: how much they change and whether in the same way."""
+    ends = luma[:, [0, -1]]
+    outside = (ends - beside) * np.array([1, -1], np.float32)[:, None]
+    size, change = np.abs(outside).mean(axis=2), luma[:, -1] - luma[:, 0]
+    contrasts = ends.std(axis=2)
+    sharpness = [step_energies(part.reshape(*part.shape[:2], *LUMA)) for part in (beside, ends)]
+    return {
+        "outside": np.log(size.max(axis=1) + 1),
+        "least_outside": np.log(size.min(axis=1) + 1),
+        "outside_alike": np.mean([correlations(outside[:, side], change) for side in (0, 1)], axis=0),
+        "sharper_outside": np.log((sharpness[0] + 1) / (sharpness[1] + 1)).mean(axis=1),
+        "contrast": np.log(contrasts.min(axis=1) + 1),
+        "most_contrast": np.log(contrasts.max(axis=1) + 1),
+    }

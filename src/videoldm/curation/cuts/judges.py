@@ -1,0 +1,61 @@
+"""Judges: small ensembles of trees that say from measures how probable a shot change is."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64
+
+from videoldm.core.errors import InputError
+
+Measures = dict[str, Float[np.ndarray, " k"]]
+JudgeName = Literal["possible_cut", "cut", "possible_gradual", "gradual", "fade"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Judge:
+    """Boosted trees, one row each: a node has a measure, a threshold and two children; a leaf is its own child.
+
+    The sum of the reached leaves' `values` is the logarithm of the odds.
+    """
+
+    measures: tuple[str, ...]
+    measured: Int64[np.ndarray, "trees nodes"]
+    thresholds: Float[np.ndarray, "trees nodes"]
+    lower: Int64[np.ndarray, "trees nodes"]
+    higher: Int64[np.ndarray, "trees nodes"]
+    values: Float[np.ndarray, "trees nodes"]
+
+    def probabilities(self, measures: Measures) -> Float[np.ndarray, " k"]:
+        """Return how probable a change is for each row of measures, from 0 to 1."""
+        rows = np.stack([measures[name] for name in self.measures], axis=1)
+        trees = np.arange(len(self.values))
+        at = np.zeros((len(rows), len(trees)), np.int64)
+        while True:
+            is_low: Bool[np.ndarray, "k trees"] = (
+                np.take_along_axis(rows, self.measured[trees, at], axis=1) <= self.thresholds[trees, at]
+            )
+            following = np.where(is_low, self.lower[trees, at], self.higher[trees, at])
+            if (following == at).all():
+                return 1 / (1 + np.exp(-self.values[trees, at].sum(axis=1)))
+            at = following
+
+
+@functools.cache
+def judge(name: JudgeName) -> Judge:
+    """Return the judge of this name, which `benchmarks/fit_judges.py` fitted."""
+    return parsed(files(__package__).joinpath("judges", f"{name}.json").read_text())
+
+
+def parsed(text: str) -> Judge:
+    """Return the judge that is written in JSON; raises InputError if it isn't one."""
+    stored = json.loads(text)
+    arrays = {key: np.asarray(stored[key]) for key in ("measured", "thresholds", "lower", "higher", "values")}
+    if len({array.shape for array in arrays.values()}) != 1:
+        raise InputError("the arrays of a judge differ in size")
+    return Judge(tuple(stored["measures"]), **arrays)
