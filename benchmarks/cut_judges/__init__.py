@@ -1,0 +1,1 @@
+"""Fitting of the judges of shot changes."""

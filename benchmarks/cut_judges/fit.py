@@ -23,7 +23,7 @@ SEED, NUM_FOLDS = 0, 5
 LEAST_COVER = 0.4
 MOST_VIDEOS = 100_000
 # How many trees with how many leaves.
-SIZES = {"fade": (80, 4), "possible_cut": (80, 8), "cut": (150, 8), "possible_gradual": (80, 8), "gradual": (150, 24)}
+SIZES = {"fade": (80, 4), "possible_cut": (80, 8), "cut": (150, 8), "possible_gradual": (80, 8), "gradual": (250, 31)}
 MOTION = {
     "cut": (
         "across", "before", "after", "drop", "residual", "residual_over_mean", "residual_over_highest", "displacement",
@@ -32,6 +32,16 @@ MOTION = {
         "across", "beside", "back", "chain", "chain_refined", "chain_visible", "chain_displacement", "least_step",
         "mixture", "mixture_gain", "placed_gain",
     ),
+}  # fmt: skip
+# Which way a measure may move the probability of a cut, whatever the others are. It costs little on the videos that are
+# fitted to; on real footage of a bird that moves its head at once, the most probable false cut falls from 0.84 to 0.62.
+# Judges of gradual transitions become worse by it.
+SIGNS = {
+    "cut": {
+        "change": 1, "peak": 1, "peak_over_highest": 1, "histogram": 1, "tone": -1, "still_likeness": -1, "same": -1,
+        "one_sign": -1, "across": -1, "before": 1, "after": 1, "drop": 1, "residual": 1, "residual_over_mean": 1,
+        "residual_over_highest": 1,
+    }
 }  # fmt: skip
 GATES = (0.001, 0.002, 0.005, 0.01, 0.02)
 LEAST = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
@@ -53,14 +63,17 @@ def main() -> None:
         if not chosen:
             continue
         rows = np.stack([columns[name] for name in chosen], axis=1)
-        probabilities = judged_apart(rows, is_true, is_counted, columns["_video"], SIZES[judge])
+        signs = [SIGNS.get(options.change, {}).get(name, 0) for name in chosen]
+        probabilities = judged_apart(rows, is_true, is_counted, columns["_video"], SIZES[judge], signs)
         for least in GATES if chosen is quick else LEAST:
             is_found = probabilities >= least
             print(
                 f"{judge} from {least}: {is_found.mean():.3f} of all rows, {(is_found & ~is_true & is_counted).sum()} "
                 f"false, {(is_true & ~is_found).sum()} missed"
             )
-        write(options.judges / f"{judge}.json", chosen, fitted(rows[is_counted], is_true[is_counted], SIZES[judge]))
+        write(
+            options.judges / f"{judge}.json", chosen, fitted(rows[is_counted], is_true[is_counted], SIZES[judge], signs)
+        )
 
 
 def joined(paths: list[Path]) -> dict[str, np.ndarray]:
@@ -79,23 +92,29 @@ def labels(change: str, columns: dict[str, np.ndarray]) -> tuple[np.ndarray, np.
     return is_true, is_true | ~columns["_is_touching"]
 
 
-def fitted(rows: np.ndarray, is_true: np.ndarray, size: tuple[int, int]) -> lightgbm.LGBMClassifier:
+def fitted(rows: np.ndarray, is_true: np.ndarray, size: tuple[int, int], signs: list[int]) -> lightgbm.LGBMClassifier:
     """Boosted trees."""
     return lightgbm.LGBMClassifier(
         n_estimators=size[0], learning_rate=0.06, num_leaves=size[1], min_child_samples=15, reg_lambda=3,
         colsample_bytree=0.4, subsample=0.8, subsample_freq=1, random_state=SEED, n_jobs=1, verbose=-1,
+        monotone_constraints=signs,
     ).fit(rows, is_true)  # fmt: skip
 
 
 def judged_apart(
-    rows: np.ndarray, is_true: np.ndarray, is_counted: np.ndarray, videos: np.ndarray, size: tuple[int, int]
+    rows: np.ndarray,
+    is_true: np.ndarray,
+    is_counted: np.ndarray,
+    videos: np.ndarray,
+    size: tuple[int, int],
+    signs: list[int],
 ) -> np.ndarray:
     """Probabilities of all rows by trees that were fitted to other videos."""
     order = np.random.default_rng(SEED).permutation(np.unique(videos))
     result = np.zeros(len(rows))
     for fold in range(NUM_FOLDS):
         is_apart = np.isin(videos, order[fold::NUM_FOLDS])
-        trees = fitted(rows[~is_apart & is_counted], is_true[~is_apart & is_counted], size)
+        trees = fitted(rows[~is_apart & is_counted], is_true[~is_apart & is_counted], size, signs)
         result[is_apart] = trees.predict_proba(rows[is_apart])[:, 1]
     return result
 

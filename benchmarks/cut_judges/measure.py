@@ -67,7 +67,7 @@ class Rows:
         """Write one array a column; names of labels begin with an underscore."""
         columns = {name: np.concatenate([part[name] for part in self.measures]) for name in self.measures[0]}
         labels = {f"_{name}": np.concatenate([part[name] for part in self.labels]) for name in self.labels[0]}
-        np.savez(path, **columns | labels)
+        np.savez(path, allow_pickle=False, **columns | labels)
 
 
 def main() -> None:
@@ -96,10 +96,10 @@ def labelled(real: list[Path], rendered: Path | None) -> Iterator[Labelled]:
             video = read_video(note)
             yield Labelled(video.path, video.events)
     if rendered:
-        kwargs = {"seed": SEED, "split": "train"}
-        for one in make_videos(rendered, num_videos=NUM_RENDERED, num_shots=NUM_SHOTS, **kwargs):
+        videos = make_videos(rendered, seed=SEED, num_videos=NUM_RENDERED, num_shots=NUM_SHOTS, split="train")
+        for one in videos:
             yield Labelled(one.path, tuple(Event(event.kind, event.first, event.end, "") for event in one.events))
-        for path in make_sweeps(rendered, num_videos=NUM_SWEEPS, **kwargs):
+        for path in make_sweeps(rendered, seed=SEED, num_videos=NUM_SWEEPS, split="train"):
             yield Labelled(path, ())
 
 
@@ -107,6 +107,8 @@ def add_cuts(rows: Rows, number: int, video: Labelled, footage: Footage) -> None
     """Measure the frames that may begin a shot."""
     measured = CutMeasures(footage, taken(find_lights(footage, CONFIG), len(footage)), CONFIG.hard)
     frames = measured.candidates()
+    if not len(frames):
+        return
     true = [event.first for event in video.events if event.kind == "cut"]
     is_left_out = [any(one.kind != "cut" and one.first <= at <= one.end for one in video.events) for at in frames]
     labels = {

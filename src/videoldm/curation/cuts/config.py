@@ -26,9 +26,9 @@ class HardCutConfig(Config):
     """Least change, in levels, of luma and twice that of either chroma plane ..."""
     least_peak: NonNegative = 0.12
     """... and logarithm of its ratio to the mean change of the frames around, to look at a frame at all."""
-    least_possible: Share = 0.002
+    least_possible: Share = 0.004
     """Probability from which motion is sought, which is more exact and takes longer."""
-    least_probability: Share = 0.6
+    least_probability: Share = 0.65
     jump: Share = 0.45
     """Likeness across a cut from which it is a jump cut, to nearly the same view."""
     around_s: Positive = 0.25
@@ -79,8 +79,10 @@ class VeilConfig(Config):
     """Longest ramp on either side of black or white."""
     longest_flash_s: Positive = 0.5
     """White that lasts longer, ramps included, is a fade."""
-    least_probability: Share = 0.5
-    """Least probability, as the judge of fades says, of what may be one."""
+    least_probability: Share = 0.6
+    """Least probability, as the judge of fades says, of what may be one ..."""
+    empty: NonNegative = 0.5
+    """... unless the picture at its end varies by so many levels at most (standard deviation), but for its corners."""
 
 
 class DissolveRate(Config):
@@ -129,7 +131,7 @@ class GradualConfig(Config):
     """Most windows of either kind that are looked into at one frame."""
     least_possible: Share = 0.01
     """Probability from which motion is sought, which is more exact and takes longer."""
-    least_probability: Share = 0.6
+    least_probability: Share = 0.7
     least_in_steps: Share = 0.6
     """Part of the change that is made in steps, from one shot to the other, from which it is a wipe."""
 

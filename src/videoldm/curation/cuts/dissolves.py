@@ -98,9 +98,7 @@ class MixtureWindows:
         times, most = self._footage.times, max(2, (window.last - window.first) // 2)
         before = int(np.searchsorted(times, start_s + 1e-6, side="right")) - 1
         after = int(np.searchsorted(times, end_s - 1e-6))
-        return Window(
-            max(before, first, window.first - most), min(after, end - 1, window.last + most), window.merit
-        )
+        return Window(max(before, first, window.first - most), min(after, end - 1, window.last + most), window.merit)
 
 
 def luma_histograms(vectors: Vectors) -> Float32[np.ndarray, "t bins"]:

@@ -65,7 +65,7 @@ class VeilFinder:
         found: list[_Extreme] = []
         is_any = np.zeros(len(self._luma), bool)
         for cells in (self._luma <= config.black, self._luma >= config.white):
-            share, rest = cells.mean(axis=1), cells[:, ~_corners()].mean(axis=1)
+            share, rest = cells.mean(axis=1), cells[:, ~corners()].mean(axis=1)
             is_whole = (share >= config.whole) | (rest >= config.whole_but_logo)
             is_extreme = share >= config.share
             for first, end in runs(is_extreme):
@@ -75,11 +75,11 @@ class VeilFinder:
             for first, end in runs(is_extreme):
                 mean = self._luma[:, cells[first]].mean(axis=1, dtype=np.float32)
                 found.append(_Extreme(first, end, cells[first], mean, config.height, bool(is_whole[first])))
-        spread = self._luma[:, ~_corners()].std(axis=1, dtype=np.float32)
+        spread = self._luma[:, ~corners()].std(axis=1, dtype=np.float32)
         for first, end in runs(spread <= config.flat):
             if is_any[max(first - 1, 0) : end + 1].any():
                 continue  # it is the end of a ramp
-            found.append(_Extreme(first, end, ~_corners(), spread, config.height / 2, is_whole=True))
+            found.append(_Extreme(first, end, ~corners(), spread, config.height / 2, is_whole=True))
         return sorted(found, key=lambda one: one.first)
 
     def _veil(self, one: _Extreme, bounds: tuple[int, int]) -> list[FrameTransition]:
@@ -94,7 +94,7 @@ class VeilFinder:
         stop = end + (num_after if height_after >= one.height else 0)
         score = score_of(height / one.height)
         is_white = self._luma[first, one.cells].mean() >= self._config.white
-        is_empty = one.is_whole and self._luma[first, ~_corners()].std() <= _EMPTY
+        is_empty = one.is_whole and self._luma[first, ~corners()].std() <= _EMPTY
         if not is_white and not is_empty and first - start + stop - end < _LEAST_RAMP:
             return []  # the beginning of a dark shot, not a fade to black
         if is_white and self._seconds(start, stop) <= self._config.longest_flash_s:
@@ -187,7 +187,7 @@ class VeilFinder:
 
 
 @functools.cache
-def _corners() -> Cells:
+def corners() -> Cells:
     """Return which of the coarse picture's cells lie in a corner."""
     rows, columns = np.indices(COARSE)
     is_outside = (np.minimum(rows, COARSE[0] - 1 - rows) < _CORNER[0]) & (

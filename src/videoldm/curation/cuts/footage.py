@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import NamedTuple
 
 import cv2
@@ -127,12 +128,15 @@ class Footage:
 
     def chain(self, frames: list[int]) -> Chain:
         """Return how the last frame explains the first by the motion from each frame to the next."""
-        whole = np.zeros((*_PLACES.shape[:2], 2), np.float32)
-        for one, other in zip(frames, frames[1:], strict=False):
-            whole += _moved(self.flow(one, other), whole)
+        whole = np.zeros_like(_PLACES)
+        pairs = list(itertools.pairwise(frames))
+        for one, other in pairs:
+            whole = whole + _moved(self.flow(one, other), whole)
         likeness, visible = self._likeness_in_sight(frames[0], frames[-1], whole)
-        refined, _ = self._likeness_in_sight(frames[0], frames[-1], self._sought_from(frames[0], frames[-1], whole.copy()))
-        steps = (self.likeness(one, other) for one, other in zip(frames, frames[1:], strict=False))
+        refined, _ = self._likeness_in_sight(
+            frames[0], frames[-1], self._sought_from(frames[0], frames[-1], whole.copy())
+        )
+        steps = (self.likeness(one, other) for one, other in pairs)
         displacement = float(np.hypot(whole[..., 0], whole[..., 1]).mean())
         return Chain(likeness, visible, displacement, refined, min(steps))
 
@@ -141,7 +145,7 @@ class Footage:
         at = flow + _PLACES
         is_inside = ((at >= 0) & (at <= (_ENLARGED[0] - 1, _ENLARGED[1] - 1))).all(axis=2)
         correlations, weights = block_correlations(self.detail(onto), detail(_moved(self.enlarged(frame), flow)))
-        is_seen = block_means(is_inside.astype(np.float32)) > 0.5
+        is_seen = block_means(np.asarray(is_inside, np.float32)) > 0.5
         seen, most = float((weights * is_seen).sum()), float(weights.sum()) + _LEAST_WEIGHT
         return float((correlations * weights * is_seen).sum()) / (seen + _LEAST_WEIGHT), seen / most
 

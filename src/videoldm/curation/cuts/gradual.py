@@ -9,7 +9,7 @@ from jaxtyping import Float, Float32, Int64
 from videoldm.curation.cuts.config import GradualConfig
 from videoldm.curation.cuts.dissolves import MixtureWindows, shares_of_last
 from videoldm.curation.cuts.footage import Footage, block_correlations, correlation, detail
-from videoldm.curation.cuts.judges import Measures, judge
+from videoldm.curation.cuts.judges import Measures, columns_of, judge
 from videoldm.curation.cuts.measures import correlations, lost_energy, step_energies
 from videoldm.curation.cuts.signals import LUMA, LUMA_SIZE, histograms
 from videoldm.curation.cuts.transition import FrameTransition, Window
@@ -29,6 +29,9 @@ _LEAST_SHARE = 0.02
 _NUM_BINS, _SAME_HISTOGRAM = 16, 0.03
 # Most levels by which cells differ that show the same.
 _SAME = 4.0
+# Windows agree if they share more than this part of both and are almost as probable, and a transition begins where this
+# part of them already has.
+_AGREEING, _AS_PROBABLE, _EARLIER = 0.4, 0.15, 0.3
 # Lost energy beyond these says no more.
 _LEAST_LOST, _MOST_LOST = -0.5, 1.3
 
@@ -54,20 +57,27 @@ class GradualFinder:
         windows = [windows[at] for at in possible.tolist()]
         quick = {name: values[possible] for name, values in quick.items()}
         probabilities = judge("gradual").probabilities(quick | self.motion(windows, quick["share"], first, end))
-        return self._chosen(windows, probabilities.tolist(), quick["in_steps"].tolist())
+        probable = np.flatnonzero(probabilities >= self._config.least_probability)
+        ends = np.array([(windows[at].first, windows[at].last) for at in probable.tolist()], np.int64).reshape(-1, 2)
+        return self._chosen(ends, probabilities[probable], quick["in_steps"][probable])
 
-    def _chosen(self, windows: list[Window], probabilities: list[float], steps: list[float]) -> list[FrameTransition]:
-        """Return the most probable windows, none of which overlap."""
+    def _chosen(
+        self, ends: Int64[np.ndarray, "k 2"], probabilities: Float[np.ndarray, " k"], steps: Float[np.ndarray, " k"]
+    ) -> list[FrameTransition]:
+        """Return the most probable windows, none of which overlap, as wide as most of those that agree with them."""
         found: list[FrameTransition] = []
-        for probability, part, window in sorted(
-            zip(probabilities, steps, windows, strict=True), key=lambda one: -one[0]
-        ):
-            if probability < self._config.least_probability:
-                break
-            first, end = window.first + 1, window.last
-            if all(end <= one.first or one.end <= first for one in found):
-                kind = "wipe" if part >= self._config.least_in_steps else "dissolve"
-                found.append(FrameTransition(kind, first, end, probability))
+        is_left = np.ones(len(ends), bool)
+        for at in np.argsort(-probabilities).tolist():
+            if not is_left[at]:
+                continue
+            shared = _shared_part(ends, ends[at])
+            is_as_probable = probabilities >= probabilities[at] - _AS_PROBABLE
+            agreeing = ends[(shared > _AGREEING) & is_as_probable & is_left]
+            first = int(np.floor(np.quantile(agreeing[:, 0], _EARLIER)))
+            last = int(np.ceil(np.quantile(agreeing[:, 1], 1 - _EARLIER)))
+            is_left &= (ends[:, 1] <= first + 1) | (ends[:, 0] + 1 >= last)
+            kind = "wipe" if steps[at] >= self._config.least_in_steps else "dissolve"
+            found.append(FrameTransition(kind, first + 1, last, float(probabilities[at])))
         return sorted(found, key=lambda one: one.first)
 
     def windows(self, first: int, end: int) -> list[Window]:
@@ -86,7 +96,7 @@ class GradualFinder:
     def quick(self, windows: list[Window], first: int, end: int) -> Measures:
         """Return what needs no search for motion."""
         footage = self._footage
-        frames, times, around = _sample_frames(windows, first, end), footage.times, _frames_beside(windows, first, end)
+        frames, times, around = _sample_frames(windows), footage.times, _frames_beside(windows, first, end)
         levels = footage.signals.pictures[frames].astype(np.float32)
         luma, chroma = levels[..., :LUMA_SIZE], levels[..., LUMA_SIZE:]
         beside = footage.signals.pictures[around][..., :LUMA_SIZE].astype(np.float32)
@@ -101,7 +111,7 @@ class GradualFinder:
         """Return how motion explains each window's ends and middle, and frames on one side from each other."""
         clipped = shares.clip(_LEAST_SHARE, 1 - _LEAST_SHARE).tolist()
         rows = [self._motion_in(window, share, first, end) for window, share in zip(windows, clipped, strict=True)]
-        return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+        return columns_of(rows)
 
     def _motion_in(self, window: Window, share: float, first: int, end: int) -> dict[str, float]:
         footage = self._footage
@@ -129,7 +139,8 @@ class GradualFinder:
         (one, weights), (other, _) = (block_correlations(end, goal) for end in moved)
         is_old = cv2.blur((one - other) * weights, (3, 3)) > 0
         placed, *alone = (
-            float((part * weights).sum() / (weights.sum() + 1e-6)) for part in (np.where(is_old, one, other), one, other)
+            float((part * weights).sum() / (weights.sum() + 1e-6))
+            for part in (np.where(is_old, one, other), one, other)
         )
         mixed = correlation((1 - share) * moved[0] + share * moved[1], goal)
         return {
@@ -149,8 +160,13 @@ class GradualFinder:
         return max(found + [footage.likeness(window.first, frame) for frame in set(after.tolist())])
 
 
-def _sample_frames(windows: list[Window], first: int, end: int) -> Int64[np.ndarray, "k n"]:
-    del first, end
+def _shared_part(ends: Int64[np.ndarray, "k 2"], one: Int64[np.ndarray, " 2"]) -> Float[np.ndarray, " k"]:
+    """Return the intersection of each window with `one`, over their union."""
+    common = np.minimum(ends[:, 1], one[1]) - np.maximum(ends[:, 0], one[0])
+    return common.clip(0) / (np.maximum(ends[:, 1], one[1]) - np.minimum(ends[:, 0], one[0]))
+
+
+def _sample_frames(windows: list[Window]) -> Int64[np.ndarray, "k n"]:
     parts = np.linspace(0, 1, _NUM_SAMPLES)
     ends = np.array([(one.first, one.last) for one in windows])
     return np.rint(ends[:, :1] + parts * (ends[:, 1:] - ends[:, :1])).astype(np.int64)

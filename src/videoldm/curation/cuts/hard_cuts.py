@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 
 from videoldm.curation.cuts.config import HardCutConfig
 from videoldm.curation.cuts.footage import Footage
-from videoldm.curation.cuts.judges import Measures, judge
+from videoldm.curation.cuts.judges import Measures, columns_of, judge
 from videoldm.curation.cuts.measures import correlations, details
 from videoldm.curation.cuts.signals import Column
 from videoldm.curation.cuts.transition import FrameTransition
+
+Numbers = Float[np.ndarray, " k"]
 
 # Blue and red difference span fewer levels than luma.
 _CHROMA_WEIGHT = 4.0
@@ -29,10 +30,13 @@ def find_cuts(footage: Footage, is_taken: Bool[np.ndarray, " t"], config: HardCu
     """Find the hard cuts at frames that are not `is_taken`; those that are do not count as frames around either."""
     measured = CutMeasures(footage, is_taken, config)
     frames = measured.candidates()
+    if not len(frames):
+        return []
     quick = measured.quick(frames)
-    is_possible = judge("possible_cut").probabilities(quick) >= config.least_possible
-    frames = frames[is_possible]
-    quick = {name: values[is_possible] for name, values in quick.items()}
+    possible = np.flatnonzero(judge("possible_cut").probabilities(quick) >= config.least_possible)
+    if not len(possible):
+        return []
+    frames, quick = frames[possible], {name: values[possible] for name, values in quick.items()}
     probabilities = judge("cut").probabilities(quick | measured.motion(frames))
     found: list[FrameTransition] = []
     for frame, probability in zip(frames.tolist(), probabilities.tolist(), strict=True):
@@ -112,21 +116,16 @@ class CutMeasures:
             before = footage.match(max(frame - 2, 0), frame - 1)
             after = footage.match(frame, min(frame + 1, last))
             inside = (before.likeness + after.likeness) / 2
+            sides = before.residual, after.residual
             row = {"across": across.likeness, "before": before.likeness, "after": after.likeness}
             row |= {"drop": inside - across.likeness, "residual": np.log(across.residual + _STILL)}
-            row["residual_over_mean"] = _ratio(across.residual, (before.residual + after.residual) / 2)
-            row["residual_over_highest"] = _ratio(across.residual, max(before.residual, after.residual))
+            row["residual_over_mean"] = np.log((across.residual + _STILL) / (sum(sides) / 2 + _STILL))
+            row["residual_over_highest"] = np.log((across.residual + _STILL) / (max(sides) + _STILL))
             row["displacement"] = np.log(across.displacement + _STILL)
             rows.append(row)
-        names = MOTION
-        return {name: np.array([row[name] for row in rows]) for name in names}
+        return columns_of(rows)
 
 
-MOTION = (
-    "across", "before", "after", "drop", "residual", "residual_over_mean", "residual_over_highest", "displacement",
-)  # fmt: skip
-
-
-def _ratio(one, other):
+def _ratio(one: Numbers, other: Numbers) -> Numbers:
     """Return the logarithm of a ratio, in which small changes of still pictures do not count much."""
     return np.log((one + _STILL) / (other + _STILL))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Literal
@@ -46,10 +47,15 @@ class Judge:
             at = following
 
 
+def columns_of(rows: Sequence[Mapping[str, float]]) -> Measures:
+    """Return the measures of rows, of which there is at least one."""
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
 @functools.cache
 def judge(name: JudgeName) -> Judge:
     """Return the judge of this name, which `benchmarks/fit_judges.py` fitted."""
-    return parsed(files(__package__).joinpath("judges", f"{name}.json").read_text())
+    return parsed(files("videoldm.curation.cuts").joinpath("judges", f"{name}.json").read_text())
 
 
 def parsed(text: str) -> Judge:

@@ -94,7 +94,9 @@ def _is_near(shares: Float[np.ndarray, "... n"]) -> np.ndarray:
     return np.minimum(np.abs(shares), np.abs(1 - shares)) < _NEAR
 
 
-def turns_of(levels: Float32[np.ndarray, "k n cells"]) -> tuple[Int64[np.ndarray, "k cells"], Float[np.ndarray, "k cells"]]:
+def turns_of(
+    levels: Float32[np.ndarray, "k n cells"],
+) -> tuple[Int64[np.ndarray, "k cells"], Float[np.ndarray, "k cells"]]:
     """Return after which of a window's frames each cell turns from the first to the last, and its weight."""
     change = levels[:, -1] - levels[:, 0]
     shares = _shares(levels - levels[:, :1], change[:, None])
