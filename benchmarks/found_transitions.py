@@ -60,4 +60,4 @@ def signals_of(path: Path, config: CutConfig) -> tuple[SignalTable, int]:
         for frame in container.decode(video=0):
             signals.add(frame)
     table = signals.finish()
-    return table, int(table.pts[-1]) + (frame.duration or 1)
+    return table, int(table.pts[-1]) + (frame.duration or 1)  # pyright: ignore[reportPossiblyUnboundVariable]
