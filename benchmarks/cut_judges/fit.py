@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightgbm
@@ -29,8 +30,8 @@ MOTION = {
         "across", "before", "after", "drop", "residual", "residual_over_mean", "residual_over_highest", "displacement",
     ),
     "gradual": (
-        "across", "beside", "back", "chain", "chain_refined", "chain_visible", "chain_displacement", "least_step",
-        "mixture", "mixture_gain", "placed_gain",
+        "across", "shifted", "beside", "back", "chain", "chain_refined", "chain_visible", "chain_displacement",
+        "least_step", "mixture", "mixture_gain", "placed_gain",
     ),
 }  # fmt: skip
 # Which way a measure may move the probability of a cut, whatever the others are. It costs little on the videos that are
@@ -47,6 +48,29 @@ GATES = (0.001, 0.002, 0.005, 0.01, 0.02)
 LEAST = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 
+@dataclass(frozen=True)
+class Judge:
+    """How many trees with how many leaves, and which way each measure may move the probability (0 for either)."""
+
+    name: str
+    num_trees: int
+    num_leaves: int
+    signs: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Measures, one row each, whether they are of a true change, and of which video they are."""
+
+    measures: np.ndarray
+    is_true: np.ndarray
+    videos: np.ndarray
+
+    def where(self, mask: np.ndarray) -> Rows:
+        """Some of the rows."""
+        return Rows(self.measures[mask], self.is_true[mask], self.videos[mask])
+
+
 def main() -> None:
     """Fit, judge each video by trees that were fitted without it, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -59,20 +83,24 @@ def main() -> None:
     is_true, is_counted = labels(options.change, columns)
     print(f"{options.change}: {is_counted.sum()} rows, {is_true.sum()} of them true")
     quick = [name for name in names if name not in MOTION.get(options.change, names)]
-    for judge, chosen in ((f"possible_{options.change}", quick), (options.change, names)):
+    for name, chosen in ((f"possible_{options.change}", quick), (options.change, names)):
         if not chosen:
             continue
-        rows = np.stack([columns[name] for name in chosen], axis=1)
-        signs = [SIGNS.get(options.change, {}).get(name, 0) for name in chosen]
-        probabilities = judged_apart(rows, is_true, is_counted, columns["_video"], SIZES[judge], signs)
-        for least in GATES if chosen is quick else LEAST:
-            is_found = probabilities >= least
-            print(
-                f"{judge} from {least}: {is_found.mean():.3f} of all rows, {(is_found & ~is_true & is_counted).sum()} "
-                f"false, {(is_true & ~is_found).sum()} missed"
-            )
-        write(
-            options.judges / f"{judge}.json", chosen, fitted(rows[is_counted], is_true[is_counted], SIZES[judge], signs)
+        signs = [SIGNS.get(options.change, {}).get(measure, 0) for measure in chosen]
+        judge = Judge(name, *SIZES[name], tuple(signs))
+        rows = np.stack([columns[measure] for measure in chosen], axis=1)
+        counted = Rows(rows[is_counted], is_true[is_counted], columns["_video"][is_counted])
+        print_counts(judge, judged_apart(judge, counted), counted.is_true)
+        write(options.judges / f"{name}.json", chosen, fitted(judge, counted))
+
+
+def print_counts(judge: Judge, probabilities: np.ndarray, is_true: np.ndarray) -> None:
+    """Print what is found from some probabilities."""
+    for least in GATES if judge.name.startswith("possible") else LEAST:
+        is_found = probabilities >= least
+        print(
+            f"{judge.name} from {least}: {is_found.mean():.3f} of all rows, {(is_found & ~is_true).sum()} false, "
+            f"{(is_true & ~is_found).sum()} missed"
         )
 
 
@@ -92,30 +120,23 @@ def labels(change: str, columns: dict[str, np.ndarray]) -> tuple[np.ndarray, np.
     return is_true, is_true | ~columns["_is_touching"]
 
 
-def fitted(rows: np.ndarray, is_true: np.ndarray, size: tuple[int, int], signs: list[int]) -> lightgbm.LGBMClassifier:
+def fitted(judge: Judge, rows: Rows) -> lightgbm.LGBMClassifier:
     """Boosted trees."""
     return lightgbm.LGBMClassifier(
-        n_estimators=size[0], learning_rate=0.06, num_leaves=size[1], min_child_samples=15, reg_lambda=3,
-        colsample_bytree=0.4, subsample=0.8, subsample_freq=1, random_state=SEED, n_jobs=1, verbose=-1,
-        monotone_constraints=signs,
-    ).fit(rows, is_true)  # fmt: skip
+        n_estimators=judge.num_trees, num_leaves=judge.num_leaves, monotone_constraints=list(judge.signs),
+        learning_rate=0.06, min_child_samples=15, reg_lambda=3, colsample_bytree=0.4, subsample=0.8, subsample_freq=1,
+        random_state=SEED, n_jobs=1, verbose=-1,
+    ).fit(rows.measures, rows.is_true)  # fmt: skip
 
 
-def judged_apart(
-    rows: np.ndarray,
-    is_true: np.ndarray,
-    is_counted: np.ndarray,
-    videos: np.ndarray,
-    size: tuple[int, int],
-    signs: list[int],
-) -> np.ndarray:
+def judged_apart(judge: Judge, rows: Rows) -> np.ndarray:
     """Probabilities of all rows by trees that were fitted to other videos."""
-    order = np.random.default_rng(SEED).permutation(np.unique(videos))
-    result = np.zeros(len(rows))
+    order = np.random.default_rng(SEED).permutation(np.unique(rows.videos))
+    result = np.zeros(len(rows.videos))
     for fold in range(NUM_FOLDS):
-        is_apart = np.isin(videos, order[fold::NUM_FOLDS])
-        trees = fitted(rows[~is_apart & is_counted], is_true[~is_apart & is_counted], size, signs)
-        result[is_apart] = trees.predict_proba(rows[is_apart])[:, 1]
+        is_apart = np.isin(rows.videos, order[fold::NUM_FOLDS])
+        trees = fitted(judge, rows.where(~is_apart))
+        result[is_apart] = trees.predict_proba(rows.measures[is_apart])[:, 1]
     return result
 
 

@@ -31,6 +31,8 @@ _NOISE = 1.0
 # Rows and columns of a block of an enlarged picture.
 _BLOCK = (6, 8)
 _LEAST_WEIGHT = 1e-6
+# Rows and columns of the parts of an enlarged picture that are sought elsewhere in another.
+_PART_ROWS, _PART_WIDTH, _PART_STARTS = slice(4, 32), 32, (0, 16, 32)
 # Pictures and comparisons that are kept, as detectors come back to the same frames.
 _NUM_KEPT = 512
 
@@ -139,6 +141,15 @@ class Footage:
         steps = (self.likeness(one, other) for one, other in pairs)
         displacement = float(np.hypot(whole[..., 0], whole[..., 1]).mean())
         return Chain(likeness, visible, displacement, refined, min(steps))
+
+    def shifted_likeness(self, onto: int, frame: int) -> float:
+        """Return how alike a part of one frame and the best place for it in another are, after a shift alone.
+
+        Flow loses hard edges that are as fine as the stored pictures; a slow pan over them is a shift all the same.
+        """
+        one, other = self.detail(onto), self.detail(frame)
+        parts = (one[_PART_ROWS, start : start + _PART_WIDTH] for start in _PART_STARTS)
+        return max(float(cv2.matchTemplate(other, part, cv2.TM_CCOEFF_NORMED).max()) for part in parts)
 
     def _likeness_in_sight(self, onto: int, frame: int, flow: Flow) -> tuple[float, float]:
         """Return the likeness of what a flow leads to places inside the picture, and the share of that."""

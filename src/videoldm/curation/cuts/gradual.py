@@ -122,6 +122,7 @@ class GradualFinder:
         return {
             "across": footage.likeness(window.first, window.last),
             "beside": max(sides),
+            "shifted": footage.shifted_likeness(window.first, window.last),
             "back": self._likeness_back(window, first, end),
             "chain": chain.likeness,
             "chain_refined": chain.refined,
