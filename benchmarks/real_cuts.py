@@ -42,6 +42,10 @@ def main() -> None:
     parser.add_argument("--part", choices=("tune", "test"), default="tune")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--videos", type=int, default=48)
+    parser.add_argument(
+        "--moves", nargs="*", default=(), help="only these of the camera, as for more of what is seldom"
+    )
+    parser.add_argument("--only", type=int, nargs="*", metavar="INDEX", help="only these videos")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--all", action="store_true", help="also PySceneDetect's detectors")
     parser.add_argument(
@@ -61,7 +65,7 @@ def main() -> None:
     work = functools.partial(_measured, options)
     videos, tallies = list[TrueVideo](), dict[str, Tally]()
     with ProcessPoolExecutor(options.workers) as pool:
-        for video, findings in pool.map(work, range(options.videos)):
+        for video, findings in pool.map(work, options.only or range(options.videos)):
             videos.append(video)
             for name, found in findings.items():
                 tallies.setdefault(name, Tally()).add(video, found)
@@ -72,7 +76,7 @@ def _measured(options: argparse.Namespace, index: int) -> tuple[TrueVideo, dict[
     cv2.setNumThreads(1)
     av.logging.set_level(av.logging.PANIC)
     sources = _sources(options.sources, options.clips, options.part)
-    video = make_video(options.folder, sources, options.part, options.seed, index)
+    video = make_video(options.folder, sources, options.part, options.seed, index, moves=options.moves)
     found = all_findings(video.path, options.transnet) if options.all else {OURS: ours(video.path)}
     return video, found | (
         {CONFIRMED: ours_confirmed(video.path, options.cut_detector)} if options.cut_detector else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -36,13 +37,18 @@ class Take:
 class Director:
     """Draws shots for one video."""
 
-    def __init__(self, random: np.random.Generator, sources: Sources, size: Size, frame_s: float):
+    def __init__(
+        self, random: np.random.Generator, sources: Sources, size: Size, frame_s: float, moves: Sequence[str] = ()
+    ):
         self.random, self.sources, self.size, self.frame_s = random, sources, size, frame_s
+        self.moves = {move: MOVES[move] for move in moves or MOVES}
 
     def any_take(self, duration_s: float, move: str = "") -> Take:
         """A shot of a new scene."""
         random = self.random
-        move = move or str(random.choice(list(MOVES), p=np.array(list(MOVES.values())) / sum(MOVES.values())))
+        move = move or str(
+            random.choice(list(self.moves), p=np.array(list(self.moves.values())) / sum(self.moves.values()))
+        )
         look = self._look(is_dark=random.random() < 0.2)
         if move == "clip" and self.sources.takes:
             take = self.sources.takes[random.integers(len(self.sources.takes))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 
 from real_footage.edits import COLOURS, SHAPES, Edit
 from real_footage.looks import Grain, Overlay
-from real_footage.scenes import MOVES, Director, Take
+from real_footage.scenes import Director, Take
 from real_footage.sources import Part, Sources
 
 # Lists of different lengths, so that every setting meets every other.
@@ -80,13 +80,15 @@ class Piece:
     edit: Edit
 
 
-def make_video(folder: Path, sources: Sources, part: Part, seed: int, index: int) -> TrueVideo:
-    """Video `index` of a seed; what is in the folder already is not made again."""
+def make_video(
+    folder: Path, sources: Sources, part: Part, seed: int, index: int, *, moves: Sequence[str] = ()
+) -> TrueVideo:
+    """Video `index` of a seed, with some moves of the camera only; what is in the folder already is not made again."""
     path = folder / f"{part}_{seed}_{index:03d}.mp4"
     note = path.with_suffix(".json")
     if not note.exists():
         random = np.random.default_rng([seed, PART_KEYS[part], index])
-        video = _rendered(path, random, sources, index)
+        video = _rendered(path, random, sources, index, moves)
         stored = asdict(video) | {"path": path.name, "rate": str(video.rate)}
         note.write_text(json.dumps(stored, indent=1))
     return read_video(note)
@@ -99,12 +101,12 @@ def read_video(note: Path) -> TrueVideo:
     return TrueVideo(**stored | events | {"path": note.parent / stored["path"], "rate": Fraction(stored["rate"])})
 
 
-def _rendered(path: Path, random: np.random.Generator, sources: Sources, index: int) -> TrueVideo:
+def _rendered(path: Path, random: np.random.Generator, sources: Sources, index: int, moves: Sequence[str]) -> TrueVideo:
     kind = KINDS[index % len(KINDS)]
     size = LARGE.get(index, SIZES[index % len(SIZES)])
     rate = RATES[(index + index // len(SIZES)) % len(RATES)] if index not in LARGE else Fraction(25)
     quality, grain = QUALITIES[index % len(QUALITIES)], GRAINS[index % len(GRAINS)]
-    director = Director(random, sources, size, float(1 / rate))
+    director = Director(random, sources, size, float(1 / rate), moves)
     length = 0.35 if index in LARGE else 1.0
     pieces = _take_plan(director, index, length) if kind == "take" else _edited_plan(director, kind, length)
     num_frames = sum(piece.num_frames + piece.edit.num_frames for piece in pieces)
@@ -136,7 +138,7 @@ def _edited_plan(director: Director, kind: str, length: float) -> list[Piece]:
 
 
 def _take_plan(director: Director, index: int, length: float) -> list[Piece]:
-    moves = [move for move in MOVES if move != "whip"]
+    moves = [move for move in director.moves if move != "whip"]
     duration_s = TAKE_S * length
     take = director.any_take(duration_s, moves[index // len(KINDS) * 2 % len(moves)] if index % 3 else "")
     return [Piece(take, round(duration_s / director.frame_s), Edit("cut", 0))]

@@ -51,7 +51,7 @@ class MixtureWindows:
                 break
             starts, merits = self._merits(sampled, length)
             ends = zip(frames[starts].tolist(), frames[starts + length].tolist(), merits.tolist(), strict=True)
-            windows += [Window(low, high, merit) for low, high, merit in ends if high - low >= 3]
+            windows += [Window("dissolve", low, high, merit) for low, high, merit in ends if high - low >= 3]
         return windows
 
     def _merits(self, sampled: _Sampled, length: int) -> tuple[Int64[np.ndarray, " k"], Float[np.ndarray, " k"]]:
@@ -98,7 +98,9 @@ class MixtureWindows:
         times, most = self._footage.times, max(2, (window.last - window.first) // 2)
         before = int(np.searchsorted(times, start_s + 1e-6, side="right")) - 1
         after = int(np.searchsorted(times, end_s - 1e-6))
-        return Window(max(before, first, window.first - most), min(after, end - 1, window.last + most), window.merit)
+        return Window(
+            "dissolve", max(before, first, window.first - most), min(after, end - 1, window.last + most), window.merit
+        )
 
 
 def luma_histograms(vectors: Vectors) -> Float32[np.ndarray, "t bins"]:

@@ -29,9 +29,8 @@ _LEAST_SHARE = 0.02
 _NUM_BINS, _SAME_HISTOGRAM = 16, 0.03
 # Most levels by which cells differ that show the same.
 _SAME = 4.0
-# Windows agree if they share more than this part of both and are almost as probable, and a transition begins where this
-# part of them already has.
-_AGREEING, _AS_PROBABLE, _EARLIER = 0.4, 0.15, 0.3
+# Windows agree if they share more than this part of both.
+_AGREEING = 0.4
 # Lost energy beyond these says no more.
 _LEAST_LOST, _MOST_LOST = -0.5, 1.3
 
@@ -57,27 +56,21 @@ class GradualFinder:
         windows = [windows[at] for at in possible.tolist()]
         quick = {name: values[possible] for name, values in quick.items()}
         probabilities = judge("gradual").probabilities(quick | self.motion(windows, quick["share"], first, end))
-        probable = np.flatnonzero(probabilities >= self._config.least_probability)
-        ends = np.array([(windows[at].first, windows[at].last) for at in probable.tolist()], np.int64).reshape(-1, 2)
-        return self._chosen(ends, probabilities[probable], quick["in_steps"][probable])
+        order = np.argsort(-probabilities)
+        probable = [at for at in order.tolist() if probabilities[at] >= self._config.least_probability]
+        return self._chosen([(windows[at], float(probabilities[at]), float(quick["in_steps"][at])) for at in probable])
 
-    def _chosen(
-        self, ends: Int64[np.ndarray, "k 2"], probabilities: Float[np.ndarray, " k"], steps: Float[np.ndarray, " k"]
-    ) -> list[FrameTransition]:
-        """Return the most probable windows, none of which overlap, as wide as most of those that agree with them."""
+    def _chosen(self, judged: list[tuple[Window, float, float]]) -> list[FrameTransition]:
+        """Return the most probable windows, none of which overlap, from what is ordered by probability."""
         found: list[FrameTransition] = []
-        is_left = np.ones(len(ends), bool)
-        for at in np.argsort(-probabilities).tolist():
-            if not is_left[at]:
-                continue
-            shared = _shared_part(ends, ends[at])
-            is_as_probable = probabilities >= probabilities[at] - _AS_PROBABLE
-            agreeing = ends[(shared > _AGREEING) & is_as_probable & is_left]
-            first = int(np.floor(np.quantile(agreeing[:, 0], _EARLIER)))
-            last = int(np.ceil(np.quantile(agreeing[:, 1], 1 - _EARLIER)))
-            is_left &= (ends[:, 1] <= first + 1) | (ends[:, 0] + 1 >= last)
-            kind = "wipe" if steps[at] >= self._config.least_in_steps else "dissolve"
-            found.append(FrameTransition(kind, first + 1, last, float(probabilities[at])))
+        while judged:
+            one, probability, in_steps = judged[0]
+            kind = "wipe" if in_steps >= self._config.least_in_steps else "dissolve"
+            # Of those that agree, the best of the kind has the most exact ends.
+            agreeing = [other for other, *_ in judged if other.kind == kind and _shared_part(one, other) > _AGREEING]
+            exact = max(agreeing, key=lambda other: other.merit, default=one)
+            found.append(FrameTransition(kind, exact.first + 1, exact.last, probability))
+            judged = [rest for rest in judged[1:] if not _overlap(rest[0], exact)]
         return sorted(found, key=lambda one: one.first)
 
     def windows(self, first: int, end: int) -> list[Window]:
@@ -161,10 +154,15 @@ class GradualFinder:
         return max(found + [footage.likeness(window.first, frame) for frame in set(after.tolist())])
 
 
-def _shared_part(ends: Int64[np.ndarray, "k 2"], one: Int64[np.ndarray, " 2"]) -> Float[np.ndarray, " k"]:
-    """Return the intersection of each window with `one`, over their union."""
-    common = np.minimum(ends[:, 1], one[1]) - np.maximum(ends[:, 0], one[0])
-    return common.clip(0) / (np.maximum(ends[:, 1], one[1]) - np.minimum(ends[:, 0], one[0]))
+def _overlap(one: Window, other: Window) -> bool:
+    """Return whether frames inside are common to both."""
+    return one.first + 1 < other.last and other.first + 1 < one.last
+
+
+def _shared_part(one: Window, other: Window) -> float:
+    """Return the intersection of two windows over their union."""
+    common = min(one.last, other.last) - max(one.first, other.first)
+    return max(common, 0) / (max(one.last, other.last) - min(one.first, other.first))
 
 
 def _sample_frames(windows: list[Window]) -> Int64[np.ndarray, "k n"]:

@@ -41,9 +41,10 @@ class FrameTransition:
 class Window:
     """A stretch whose frames `first` and `last` each lie in one shot alone, and whose frames between may not.
 
-    The `merit` of windows of one kind can be compared.
+    `kind` is what they look like at first, and the `merit` of windows of one kind can be compared.
     """
 
+    kind: Literal["dissolve", "wipe"]
     first: int
     last: int
     merit: float

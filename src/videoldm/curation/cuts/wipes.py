@@ -55,7 +55,7 @@ class WipeWindows:
                 unevenness += np.abs(turned - inside / length) / len(_INSIDE)
             merits = steps * (1 - 2 * unevenness) * np.sqrt(whole / NUM_LUMA)
             windows += [
-                Window(int(frames[at[one]]), int(frames[at[one] + length]), float(merits[one]))
+                Window("wipe", int(frames[at[one]]), int(frames[at[one] + length]), float(merits[one]))
                 for one in np.flatnonzero(merits >= self._config.least_merit)
                 if frames[at[one] + length] - frames[at[one]] >= 3
             ]
@@ -77,7 +77,7 @@ class WipeWindows:
         )
         margin = round((high - low) * _MARGIN)
         exact = max(start, start + low - margin), min(stop, start + high + 1 + margin)
-        return Window(*exact, window.merit) if exact[1] - exact[0] >= 3 else window
+        return Window("wipe", *exact, window.merit) if exact[1] - exact[0] >= 3 else window
 
 
 def _weights(change: Float[np.ndarray, "... n"]) -> Float[np.ndarray, "... n"]:
