@@ -161,7 +161,7 @@ def test_cut_threshold_decodes_nothing_anew(videos: Path, tmp_path: Path) -> Non
     executor = Inline()
     curate(tmp_path / "dataset", videos, executor=executor)
     executor.names()
-    hard = CutConfig().hard.model_copy(update={"least": 13.0})
+    hard = CutConfig().hard.model_copy(update={"least_probability": 0.6})
     changed = CONFIG.model_copy(update={"cuts": CutConfig(hard=hard)})
     curate(tmp_path / "dataset", videos, config=changed, executor=executor)
     assert executor.counts() == {"make_clips": 6}  # and the clips are the same, so their motion is known

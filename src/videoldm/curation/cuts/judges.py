@@ -7,12 +7,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
 from videoldm.core.errors import InputError
+from videoldm.curation.store.dataset import config_hash
 
 Measures = dict[str, Float[np.ndarray, " k"]]
 JudgeName = Literal["possible_cut", "cut", "possible_gradual", "gradual", "fade"]
@@ -55,7 +56,17 @@ def columns_of(rows: Sequence[Mapping[str, float]]) -> Measures:
 @functools.cache
 def judge(name: JudgeName) -> Judge:
     """Return the judge of this name, which `benchmarks/fit_judges.py` fitted."""
-    return parsed(files("videoldm.curation.cuts").joinpath("judges", f"{name}.json").read_text())
+    return parsed(_text_of(name))
+
+
+@functools.cache
+def judges_hash() -> str:
+    """Return a hash over all judges: shot changes are found anew when one of them has been fitted again."""
+    return config_hash(*({name: _text_of(name)} for name in get_args(JudgeName)))
+
+
+def _text_of(name: JudgeName) -> str:
+    return files("videoldm.curation.cuts").joinpath("judges", f"{name}.json").read_text(encoding="utf-8")
 
 
 def parsed(text: str) -> Judge:

@@ -28,6 +28,7 @@ from videoldm.core.files import folder_lock, remove_partials, write_json
 from videoldm.core.reading import read_mapping
 from videoldm.curation.config import CurationConfig
 from videoldm.curation.cuts.config import SIGNALS_VERSION
+from videoldm.curation.cuts.judges import judges_hash
 from videoldm.dataset.config import DATASET_FILE
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ class Hashes:
         decoded = config_hash(
             DECODING, SIGNALS_VERSION, {"stream": config.stream}, config.sidecar, config.cuts.candidates
         )
-        divided = config_hash(decoded, config.cuts, config.clips)
+        divided = config_hash(decoded, {"judges": judges_hash()}, config.cuts, config.clips)
         annotations: dict[str, str] = {}
         for one in config.annotations:
             # The configuration ensures that it comes after those that it needs.
