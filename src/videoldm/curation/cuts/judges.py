@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int64
 
 from videoldm.core.errors import InputError
-from videoldm.curation.store.dataset import config_hash
 
 Measures = dict[str, Float[np.ndarray, " k"]]
 JudgeName = Literal["possible_cut", "cut", "possible_gradual", "gradual", "fade"]
@@ -62,7 +62,7 @@ def judge(name: JudgeName) -> Judge:
 @functools.cache
 def judges_hash() -> str:
     """Return a hash over all judges: shot changes are found anew when one of them has been fitted again."""
-    return config_hash(*({name: _text_of(name)} for name in get_args(JudgeName)))
+    return hashlib.sha256("".join(map(_text_of, get_args(JudgeName))).encode()).hexdigest()
 
 
 def _text_of(name: JudgeName) -> str:
