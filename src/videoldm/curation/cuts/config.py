@@ -129,7 +129,7 @@ class GradualConfig(Config):
     wipes: WipeConfig = WipeConfig()
     windows_at_a_place: int = Field(default=2, ge=1)
     """Most windows of either kind that are looked into at one frame."""
-    least_possible: Share = 0.01
+    least_possible: Share = 0.02
     """Probability from which motion is sought, which is more exact and takes longer."""
     least_probability: Share = 0.7
     least_in_steps: Share = 0.6

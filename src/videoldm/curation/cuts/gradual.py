@@ -9,7 +9,7 @@ from jaxtyping import Float, Float32, Int64
 from videoldm.curation.cuts.config import GradualConfig
 from videoldm.curation.cuts.dissolves import MixtureWindows, shares_of_last
 from videoldm.curation.cuts.footage import Footage, block_correlations, correlation, detail
-from videoldm.curation.cuts.judges import Measures, columns_of, judge
+from videoldm.curation.cuts.judges import Measures, columns_of, in_parts, judge
 from videoldm.curation.cuts.measures import correlations, lost_energy, step_energies
 from videoldm.curation.cuts.signals import LUMA, LUMA_SIZE, histograms
 from videoldm.curation.cuts.transition import FrameTransition, Window
@@ -88,6 +88,9 @@ class GradualFinder:
 
     def quick(self, windows: list[Window], first: int, end: int) -> Measures:
         """Return what needs no search for motion."""
+        return in_parts(lambda part: self._quick(windows[part], first, end), len(windows))
+
+    def _quick(self, windows: list[Window], first: int, end: int) -> Measures:
         footage = self._footage
         frames, times, around = _sample_frames(windows), footage.times, _frames_beside(windows, first, end)
         levels = footage.signals.pictures[frames].astype(np.float32)

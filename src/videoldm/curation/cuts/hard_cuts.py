@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Float32, Int64
 
 from videoldm.curation.cuts.config import HardCutConfig
 from videoldm.curation.cuts.footage import Footage
-from videoldm.curation.cuts.judges import Measures, columns_of, judge
+from videoldm.curation.cuts.judges import Measures, columns_of, in_parts, judge
 from videoldm.curation.cuts.measures import correlations, details
 from videoldm.curation.cuts.signals import Column
 from videoldm.curation.cuts.transition import FrameTransition
@@ -79,6 +79,9 @@ class CutMeasures:
 
     def quick(self, frames: Int64[np.ndarray, " k"]) -> Measures:
         """Return what needs no search for motion."""
+        return in_parts(lambda part: self._quick(frames[part]), len(frames))
+
+    def _quick(self, frames: Int64[np.ndarray, " k"]) -> Measures:
         signals = self._footage.signals
         before, after = (self._footage.luma[at].astype(np.float32) for at in (frames - 1, frames))
         rise = after - before

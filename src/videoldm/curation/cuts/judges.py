@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Literal, get_args
@@ -51,6 +51,12 @@ class Judge:
 def columns_of(rows: Sequence[Mapping[str, float]]) -> Measures:
     """Return the measures of rows, of which there is at least one."""
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def in_parts(measure: Callable[[slice], Measures], num_rows: int, most: int = 256) -> Measures:
+    """Return the measures of `num_rows` rows, at least one, taken `most` at a time to need less memory."""
+    parts = [measure(slice(start, start + most)) for start in range(0, num_rows, most)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 @functools.cache
