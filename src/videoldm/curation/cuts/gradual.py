@@ -25,6 +25,7 @@ _BACK_S, _BACK_PARTS = (1.0, 2.0, 3.0, 4.5), (0.5, 1.0, 2.0)
 # Most steps in which motion is followed through a window.
 _MOST_STEPS = 8
 _LEAST_SHARE = 0.02
+_SHORTEST_S = 1e-3
 # Bins of the histogram of luma, and what is added before the logarithm of its change is taken.
 _NUM_BINS, _SAME_HISTOGRAM = 16, 0.03
 # Most levels by which cells differ that show the same.
@@ -96,7 +97,8 @@ class GradualFinder:
         levels = footage.signals.pictures[frames].astype(np.float32)
         luma, chroma = levels[..., :LUMA_SIZE], levels[..., LUMA_SIZE:]
         beside = footage.signals.pictures[around][..., :LUMA_SIZE].astype(np.float32)
-        lengths_s = times[frames[:, -1]] - times[frames[:, 0]]
+        # Frames may be shown at equal times.
+        lengths_s = np.maximum(times[frames[:, -1]] - times[frames[:, 0]], _SHORTEST_S)
         shares = (times[frames] - times[frames[:, :1]]) / lengths_s[:, None]
         chroma_change = np.abs(chroma[:, -1] - chroma[:, 0]).mean(axis=1)
         measures = {"length_s": lengths_s, "chroma": np.log(chroma_change + 0.5)}
