@@ -5,8 +5,8 @@
   python benchmarks/cut_judges/measure.py gradual MEASURES.npz --real FOLDER ... --rendered FOLDER
 
 read videos for tuning that `benchmarks/real_cuts.py --part tune` and `benchmarks/cuts.py --split train` left in
-folders, and write what `fit.py` reads. Gradual transitions are sought between the cuts that are found, so the judge of
-cuts is fitted first.
+folders, and write what `fit.py` reads. Each kind is sought outside of those before it, so the judge of
+fades is fitted first, then that of cuts.
 """
 
 from __future__ import annotations

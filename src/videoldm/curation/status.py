@@ -74,7 +74,7 @@ class DatasetSummary:
             f"inputs  {sum(self.states.values())}{states and f' ({states})'}",
             f"clips   {self.num_clips} ({float(self.duration_s):.1f} s)",
         ]
-        if self.frames:
+        if self.frames and any(self.frames.values()):
             places = ", ".join(f"{count} {place}" for place, count in self.frames.items() if count)
             lines.append(f"frames  {sum(self.frames.values())} decoded ({places})")
         if self.other_tracks:

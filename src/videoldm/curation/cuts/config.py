@@ -28,7 +28,8 @@ class HardCutConfig(Config):
     """... and logarithm of its ratio to the mean change of the frames around, to look at a frame at all."""
     least_possible: Share = 0.004
     """Probability from which motion is sought, which is more exact and takes longer."""
-    least_probability: Share = 0.65
+    least_probability: Share = 0.75
+    """Probability from which a frame is a cut; false cuts in real footage reach 0.7."""
     jump: Share = 0.45
     """Likeness across a cut from which it is a jump cut, to nearly the same view."""
     around_s: Positive = 0.25
@@ -132,6 +133,7 @@ class GradualConfig(Config):
     least_possible: Share = 0.02
     """Probability from which motion is sought, which is more exact and takes longer."""
     least_probability: Share = 0.7
+    """Probability from which a window is a dissolve or wipe."""
     least_in_steps: Share = 0.6
     """Part of the change that is made in steps, from one shot to the other, from which it is a wipe."""
 
@@ -149,8 +151,8 @@ class LearnedConfig(Config):
 class CutConfig(Config):
     """Thresholds of the detectors. Levels are those of full-range pictures, 0 to 255.
 
-    All defaults were tuned on generated videos (`benchmarks/cuts.py --split train`) and on footage with known changes
-    (`benchmarks/real_cuts.py --part tune`), none of which results are reported for.
+    Defaults were tuned, and judges fitted, on generated videos (`benchmarks/cuts.py --split train`) and on footage with
+    known changes (`benchmarks/real_cuts.py --part tune`), none of which results are reported for.
     """
 
     candidates: CandidateConfig = CandidateConfig()

@@ -88,8 +88,9 @@ class VeilFinder:
         num_before, height_before = self._ramp(range(first, bounds[0] - 1, -1), one.signal)
         num_after, height_after = self._ramp(range(end - 1, bounds[1]), one.signal)
         height = max(height_before, height_after)
+        is_all = first == 0 and end == len(self._luma)
         if height < one.height:
-            return []
+            return [FrameTransition("fade_out", first, end, 1.0)] if is_all and one.is_whole else []
         start = first - (num_before if height_before >= one.height else 0)
         stop = end + (num_after if height_after >= one.height else 0)
         score = score_of(height / one.height)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 
 from videoldm.curation.cuts.config import GradualConfig
 from videoldm.curation.cuts.dissolves import MixtureWindows, shares_of_last
@@ -32,6 +32,8 @@ _NUM_BINS, _SAME_HISTOGRAM = 16, 0.03
 _SAME = 4.0
 # Windows agree if they share more than this part of both.
 _AGREEING = 0.4
+# Likeness of two shots that is less than light alone ever leaves, and the probability of a straight dissolve.
+_UNLIKE, _CERTAIN = 0.6, 0.95
 # Lost energy beyond these says no more.
 _LEAST_LOST, _MOST_LOST = -0.5, 1.3
 
@@ -51,12 +53,17 @@ class GradualFinder:
         if not windows:
             return []
         quick = self.quick(windows, first, end)
-        possible = np.flatnonzero(judge("possible_gradual").probabilities(quick) >= self._config.least_possible)
+        is_straight = _is_straight(quick)
+        is_possible = judge("possible_gradual").probabilities(quick) >= self._config.least_possible
+        possible = np.flatnonzero(is_possible | is_straight)
         if not len(possible):
             return []
         windows = [windows[at] for at in possible.tolist()]
         quick = {name: values[possible] for name, values in quick.items()}
-        probabilities = judge("gradual").probabilities(quick | self.motion(windows, quick["share"], first, end))
+        motion = self.motion(windows, quick["share"], first, end)
+        probabilities = judge("gradual").probabilities(quick | motion)
+        is_certain = is_straight[possible] & (motion["across"] < _UNLIKE)
+        probabilities = np.where(is_certain, np.maximum(probabilities, _CERTAIN), probabilities)
         order = np.argsort(-probabilities)
         probable = [at for at in order.tolist() if probabilities[at] >= self._config.least_probability]
         return self._chosen([(windows[at], float(probabilities[at]), float(quick["in_steps"][at])) for at in probable])
@@ -157,6 +164,14 @@ class GradualFinder:
         after = np.searchsorted(times, times[window.last] + reaches).clip(max=end - 1)
         found = [footage.likeness(frame, window.last) for frame in set(before.tolist())]
         return max(found + [footage.likeness(window.first, frame) for frame in set(after.tolist())])
+
+
+def _is_straight(quick: Measures) -> Bool[np.ndarray, " k"]:
+    """Return which windows lead from one picture to another by the shortest way, which nothing that moves does.
+
+    The judge was fitted to footage that moves, and misses some dissolves between stills.
+    """
+    return (quick["residual"] < 0.1) & (quick["path"] < 0.2) & (quick["constancy"] > 0.8)
 
 
 def _overlap(one: Window, other: Window) -> bool:

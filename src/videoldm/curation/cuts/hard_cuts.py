@@ -66,7 +66,8 @@ class CutMeasures:
         ends = np.maximum(np.searchsorted(times, times + reach, side="right"), numbers + 1 + _LEAST_AROUND)
         ends = ends.clip(max=len(times))
         sums, counts = (
-            np.concatenate([[0], np.cumsum(part)]) for part in (self._change * self._is_open, self._is_open)
+            np.concatenate([[0], np.cumsum(part, dtype=np.float64)])
+            for part in (self._change * self._is_open, self._is_open)
         )
         total = sums[ends] - sums[firsts] - self._change * self._is_open
         return (total / np.maximum(counts[ends] - counts[firsts] - self._is_open, 1)).astype(np.float32)

@@ -61,7 +61,7 @@ def in_parts(measure: Callable[[slice], Measures], num_rows: int, most: int = 25
 
 @functools.cache
 def judge(name: JudgeName) -> Judge:
-    """Return the judge of this name, which `benchmarks/fit_judges.py` fitted."""
+    """Return the judge of this name, which `benchmarks/cut_judges/fit.py` fitted."""
     return parsed(_text_of(name))
 
 

@@ -69,11 +69,6 @@ def score_of(strength: float) -> float:
     return float(strength / (1 + strength))
 
 
-def score_of_evidence(evidence: float) -> float:
-    """Return a score from 0 to 1 for evidence in natural logarithms of odds; 0, which is just enough, gives 0.5."""
-    return float(1 / (1 + np.exp(-min(evidence, 30.0))))
-
-
 def fitted_line(x: Float[np.ndarray, " k"], y: Float[np.ndarray, " k"]) -> tuple[float, float]:
     """Return slope and offset of the line y = slope * x + offset, by least squares."""
     centred = x - x.mean()

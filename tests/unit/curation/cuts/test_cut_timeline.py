@@ -149,6 +149,11 @@ def test_one_colour_is_no_shot(level, has_ramps):
     assert [span.num_frames for span in spans] == pytest.approx([30, 30], abs=2)
 
 
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_a_video_of_one_colour_has_no_shot(level):
+    assert found_in([np.full((HEIGHT, WIDTH, 3), level, np.float32)] * 20)[1] == []
+
+
 def test_black_under_a_logo_is_no_shot():
     pictures = shot(1, 30) + [np.zeros((HEIGHT, WIDTH, 3), np.float32)] * 40 + shot(2, 30)
     pictures = [one.copy() for one in pictures]
