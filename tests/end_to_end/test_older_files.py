@@ -121,7 +121,7 @@ def test_curated_dataset_is_used_as_it_is(older: CommandLine) -> None:
         assert np.array_equal(frames(Path("again", name)), frames(Path("clips", name)))
         beside = name.with_suffix(".json")
         assert json.loads(Path("again", beside).read_text()) == json.loads(Path("clips", beside).read_text())
-    assert rows("again") == rows("clips")
+    assert same_columns(rows("again"), rows("clips")) == rows("clips")
     # An export of then goes on.
     older.succeeds("curate", "export", "dataset", "--selection", "moving", "-o", "clips")
     assert rows("again") == rows("clips")
@@ -136,6 +136,13 @@ def test_curated_dataset_is_made_anew_with_the_same_clips(older: CommandLine) ->
     older.succeeds("curate", "run", "list.csv", "-o", "dataset", "--config", "curate.yaml")
     assert clip_ids() == before
     assert Path("dataset/batches/00000.json").read_bytes() == batches
+
+
+def same_columns(new: list[dict[str, Any]], old: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows without the columns that came later, which say nothing here."""
+    added = set(new[0]) - set(old[0])
+    assert all(row[name] is None for row in new for name in added)
+    return [{name: row[name] for name in old[0]} for row in new]
 
 
 def rows(folder: str) -> list[dict[str, Any]]:

@@ -59,7 +59,8 @@ def export(
     with export_folder(folder, form):
         match form:
             case "files":
-                assert export_files(clips, folder, Inline(), CutOutOptions()) == []
+                failed = export_files(clips, folder, Inline(), CutOutOptions())
+                assert failed == [], failed
             case "webdataset":
                 assert export_shards(clips, folder, Inline(), CutOutOptions(), shard_size=4) == []
             case _:

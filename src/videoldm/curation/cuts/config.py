@@ -30,6 +30,8 @@ class HardCutConfig(Config):
     """Probability from which motion is sought, which is more exact and takes longer."""
     least_probability: Share = 0.75
     """Probability from which a frame is a cut; false cuts in real footage reach 0.7."""
+    least_drop_beside_still: NonNegative = 0.35
+    """Least drop of likeness of a cut after which most of the picture is the same, as when text appears."""
     jump: Share = 0.45
     """Likeness across a cut from which it is a jump cut, to nearly the same view."""
     around_s: Positive = 0.25

@@ -22,6 +22,8 @@ _LEAST_AROUND = 2
 _HIGHEST_WITHIN = 3
 # Levels added before the logarithm of a change is taken, so that small ones in still pictures do not count much.
 _STILL = 0.5
+# Part of the picture that stays the same where text or a number changes.
+_MOSTLY = 0.7
 # Most levels by which cells differ that show the same.
 _SAME = 2
 
@@ -37,7 +39,10 @@ def find_cuts(footage: Footage, is_taken: Bool[np.ndarray, " t"], config: HardCu
     if not len(possible):
         return []
     frames, quick = frames[possible], {name: values[possible] for name, values in quick.items()}
-    probabilities = judge("cut").probabilities(quick | measured.motion(frames))
+    motion = measured.motion(frames)
+    probabilities = judge("cut").probabilities(quick | motion)
+    is_only_text = (quick["same"] >= _MOSTLY) & (motion["drop"] < config.least_drop_beside_still)
+    probabilities[is_only_text] = 0
     found: list[FrameTransition] = []
     for frame, probability in zip(frames.tolist(), probabilities.tolist(), strict=True):
         if probability >= config.least_probability:

@@ -44,7 +44,7 @@ PAPER_HASHES = {
 }
 TABLE_HASHES = {
     **dict.fromkeys(("sources", "signals", "sidecars"), "d69eb3da0155522a"),
-    **dict.fromkeys(("transitions", "clips"), "be0d22366bb9a2b2"),
+    **dict.fromkeys(("transitions", "clips"), "01b885a24888c4af"),
 }
 
 
