@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from videoldm.core.errors import InputError
 from videoldm.core.reading import file_hash
-from videoldm.curation.annotators.annotator import Annotator, ClipFrames, Missing, Values
-from videoldm.curation.annotators.embeddings import PLACES, unit_vectors
+from videoldm.curation.annotators.annotator import PLACES, Annotator, ClipFrames, Missing, Values
+from videoldm.curation.annotators.embeddings import unit_vectors
 from videoldm.curation.annotators.registry import AnnotatorConfig, register
 
 if TYPE_CHECKING:

@@ -18,6 +18,10 @@ from videoldm.curation.sidecar import decode_frame, decode_grey, middle_frame
 C = TypeVar("C", bound=AnnotatorConfig)
 
 
+PLACES = ("first", "middle", "last")
+"""Names of `ClipFrames.first_middle_last`, in columns of annotations."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class KeptFrame:
     """A small frame of the sidecar, shown from `pts` on."""

@@ -10,15 +10,13 @@ import numpy as np
 import pyarrow as pa
 from pydantic import PositiveInt
 
-from videoldm.curation.annotators.annotator import Annotator, ClipFrames, Missing, Values
+from videoldm.curation.annotators.annotator import PLACES, Annotator, ClipFrames, Missing, Values
 from videoldm.curation.annotators.letterbox import LetterboxConfig, find_bars
 from videoldm.curation.annotators.models.local_model import unless_missing
 from videoldm.curation.annotators.registry import AnnotatorConfig, register
 
 if TYPE_CHECKING:
     from videoldm.curation.annotators.models.degradation_network import DegradationNetwork
-
-PLACES = ("first", "middle", "last")
 
 
 class DegradationConfig(AnnotatorConfig):

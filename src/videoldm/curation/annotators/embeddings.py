@@ -10,14 +10,12 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32
 
-from videoldm.curation.annotators.annotator import Annotator, ClipFrames, Missing, Values
+from videoldm.curation.annotators.annotator import PLACES, Annotator, ClipFrames, Missing, Values
 from videoldm.curation.annotators.models.local_model import ClipModelConfig, open_clip
 from videoldm.curation.annotators.registry import AnnotatorConfig, register
 
 if TYPE_CHECKING:
     from videoldm.curation.annotators.models.clip_model import ClipModel
-
-PLACES = ("first", "middle", "last")
 
 
 class EmbeddingsConfig(AnnotatorConfig):

@@ -11,11 +11,10 @@ import pyarrow as pa
 from jaxtyping import Float32, UInt8
 
 from videoldm.core.config import NonNegative
-from videoldm.curation.annotators.annotator import Annotator, ClipFrames, Missing, Values
+from videoldm.curation.annotators.annotator import PLACES, Annotator, ClipFrames, Missing, Values
 from videoldm.curation.annotators.letterbox import LetterboxConfig, find_bars
 from videoldm.curation.annotators.registry import AnnotatorConfig, register
 
-PLACES = ("first", "middle", "last")
 SIDE_PX = 32
 """Sides of the picture whose frequencies are hashed, whatever its aspect."""
 SIDE_BITS = 10

@@ -12,11 +12,9 @@ from numpy import ndarray
 
 from videoldm.core.config import Positive
 from videoldm.core.errors import InputError
-from videoldm.curation.annotators.annotator import Annotator, ClipFrames, Missing, Values
+from videoldm.curation.annotators.annotator import PLACES, Annotator, ClipFrames, Missing, Values
 from videoldm.curation.annotators.models.text_detector import TextDetector, TextDetectorConfig
 from videoldm.curation.annotators.registry import AnnotatorConfig, register
-
-FRAMES = ("first", "middle", "last")
 
 Boxes = Float[ndarray, "_ 4 2"]
 
@@ -42,8 +40,8 @@ class TextAreaConfig(AnnotatorConfig):
                 # The largest of the three frames, and their mean.
                 ("text_area", area),
                 ("mean", area),
-                *((name, area) for name in FRAMES),
-                *((f"{name}_boxes", boxes) for name in FRAMES),
+                *((name, area) for name in PLACES),
+                *((f"{name}_boxes", boxes) for name in PLACES),
             ]
         )
 
@@ -77,8 +75,8 @@ class TextAreaAnnotator(Annotator[TextAreaConfig]):
         return {
             "text_area": max(areas),
             "mean": sum(areas) / len(areas),
-            **dict(zip(FRAMES, areas, strict=True)),
-            **{f"{name}_boxes": _flat(each) for name, each in zip(FRAMES, boxes, strict=True)},
+            **dict(zip(PLACES, areas, strict=True)),
+            **{f"{name}_boxes": _flat(each) for name, each in zip(PLACES, boxes, strict=True)},
         }
 
 

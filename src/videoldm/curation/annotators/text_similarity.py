@@ -11,8 +11,8 @@ import pyarrow as pa
 from jaxtyping import Float32
 
 from videoldm.core.errors import InputError
-from videoldm.curation.annotators.annotator import Annotator, ClipFrames, Missing, Values
-from videoldm.curation.annotators.embeddings import PLACES, unit_vectors
+from videoldm.curation.annotators.annotator import PLACES, Annotator, ClipFrames, Missing, Values
+from videoldm.curation.annotators.embeddings import unit_vectors
 from videoldm.curation.annotators.models.local_model import ClipModelConfig, open_clip
 from videoldm.curation.annotators.registry import AnnotatorConfig, register
 from videoldm.dataset.config import GIVEN_CAPTION

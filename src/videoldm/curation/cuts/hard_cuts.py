@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Float32, Int64
 
 from videoldm.curation.cuts.config import HardCutConfig
 from videoldm.curation.cuts.footage import Footage
-from videoldm.curation.cuts.judges import Measures, columns_of, in_parts, judge
+from videoldm.curation.cuts.judges import Measures, in_parts, judge
 from videoldm.curation.cuts.measures import correlations, details
 from videoldm.curation.cuts.signals import Column
 from videoldm.curation.cuts.transition import FrameTransition
@@ -119,20 +119,22 @@ class CutMeasures:
     def motion(self, frames: Int64[np.ndarray, " k"]) -> Measures:
         """Return how motion explains each frame from the one before, beside how it does on either side."""
         footage, last = self._footage, len(self._footage) - 1
-        rows: list[dict[str, float]] = []
-        for frame in frames.tolist():
-            across = footage.match(frame - 1, frame)
-            before = footage.match(max(frame - 2, 0), frame - 1)
-            after = footage.match(frame, min(frame + 1, last))
-            inside = (before.likeness + after.likeness) / 2
-            sides = before.residual, after.residual
-            row = {"across": across.likeness, "before": before.likeness, "after": after.likeness}
-            row |= {"drop": inside - across.likeness, "residual": np.log(across.residual + _STILL)}
-            row["residual_over_mean"] = np.log((across.residual + _STILL) / (sum(sides) / 2 + _STILL))
-            row["residual_over_highest"] = np.log((across.residual + _STILL) / (max(sides) + _STILL))
-            row["displacement"] = np.log(across.displacement + _STILL)
-            rows.append(row)
-        return columns_of(rows)
+        pairs = [
+            ((frame - 1, frame), (max(frame - 2, 0), frame - 1), (frame, min(frame + 1, last)))
+            for frame in frames.tolist()
+        ]
+        matches = np.array([[footage.match(*pair) for pair in one] for one in pairs])
+        (across, before, after), (residual, *beside), (displacement, *_) = matches.transpose(2, 1, 0)
+        return {
+            "across": across,
+            "before": before,
+            "after": after,
+            "drop": (before + after) / 2 - across,
+            "residual": np.log(residual + _STILL),
+            "residual_over_mean": _ratio(residual, np.mean(beside, axis=0)),
+            "residual_over_highest": _ratio(residual, np.maximum(*beside)),
+            "displacement": np.log(displacement + _STILL),
+        }
 
 
 def _ratio(one: Numbers, other: Numbers) -> Numbers:
