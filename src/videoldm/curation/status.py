@@ -28,7 +28,7 @@ from videoldm.curation.stages.collect import is_owner, is_scanned
 from videoldm.curation.store.batches import InputBatch, owners, read_batches
 from videoldm.curation.store.dataset import Dataset
 from videoldm.curation.store.parts import PartInPieces, read_if_whole, read_part
-from videoldm.dataset.tables import NOT_MADE, TOO_SHORT
+from videoldm.dataset.tables import NO_FRAME_KEPT, NOT_MADE, TOO_SHORT
 
 PROBLEMS = ("refused", "quarantined", "damaged")
 WAITING, DECODED = "waiting", "decoded"
@@ -131,12 +131,13 @@ def summarise(dataset: Dataset) -> DatasetSummary:
 
 
 def frames_of(dataset: Dataset) -> dict[str, int] | None:
-    """Count where the frames of all sources are: in clips, in transitions, in spans too short for a clip, or left out.
+    """Count where the frames of all sources are: in clips, in transitions, in spans that are no clips, or left out.
 
     None for tables of an earlier version, which do not say.
     """
     view = dataset.view()
-    frames: dict[str, int] = dict.fromkeys(("in clips", "in transitions", "in spans that are too short", "left out"), 0)
+    places = {TOO_SHORT: "in spans that are too short", NO_FRAME_KEPT: "in spans without a kept frame"}
+    frames: dict[str, int] = dict.fromkeys(("in clips", "in transitions", *places.values(), "left out"), 0)
     for part in view.sources:
         if not _has(part, "left_out"):
             return None
@@ -146,7 +147,7 @@ def frames_of(dataset: Dataset) -> dict[str, int] | None:
         frames["in clips"] += sum(read_part(part, ["num_frames"])["num_frames"].to_pylist())
     for part in view.transitions:
         for row in read_part(part, ["kind", "num_frames"]).to_pylist():
-            frames["in spans that are too short" if row["kind"] == TOO_SHORT else "in transitions"] += row["num_frames"]
+            frames[places.get(row["kind"], "in transitions")] += row["num_frames"]
     return frames
 
 

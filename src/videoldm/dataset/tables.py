@@ -86,7 +86,7 @@ TRANSITIONS = pa.schema(
         ("score", pa.float32()),
     ]
 )
-TOO_SHORT = "too_short"
+TOO_SHORT, NO_FRAME_KEPT = "too_short", "no_frame_kept"
 TRANSITION_KINDS = (
     "cut",
     "jump_cut",
@@ -98,8 +98,10 @@ TRANSITION_KINDS = (
     "flicker",
     "damage",
     TOO_SHORT,
+    NO_FRAME_KEPT,
 )
-"""The last are spans between two others, too short for a clip."""
+"""The last two are spans between others that are no clips: too short, or of less than the time between two kept frames
+and without any."""
 
 CLIPS = pa.schema(
     [

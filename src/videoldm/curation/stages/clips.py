@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from videoldm.curation.cuts.transition import Transition
 from videoldm.curation.executors.executor import CannotGoOn
 from videoldm.curation.sidecar import middle_frame
 from videoldm.curation.store.parts import rows_of, write_part
-from videoldm.dataset.tables import CLIPS, GREY_KINDS, LOOK, TOO_SHORT, TRANSITIONS
+from videoldm.dataset.tables import CLIPS, GREY_KINDS, LOOK, NO_FRAME_KEPT, TOO_SHORT, TRANSITIONS
 from videoldm.video.steady import Times
 from videoldm.video.time import mean_rate
 
@@ -66,9 +67,18 @@ def make_clips(task: ClipsTask) -> SourceRows:
     transitions = _timeline(source, table, task.cuts)
     spans = safe_spans(transitions, table, source["end_pts"], task.cuts)
     parts = [part for span in spans for part in divide(span, table.pts, table.time_base, task.config)]
-    clips = [row for row in (_clip(source, part, table, shown) for part in parts) if row is not None]
+    clips: list[dict[str, Any]] = []
+    unused: list[tuple[str, SafeSpan]] = []
+    for part in parts:
+        inside = _inside(shown, part)
+        if (part.end_pts - part.start_pts) * table.time_base < Fraction(task.config.min_s):
+            unused.append((TOO_SHORT, part))
+        elif not inside:
+            unused.append((NO_FRAME_KEPT, part))
+        else:
+            clips.append(_clip(source, part, table, inside))
     shared = {name: source[name] for name in ("source_id", "time_base_num", "time_base_den")}
-    elsewhere = _in_no_clip(transitions, spans, clips, table.pts)
+    elsewhere = _in_no_clip(transitions, unused, clips, table.pts)
     return SourceRows([{**shared, **row} for row in elsewhere], clips)
 
 
@@ -84,19 +94,20 @@ def clip_id(source_id: str, stream: int, start_pts: int, end_pts: int) -> str:
 
 
 def divide(span: SafeSpan, pts: np.ndarray, time_base: Fraction, config: ClipConfig) -> list[SafeSpan]:
-    """Divide a span into equal parts that are not too long; nothing if it is too short."""
-    duration = (span.end_pts - span.start_pts) * time_base
-    if duration < Fraction(config.min_s):
-        return []
-    num_parts = -(-duration // Fraction(config.max_s))
-    first = int(np.searchsorted(pts, span.start_pts))
-    edges = [first + span.num_frames * part // num_parts for part in range(num_parts + 1)]
-    bounds = [int(pts[edge]) for edge in edges[:-1]] + [span.end_pts]
-    return [
-        SafeSpan(bounds[part], bounds[part + 1], edges[part + 1] - edges[part])
-        for part in range(num_parts)
-        if edges[part + 1] > edges[part]
-    ]
+    """Divide a span into parts of equal duration, but for half a frame, that are not too long."""
+    ticks = span.end_pts - span.start_pts
+    num_parts = math.ceil(ticks * time_base / Fraction(config.max_s))
+    first, end = (int(edge) for edge in np.searchsorted(pts, (span.start_pts, span.end_pts)))
+    wanted = [span.start_pts + Fraction(ticks * part, num_parts) for part in range(1, num_parts)]
+    edges = sorted({first, *(_nearest(pts, first, end, time) for time in wanted), end})
+    bounds = [*(int(pts[edge]) for edge in edges[:-1]), span.end_pts]
+    return [SafeSpan(bounds[part], bounds[part + 1], edges[part + 1] - edges[part]) for part in range(len(edges) - 1)]
+
+
+def _nearest(pts: np.ndarray, first: int, end: int, time: Fraction) -> int:
+    """Return which of the frames `first` to before `end` begins nearest to a time, the earlier of two."""
+    after = first + int(np.searchsorted(pts[first:end], math.ceil(time)))
+    return min(range(max(first, after - 1), min(end, after + 1)), key=lambda place: abs(int(pts[place]) - time))
 
 
 def _timeline(source: Mapping[str, Any], table: SignalTable, config: CutConfig) -> list[Transition]:
@@ -122,11 +133,11 @@ def _clear(transitions: Sequence[Transition], others: Sequence[Transition]) -> l
 
 def _in_no_clip(
     transitions: Sequence[Transition],
-    spans: Sequence[SafeSpan],
+    unused: Sequence[tuple[str, SafeSpan]],
     clips: Sequence[Mapping[str, Any]],
     pts: Int64[np.ndarray, " t"],
 ) -> list[dict[str, Any]]:
-    """Return the transitions and the spans without a clip, each with its number of frames that are in no clip."""
+    """Return transitions and unused spans (with their kinds), each with its number of frames that are in no clip."""
     is_counted = np.zeros(len(pts), bool)
 
     def count(start_pts: int, end_pts: int) -> int:
@@ -138,14 +149,14 @@ def _in_no_clip(
     for clip in clips:
         count(clip["start_pts"], clip["end_pts"])
     rows: list[dict[str, Any]] = []
-    for span in spans:
+    for kind, span in unused:
         num_frames = count(span.start_pts, span.end_pts)
         if num_frames:
-            rows.append(_row(TOO_SHORT, span.start_pts, span.end_pts, num_frames, None))
+            rows.append(_row(kind, span.start_pts, span.end_pts, num_frames, None))
     for one in transitions:
         num_frames = count(one.start_pts, one.end_pts)
         rows.append(_row(one.kind, one.start_pts, one.end_pts, num_frames, one.score))
-    assert is_counted.all(), "each frame is in a clip, in a transition, or in a span that is too short"
+    assert is_counted.all(), "each frame is in a clip, in a transition, or in a span that is not used"
     return sorted(rows, key=lambda row: (row["start_pts"], row["end_pts"]))
 
 
@@ -153,14 +164,16 @@ def _row(kind: str, start_pts: int, end_pts: int, num_frames: int, score: float 
     return {"kind": kind, "start_pts": start_pts, "end_pts": end_pts, "num_frames": num_frames, "score": score}
 
 
-def _clip(
-    source: Mapping[str, Any], span: SafeSpan, table: SignalTable, kept: Sequence[Mapping[str, Any]]
-) -> dict[str, Any] | None:
-    """Return the row of a clip; None if no frame of it was kept, as it is shorter than the interval of the sidecar."""
+def _inside(kept: Sequence[Mapping[str, Any]], span: SafeSpan) -> Sequence[Mapping[str, Any]]:
+    """Return the kept frames of a span."""
     first, end = (bisect_left(kept, pts, key=itemgetter("pts")) for pts in (span.start_pts, span.end_pts))
-    inside = kept[first:end]
-    if not inside:
-        return None
+    return kept[first:end]
+
+
+def _clip(
+    source: Mapping[str, Any], span: SafeSpan, table: SignalTable, inside: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the row of a clip, of which the frames `inside` were kept."""
     pts = [frame["pts"] for frame in inside]
     look = next(one for one in reversed(source["looks"]) if one["start_pts"] <= span.start_pts)
     rate = _frame_rate(source, span, table)

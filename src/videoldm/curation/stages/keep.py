@@ -19,8 +19,9 @@ _LONG_AGO = -(2**62)
 
 
 class Keeper:
-    """Keeps a frame in each interval, both sides of each cut, and small grey ones for motion.
+    """Keeps the frame that is shown at the end of each interval, both sides of each cut, and grey ones for motion.
 
+    So each span of frames that lasts an interval has one that is kept, however long frames are shown.
     Where pictures change quickly, a grey one is followed by a *companion*.
     """
 
@@ -42,11 +43,14 @@ class Keeper:
     def add(self, frame: VideoFrame, look: Look, *, may_be_cut: bool, change: float) -> None:
         """Add the next frame; `change` is the mean difference of levels from the one before it."""
         pts = frame.pts or 0
+        if self._before is not None and pts > self._shown.next:
+            self._keep(*self._before, "sampled")
+            self._shown.advance(pts - 1)
         if may_be_cut and self._before is not None and pts >= self._next_edge:
             self._keep(*self._before, "edge")
             self._keep(frame, look, "edge")
             self._next_edge = pts + self._edge_ticks
-        if pts >= self._shown.next:
+        if self._before is None or pts == self._shown.next:
             self._keep(frame, look, "sampled")
             self._shown.advance(pts)
         if pts >= self._moving.next:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from videoldm.curation.store.view import DatasetView
 
 FORMAT = 1
-DECODING = "6"
+DECODING = "7"
 """Changes whenever decoding gives other tables, so that they are made anew."""
 AESTHETIC_HEAD = "aesthetic_head.safetensors"
 
