@@ -24,7 +24,7 @@ from videoldm.core.progress import notice
 from videoldm.core.reading import read_mapping
 from videoldm.core.wording import are, counted, have
 from videoldm.curation.config import CurationConfig
-from videoldm.curation.stages.collect import is_owner, is_scanned
+from videoldm.curation.stages.collect import QUARANTINED, is_owner, is_scanned
 from videoldm.curation.store.batches import InputBatch, owners, read_batches
 from videoldm.curation.store.dataset import Dataset
 from videoldm.curation.store.parts import PartInPieces, read_if_whole, read_part
@@ -50,6 +50,8 @@ class DatasetSummary:
     """Duration of all clips together."""
     frames: Mapping[str, int] | None
     """Where the decoded frames are; None if the dataset does not say, as an earlier version made it."""
+    num_uncounted: int
+    """Number of quarantined inputs that decoding did not finish, so that their frames are not known."""
     other_tracks: Mapping[str, Sequence[str]]
     """Video tracks that were not read, by path."""
     missing: Mapping[str, Mapping[str, int]]
@@ -63,6 +65,7 @@ class DatasetSummary:
             "clips": self.num_clips,
             "duration_s": round(float(self.duration_s), 3),
             "frames": None if self.frames is None else dict(self.frames),
+            "inputs_with_unknown_frames": self.num_uncounted,
             "other_tracks": {path: list(tracks) for path, tracks in self.other_tracks.items()},
             "missing": {name: dict(reasons) for name, reasons in self.missing.items()},
         }
@@ -77,6 +80,9 @@ class DatasetSummary:
         if self.frames and any(self.frames.values()):
             places = ", ".join(f"{count} {place}" for place, count in self.frames.items() if count)
             lines.append(f"frames  {sum(self.frames.values())} decoded ({places})")
+        if self.num_uncounted:
+            inputs = counted(self.num_uncounted, "quarantined input")
+            lines.append(f"the frames of {inputs} are not known: decoding did not finish")
         if self.other_tracks:
             (path, tracks), num_inputs = next(iter(self.other_tracks.items())), len(self.other_tracks)
             lines.append(
@@ -126,7 +132,14 @@ def summarise(dataset: Dataset) -> DatasetSummary:
         if num_rows < num_clips:
             reasons[NOT_MADE] += num_clips - num_rows
     return DatasetSummary(
-        states, problems, num_clips, duration, frames_of(dataset), _other_tracks(view.sources), missing
+        states=states,
+        problems=problems,
+        num_clips=num_clips,
+        duration_s=duration,
+        frames=frames_of(dataset),
+        num_uncounted=_num_uncounted(view.sources),
+        other_tracks=_other_tracks(view.sources),
+        missing=missing,
     )
 
 
@@ -149,6 +162,12 @@ def frames_of(dataset: Dataset) -> dict[str, int] | None:
         for row in read_part(part, ["kind", "num_frames"]).to_pylist():
             frames[places.get(row["kind"], "in transitions")] += row["num_frames"]
     return frames
+
+
+def _num_uncounted(sources: Sequence[Path]) -> int:
+    parts = [read_part(part, ["state", "num_decoded"]) for part in sources if _has(part, "num_decoded")]
+    rows = [row for part in parts for row in part.to_pylist()]
+    return sum(row["state"] == QUARANTINED and row["num_decoded"] is None for row in rows)
 
 
 def _other_tracks(sources: Sequence[Path]) -> dict[str, list[str]]:

@@ -62,6 +62,12 @@ def test_source_whose_cuts_cannot_be_found_is_quarantined_alone(
     why = "unexpected IndexError in test_lost_work.py, line" if how == "raises" else "crashed (SIGKILL)"
     assert lost["reason"].startswith(f"no cuts can be found in it: {why}")
     assert summarise(dataset).problems == [(lost["path"], "quarantined", lost["reason"])]  # and so the run's exit code
+    assert (lost["num_decoded"], lost["num_frames"]) == (63, 0)
+    assert lost["left_out"] == [{"reason": lost["reason"], "num_frames": 63}]
+    summary = summarise(dataset)
+    assert summary.frames is not None
+    assert (sum(summary.frames.values()), summary.frames["left out"]) == (sum(range(60, 66)), 63)
+    assert summary.num_uncounted == 0
     others = curate(tmp_path / "others", *(videos / f"{number}.mp4" for number in (0, 1, 2, 4, 5)))
     for table in ("clips", "transitions", "motion"):
         assert rows(dataset, table) == rows(others, table)

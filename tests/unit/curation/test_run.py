@@ -328,6 +328,8 @@ def test_quarantined_sources_are_tried_again_where_it_is_asked_for(videos: Path,
     assert executor.names() == []
     states = {Path(row["path"]).name: row["state"] for row in rows(dataset, "sources")}
     assert [name for name, state in states.items() if state != "whole"] == ["3.mp4"]
+    unknown = "the frames of 1 quarantined input are not known: decoding did not finish"
+    assert unknown in summarise(dataset).as_text().splitlines()
     with dataset.locked():
         Run(dataset, CONFIG, executor, retry_quarantined=True)(find_inputs([str(videos)]))
     assert executor.names().count("scan") == 1

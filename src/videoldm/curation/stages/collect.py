@@ -65,11 +65,13 @@ def collect(
 
 
 def quarantine(sources: Path, reasons: Mapping[str, str], *, digest: str) -> None:
-    """Change the state of sources that were decoded, and in which no cuts could be found."""
+    """Change the state of sources that were decoded, and in which no cuts could be found; all frames are left out."""
     rows = read_part(sources).to_pylist()
     for row in rows:
         if row["source_id"] in reasons and row["state"] != "duplicate":
-            row |= {"state": QUARANTINED, "reason": reasons[row["source_id"]]}
+            reason = reasons[row["source_id"]]
+            unused = {"reason": reason, "num_frames": row["num_frames"]}
+            row |= {"state": QUARANTINED, "reason": reason, "num_frames": 0, "left_out": [*row["left_out"], unused]}
     write_part(sources, rows, SOURCES, digest=digest)
 
 
