@@ -1,11 +1,14 @@
-"""Small videos to curate."""
+"""Small videos to curate, and the command line in an empty folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from command_line import cli
 from fault_videos import pictures, write
+
+__all__ = ["cli"]
 
 
 @pytest.fixture

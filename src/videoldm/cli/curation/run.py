@@ -128,6 +128,7 @@ def configured(options: CurateRunOptions) -> CurationConfig:
 
 def curate(options: CurateRunOptions, config: CurationConfig) -> None:
     """Run, and print a summary; raises SomeItemsFailed if some inputs gave no clips, or not all."""
+    from videoldm.curation.cuts.learned import check_detector
     from videoldm.curation.executors.executor import executor_named
     from videoldm.curation.inputs import find_inputs
     from videoldm.curation.run import Run
@@ -135,6 +136,8 @@ def curate(options: CurateRunOptions, config: CurationConfig) -> None:
     from videoldm.curation.store.dataset import Dataset
 
     inputs = find_inputs(options.inputs)
+    if config.cuts.learned is not None:
+        check_detector(config.cuts.learned)
     bring_models(options, config)
     dataset = Dataset.create(options.output)
     with dataset.locked():

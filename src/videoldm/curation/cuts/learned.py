@@ -11,6 +11,7 @@ only frames around what was found go through the network.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from videoldm.curation.cuts.signals import LUMA_SIZE, PICTURE_CHROMA, SignalTabl
 from videoldm.curation.cuts.transition import FrameTransition
 
 WINDOW_FRAMES, HEIGHT, WIDTH = 100, 27, 48
+_INPUT = (1, WINDOW_FRAMES, HEIGHT, WIDTH, 3)
+_RIGHT = "a detector of transitions takes uint8 1x100x27x48x3 and gives float probabilities 1x100 or 1x100x1"
 _STEP_FRAMES = WINDOW_FRAMES // 2
 # Frames before and after a transition that count as it: networks and our detectors see its ends differently.
 _AROUND_FRAMES = 2
@@ -35,7 +38,7 @@ def confirmed(found: Sequence[FrameTransition], signals: SignalTable, config: Le
 
     Raises InputError if the file is not such a network.
     """
-    _opened(config.model, config.num_threads)  # also where there is nothing to confirm, so that its faults are told
+    check_detector(config)  # also where there is nothing to confirm, so that its faults are told
     return [one for one in found if one.kind != "dissolve" or _is_marked(one, signals, config)]
 
 
@@ -67,26 +70,54 @@ def _picture(luma: np.ndarray, blue: np.ndarray, red: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(np.dstack(planes), cv2.COLOR_YCrCb2RGB)
 
 
+def check_detector(config: LearnedConfig) -> None:
+    """Raise InputError if the file is not such a network, before anything is made."""
+    _opened(config.model, config.num_threads)
+
+
 def _probabilities(frames: UInt8[np.ndarray, "t 27 48 3"], config: LearnedConfig) -> Float32[np.ndarray, " t"]:
-    session = _opened(config.model, config.num_threads)
+    return _answer(_opened(config.model, config.num_threads), config.model, frames)
+
+
+def _answer(session: Any, model: str, frames: UInt8[np.ndarray, "t 27 48 3"]) -> Float32[np.ndarray, " t"]:
     try:
-        outputs = session.run(None, {session.get_inputs()[0].name: frames[None]})
-        rows = [np.asarray(output, np.float32).reshape(-1, WINDOW_FRAMES) for output in outputs]
-        found = np.concatenate(rows).max(axis=0)
-    except Exception as error:  # noqa: BLE001 - onnxruntime raises whatever its C++ throws
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"{config.model}: does not find transitions in 100 frames of 48x27: {reason}") from None
+        outputs = [np.asarray(one) for one in session.run(None, {session.get_inputs()[0].name: frames[None]})]
+    except Exception as error:
+        raise InputError(f"{model}: fails at {WINDOW_FRAMES} frames of {WIDTH}x{HEIGHT}, {_RIGHT}") from error
+    for one in outputs:
+        if one.shape not in ((1, WINDOW_FRAMES), (1, WINDOW_FRAMES, 1)) or one.dtype.kind != "f":
+            raise InputError(f"{model}: gives {one.dtype} {_sides(one.shape)}, {_RIGHT}")
+    found = np.concatenate([one.reshape(1, WINDOW_FRAMES) for one in outputs]).max(axis=0)
     if not 0 <= found.min() <= found.max() <= 1:
-        raise InputError(f"{config.model}: gave {found.max():g}, it should give probabilities from 0 to 1")
-    return found
+        wrong = found.max() if found.min() >= 0 else found.min()
+        raise InputError(f"{model}: gives {wrong:g}, it should give probabilities from 0 to 1")
+    return found.astype(np.float32)
+
+
+def _sides(shape: Sequence[int | str | None]) -> str:
+    return "x".join("any" if side is None else str(side) for side in shape) or "one number"
 
 
 @functools.lru_cache(maxsize=1)
 def _opened(model: str, num_threads: int) -> Any:
-    """Open the file; workers keep it for all their sources."""
+    """Open the file and try it once; workers keep it for all their sources."""
     from videoldm.curation.annotators.models.local_model import open_session
 
     path = Path(model)
     if not path.is_file():
         raise InputError(f"{path}: does not exist, a detector of transitions should be an ONNX file")
-    return open_session(path, num_threads)
+    session = open_session(path, num_threads)
+    inputs = session.get_inputs()
+    if [(one.type, _fits(one.shape)) for one in inputs] != [("tensor(uint8)", True)]:
+        found = ", ".join(f"{one.type.removeprefix('tensor(').rstrip(')')} {_sides(one.shape)}" for one in inputs)
+        raise InputError(f"{path}: takes {found or 'nothing'}, {_RIGHT}")
+    levels = np.arange(math.prod(_INPUT)) * 71 % 256
+    _answer(session, model, levels.astype(np.uint8).reshape(_INPUT[1:]))
+    return session
+
+
+def _fits(shape: Sequence[int | str | None]) -> bool:
+    """Return whether a network with these sides, of which some may be open, takes a window of frames."""
+    return len(shape) == len(_INPUT) and all(
+        side == wanted for side, wanted in zip(shape, _INPUT, strict=True) if isinstance(side, int)
+    )

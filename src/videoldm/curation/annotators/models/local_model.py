@@ -81,6 +81,6 @@ def open_session(path: Path, num_threads: int) -> Any:
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001 - onnxruntime raises whatever its C++ throws
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{path}: is not a model that onnxruntime can read: {reason}") from None
+    except Exception as error:
+        reader = f"onnxruntime {onnxruntime.__version__}"
+        raise InputError(f"{path}: is not a model that {reader} can read, give an ONNX file") from error

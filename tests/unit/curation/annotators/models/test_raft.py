@@ -92,7 +92,7 @@ def test_without_the_file_or_the_package_the_motion_is_missing(
 
 def test_what_is_no_network_for_flow_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"not a model")
-    with pytest.raises(InputError, match="is not a model that onnxruntime can read"):
+    with pytest.raises(InputError, match=r"is not a model that onnxruntime .* can read"):
         Raft(RaftConfig(model=f"{tmp_path}/bad.onnx"))
     one = onnx_bytes.model(
         [onnx_bytes.node("Relu", ["picture"], ["flow"])],
