@@ -45,7 +45,8 @@ SOURCES = pa.schema(
         # Look of the first frame, and of the first frame after each change.
         *LOOK,
         ("looks", pa.list_(pa.struct([("start_pts", pa.int64()), *LOOK]))),
-        # "progressive", or as ffprobe says which field comes first; null if the stream does not say.
+        # "progressive", or as ffprobe says which field comes first; by the tags of the frames if the stream does not
+        # say: "progressive", or "unknown" if any is interlaced.
         ("field_order", pa.string()),
         # By the file's headers; clips have their own.
         ("frame_rate_num", pa.int64()),
@@ -112,7 +113,8 @@ CLIPS = pa.schema(
         *SPAN,
         ("num_frames", pa.int64()),
         *LOOK,
-        # Field order of the source if frames of the clip are interlaced, else "progressive".
+        # Field order of the source if frames of the clip are interlaced ("unknown" if that is progressive), else
+        # "progressive".
         ("field_order", pa.string()),
         # Median difference of neighbouring lines over that of lines two apart, of the kept frames: above 1 if woven.
         ("combing", pa.float32()),

@@ -64,6 +64,14 @@ def test_every_whole_video_has_all_its_frames(curated: Dataset) -> None:
     assert num_frames["edit list.mp4"] == 65
 
 
+def test_field_orders_of_sources_and_clips_agree(curated: Dataset) -> None:
+    orders = {row["source_id"]: row["field_order"] for row in rows(curated, "sources")}
+    names = {Path(row["path"]).name: row["field_order"] for row in rows(curated, "sources")}
+    assert names["hevc.mp4"] == names["good.mp4"] == "progressive"
+    for clip in rows(curated, "clips"):
+        assert clip["field_order"] in ("progressive", orders[clip["source_id"]]), clip["path"]
+
+
 def test_every_frame_that_decodes_is_accounted_for(curated: Dataset) -> None:
     places: Counter[str] = Counter()
     for row in [*rows(curated, "clips"), *rows(curated, "transitions")]:

@@ -208,11 +208,11 @@ def _frame_rate(source: Mapping[str, Any], span: SafeSpan, table: SignalTable) -
     return mean_rate(span.num_frames, ticks, table.time_base, nominal=nominal)
 
 
-def _field_order(of_source: str | None, frames: Sequence[Mapping[str, Any]]) -> str:
+def _field_order(of_source: str, frames: Sequence[Mapping[str, Any]]) -> str:
     """Return the field order of a clip; frames may be interlaced although the stream does not say so."""
     if not any(frame["is_interlaced"] for frame in frames):
         return "progressive"
-    return "unknown" if of_source in (None, "progressive") else of_source
+    return "unknown" if of_source == "progressive" else of_source
 
 
 def _median(values: Iterable[float | None]) -> float | None:

@@ -123,7 +123,7 @@ class _Scan:
                 "reason": reason,
                 **self._columns_of_frames(frames),
                 **_columns_of_file(path, container, stream),
-                "field_order": order,
+                "field_order": order or self._order_of_frames(),
             }
 
     def _follow(self, frames: UndamagedFrames, looks: LookReader, time_base: Fraction) -> str | None:
@@ -149,6 +149,10 @@ class _Scan:
             self._end_pts = pts + (frame.duration or frames.usual_ticks)
         keeper.finish()
         return None if gap is None else gap.reason
+
+    def _order_of_frames(self) -> str:
+        """Return the field order of a stream that does not say, by the tags of its frames."""
+        return "unknown" if any(frame["is_interlaced"] for frame in self.frames) else "progressive"
 
     def _columns_of_frames(self, frames: UndamagedFrames) -> dict[str, Any]:
         start_pts, first = self._looks[0]
