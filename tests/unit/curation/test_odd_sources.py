@@ -17,8 +17,12 @@ from curated import Inline, curate, rows
 from odd_videos import shot
 
 from videoldm.curation.config import ClipConfig, CurationConfig
+from videoldm.curation.cuts.config import CutConfig
+from videoldm.curation.cuts.signals import SignalTable
+from videoldm.curation.cuts.transition import Transition
 from videoldm.curation.export.cut_out import CutOutOptions
 from videoldm.curation.export.export import export_files, export_folder, export_index, rows_to_export
+from videoldm.curation.stages import clips
 from videoldm.curation.status import summarise
 from videoldm.curation.store.dataset import Dataset
 from videoldm.dataset.exports import open_export
@@ -183,6 +187,24 @@ def test_look_is_that_of_the_clip(tmp_path: Path) -> None:
         assert (probe(path).video.width, probe(path).video.pixel_aspect) == (192, Fraction(4, 3))
     clips = sorted(open_export(tmp_path / "clips").clips(), key=lambda clip: clip.width)
     assert [clip.pixel_aspect for clip in clips] == [1, Fraction(4, 3)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "end"), [("flicker", 10, 50), ("flash", 30, 31), ("flash", 29, 33), ("dissolve", 25, 35)]
+)
+def test_a_look_that_changes_under_a_light_ends_the_clip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, first: int, end: int
+) -> None:
+    def find(signals: SignalTable, *_: object) -> list[Transition]:
+        return [Transition(kind, int(signals.pts[first]), int(signals.pts[end]), 1.0)]
+
+    monkeypatch.setattr(clips, "find_transitions", find)
+    config = CONFIG.model_copy(update={"cuts": CutConfig(same_shot=1000)})  # so that a flash divides nothing itself
+    dataset = curate(tmp_path / "dataset", odd_videos.look_that_changes(tmp_path / "changes.ts"), config=config)
+    is_light = kind != "dissolve"
+    num_frames = 30 if is_light else 25
+    assert [(clip["width"], clip["num_frames"]) for clip in clips_of(dataset)] == [(128, num_frames), (192, num_frames)]
+    assert sorted(row["kind"] for row in rows(dataset, "transitions")) == (["cut", kind] if is_light else [kind])
 
 
 def combing_of(picture: np.ndarray) -> float:

@@ -65,7 +65,8 @@ def make_clips(task: ClipsTask) -> SourceRows:
     time_base = f"{source['time_base_num']}/{source['time_base_den']}"
     table = SignalTable.from_arrow(of_source.replace_schema_metadata({"time_base": time_base}))
     transitions = _timeline(source, table, task.cuts)
-    spans = safe_spans(transitions, table, source["end_pts"], task.cuts)
+    spans, cuts = _of_one_look(safe_spans(transitions, table, source["end_pts"], task.cuts), source, table.pts)
+    transitions = sorted([*transitions, *cuts], key=lambda one: one.start_pts)
     parts = [part for span in spans for part in divide(span, table.pts, table.time_base, task.config)]
     clips: list[dict[str, Any]] = []
     unused: list[tuple[str, SafeSpan]] = []
@@ -111,15 +112,31 @@ def _nearest(pts: np.ndarray, first: int, end: int, time: Fraction) -> int:
 
 
 def _timeline(source: Mapping[str, Any], table: SignalTable, config: CutConfig) -> list[Transition]:
-    """Return the gaps where something is broken, the detected transitions, and a cut where the look changes."""
+    """Return the gaps where something is broken, and the detected transitions."""
     found = [Transition("damage", start, end, 1.0) for start, end in source["gaps"]]
     try:
         found += _clear(find_transitions(table, source["end_pts"], config), found)
     except InputError as error:
         raise CannotGoOn(str(error)) from error  # the network cannot be used, which is not the fault of this source
+    return found
+
+
+def _of_one_look(
+    spans: Sequence[SafeSpan], source: Mapping[str, Any], pts: Int64[np.ndarray, " t"]
+) -> tuple[list[SafeSpan], list[Transition]]:
+    """Divide the spans where the look changes, also under flicker and flashes, and return the cuts there too."""
     changes = [look["start_pts"] for look in source["looks"][1:]]
-    found += _clear([Transition("cut", pts, pts, 1.0) for pts in changes], found)
-    return sorted(found, key=lambda one: one.start_pts)
+    parts: list[SafeSpan] = []
+    cuts: list[Transition] = []
+    for span in spans:
+        inside = [change for change in changes if span.start_pts < change < span.end_pts]
+        cuts += [Transition("cut", change, change, 1.0) for change in inside]
+        bounds = [span.start_pts, *inside, span.end_pts]
+        edges = np.searchsorted(pts, bounds).tolist()
+        parts += [
+            SafeSpan(bounds[part], bounds[part + 1], edges[part + 1] - edges[part]) for part in range(len(inside) + 1)
+        ]
+    return parts, cuts
 
 
 def _clear(transitions: Sequence[Transition], others: Sequence[Transition]) -> list[Transition]:
