@@ -86,8 +86,8 @@ class DatasetSummary:
         if self.other_tracks:
             (path, tracks), num_inputs = next(iter(self.other_tracks.items())), len(self.other_tracks)
             lines.append(
-                f"{counted(num_inputs, 'input')} {have(num_inputs)} other video tracks, such as {', '.join(tracks)} of "
-                f"{path}; --stream chooses"
+                f"{counted(num_inputs, 'input')} {have(num_inputs)} other video tracks, such as {path} (track "
+                f"{', '.join(tracks)}); --stream chooses"
             )
         for name, reasons in self.missing.items():
             lines.append(f"{name}: {self.num_clips - sum(reasons.values())} of {self.num_clips}{_why(reasons)}")

@@ -165,7 +165,7 @@ def test_default_track_is_taken_and_the_other_named(tmp_path: Path) -> None:
     first = CONFIG.model_copy(update={"stream": 0})
     dataset = curate(tmp_path / "first", path, config=first)
     assert (source_of(dataset)["width"], source_of(dataset)["other_streams"]) == (64, ["1: h264 128x96"])
-    assert f"1 input has other video tracks, such as 1: h264 128x96 of {path}" in summarise(dataset).as_text()
+    assert f"1 input has other video tracks, such as {path} (track 1: h264 128x96)" in summarise(dataset).as_text()
     [row] = exported(dataset, tmp_path / "clips")
     assert (row["stream"], decoded(tmp_path / "clips" / row["file"])[0].width) == (0, 64)
     source = source_of(curate(tmp_path / "third", path, config=CONFIG.model_copy(update={"stream": 2})))

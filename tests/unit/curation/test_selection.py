@@ -129,6 +129,10 @@ def _left(view: DatasetView, *words: str) -> list[str]:
 def test_ties_go_by_clip_id_on_both_sides(view: DatasetView) -> None:
     assert _left(view, "--drop-lowest", "motion=34%") == ["c0", "c3", "c4", "c5"]  # floor(0.34 * 6) = 2 of three
     assert _left(view, "--drop-highest", "motion=67%") == ["c2", "c3"]  # four: the three above, then c1
+    judgement, _ = _judged(view, typed(["--drop-lowest", "motion=34%", "--drop-lowest", "motion=50%"]))
+    first, second = judgement.filters
+    assert first.tie == "drop-lowest motion=34%: drops 2 of 3 clips of 0.1, by their ids"
+    assert second.tie is None
 
 
 def test_missing_values_are_counted_apart_and_can_be_kept(view: DatasetView) -> None:
@@ -227,7 +231,8 @@ def test_manifest_holds_filters_counts_and_whole_rows(view: DatasetView, tmp_pat
     found = read_json(saved.folder / "report.json")
     assert (found["num_clips"], found["num_left"]) == (8, 3)
     assert [counts["num_left_so_far"] for counts in found["filters"]] == [4, 3]
-    assert found["filters"][0]["boundary"] == {"value": 0.1, "clip_id": "c2"}
+    boundary = {"value": 0.1, "clip_id": "c2", "num_equal": 3, "num_equal_dropped": 2}
+    assert found["filters"][0]["boundary"] == boundary
     assert found["tables"].keys() == {"clips", "motion"}
     assert found["tables"]["clips"]["rows"] == 8
     assert read_selection(saved.folder) == typed(["--drop-lowest", "motion=34%", "--where", "duration_s < 6"])
@@ -262,7 +267,8 @@ def test_boundary_at_infinity_is_written_as_text(tmp_path: Path) -> None:
         tmp_path,
         *("--drop-highest", "motion=50%"),
     )
-    assert read_json(saved.folder / "report.json")["filters"][0]["boundary"] == {"value": "inf", "clip_id": "b"}
+    boundary = {"value": "inf", "clip_id": "b", "num_equal": 2, "num_equal_dropped": 1}
+    assert read_json(saved.folder / "report.json")["filters"][0]["boundary"] == boundary
 
 
 def test_nothing_left_writes_nothing(view: DatasetView, tmp_path: Path) -> None:

@@ -75,6 +75,9 @@ def run(options: CurateSelectOptions) -> None:
         judgement.check_any_left()
         return
     wide_console().print(figures_table(judgement_figures(judgement)))
+    for counts in judgement.filters:
+        if counts.tie is not None:
+            print(counts.tie)
     if files and judgement.num_left == judgement.num_clips:
         print("nothing would be dropped")
     for file in files:

@@ -29,6 +29,10 @@ class Boundary:
 
     value: float | int
     clip_id: str
+    num_equal: int
+    """Number of clips with that value ..."""
+    num_equal_dropped: int
+    """... and of those that are dropped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,14 @@ class FilterCounts:
     """Number of clips left by this filter and those before it."""
     boundary: Boundary | None
     """Boundary of a percentile that drops any clip."""
+
+    @property
+    def tie(self) -> str | None:
+        """A line that says which clips of one value are dropped by their ids alone, None if there are no such clips."""
+        line = self.boundary
+        if line is None or line.num_equal_dropped == line.num_equal:
+            return None
+        return f"{self.label}: drops {line.num_equal_dropped} of {line.num_equal} clips of {line.value:g}, by their ids"
 
     def as_json(self) -> dict[str, Any]:
         """Return the counts as JSON values."""
@@ -188,7 +200,8 @@ def _boundary(
     num_beyond = ranked.num_below if isinstance(rule, DropLowest) else num_above
     num_tied = num_dropped(rule, num_values) - num_beyond
     condition = f"value_{index} = {_number(ranked.value)}"
-    return Boundary(ranked.value, nth_tied(dataset.connection, _GATHERED, condition, num_tied - 1))
+    clip_id = nth_tied(dataset.connection, _GATHERED, condition, num_tied - 1)
+    return Boundary(ranked.value, clip_id, num_equal=ranked.num_equal, num_equal_dropped=num_tied)
 
 
 def _passes(index: int, rule: Filter, boundary: Boundary | None) -> str:
