@@ -106,13 +106,14 @@ def test_removed_clips_are_told_and_other_files_stay(
 ) -> None:
     export = Export(dataset, "files")
     export(tmp_path, USUAL)
-    assert capsys.readouterr().err == ""
+    assert "removing" not in capsys.readouterr().err
     [folder, *_] = sorted(path for path in tmp_path.iterdir() if path.is_dir())
     for name in (tmp_path / "README.md", folder / "notes.txt"):
         name.write_text("mine")
     (folder / f".{'0' * 32}.mp4").touch()  # of an export that was killed
     export(tmp_path, USUAL, num_clips=1)
-    assert capsys.readouterr().err == f"{tmp_path}: removing 3 of the 4 clips of an earlier export\n"
+    told = f"{tmp_path}: removing 3 of the 4 clips of an earlier export"
+    assert told in capsys.readouterr().err.splitlines()
     left = {name for name in files(tmp_path) if not name.endswith((".json", ".mp4"))}
     assert left == {"README.md", f"{folder.name}/notes.txt", "clips.parquet"}
     assert len(list(tmp_path.rglob("*.mp4"))) == 1

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from curated import Inline, curate, rows
+from fault_videos import with_edit_list, write
 from odd_videos import shot
 
 from videoldm.curation.config import ClipConfig, CurationConfig
@@ -270,6 +271,14 @@ def test_lost_metadata_of_single_frames_is_told(tmp_path: Path, capsys: pytest.C
     [row] = pq.ParquetFile(tmp_path / "clips" / "clips.parquet").read().to_pylist()
     assert (row["is_copy"], row["lost_metadata"]) == (False, "HDR10+")
     assert "1 clip lost HDR10+ metadata by encoding again" in capsys.readouterr().err
+
+
+def test_frames_that_copies_leave_out_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = with_edit_list(write(tmp_path / "whole.mp4"), tmp_path / "edited.mp4")
+    [row] = exported(curate(tmp_path / "dataset", path, config=CONFIG), tmp_path / "clips")
+    assert (row["is_copy"], row["num_frames"], row["exported_num_frames"]) == (True, 65, 50)
+    told = "15 frames of 1 clip are left out, as copies begin at key frames; --exact keeps all\n"
+    assert told in capsys.readouterr().err
 
 
 def test_animated_webp_is_a_video(tmp_path: Path) -> None:

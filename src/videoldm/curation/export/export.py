@@ -16,7 +16,7 @@ from videoldm.core.errors import InputError
 from videoldm.core.files import folder_lock, remove_partials, write_json
 from videoldm.core.progress import notice, progress
 from videoldm.core.reading import read_mapping
-from videoldm.core.wording import counted
+from videoldm.core.wording import are, counted
 from videoldm.curation.executors.executor import Executor, Stopped, check_goes_on
 from videoldm.curation.export.cut_out import CutOutOptions, CutOutTask, by_source, cut_out, remove_other_clips, row_file
 from videoldm.curation.export.shards import ShardTask, read_rows, remove_other_shards, shards_of, write_shard
@@ -138,11 +138,21 @@ def _report_lost_metadata(rows: Iterable[Mapping[str, Any]]) -> None:
         notice(f"{counted(len(lost), 'clip')} lost {kinds} metadata by encoding again; copies keep it")
 
 
+def _report_lost_frames(whole: Iterable[int], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Report how many copies have fewer frames than their clips, whose numbers are `whole`."""
+    pairs = zip(whole, rows, strict=True)
+    lost = [num_frames - row["num_frames"] for num_frames, row in pairs if row.get("is_copy")]
+    if any(lost):
+        frames = f"{counted(sum(lost), 'frame')} of {counted(sum(map(bool, lost)), 'clip')} {are(sum(lost))} left out"
+        notice(f"{frames}, as copies begin at key frames; --exact keeps all")
+
+
 def _finish(clips: pa.Table, rows: Mapping[str, dict[str, Any]], folder: Path) -> Rows:
     """Write the index, in which columns of the export that clips have too are called `exported_...`."""
     _report_removed_clips(folder / INDEX_FILE, rows)
     _report_lost_metadata(rows.values())
     ordered = [rows[clip_id] for clip_id in clips["clip_id"].to_pylist()]
+    _report_lost_frames(clips["num_frames"].to_pylist(), ordered)
     exported = pa.Table.from_pylist(ordered, schema=EXPORTED).drop_columns(["clip_id", "source_id", "path"])
     index = clips
     for name in exported.column_names:
