@@ -235,8 +235,9 @@ def test_faulty_inputs_are_listed(cli: CommandLine, raw: Path) -> None:
 
 def test_nothing_but_faulty_inputs_is_bad_input(cli: CommandLine) -> None:
     (cli.folder / "no video.mp4").write_text("text")
-    outcome = cli("curate", "run", "no video.mp4", "-o", "dataset", "--annotations", "none")
+    outcome = cli("curate", "run", "no video.mp4", "-o", "dataset", "--annotations", "picture_hash")
     assert outcome.code == 2
+    assert outcome.out == "inputs  1 (1 refused)\nclips   0 (0.0 s)\n"
     assert "no input is a usable video" in outcome.err
 
 
@@ -248,6 +249,8 @@ def test_nothing_but_faulty_inputs_is_bad_input(cli: CommandLine) -> None:
         (["curate", "run", "nothing.mp4"], "nothing.mp4: does not exist"),
         (["curate", "run", "x", "--annotations", "flow"], "--annotations has 'flow'"),
         (["curate", "run", "x", "--annotations", ""], "--annotations has ''"),
+        (["curate", "run", "x", "--annotations", "motion", "--captioner", "m"], "--captioner has no effect without "),
+        (["curate", "run", "x", "--annotations", "none", "--aesthetic-head", "h"], "--aesthetic-head has no effect "),
         (["curate", "run", "x", "--address", "auto"], "--address is for --executor ray"),
         (["curate", "run", "x", "--profile", "paper"], "--profile paper needs a server"),
         (["curate", "status", "nothing"], "nothing: is not a dataset"),

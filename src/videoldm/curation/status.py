@@ -89,7 +89,7 @@ class DatasetSummary:
                 f"{counted(num_inputs, 'input')} {have(num_inputs)} other video tracks, such as {path} (track "
                 f"{', '.join(tracks)}); --stream chooses"
             )
-        for name, reasons in self.missing.items():
+        for name, reasons in self.missing.items() if self.num_clips else ():
             lines.append(f"{name}: {self.num_clips - sum(reasons.values())} of {self.num_clips}{_why(reasons)}")
         return "\n".join(lines)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -115,6 +115,7 @@ def configured(options: CurateRunOptions) -> CurationConfig:
     if options.annotations is not None:
         names = [] if options.annotations == "none" else options.annotations.split(",")
         config = choices.only(config, names)
+    check_effect(options, {one.name for one in config.annotations})
     decode = config.decode_limits.changed(time_s=options.decode_time_s, memory_gib=options.decode_memory_gib)
     annotate = config.annotate_limits.changed(time_s=options.annotate_time_s, memory_gib=options.annotate_memory_gib)
     config = config.model_copy(update={"decode_limits": decode, "annotate_limits": annotate})
@@ -124,6 +125,17 @@ def configured(options: CurateRunOptions) -> CurationConfig:
         config = choices.confirmed_by(config, existing_file(Path(options.cut_detector), kind="an ONNX file"))
     head = Path(options.aesthetic_head or Dataset(Path(options.output)).aesthetic_head)
     return choices.scored_by(config, head) if options.aesthetic_head is not None or head.is_file() else config
+
+
+def check_effect(options: CurateRunOptions, annotations: Collection[str]) -> None:
+    """Raise InputError for an option of annotations none of which is made."""
+    users = {
+        "--captioner": (options.captioner, ("image_caption", "video_caption", "summary")),
+        "--aesthetic-head": (options.aesthetic_head, ("aesthetics",)),
+    }
+    for option, (value, names) in users.items():
+        if value is not None and not set(names).intersection(annotations):
+            raise InputError(f"{option} has no effect without {' or '.join(names)}, leave it out or add one of these")
 
 
 def curate(options: CurateRunOptions, config: CurationConfig) -> None:
