@@ -69,7 +69,9 @@ def test_video(cli: CommandLine) -> None:
     [stream] = described["streams"]
     assert described["settings"] is None
     assert (stream["num_frames"], stream["frame_rate"], stream["duration"]) == (3, "7", "3/7")
-    assert "codec         h264" in cli.succeeds("info", "clip.mp4")
+    shown = cli.succeeds("info", "clip.mp4")
+    assert "codec         h264" in shown
+    assert "stream 0\n" in shown
 
 
 def test_picture_and_settings(cli: CommandLine, tmp_path: Path) -> None:

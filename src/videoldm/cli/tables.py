@@ -29,8 +29,8 @@ def show(description: Mapping[str, Any]) -> None:
             case "tasks", dict():
                 console.print(_tasks(value))
             case "streams", list():
-                for stream in value:
-                    console.print("stream", _grid(stream), sep="\n")
+                for number, stream in enumerate(value):
+                    console.print(f"stream {number}", _grid(stream), sep="\n")
             case _:
                 console.print(f"{name}:\n{escape(_indented(yaml_text.dump(value)))}", end="")
 
