@@ -58,10 +58,11 @@ class FilterCounts:
         return f"{self.label}: drops {line.num_equal_dropped} of {line.num_equal} clips of {line.value:g}, by their ids"
 
     def as_json(self) -> dict[str, Any]:
-        """Return the counts as JSON values."""
+        """Return the counts as JSON values, as a version of a selection holds them; ties follow from its rows."""
         values = asdict(self)
-        if self.boundary is not None and not math.isfinite(self.boundary.value):
-            values["boundary"]["value"] = str(self.boundary.value)  # JSON has no infinity
+        if self.boundary is not None:
+            value = self.boundary.value if math.isfinite(self.boundary.value) else str(self.boundary.value)
+            values["boundary"] = {"value": value, "clip_id": self.boundary.clip_id}  # JSON has no infinity
         return values
 
 
