@@ -24,13 +24,13 @@ SEED, NUM_FOLDS = 0, 5
 LEAST_COVER = 0.4
 MOST_VIDEOS = 100_000
 # How many trees with how many leaves.
-SIZES = {"fade": (80, 4), "possible_cut": (80, 8), "cut": (150, 8), "possible_gradual": (80, 8), "gradual": (250, 31)}
+SIZES = {"fade": (80, 4), "possible_cut": (80, 8), "cut": (150, 8), "possible_gradual": (100, 16), "gradual": (120, 16)}
 MOTION = {
     "cut": (
         "across", "before", "after", "drop", "residual", "residual_over_mean", "residual_over_highest", "displacement",
     ),
     "gradual": (
-        "across", "shifted", "beside", "back", "chain", "chain_refined", "chain_visible", "chain_displacement",
+        "across", "shifted", "shifted_halves", "beside", "back", "chain", "chain_visible", "chain_displacement",
         "least_step", "mixture", "mixture_gain", "placed_gain",
     ),
 }  # fmt: skip
@@ -44,7 +44,7 @@ SIGNS = {
         "residual_over_highest": 1,
     }
 }  # fmt: skip
-GATES = (0.001, 0.002, 0.005, 0.01, 0.02)
+GATES = (0.002, 0.005, 0.01, 0.02, 0.05)
 LEAST = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 

@@ -41,6 +41,7 @@ from videoldm.curation.cuts.transition import Window, taken
 
 SEED, NUM_RENDERED, NUM_SWEEPS, NUM_SHOTS = 7, 36, 12, 8
 CONFIG = CutConfig()
+MISSED_EVERY = 4
 
 
 @dataclass(frozen=True)
@@ -122,14 +123,15 @@ def add_cuts(rows: Rows, number: int, video: Labelled, footage: Footage) -> None
 def add_gradual(rows: Rows, number: int, video: Labelled, footage: Footage) -> None:
     """Measure the windows that may be gradual transitions."""
     found = find_lights(footage, CONFIG)
-    found += find_cuts(footage, taken(found, len(footage)), CONFIG.hard)
+    cuts = find_cuts(footage, taken(found, len(footage)), CONFIG.hard)
+    # Some cuts as if they had been missed: what lies around them is no gradual transition.
+    found += [cut for number, cut in enumerate(cuts) if number % MISSED_EVERY]
     found.sort(key=lambda one: one.first)
     finder = GradualFinder(footage, CONFIG.gradual)
-    for first, end in between(found, len(footage)):
-        windows = finder.windows(first, end)
-        if windows:
-            quick = finder.quick(windows, first, end)
-            rows.add(quick | finder.motion(windows, quick["share"], first, end), _window_labels(number, video, windows))
+    windows = finder.windows(list(between(found, len(footage))))
+    if windows:
+        quick = finder.quick(windows)
+        rows.add(quick | finder.motion(windows, quick["share"]), _window_labels(number, video, windows))
 
 
 def add_fades(rows: Rows, number: int, video: Labelled, footage: Footage) -> None:

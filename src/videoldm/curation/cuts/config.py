@@ -132,11 +132,11 @@ class GradualConfig(Config):
     wipes: WipeConfig = WipeConfig()
     windows_at_a_place: int = Field(default=2, ge=1)
     """Most windows of either kind that are looked into at one frame."""
-    least_possible: Share = 0.02
+    least_possible: Share = 0.05
     """Probability from which motion is sought, which is more exact and takes longer."""
-    least_probability: Share = 0.7
+    least_probability: Share = 0.75
     """Probability from which a window is a dissolve or wipe."""
-    least_in_steps: Share = 0.6
+    least_in_steps: Share = 0.65
     """Part of the change that is made in steps, from one shot to the other, from which it is a wipe."""
 
 

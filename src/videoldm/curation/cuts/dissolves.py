@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64, UInt8
@@ -11,7 +13,7 @@ from videoldm.curation.cuts.config import DissolveConfig, DissolveRate
 from videoldm.curation.cuts.footage import Footage, Vectors, as_vectors
 from videoldm.curation.cuts.measures import lost_energy
 from videoldm.curation.cuts.signals import COARSE, NUM_LUMA, PICTURE_CHROMA, Column, histograms
-from videoldm.curation.cuts.transition import Window, fitted_line
+from videoldm.curation.cuts.transition import Stretch, Window, fitted_line
 
 # Positions inside a window at which mixtures are sought.
 _INSIDE = (0.25, 0.5, 0.75)
@@ -22,7 +24,7 @@ NUM_BINS = 16
 _STEP_WEIGHT = 3 / 16
 
 
-class _Sampled:
+class _Pictures:
     """Pictures at a lower rate, with everything that windows are proposed by."""
 
     def __init__(self, vectors: Vectors) -> None:
@@ -36,51 +38,51 @@ class MixtureWindows:
     def __init__(self, footage: Footage, config: DissolveConfig) -> None:
         self._footage, self._config = footage, config
 
-    def propose(self, first: int, end: int) -> list[Window]:
-        """Return the windows from frame `first` to before `end` that look like mixtures."""
-        return [window for rate in self._config.rates for window in self._at_rate(first, end, rate)]
+    def propose(self, stretches: Sequence[Stretch]) -> list[Window]:
+        """Return the windows of some stretches that look like mixtures."""
+        return [window for rate in self._config.rates for window in self._at_rate(stretches, rate)]
 
-    def _at_rate(self, first: int, end: int, rate: DissolveRate) -> list[Window]:
+    def _at_rate(self, stretches: Sequence[Stretch], rate: DissolveRate) -> list[Window]:
         """Return the windows of the rate's lengths, moved in its steps."""
-        frames, vectors = self._footage.sampled(first, end, float(rate.rate))
-        sampled = _Sampled(vectors)
+        sampled = self._footage.sampled(stretches, float(rate.rate))
+        pictures = _Pictures(sampled.vectors)
         windows: list[Window] = []
         for length_s in rate.lengths_s:
             length = max(round(length_s * rate.rate), 2)
-            if length >= len(frames):
-                break
-            starts, merits = self._merits(sampled, length)
-            ends = zip(frames[starts].tolist(), frames[starts + length].tolist(), merits.tolist(), strict=True)
-            windows += [Window("dissolve", low, high, merit) for low, high, merit in ends if high - low >= 3]
+            starts, merits = self._merits(pictures, sampled.starts(length), length)
+            windows += sampled.windows("dissolve", starts, length, merits)
         return windows
 
-    def _merits(self, sampled: _Sampled, length: int) -> tuple[Int64[np.ndarray, " k"], Float[np.ndarray, " k"]]:
-        """Return where windows of `length` steps look like dissolves, and how much."""
+    def _merits(
+        self, sampled: _Pictures, at: Int64[np.ndarray, " n"], length: int
+    ) -> tuple[Int64[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+        """Return which windows of `length` steps look like dissolves, of those that begin `at` some, and how much."""
         vectors, config = sampled.vectors, self._config
-        change = distance(vectors[:-length], vectors[length:])
-        histogram = np.abs(sampled.counts[length:] - sampled.counts[:-length]).sum(axis=1) / 2
-        at = np.flatnonzero((change >= config.least_change) & (histogram >= config.least_histogram))
+        histogram = np.abs(sampled.counts[at + length] - sampled.counts[at]).sum(axis=1) / 2
+        change = distance(vectors[at], vectors[at + length])
+        is_change = (change >= config.least_change) & (histogram >= config.least_histogram)
+        at, change, histogram = at[is_change], change[is_change], histogram[is_change]
         if not len(at):
             return at, np.empty(0)
         apart = ((sampled.textures[at + length] - sampled.textures[at]) ** 2).sum(axis=1)
         steps = np.arange(length + 1)
         shares = np.broadcast_to(steps / length, (len(at), length + 1))
         lost = lost_energy(sampled.energies[at[:, None] + steps], shares, apart).clip(0, 1)
-        is_near = histogram[at] * lost**2 >= config.least_strength
-        at, lost = at[is_near], lost[is_near]
+        is_near = histogram * lost**2 >= config.least_strength
+        at, lost, change, histogram = (part[is_near] for part in (at, lost, change, histogram))
         if not len(at):
             return at, np.empty(0)
         before, after = vectors[at], vectors[at + length]
-        residual = np.zeros_like(change[at])
+        residual = np.zeros_like(change)
         for share in _INSIDE:
             low, part = divmod(share * length, 1)
             near = vectors[at + int(low)]
             frame = near + part * (vectors[at + int(low) + 1] - near) if part else near
             residual += distance(frame, before + share * (after - before)) / len(_INSIDE)
-        merit = (change[at] - config.residual_cost * residual) * np.sqrt(histogram[at]) * lost
+        merit = (change - config.residual_cost * residual) * np.sqrt(histogram) * lost
         return at[merit > 0], merit[merit > 0]
 
-    def refined(self, window: Window, first: int, end: int) -> Window:
+    def refined(self, window: Window) -> Window:
         """Return the window from the last frame before the mixtures to the first after them."""
         shares = shares_of_last(as_vectors(self._footage.coarse[window.first : window.last + 1]))
         fitted = np.flatnonzero((shares > _FITTED[0]) & (shares < _FITTED[1]))
@@ -90,16 +92,18 @@ class MixtureWindows:
         if slope <= 0:
             return window
         # Once: repeated from the new ends it drifts away where shots move.
-        exact = self._between(-offset / slope, (1 - offset) / slope, window, first, end)
+        exact = self._between(-offset / slope, (1 - offset) / slope, window)
         return exact if exact.last - exact.first >= 2 else window
 
-    def _between(self, start_s: float, end_s: float, window: Window, first: int, end: int) -> Window:
+    def _between(self, start_s: float, end_s: float, window: Window) -> Window:
         """Return the window of the last frame up to `start_s` and the first from `end_s`, near `window`."""
         times, most = self._footage.times, max(2, (window.last - window.first) // 2)
         before = int(np.searchsorted(times, start_s + 1e-6, side="right")) - 1
         after = int(np.searchsorted(times, end_s - 1e-6))
-        return Window(
-            "dissolve", max(before, first, window.first - most), min(after, end - 1, window.last + most), window.merit
+        return replace(
+            window,
+            first=max(before, window.stretch.first, window.first - most),
+            last=min(after, window.stretch.end - 1, window.last + most),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -11,12 +12,14 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64, Int64, UInt8
 
 from videoldm.curation.cuts.signals import LUMA, NUM_LUMA, SignalTable
+from videoldm.curation.cuts.transition import Stretch, Window, WindowKind
 
 Picture = UInt8[np.ndarray, "h w"]
 Flat = Float32[np.ndarray, "h w"]
 Flow = Float32[np.ndarray, "h w 2"]
 Blocks = Float32[np.ndarray, "rows columns"]
 Vectors = Float32[np.ndarray, "t n"]
+Numbers = Float[np.ndarray, " n"]
 
 # Pictures are enlarged so that a flow of the size of the stored ones, which is half as fine, can be found.
 _ENLARGED = (2 * LUMA[1], 2 * LUMA[0])
@@ -31,37 +34,57 @@ _NOISE = 1.0
 # Rows and columns of a block of an enlarged picture.
 _BLOCK = (6, 8)
 _LEAST_WEIGHT = 1e-6
+# Steps of the shortest window.
+_LEAST_STEPS = 3
 # Rows and columns of the parts of an enlarged picture that are sought elsewhere in another.
 _PART_ROWS, _PART_WIDTH, _PART_STARTS = slice(4, 32), 32, (0, 16, 32)
 # Pictures and comparisons that are kept, as detectors come back to the same frames.
 _NUM_KEPT = 512
 
 
+class Sampled(NamedTuple):
+    """Frames of some stretches at a lower rate: their numbers, the means around them, the number of their stretch."""
+
+    stretches: Sequence[Stretch]
+    frames: Int64[np.ndarray, " k"]
+    vectors: Vectors
+    numbers: Int64[np.ndarray, " k"]
+
+    def starts(self, length: int) -> Int64[np.ndarray, " n"]:
+        """Return the rows from which `length` rows later the stretch is still the same."""
+        return np.flatnonzero(self.numbers[length:] == self.numbers[:-length])
+
+    def windows(self, kind: WindowKind, starts: Int64[np.ndarray, " n"], length: int, merits: Numbers) -> list[Window]:
+        """Return the windows of `length` rows from some rows; without those too short to have a middle."""
+        columns = (self.frames[starts], self.frames[starts + length], merits, self.numbers[starts])
+        return [
+            Window(kind, first, last, merit, self.stretches[number])
+            for first, last, merit, number in zip(*(column.tolist() for column in columns), strict=True)
+            if last - first >= _LEAST_STEPS
+        ]
+
+
 class Match(NamedTuple):
     """How one frame is explained by another that has been moved onto it.
 
     `likeness` is the correlation of details, 1 if motion explains all; brightness counts neither as a whole nor
-    locally, so that exposure and shadows may change. `residual` is the mean difference of levels that is left, and
-    `displacement` the mean length of the motion in cells of the enlarged picture.
+    locally, so that exposure and shadows may change. `residual` is the mean difference of levels that is left.
     """
 
     likeness: float
     residual: float
-    displacement: float
 
 
 class Chain(NamedTuple):
     """How the last of some frames is explained by the first, moved from each to the next.
 
     `likeness` is that of the part which stays in the picture, `visible` that part's share, `displacement` the length of
-    the whole motion; `refined` and `least_step` are the likeness after one more search, and the least from one to the
-    next.
+    the whole motion, `least_step` the least likeness from one to the next.
     """
 
     likeness: float
     visible: float
     displacement: float
-    refined: float
     least_step: float
 
 
@@ -85,17 +108,21 @@ class Footage:
         """Return the number of frames."""
         return len(self.times)
 
-    def sampled(self, first: int, end: int, rate: float) -> tuple[Int64[np.ndarray, " k"], Vectors]:
-        """Return frame numbers and means of the coarse pictures around them, `rate` times a second.
+    def sampled(self, stretches: Sequence[Stretch], rate: float) -> Sampled:
+        """Return the frames of some stretches `rate` times a second, counted from the beginning of each.
 
         Means even out shaking. They are weighted by `as_vectors`.
         """
-        times = self.times[first:end]
-        steps = np.floor((times - times[0]) * rate + 1e-6)
-        starts = np.flatnonzero(np.diff(steps, prepend=-1))
-        ends = np.append(starts[1:], len(times))
-        sums = np.add.reduceat(self.coarse[first:end], starts, axis=0, dtype=np.float32)
-        return first + (starts + ends - 1) // 2, as_vectors(sums / (ends - starts)[:, None])
+        lengths = [end - first for first, end in stretches]
+        frames = np.concatenate([np.arange(first, end) for first, end in stretches])
+        numbers = np.repeat(np.arange(len(stretches)), lengths)
+        since = self.times[frames] - np.repeat([self.times[first] for first, _ in stretches], lengths)
+        steps = np.floor(since * rate + 1e-6)
+        starts = np.flatnonzero((np.diff(steps, prepend=-1) != 0) | (np.diff(numbers, prepend=-1) != 0))
+        ends = np.append(starts[1:], len(frames))
+        sums = np.add.reduceat(self.coarse[frames], starts, axis=0, dtype=np.float32)
+        vectors = as_vectors(sums / (ends - starts)[:, None])
+        return Sampled(stretches, frames[(starts + ends - 1) // 2], vectors, numbers[starts])
 
     def _enlarged(self, frame: int) -> Picture:
         """Return the luma of a frame at twice its size, as comparisons take it."""
@@ -107,10 +134,7 @@ class Footage:
 
     def _sought(self, onto: int, frame: int) -> Flow:
         """Return where in `frame` each place of the frame `onto` is found."""
-        return self._sought_from(onto, frame, None)
-
-    def _sought_from(self, onto: int, frame: int, start: Flow | None) -> Flow:
-        return self._flow.calc(self.enlarged(onto), self.enlarged(frame), start)  # pyright: ignore[reportArgumentType, reportCallIssue, reportReturnType]
+        return self._flow.calc(self.enlarged(onto), self.enlarged(frame), None)  # pyright: ignore[reportArgumentType, reportCallIssue, reportReturnType]
 
     def moved(self, onto: int, frame: int) -> Picture:
         """Return an enlarged frame moved as explains the frame `onto` best."""
@@ -122,7 +146,11 @@ class Footage:
         moved = _moved(self.enlarged(frame), flow)
         residual = float(cv2.norm(moved, self.enlarged(onto), cv2.NORM_L1)) / moved.size
         likeness = correlation(self.detail(onto), detail(moved))
-        return Match(likeness, residual, float(np.hypot(flow[..., 0], flow[..., 1]).mean()))
+        return Match(likeness, residual)
+
+    def displacement(self, onto: int, frame: int) -> float:
+        """Return the mean length of the motion between two frames, in cells of the enlarged picture."""
+        return _length_of(self.flow(onto, frame))
 
     def likeness(self, onto: int, frame: int) -> float:
         """Return how alike two frames are: 1 if motion explains all."""
@@ -135,12 +163,8 @@ class Footage:
         for one, other in pairs:
             whole = whole + _moved(self.flow(one, other), whole)
         likeness, visible = self._likeness_in_sight(frames[0], frames[-1], whole)
-        refined, _ = self._likeness_in_sight(
-            frames[0], frames[-1], self._sought_from(frames[0], frames[-1], whole.copy())
-        )
         steps = (self.likeness(one, other) for one, other in pairs)
-        displacement = float(np.hypot(whole[..., 0], whole[..., 1]).mean())
-        return Chain(likeness, visible, displacement, refined, min(steps))
+        return Chain(likeness, visible, _length_of(whole), min(steps))
 
     def shifted_likeness(self, onto: int, frame: int) -> float:
         """Return how alike a part of one frame and the best place for it in another are, after a shift alone.
@@ -164,6 +188,10 @@ class Footage:
 def _moved(picture: np.ndarray, flow: Flow) -> np.ndarray:
     """Return what is found in a picture at the ends of a flow."""
     return cv2.remap(picture, flow + _PLACES, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def _length_of(flow: Flow) -> float:
+    return float(np.hypot(flow[..., 0], flow[..., 1]).mean())
 
 
 def as_vectors(pictures: UInt8[np.ndarray, "t n"] | Float[np.ndarray, "t n"]) -> Vectors:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator, Sequence
+
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64
@@ -11,8 +14,8 @@ from videoldm.curation.cuts.dissolves import MixtureWindows, shares_of_last
 from videoldm.curation.cuts.footage import Footage, block_correlations, correlation, detail
 from videoldm.curation.cuts.judges import Measures, columns_of, in_parts, judge
 from videoldm.curation.cuts.measures import correlations, lost_energy, step_energies
-from videoldm.curation.cuts.signals import LUMA, LUMA_SIZE, histograms
-from videoldm.curation.cuts.transition import FrameTransition, Window
+from videoldm.curation.cuts.signals import LUMA, LUMA_SIZE, NUM_LUMA, histograms
+from videoldm.curation.cuts.transition import FrameTransition, Stretch, Window
 from videoldm.curation.cuts.wipes import WipeWindows, order_of_turns, parts_in_steps
 
 # Frames of a window that are looked at, both ends included, and those that divide it into quarters.
@@ -20,11 +23,14 @@ _NUM_SAMPLES = 9
 _QUARTERS = (0, 2, 4, 6, 8)
 # Part of a window's length at which frames of one side are compared.
 _BESIDE = 3
-# Seconds before and after a window in which the other side is sought again, and parts of its length.
-_BACK_S, _BACK_PARTS = (1.0, 2.0, 3.0, 4.5), (0.5, 1.0, 2.0)
+# Seconds before and after a window in which the other side is sought again, how many frames of them, and how many of
+# those after motion.
+_BACK_S, _NUM_BACK, _MOST_ALIKE = 4.5, 12, 2
 # Most steps in which motion is followed through a window.
 _MOST_STEPS = 8
 _LEAST_SHARE = 0.02
+# Frames of several stretches that are looked into together.
+_FRAMES_AT_ONCE = 4096
 _SHORTEST_S = 1e-3
 # Bins of the histogram of luma, and what is added before the logarithm of its change is taken.
 _NUM_BINS, _SAME_HISTOGRAM = 16, 0.03
@@ -47,12 +53,15 @@ class GradualFinder:
         self._footage, self._config = footage, config
         self._proposers = MixtureWindows(footage, config.dissolves), WipeWindows(footage, config.wipes)
 
-    def find(self, first: int, end: int) -> list[FrameTransition]:
-        """Return all from frame `first` to before `end`, between which there is no other transition."""
-        windows = self.windows(first, end)
+    def find(self, stretches: Sequence[Stretch]) -> list[FrameTransition]:
+        """Return all in some stretches, in no order."""
+        return [one for some in _at_once(stretches) for one in self._find(some)]
+
+    def _find(self, stretches: Sequence[Stretch]) -> list[FrameTransition]:
+        windows = self.windows(stretches)
         if not windows:
             return []
-        quick = self.quick(windows, first, end)
+        quick = self.quick(windows)
         is_straight = _is_straight(quick)
         is_possible = judge("possible_gradual").probabilities(quick) >= self._config.least_possible
         possible = np.flatnonzero(is_possible | is_straight)
@@ -60,7 +69,7 @@ class GradualFinder:
             return []
         windows = [windows[at] for at in possible.tolist()]
         quick = {name: values[possible] for name, values in quick.items()}
-        motion = self.motion(windows, quick["share"], first, end)
+        motion = self.motion(windows, quick["share"])
         probabilities = judge("gradual").probabilities(quick | motion)
         is_certain = is_straight[possible] & (motion["across"] < _UNLIKE)
         probabilities = np.where(is_certain, np.maximum(probabilities, _CERTAIN), probabilities)
@@ -79,28 +88,30 @@ class GradualFinder:
             exact = max(agreeing, key=lambda other: other.merit, default=one)
             found.append(FrameTransition(kind, exact.first + 1, exact.last, probability))
             judged = [rest for rest in judged[1:] if not _overlap(rest[0], exact)]
-        return sorted(found, key=lambda one: one.first)
+        return found
 
-    def windows(self, first: int, end: int) -> list[Window]:
+    def windows(self, stretches: Sequence[Stretch]) -> list[Window]:
         """Return the windows to look into: at each place the best two of either kind, their ends made exact."""
         found: dict[tuple[int, int], Window] = {}
+        start = stretches[0].first
         for proposer in self._proposers:
-            times_taken = np.zeros(end - first, np.int8)
-            for window in sorted(proposer.propose(first, end), key=lambda one: -one.merit):
-                inside = slice(window.first + 1 - first, window.last - first)
+            times_taken = np.zeros(stretches[-1].end - start, np.int8)
+            for window in sorted(proposer.propose(stretches), key=lambda one: -one.merit):
+                inside = slice(window.first + 1 - start, window.last - start)
                 if times_taken[inside].max() < self._config.windows_at_a_place:
                     times_taken[inside] += 1
-                    exact = proposer.refined(window, first, end)
+                    exact = proposer.refined(window)
                     found.setdefault((exact.first, exact.last), exact)
-        return list(found.values())
+        # In order, as neighbours compare the same frames.
+        return sorted(found.values(), key=lambda one: one.first)
 
-    def quick(self, windows: list[Window], first: int, end: int) -> Measures:
+    def quick(self, windows: list[Window]) -> Measures:
         """Return what needs no search for motion."""
-        return in_parts(lambda part: self._quick(windows[part], first, end), len(windows))
+        return in_parts(lambda part: self._quick(windows[part]), len(windows))
 
-    def _quick(self, windows: list[Window], first: int, end: int) -> Measures:
+    def _quick(self, windows: list[Window]) -> Measures:
         footage = self._footage
-        frames, times, around = _sample_frames(windows), footage.times, _frames_beside(windows, first, end)
+        frames, times, around = _sample_frames(windows), footage.times, _frames_beside(windows)
         levels = footage.signals.pictures[frames].astype(np.float32)
         luma, chroma = levels[..., :LUMA_SIZE], levels[..., LUMA_SIZE:]
         beside = footage.signals.pictures[around][..., :LUMA_SIZE].astype(np.float32)
@@ -110,27 +121,28 @@ class GradualFinder:
         chroma_change = np.abs(chroma[:, -1] - chroma[:, 0]).mean(axis=1)
         measures = {"length_s": lengths_s, "chroma": np.log(chroma_change + 0.5)}
         measures |= _as_mixtures(luma, shares) | _as_change(luma) | _beside_change(luma, beside)
-        return measures | {"order": order_of_turns(luma), "in_steps": parts_in_steps(luma)}
+        coarse = footage.coarse[frames][..., :NUM_LUMA].astype(np.float32)
+        return measures | {"order": order_of_turns(coarse), "in_steps": parts_in_steps(coarse)}
 
-    def motion(self, windows: list[Window], shares: Float[np.ndarray, " k"], first: int, end: int) -> Measures:
+    def motion(self, windows: list[Window], shares: Float[np.ndarray, " k"]) -> Measures:
         """Return how motion explains each window's ends and middle, and frames on one side from each other."""
         clipped = shares.clip(_LEAST_SHARE, 1 - _LEAST_SHARE).tolist()
-        rows = [self._motion_in(window, share, first, end) for window, share in zip(windows, clipped, strict=True)]
+        rows = [self._motion_in(window, share) for window, share in zip(windows, clipped, strict=True)]
         return columns_of(rows)
 
-    def _motion_in(self, window: Window, share: float, first: int, end: int) -> dict[str, float]:
+    def _motion_in(self, window: Window, share: float) -> dict[str, float]:
         footage = self._footage
         steps = np.unique(np.linspace(window.first, window.last, _MOST_STEPS + 1).round().astype(int)).tolist()
         chain = footage.chain(steps)
-        beside = _frames_beside([window], first, end)[0].tolist()
+        beside, halves = _frames_beside([window])[0].tolist(), (steps[0], steps[len(steps) // 2], steps[-1])
         sides = footage.likeness(beside[0], window.first), footage.likeness(window.last, beside[1])
         return {
             "across": footage.likeness(window.first, window.last),
             "beside": max(sides),
             "shifted": footage.shifted_likeness(window.first, window.last),
-            "back": self._likeness_back(window, first, end),
+            "shifted_halves": min(footage.shifted_likeness(*half) for half in itertools.pairwise(halves)),
+            "back": self._likeness_back(window),
             "chain": chain.likeness,
-            "chain_refined": chain.refined,
             "chain_visible": chain.visible,
             "chain_displacement": chain.displacement,
             "least_step": chain.least_step,
@@ -155,15 +167,20 @@ class GradualFinder:
             "placed_gain": placed - max(alone),
         }
 
-    def _likeness_back(self, window: Window, first: int, end: int) -> float:
+    def _likeness_back(self, window: Window) -> float:
         """Return how alike one end is to frames beyond the other: after somebody walks by, the shot is there again."""
-        footage, times = self._footage, self._footage.times
-        length_s = times[window.last] - times[window.first]
-        reaches = np.array([part * length_s for part in _BACK_PARTS] + list(_BACK_S))
-        before = np.searchsorted(times, times[window.first] - reaches).clip(min=first)
-        after = np.searchsorted(times, times[window.last] + reaches).clip(max=end - 1)
-        found = [footage.likeness(frame, window.last) for frame in set(before.tolist())]
-        return max(found + [footage.likeness(window.first, frame) for frame in set(after.tolist())])
+        times = self._footage.times
+        reaches = np.linspace(0, _BACK_S, _NUM_BACK + 1)[1:]
+        before = np.searchsorted(times, times[window.first] - reaches).clip(min=window.stretch.first)
+        after = np.searchsorted(times, times[window.last] + reaches).clip(max=window.stretch.end - 1)
+        return max(self._best_likeness(window.last, before), self._best_likeness(window.first, after))
+
+    def _best_likeness(self, frame: int, others: Int64[np.ndarray, " n"]) -> float:
+        """Return how alike a frame is to those of some others to which it is most alike without motion."""
+        others = np.unique(others)
+        coarse = self._footage.coarse[:, :NUM_LUMA]
+        alike = correlations(coarse[others].astype(np.float32), coarse[[frame]].astype(np.float32))
+        return max(self._footage.likeness(frame, int(one)) for one in others[np.argsort(-alike)[:_MOST_ALIKE]])
 
 
 def _is_straight(quick: Measures) -> Bool[np.ndarray, " k"]:
@@ -172,6 +189,18 @@ def _is_straight(quick: Measures) -> Bool[np.ndarray, " k"]:
     The judge was fitted to footage that moves, and misses some dissolves between stills.
     """
     return (quick["residual"] < 0.1) & (quick["path"] < 0.2) & (quick["constancy"] > 0.8)
+
+
+def _at_once(stretches: Sequence[Stretch]) -> Iterator[Sequence[Stretch]]:
+    """Yield stretches together, as few calls cost less, and apart, as many frames need memory."""
+    waiting: list[Stretch] = []
+    for stretch in stretches:
+        if waiting and stretch.end - waiting[0].first > _FRAMES_AT_ONCE:
+            yield waiting
+            waiting = []
+        waiting.append(stretch)
+    if waiting:
+        yield waiting
 
 
 def _overlap(one: Window, other: Window) -> bool:
@@ -191,11 +220,12 @@ def _sample_frames(windows: list[Window]) -> Int64[np.ndarray, "k n"]:
     return np.rint(ends[:, :1] + parts * (ends[:, 1:] - ends[:, :1])).astype(np.int64)
 
 
-def _frames_beside(windows: list[Window], first: int, end: int) -> Int64[np.ndarray, "k 2"]:
+def _frames_beside(windows: list[Window]) -> Int64[np.ndarray, "k 2"]:
     """Return the frames a third of the length before and after each window, or the last ones there are."""
     ends = np.array([(one.first, one.last) for one in windows])
     reach = np.maximum(1, np.rint((ends[:, 1] - ends[:, 0]) / _BESIDE)).astype(np.int64)
-    return (ends + np.stack([-reach, reach], axis=1)).clip(first, end - 1)
+    bounds = np.array([(one.stretch.first, one.stretch.end - 1) for one in windows])
+    return (ends + np.stack([-reach, reach], axis=1)).clip(bounds[:, :1], bounds[:, 1:])
 
 
 def _as_mixtures(luma: Cells, shares: np.ndarray) -> Measures:

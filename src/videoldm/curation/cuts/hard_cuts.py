@@ -124,7 +124,8 @@ class CutMeasures:
             for frame in frames.tolist()
         ]
         matches = np.array([[footage.match(*pair) for pair in one] for one in pairs])
-        (across, before, after), (residual, *beside), (displacement, *_) = matches.transpose(2, 1, 0)
+        (across, before, after), (residual, *beside) = matches.transpose(2, 1, 0)
+        displacement = np.array([footage.displacement(frame - 1, frame) for frame in frames.tolist()])
         return {
             "across": across,
             "before": before,

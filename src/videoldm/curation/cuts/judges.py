@@ -53,7 +53,7 @@ def columns_of(rows: Sequence[Mapping[str, float]]) -> Measures:
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-def in_parts(measure: Callable[[slice], Measures], num_rows: int, most: int = 256) -> Measures:
+def in_parts(measure: Callable[[slice], Measures], num_rows: int, most: int = 24) -> Measures:
     """Return the measures of `num_rows` rows, at least one, taken `most` at a time to need less memory."""
     parts = [measure(slice(start, start + most)) for start in range(0, num_rows, most)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -15,8 +15,8 @@ _NEIGHBOURHOOD = 5
 _NOISE = 1.0
 
 
-def correlations(one: Float32[np.ndarray, "k ..."], other: Float32[np.ndarray, "k ..."]) -> Numbers:
-    """Return the correlation of each pair of pictures; 0 where there is nothing but noise."""
+def correlations(one: Float32[np.ndarray, "k ..."], other: Float32[np.ndarray, "#k ..."]) -> Numbers:
+    """Return the correlation of each pair of pictures, or of each with the only other; 0 where all is noise."""
     one, other = (part.reshape(len(part), -1) for part in (one, other))
     one, other = (part - part.mean(axis=1, keepdims=True) for part in (one, other))
     products, energies, others = (

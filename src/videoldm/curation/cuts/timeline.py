@@ -17,7 +17,7 @@ from videoldm.curation.cuts.gradual import GradualFinder
 from videoldm.curation.cuts.hard_cuts import find_cuts
 from videoldm.curation.cuts.learned import confirmed
 from videoldm.curation.cuts.signals import SignalTable
-from videoldm.curation.cuts.transition import FrameTransition, Transition, taken
+from videoldm.curation.cuts.transition import FrameTransition, Stretch, Transition, taken
 
 
 class SafeSpan(NamedTuple):
@@ -40,7 +40,7 @@ def find_transitions(signals: SignalTable, end_pts: int, config: CutConfig) -> l
     found += find_cuts(footage, taken(found, len(signals)), config.hard)
     found.sort(key=lambda one: one.first)
     gradual = GradualFinder(footage, config.gradual)
-    found += [one for first, end in between(found, len(signals)) for one in gradual.find(first, end)]
+    found += gradual.find(list(between(found, len(signals))))
     found.sort(key=lambda one: one.first)
     if config.learned is not None:
         found = confirmed(found, signals, config.learned)
@@ -56,15 +56,15 @@ def find_lights(footage: Footage, config: CutConfig) -> list[FrameTransition]:
     return found + probable_fades(footage, veils, config.veils)
 
 
-def between(found: Sequence[FrameTransition], num_frames: int) -> Iterator[tuple[int, int]]:
+def between(found: Sequence[FrameTransition], num_frames: int) -> Iterator[Stretch]:
     """Yield the stretches of frames that lie in no transition."""
     start = 0
     for one in found:
         if one.first > start:
-            yield start, one.first
+            yield Stretch(start, one.first)
         start = one.end
     if num_frames > start:
-        yield start, num_frames
+        yield Stretch(start, num_frames)
 
 
 def safe_spans(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 TransitionKind = Literal["cut", "jump_cut", "fade_out", "fade_in", "dissolve", "wipe", "flash", "flicker", "damage"]
+WindowKind = Literal["dissolve", "wipe"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +38,25 @@ class FrameTransition:
     score: float
 
 
+class Stretch(NamedTuple):
+    """Frames from number `first` to before `end`, none of which lies in another transition."""
+
+    first: int
+    end: int
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch whose frames `first` and `last` each lie in one shot alone, and whose frames between may not.
+    """Frames of a stretch, of which `first` and `last` each lie in one shot alone, and those between may not.
 
     `kind` is what they look like at first, and the `merit` of windows of one kind can be compared.
     """
 
-    kind: Literal["dissolve", "wipe"]
+    kind: WindowKind
     first: int
     last: int
     merit: float
+    stretch: Stretch
 
 
 def runs(mask: Bool[np.ndarray, " t"]) -> list[tuple[int, int]]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 
 from videoldm.curation.cuts.config import WipeConfig
 from videoldm.curation.cuts.footage import Footage
-from videoldm.curation.cuts.signals import LUMA, NUM_LUMA
-from videoldm.curation.cuts.transition import Window
+from videoldm.curation.cuts.signals import COARSE, NUM_LUMA
+from videoldm.curation.cuts.transition import Stretch, Window
 
 # A place counts as changed by more levels than these, and as much as by these at most.
 _CHANGED, _MUCH = 8.0, 40.0
@@ -31,17 +34,16 @@ class WipeWindows:
     def __init__(self, footage: Footage, config: WipeConfig) -> None:
         self._footage, self._config = footage, config
 
-    def propose(self, first: int, end: int) -> list[Window]:
-        """Return windows in which most of the picture changes, in steps, and in even parts."""
-        frames, pictures = self._footage.sampled(first, end, self._config.rate)
-        luma = pictures[:, :NUM_LUMA]
+    def propose(self, stretches: Sequence[Stretch]) -> list[Window]:
+        """Return windows of some stretches in which most of the picture changes, in steps, and in even parts."""
+        sampled = self._footage.sampled(stretches, self._config.rate)
+        luma = sampled.vectors[:, :NUM_LUMA]
         windows: list[Window] = []
         for length_s in self._config.lengths_s:
             length = max(round(length_s * self._config.rate), 3)
-            if length >= len(frames):
-                break
-            is_changed = np.abs(luma[length:] - luma[:-length]) > _CHANGED
-            at = np.flatnonzero(np.count_nonzero(is_changed, axis=1) > self._config.least_part * NUM_LUMA)
+            at = sampled.starts(length)
+            is_changed = np.abs(luma[at + length] - luma[at]) > _CHANGED
+            at = at[np.count_nonzero(is_changed, axis=1) > self._config.least_part * NUM_LUMA]
             if not len(at):
                 continue
             before, change = luma[at], luma[at + length] - luma[at]
@@ -54,21 +56,18 @@ class WipeWindows:
                 turned = ((shares > 0.5) * weights).sum(axis=1) / whole
                 unevenness += np.abs(turned - inside / length) / len(_INSIDE)
             merits = steps * (1 - 2 * unevenness) * np.sqrt(whole / NUM_LUMA)
-            windows += [
-                Window("wipe", int(frames[at[one]]), int(frames[at[one] + length]), float(merits[one]))
-                for one in np.flatnonzero(merits >= self._config.least_merit)
-                if frames[at[one] + length] - frames[at[one]] >= 3
-            ]
+            is_good = merits >= self._config.least_merit
+            windows += sampled.windows("wipe", at[is_good], length, merits[is_good])
         return windows
 
-    def refined(self, window: Window, first: int, end: int) -> Window:
+    def refined(self, window: Window) -> Window:
         """Return the last frame before any place changes, and the first after all have."""
         wider = max(1, round(_WIDENED * (window.last - window.first)))
-        start, stop = max(first, window.first - wider), min(end - 1, window.last + wider)
+        start, stop = max(window.stretch.first, window.first - wider), min(window.stretch.end - 1, window.last + wider)
         # Every frame of a short window, not more of a long one.
         step = 1 + (stop - start) // _MOST_FRAMES
-        levels = self._footage.luma[start : stop + 1 : step].astype(np.float32)
-        (turns,), (weights,) = turns_of(levels.reshape(1, len(levels), -1))
+        levels = self._footage.coarse[start : stop + 1 : step, :NUM_LUMA].astype(np.float32)
+        (turns,), (weights,) = turns_of(levels[None])
         turns = turns * step + step // 2
         order = np.argsort(turns, kind="stable")
         grown = np.cumsum(weights[order]) / max(float(weights.sum()), 1.0)
@@ -76,8 +75,8 @@ class WipeWindows:
             int(turns[order][min(int(np.searchsorted(grown, part)), len(order) - 1)]) for part in (_STRAY, 1 - _STRAY)
         )
         margin = round((high - low) * _MARGIN)
-        exact = max(start, start + low - margin), min(stop, start + high + 1 + margin)
-        return Window("wipe", *exact, window.merit) if exact[1] - exact[0] >= 3 else window
+        exact = replace(window, first=max(start, start + low - margin), last=min(stop, start + high + 1 + margin))
+        return exact if exact.last - exact.first >= 3 else window
 
 
 def _weights(change: Float[np.ndarray, "... n"]) -> Float[np.ndarray, "... n"]:
@@ -115,7 +114,7 @@ def parts_in_steps(levels: Float32[np.ndarray, "k n cells"]) -> Float[np.ndarray
 
 def _patterns() -> list[np.ndarray]:
     """Return what the time of a change depends on in usual wipes: lines, doors, an iris, the hand of a clock."""
-    down, across = ((np.arange(size) + 0.5) / size - 0.5 for size in LUMA)
+    down, across = ((np.arange(size) + 0.5) / size - 0.5 for size in COARSE)
     y, x = (part.reshape(-1) for part in np.meshgrid(down, across, indexing="ij"))
     fields = [(x, y), (np.abs(x),), (np.abs(y),), (np.hypot(x, y),), ((np.arctan2(x, -y) / (2 * np.pi)) % 1,)]
     return [np.stack([np.ones_like(x), *one], axis=1) for one in fields]

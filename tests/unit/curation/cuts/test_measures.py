@@ -1,5 +1,6 @@
 """What changes are judged by, on frames whose values are known."""
 
+import itertools
 from fractions import Fraction
 
 import cv2
@@ -11,7 +12,7 @@ from videoldm.curation.cuts.footage import Footage
 from videoldm.curation.cuts.gradual import GradualFinder
 from videoldm.curation.cuts.measures import correlations, details, lost_energy
 from videoldm.curation.cuts.signals import LUMA, LUMA_SIZE, PICTURE_CHROMA, SignalTable
-from videoldm.curation.cuts.transition import Window
+from videoldm.curation.cuts.transition import Stretch, Window
 
 COARSE_SCENE = np.random.default_rng(0).integers(0, 256, (6, 33)).astype(np.uint8)
 SCENE = cv2.resize(COARSE_SCENE, (3 * LUMA[1], LUMA[0]), interpolation=cv2.INTER_CUBIC).astype(float)
@@ -67,10 +68,28 @@ def test_a_dissolve_between_still_pictures_is_measured_as_one():
     mixed = [old + share * (new - old) for share in np.linspace(0, 1, 13)]
     footage = footage_of([old] * 10 + mixed + [new] * 10)
     finder = GradualFinder(footage, CutConfig().gradual)
-    quick = finder.quick([Window("dissolve", 10, 22, 1.0)], 0, len(footage))
+    whole = Stretch(0, len(footage))
+    quick = finder.quick([Window("dissolve", 10, 22, 1.0, whole)])
     assert quick["lost_contrast"] == pytest.approx([1.0], abs=0.05)
     assert quick["unevenness"] == pytest.approx([0.0], abs=0.02)
     assert quick["constancy"] > 0.9
-    (found,) = finder.find(0, len(footage))
+    (found,) = finder.find([whole])
     assert found.kind == "dissolve"
     assert (found.first, found.end) == (pytest.approx(11, abs=1), pytest.approx(22, abs=1))
+
+
+def test_stretches_are_looked_into_together_as_each_alone():
+    pictures = [view(right) for right in (0, LUMA[1], 2 * LUMA[1])]
+    dissolves = [
+        [old] * 15 + [old + share * (new - old) for share in np.linspace(0, 1, 14)] + [new] * 15
+        for old, new in itertools.permutations(pictures, 2)
+    ]
+    footage = footage_of([frame for part in dissolves for frame in part])
+    ends = np.cumsum([0, *map(len, dissolves)]).tolist()
+    stretches = [Stretch(*pair) for pair in itertools.pairwise(ends)]
+    finder = GradualFinder(footage, CutConfig().gradual)
+    together = finder.find(stretches)
+    assert len(together) == len(stretches)
+    alone = [one for stretch in stretches for one in finder.find([stretch])]
+    assert sorted(together, key=lambda one: one.first) == alone
+    assert all(stretch.first < one.first < one.end < stretch.end for stretch, one in zip(stretches, alone, strict=True))
