@@ -1,13 +1,16 @@
-"""Flicker: a lamp, a strobe or a police car's light that goes on and off over one shot."""
+"""Flicker: a lamp, a strobe or a police car's light that goes on and off, and the cuts under it."""
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 from jaxtyping import Bool
 
 from videoldm.curation.cuts.config import FlickerConfig
 from videoldm.curation.cuts.footage import Footage
-from videoldm.curation.cuts.signals import LUMA_SIZE, Column, SignalTable
+from videoldm.curation.cuts.measures import correlations
+from videoldm.curation.cuts.signals import LUMA_SIZE, NUM_LUMA, Column, SignalTable
 from videoldm.curation.cuts.transition import FrameTransition, runs, score_of
 
 _CHROMA_WEIGHT = 2.0
@@ -15,6 +18,10 @@ _CHROMA_WEIGHT = 2.0
 _MOST_AHEAD = 40
 # Part of the longest time between two changes inside within which others belong to them.
 _SLACK = 1.3
+# Frames that are compared before and after a possible cut under flicker, so that some are lit alike.
+_BEFORE, _AFTER = (1, 2, 4, 7), (0, 1, 3, 6)
+# Correlation of coarse pictures from which two frames are of one shot, without a search for motion.
+_SURELY_ALIKE = 0.85
 
 
 def find_flicker(footage: Footage, config: FlickerConfig) -> list[FrameTransition]:
@@ -41,6 +48,42 @@ def find_flicker(footage: Footage, config: FlickerConfig) -> list[FrameTransitio
             wide = _widened(footage, changes, (first, end), inside, config)
             found.append(FrameTransition("flicker", *wide, score_of(len(inside) / config.least_times)))
     return found
+
+
+def divided_by_cuts(footage: Footage, flicker: FrameTransition, config: FlickerConfig) -> list[FrameTransition]:
+    """Return a flicker as it is, or its parts and the cuts between and beside them, in order."""
+    drops = _drops_under(footage, flicker)
+    cuts: list[FrameTransition] = []
+    for frame in sorted(drops, key=lambda frame: -drops[frame]):
+        if drops[frame] >= config.least_drop and all(abs(frame - cut.first) > _AFTER[-1] for cut in cuts):
+            cuts.append(FrameTransition("cut", frame, frame, score_of(drops[frame] / config.least_drop)))
+    frames = sorted(cut.first for cut in cuts)
+    ends = itertools.pairwise([flicker.first, *frames, flicker.end])
+    parts = [FrameTransition("flicker", first, end, flicker.score) for first, end in ends if end > first]
+    return sorted([*parts, *cuts], key=lambda one: (one.first, one.end))
+
+
+def _drops_under(footage: Footage, flicker: FrameTransition) -> dict[int, float]:
+    """Return for frames that may begin a shot how much less alike both sides are than the frames of either side."""
+    last = len(footage) - 1
+    frames = np.arange(max(flicker.first, 1), min(flicker.end, last) + 1)
+    alike = np.zeros(len(frames))
+    for before, after in itertools.product(_BEFORE, _AFTER):
+        sides = (footage.coarse[(frames + step).clip(0, last), :NUM_LUMA] for step in (-before, after))
+        alike = np.maximum(alike, correlations(*(side.astype(np.float32) for side in sides)))
+    return {frame: _drop(footage, frame) for frame in frames[alike < _SURELY_ALIKE].tolist()}
+
+
+def _drop(footage: Footage, frame: int) -> float:
+    """Return by how much the best likeness across a frame is below the best on either side."""
+    before = sorted({max(frame - step, 0) for step in _BEFORE})
+    after = sorted({min(frame + step, len(footage) - 1) for step in _AFTER})
+    across = max(footage.likeness(*pair) for pair in itertools.product(before, after))
+    beside = [
+        max((footage.likeness(*pair) for pair in itertools.combinations(side, 2)), default=0.0)
+        for side in (before, after)
+    ]
+    return min(beside) - across
 
 
 def _is_light(signals: SignalTable, changes: Column, config: FlickerConfig) -> Bool[np.ndarray, " t"]:

@@ -11,7 +11,7 @@ from videoldm.curation.cuts.config import CutConfig
 from videoldm.curation.cuts.dissolves import difference
 from videoldm.curation.cuts.fade_measures import probable_fades
 from videoldm.curation.cuts.fades_and_flashes import VeilFinder
-from videoldm.curation.cuts.flicker import find_flicker
+from videoldm.curation.cuts.flicker import divided_by_cuts, find_flicker
 from videoldm.curation.cuts.footage import Footage
 from videoldm.curation.cuts.gradual import GradualFinder
 from videoldm.curation.cuts.hard_cuts import find_cuts
@@ -49,8 +49,10 @@ def find_transitions(signals: SignalTable, end_pts: int, config: CutConfig) -> l
 
 
 def find_lights(footage: Footage, config: CutConfig) -> list[FrameTransition]:
-    """Find flicker, and fades and flashes outside of it."""
-    found = find_flicker(footage, config.flicker)
+    """Find flicker with the cuts under it, and fades and flashes outside of it."""
+    flicker = find_flicker(footage, config.flicker)
+    # A cut where one flicker follows another is found under both.
+    found = list(dict.fromkeys(part for one in flicker for part in divided_by_cuts(footage, one, config.flicker)))
     is_lit = taken(found, len(footage))
     veils = [one for one in VeilFinder(footage, config.veils).find() if not is_lit[one.first : one.end + 1].any()]
     return found + probable_fades(footage, veils, config.veils)

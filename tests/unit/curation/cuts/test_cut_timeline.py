@@ -228,14 +228,30 @@ def test_cuts_between_dark_views_of_one_place_are_found():
     assert as_frames(transitions) == [("cut", 25, 25)]
 
 
-@pytest.mark.parametrize(
-    ("half", "light"), [(2, (0.12, 0, 0)), (4, (1.6, 50, 50)), (5, (1.0, 90, -20))], ids=["dark", "bright", "colour"]
-)
-def test_lights_that_go_on_and_off_are_flicker_over_one_shot(half, light):
+def under_a_light(shots, light, half):
     gain, red, blue = light
     lit = [20 <= number < 60 and number // half % 2 for number in range(80)]
-    shots = shot(7, 80)
-    pictures = [gain * one + (red, 0, blue) if on else one for one, on in zip(shots, lit, strict=True)]
+    return lit, [gain * one + (red, 0, blue) if on else one for one, on in zip(shots, lit, strict=True)]
+
+
+LIGHTS = pytest.mark.parametrize(
+    ("half", "light"), [(2, (0.12, 0, 0)), (4, (1.6, 50, 50)), (5, (1.0, 90, -20))], ids=["dark", "bright", "colour"]
+)
+
+
+@LIGHTS
+@pytest.mark.parametrize("cut", [40, 43])
+def test_a_cut_under_a_light_that_goes_on_and_off_is_a_cut(half, light, cut):
+    _, pictures = under_a_light(shot(7, cut) + shot(8, 80 - cut), light, half)
+    transitions, spans = found_in(pictures)
+    assert ("cut", cut, cut) in as_frames(transitions)
+    assert {one.kind for one in transitions} == {"cut", "flicker"}
+    assert [span.num_frames for span in spans] == [cut, 80 - cut]
+
+
+@LIGHTS
+def test_lights_that_go_on_and_off_are_flicker_over_one_shot(half, light):
+    lit, pictures = under_a_light(shot(7, 80), light, half)
     transitions, spans = found_in(pictures)
     assert [one.kind for one in transitions] == ["flicker"]
     assert transitions[0].start_pts / TICKS == pytest.approx(lit.index(1), abs=1)
