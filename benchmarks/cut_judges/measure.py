@@ -39,7 +39,9 @@ from videoldm.curation.cuts.judges import Measures
 from videoldm.curation.cuts.timeline import between, find_lights
 from videoldm.curation.cuts.transition import Window, taken
 
-SEED, NUM_RENDERED, NUM_SWEEPS, NUM_SHOTS = 7, 36, 12, 8
+RENDERED = {7: 36, 8: 72}
+"""Number of rendered videos by seed."""
+NUM_SWEEPS, NUM_SHOTS = 12, 8
 CONFIG = CutConfig()
 MISSED_EVERY = 4
 
@@ -97,10 +99,10 @@ def labelled(real: list[Path], rendered: Path | None) -> Iterator[Labelled]:
             video = read_video(note)
             yield Labelled(video.path, video.events)
     if rendered:
-        videos = make_videos(rendered, seed=SEED, num_videos=NUM_RENDERED, num_shots=NUM_SHOTS, split="train")
-        for one in videos:
-            yield Labelled(one.path, tuple(Event(event.kind, event.first, event.end, "") for event in one.events))
-        for path in make_sweeps(rendered, seed=SEED, num_videos=NUM_SWEEPS, split="train"):
+        for seed, num_videos in RENDERED.items():
+            for one in make_videos(rendered, seed=seed, num_videos=num_videos, num_shots=NUM_SHOTS, split="train"):
+                yield Labelled(one.path, tuple(Event(event.kind, event.first, event.end, "") for event in one.events))
+        for path in make_sweeps(rendered, seed=min(RENDERED), num_videos=NUM_SWEEPS, split="train"):
             yield Labelled(path, ())
 
 

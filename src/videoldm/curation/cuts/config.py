@@ -136,7 +136,7 @@ class GradualConfig(Config):
     """Most windows of either kind that are looked into at one frame."""
     least_possible: Share = 0.05
     """Probability from which motion is sought, which is more exact and takes longer."""
-    least_probability: Share = 0.75
+    least_probability: Share = 0.8
     """Probability from which a window is a dissolve or wipe."""
     least_in_steps: Share = 0.65
     """Part of the change that is made in steps, from one shot to the other, from which it is a wipe."""
