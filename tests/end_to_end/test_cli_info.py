@@ -71,6 +71,7 @@ def test_video(cli: CommandLine) -> None:
     assert (stream["num_frames"], stream["frame_rate"], stream["duration"]) == (3, "7", "3/7")
     shown = cli.succeeds("info", "clip.mp4")
     assert "codec         h264" in shown
+    assert "duration      0.429 s" in shown
     assert "stream 0\n" in shown
 
 

@@ -46,7 +46,7 @@ def test_json_lines_and_common_options(cli: CommandLine, tiny_model: Path) -> No
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("image,seed\ncat.png,one\n", "clips.csv, clip 1: seed is 'one', should be a valid integer"),
+        ("image,seed\ncat.png,one\n", "clips.csv, clip 1: seed is 'one', should be a whole number"),
         ("image,sed\ncat.png,1\n", "clips.csv, clip 1: sed is not a known key, did you mean seed or speed?"),
         (
             "image,prompt\ncat.png,a cube\n",

@@ -91,7 +91,7 @@ def test_what_cannot_be(cli: CommandLine, thing: Path, unposed: Path, posed: Pat
         (posed, ("--elevations-deg", "1,2"), "--elevations-deg has 2 values, it should have 1 or 5, one a frame"),
         (posed, ("--azimuths-deg", "90"), "--azimuths-deg has 1 value, it should have 5, one a frame"),
         (posed, ("--elevations-deg", "95"), "generate: --elevations-deg is '95', should be less than or equal to 90"),
-        (posed, ("--azimuths-deg", "a"), "generate: --azimuths-deg is 'a', should be a valid number"),
+        (posed, ("--azimuths-deg", "a"), "generate: --azimuths-deg is 'a', should be a number"),
         (
             "mini",
             ("--elevations-deg", "10"),

@@ -114,7 +114,7 @@ def test_printed_configuration_is_a_recipe(cli: CommandLine) -> None:
             ("mini-video", "training.batchsize=3"),
             "mini-video: training.batchsize is not a known key, did you mean batch_",
         ),
-        (("mini-video", "training.batch_size=x"), "mini-video: training.batch_size is 'x', should be a valid integer"),
+        (("mini-video", "training.batch_size=x"), "mini-video: training.batch_size is 'x', should be a whole number"),
         (("mini-video", "training.batch_size=0"), "mini-video: training.batch_size is 0, should be greater than 0"),
         (("mini-video", "training.optimizer.learning_rate=.nan"), "mini-video: training.optimizer.learning_rate"),
         (("mini-video", "batch_size"), "mini-video: 'batch_size' should look like key.path=value"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 from rich.console import Console
@@ -87,6 +88,8 @@ def _numbers(values: Mapping[str, Any]) -> list[tuple[str, float]]:
 def _text(name: str, value: object) -> str:
     if name == "bytes" and isinstance(value, int):
         return f"{value:,} ({_megabytes(value)} MB)"
+    if name == "duration" and isinstance(value, str):
+        return f"{float(Fraction(value)):.3f} s"
     if isinstance(value, dict):
         return ", ".join(f"{key} {item}" for key, item in value.items() if item is not None)
     return f"{value:,}" if isinstance(value, int) and name == "parameters" else str(value)

@@ -41,6 +41,13 @@ Share = Annotated[float, Field(ge=0, le=1)]
 GIB = 2**30
 """Bytes in a gibibyte."""
 
+_KINDS_OF_VALUE = {
+    **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_parsing", "float_type"), "a number"),
+    **dict.fromkeys(("bool_parsing", "bool_type"), "true or false"),
+}
+"""What a value should be, by the type of pydantic's error."""
+
 
 class Config(pydantic.BaseModel):
     """A frozen pydantic model; unknown keys and NaN are errors."""
@@ -144,6 +151,8 @@ def _explain(problem: Any, config_type: type[Config]) -> tuple[str, str]:
         context = problem["ctx"]
         tag = context["discriminator"].strip("'")
         return f"has {tag} {context['tag']!r},", f"should be one of {context['expected_tags']}"
+    if kind in _KINDS_OF_VALUE:
+        return f"is {_show(problem['input'])},", f"should be {_KINDS_OF_VALUE[kind]}"
     text: str = problem["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     is_rule = kind in ("value_error", "assertion_error")
     if is_rule and isinstance(problem["input"], (Mapping, pydantic.BaseModel)):

@@ -78,7 +78,8 @@ def pick_stream(path: str | Path, streams: tuple[VideoStream, ...], index: int |
     if index is None:
         index = default_stream(streams)
     if not 0 <= index < len(streams):
-        raise InputError(f"{path}: has no video stream {index}, it has {len(streams)}, counted from 0")
+        numbers = f"streams 0 to {len(streams) - 1}" if len(streams) > 1 else "only stream 0"
+        raise InputError(f"{path}: has no video stream {index}, it has {numbers}")
     stream = streams[index]
     if getattr(stream, "codec_context", None) is None:  # FFmpeg has no decoder, whatever the type says
         raise InputError(f"{path}: video stream {index} is in a format that cannot be decoded")

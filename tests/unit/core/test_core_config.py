@@ -187,7 +187,7 @@ def test_message_names_key_value_and_remedy(override: str, message: str) -> None
 
 def test_union_without_tag_gives_one_line_for_all_variants() -> None:
     message = _message("size=large")
-    assert message.startswith("override: size is 'large', should be a valid integer")
+    assert message.startswith("override: size is 'large', should be a whole number")
     assert message.endswith("or should be 'auto'")
 
 

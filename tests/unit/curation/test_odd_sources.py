@@ -170,7 +170,7 @@ def test_default_track_is_taken_and_the_other_named(tmp_path: Path) -> None:
     [row] = exported(dataset, tmp_path / "clips")
     assert (row["stream"], decoded(tmp_path / "clips" / row["file"])[0].width) == (0, 64)
     source = source_of(curate(tmp_path / "third", path, config=CONFIG.model_copy(update={"stream": 2})))
-    assert source["reason"] == "has no video stream 2, it has 2, counted from 0"
+    assert source["reason"] == "has no video stream 2, it has streams 0 to 1"
 
 
 def test_look_is_that_of_the_clip(tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_frames_that_copies_leave_out_are_told(tmp_path: Path, capsys: pytest.Ca
     path = with_edit_list(write(tmp_path / "whole.mp4"), tmp_path / "edited.mp4")
     [row] = exported(curate(tmp_path / "dataset", path, config=CONFIG), tmp_path / "clips")
     assert (row["is_copy"], row["num_frames"], row["exported_num_frames"]) == (True, 65, 50)
-    told = "15 frames of 1 clip are left out, as copies begin at key frames; --exact keeps all\n"
+    told = "15 frames of 1 clip are left out, as copies begin at key frames and may end early; --exact keeps all\n"
     assert told in capsys.readouterr().err
 
 

@@ -131,7 +131,7 @@ def test_ties_go_by_clip_id_on_both_sides(view: DatasetView) -> None:
     assert _left(view, "--drop-highest", "motion=67%") == ["c2", "c3"]  # four: the three above, then c1
     judgement, _ = _judged(view, typed(["--drop-lowest", "motion=34%", "--drop-lowest", "motion=50%"]))
     first, second = judgement.filters
-    assert first.tie == "drop-lowest motion=34%: drops 2 of 3 clips of 0.1, by their ids"
+    assert first.tie == "drop-lowest motion=34%: drops 2 of 3 clips whose value is 0.1, by their ids"
     assert second.tie is None
 
 

@@ -141,7 +141,7 @@ def test_recipe_is_printed_and_read_back(cli: CommandLine, recipe: Recipe) -> No
     [
         ("stage.kind=lines", "line.yaml: stage has kind 'lines', should be one of 'autoencoder', 'diffusion',"),
         ("stage.bais=false", "line.yaml: stage.bais is not a known key, did you mean bias"),
-        ("stage.bias=maybe", "line.yaml: stage.bias is 'maybe', should be a valid boolean"),
+        ("stage.bias=maybe", "line.yaml: stage.bias is 'maybe', should be true or false"),
         ("training.precision=bfloat16", "line.yaml: precision is bfloat16, a line is learned in float32"),
         ("stage.factor_file=none", "stage.factor_file is 'none', there is no such folder"),
     ],

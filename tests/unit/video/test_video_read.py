@@ -134,7 +134,7 @@ def test_bad_requests(bframes_mp4):
         read_clip(bframes_mp4, None, 1, Fraction(0))
     with pytest.raises(InputError, match=r"start is 0\.5, it should be"):
         read_clip(bframes_mp4, 0.5, 1, NTSC)
-    with pytest.raises(InputError, match="has no video stream 1, it has 1"):
+    with pytest.raises(InputError, match="has no video stream 1, it has only stream 0"):
         next(read_frames(bframes_mp4, stream=1))
     with pytest.raises(InputError, match="ascending"):
         frames_at(bframes_mp4, [Fraction(1), Fraction(0)])

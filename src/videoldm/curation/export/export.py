@@ -144,7 +144,7 @@ def _report_lost_frames(whole: Iterable[int], rows: Iterable[Mapping[str, Any]])
     lost = [num_frames - row["num_frames"] for num_frames, row in pairs if row.get("is_copy")]
     if any(lost):
         frames = f"{counted(sum(lost), 'frame')} of {counted(sum(map(bool, lost)), 'clip')} {are(sum(lost))} left out"
-        notice(f"{frames}, as copies begin at key frames; --exact keeps all")
+        notice(f"{frames}, as copies begin at key frames and may end early; --exact keeps all")
 
 
 def _finish(clips: pa.Table, rows: Mapping[str, dict[str, Any]], folder: Path) -> Rows:

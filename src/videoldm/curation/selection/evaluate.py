@@ -55,7 +55,8 @@ class FilterCounts:
         line = self.boundary
         if line is None or line.num_equal_dropped == line.num_equal:
             return None
-        return f"{self.label}: drops {line.num_equal_dropped} of {line.num_equal} clips of {line.value:g}, by their ids"
+        part = f"{line.num_equal_dropped} of {line.num_equal} clips whose value is {line.value:g}"
+        return f"{self.label}: drops {part}, by their ids"
 
     def as_json(self) -> dict[str, Any]:
         """Return the counts as JSON values, as a version of a selection holds them; ties follow from its rows."""
