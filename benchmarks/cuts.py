@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--shots", type=int, default=8, help="of each video")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--split", choices=("train", "test"), default="test", help="thresholds are tuned on train")
-    parser.add_argument("--folder", type=Path, default=Path("/tmp/cut-videos"))
+    parser.add_argument("--folder", type=Path, default=Path("runs/cut-videos"))
     parser.add_argument("--cost", nargs="+", metavar="FILE")
     options = parser.parse_args()
     cv2.setNumThreads(1)

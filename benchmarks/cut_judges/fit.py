@@ -44,8 +44,8 @@ SIGNS = {
         "residual_over_highest": 1,
     }
 }  # fmt: skip
-GATES = (0.002, 0.005, 0.01, 0.02, 0.05)
-LEAST = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+GATES = (0.002, 0.004, 0.005, 0.01, 0.02, 0.05)
+LEAST = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8)
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def add_gradual(rows: Rows, number: int, video: Labelled, footage: Footage) -> N
     found = find_lights(footage, CONFIG)
     cuts = find_cuts(footage, taken(found, len(footage)), CONFIG.hard)
     # Some cuts as if they had been missed: what lies around them is no gradual transition.
-    found += [cut for number, cut in enumerate(cuts) if number % MISSED_EVERY]
+    found += [cut for place, cut in enumerate(cuts) if place % MISSED_EVERY]
     found.sort(key=lambda one: one.first)
     finder = GradualFinder(footage, CONFIG.gradual)
     windows = finder.windows(list(between(found, len(footage))))

@@ -19,8 +19,9 @@ from scenedetect import (
     open_video,
 )
 
-from real_footage.findings import Findings, runs
+from real_footage.findings import Findings
 from videoldm.curation.cuts.config import CutConfig, LearnedConfig
+from videoldm.curation.cuts.transition import runs
 
 PEERS: dict[str, Callable[[], object]] = {
     "PySceneDetect content": ContentDetector,

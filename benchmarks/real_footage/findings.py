@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from found_transitions import Spans
-
 
 @dataclass(frozen=True)
 class Findings:
@@ -24,9 +21,3 @@ class Findings:
         parts = [", ".join(map(str, self.cuts))] if self.cuts else []
         parts += [f"{first} to {end}" for first, end in self.gradual]
         return "; ".join(parts) or "none"
-
-
-def runs(mask: np.ndarray) -> Spans:
-    """The stretches of True: the first index of each, and the first after it."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
-    return [(int(first), int(end)) for first, end in edges.reshape(-1, 2)]

@@ -1,11 +1,11 @@
 """How findings are counted against what is true.
 
 Hard cuts count at exactly their frame. A cut inside a gradual transition, or at the first frame after it, is neither
-right nor false. A gradual transition is met by a finding that has a frame in common with it, and covered if both share
-half of all their frames (intersection over union); each finding counts once, and one that meets no true gradual
-transition is false. Detectors without kinds give single frames: one inside a gradual transition, or at the first frame
-after it, meets it, and every other one counts as a cut. All false findings, of any kind, in videos without gradual
-transitions count as false changes there.
+right nor false. A gradual transition is met by a finding that has a frame in common with it or begins at the first
+frame after it, and covered if both share half of all their frames (intersection over union); each finding counts once,
+and one that meets no true gradual transition is false. Detectors without kinds give single frames: one inside a gradual
+transition, or at the first frame after it, meets it, and every other one counts as a cut. All false findings, of any
+kind, in videos without gradual transitions count as false changes there.
 """
 
 from __future__ import annotations
