@@ -45,8 +45,8 @@ SOURCES = pa.schema(
         # Look of the first frame, and of the first frame after each change.
         *LOOK,
         ("looks", pa.list_(pa.struct([("start_pts", pa.int64()), *LOOK]))),
-        # "progressive", or as ffprobe says which field comes first; by the tags of the frames if the stream does not
-        # say: "progressive", or "unknown" if any is interlaced.
+        # "progressive", or as ffprobe says which field comes first; if the stream does not say, by the tags of the
+        # frames in the sidecar: "progressive", or "unknown" if any is interlaced.
         ("field_order", pa.string()),
         # By the file's headers; clips have their own.
         ("frame_rate_num", pa.int64()),

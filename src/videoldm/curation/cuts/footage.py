@@ -76,7 +76,7 @@ class Match(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """How the last of some frames is explained by the first, moved from each to the next.
+    """How the first of some frames is explained by the last, by the motion from each to the next.
 
     `likeness` is that of the part which stays in the picture, `visible` that part's share, `displacement` the length of
     the whole motion, `least_step` the least likeness from one to the next.

@@ -40,6 +40,8 @@ _SAME = 4.0
 _AGREEING = 0.4
 # Likeness of two shots that is less than light alone ever leaves, and the probability of a straight dissolve.
 _UNLIKE, _CERTAIN = 0.6, 0.95
+# A straight window: most residual, least constancy, and the logarithm of its longest path over the shortest.
+_MOST_RESIDUAL, _LEAST_CONSTANCY, _LONGEST_PATH = 0.1, 0.8, 0.2
 # Lost energy beyond these says no more.
 _LEAST_LOST, _MOST_LOST = -0.5, 1.3
 
@@ -188,7 +190,8 @@ def _is_straight(quick: Measures) -> Bool[np.ndarray, " k"]:
 
     The judge was fitted to footage that moves, and misses some dissolves between stills.
     """
-    return (quick["residual"] < 0.1) & (quick["path"] < 0.2) & (quick["constancy"] > 0.8)
+    is_mixed = (quick["residual"] < _MOST_RESIDUAL) & (quick["constancy"] > _LEAST_CONSTANCY)
+    return is_mixed & (quick["path"] < _LONGEST_PATH)
 
 
 def _at_once(stretches: Sequence[Stretch]) -> Iterator[Sequence[Stretch]]:

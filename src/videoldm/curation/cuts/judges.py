@@ -17,6 +17,7 @@ from videoldm.core.errors import InputError
 
 Measures = dict[str, Float[np.ndarray, " k"]]
 JudgeName = Literal["possible_cut", "cut", "possible_gradual", "gradual", "fade"]
+_ARRAYS = ("measured", "thresholds", "lower", "higher", "values")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -77,8 +78,12 @@ def _text_of(name: JudgeName) -> str:
 
 def parsed(text: str) -> Judge:
     """Return the judge that is written in JSON; raises InputError if it isn't one."""
-    stored = json.loads(text)
-    arrays = {key: np.asarray(stored[key]) for key in ("measured", "thresholds", "lower", "higher", "values")}
+    try:
+        stored = json.loads(text)
+        measures = tuple(stored["measures"])
+        arrays = {key: np.asarray(stored[key]) for key in _ARRAYS}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"a judge is a JSON object with measures, {', '.join(_ARRAYS)}, this is none") from error
     if len({array.shape for array in arrays.values()}) != 1:
         raise InputError("the arrays of a judge differ in size")
-    return Judge(tuple(stored["measures"]), **arrays)
+    return Judge(measures, **arrays)

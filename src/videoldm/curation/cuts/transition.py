@@ -17,9 +17,9 @@ WindowKind = Literal["dissolve", "wipe"]
 class Transition:
     """A transition from the first frame that it changes, `start_pts`, to the first frame after those, `end_pts`.
 
-    A cut changes none: both are the first frame of the new shot; after a jump cut that shows nearly the same view.
-    Flicker is light that goes on and off over one shot. Damage could not be decoded. `score`, from 0 to 1, is how sure
-    the detector is.
+    A cut changes none: both are the first frame of the new shot. A jump cut is one to nearly the same view. Flicker is
+    light that goes on and off over one shot. Damage could not be decoded. `score`, from 0 to 1, is how sure the
+    detector is.
     """
 
     kind: TransitionKind

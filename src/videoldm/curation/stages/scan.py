@@ -151,7 +151,7 @@ class _Scan:
         return None if gap is None else gap.reason
 
     def _order_of_frames(self) -> str:
-        """Return the field order of a stream that does not say, by the tags of its frames."""
+        """Return the field order of a stream that does not say, by the tags of the frames that are kept."""
         return "unknown" if any(frame["is_interlaced"] for frame in self.frames) else "progressive"
 
     def _columns_of_frames(self, frames: UndamagedFrames) -> dict[str, Any]:
