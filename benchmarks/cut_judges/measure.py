@@ -30,13 +30,12 @@ from sweep_videos import make_sweeps
 
 from videoldm.curation.cuts.config import CutConfig
 from videoldm.curation.cuts.fade_measures import measure_fades
-from videoldm.curation.cuts.fades_and_flashes import VeilFinder
 from videoldm.curation.cuts.flicker import find_flicker
 from videoldm.curation.cuts.footage import Footage
 from videoldm.curation.cuts.gradual import GradualFinder
 from videoldm.curation.cuts.hard_cuts import CutMeasures, find_cuts
 from videoldm.curation.cuts.judges import Measures
-from videoldm.curation.cuts.timeline import between, find_lights
+from videoldm.curation.cuts.timeline import between, find_lights, find_veils
 from videoldm.curation.cuts.transition import Window, taken
 
 RENDERED = {7: 36, 8: 72}
@@ -138,9 +137,8 @@ def add_gradual(rows: Rows, number: int, video: Labelled, footage: Footage) -> N
 
 def add_fades(rows: Rows, number: int, video: Labelled, footage: Footage) -> None:
     """Measure what may be fades."""
-    is_lit = taken(find_flicker(footage, CONFIG.flicker), len(footage))
-    fades = [one for one in VeilFinder(footage, CONFIG.veils).find() if one.kind != "flash"]
-    fades = [one for one in fades if not is_lit[one.first : one.end + 1].any()]
+    veils = find_veils(footage, find_flicker(footage, CONFIG.flicker), CONFIG)
+    fades = [one for one in veils if one.kind != "flash"]
     if not fades:
         return
     gradual = [event for event in video.events if event.kind not in ("cut", "flash")]

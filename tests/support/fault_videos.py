@@ -66,11 +66,11 @@ def cut_off(source: Path, path: Path, share: float) -> Path:
     return path
 
 
-def with_bad_bytes(source: Path, path: Path) -> Path:
-    """A file with a stretch in the middle overwritten."""
+def with_bad_bytes(source: Path, path: Path, *, place: float = 0.5) -> Path:
+    """A file with a stretch overwritten, by default in the middle."""
     data = bytearray(source.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 600] = bytes(range(256)) * 2 + bytes(88)
+    start = int(place * len(data))
+    data[start : start + 600] = bytes(range(256)) * 2 + bytes(88)
     path.write_bytes(bytes(data))
     return path
 

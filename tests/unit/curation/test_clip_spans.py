@@ -10,11 +10,13 @@ import av
 import numpy as np
 import pytest
 from curated import curate, rows
+from fault_videos import with_bad_bytes
 from odd_videos import encode, shot
 
 from videoldm.curation.config import ClipConfig, CurationConfig, SidecarConfig
 from videoldm.curation.cuts.timeline import SafeSpan
-from videoldm.curation.stages.clips import divide
+from videoldm.curation.cuts.transition import Transition
+from videoldm.curation.stages.clips import divide, outside_damage
 from videoldm.curation.stages.keep import Keeper
 from videoldm.curation.status import summarise
 from videoldm.dataset.tables import GREY_KINDS
@@ -50,6 +52,34 @@ def test_parts_begin_with_the_frames_nearest_to_equal_times(duration: int, start
     parts = divide(SafeSpan(0, duration, duration), np.arange(duration), Fraction(1), ClipConfig(max_s=60))
     assert [part.start_pts for part in parts] == starts
     assert sum(part.num_frames for part in parts) == duration
+
+
+def test_transitions_end_where_damage_begins() -> None:
+    damage = [Transition("damage", 20, 24, 1.0), Transition("damage", 50, 52, 1.0)]
+    cut, at_damage = Transition("cut", 10, 10, 0.9), Transition("cut", 24, 24, 0.9)
+    dissolve, inside = Transition("dissolve", 15, 60, 0.9), Transition("flash", 21, 23, 0.9)
+    assert outside_damage([cut, at_damage, inside, dissolve], damage) == [
+        cut,
+        Transition("dissolve", 15, 20, 0.9),
+        Transition("dissolve", 24, 50, 0.9),
+        Transition("dissolve", 52, 60, 0.9),
+    ]
+
+
+def test_no_clip_of_a_damaged_video_crosses_a_cut_or_another_clip(tmp_path: Path) -> None:
+    path = tmp_path / "raw" / "damaged.mp4"
+    path.parent.mkdir()
+    encode(path, [*shot(1, 30), *shot(2, 30), *shot(3, 60), *shot(4, 30)], options={"g": "15", "crf": "10"})
+    with_bad_bytes(path, path, place=0.6)
+    dataset = curate(tmp_path / "dataset", path.parent)
+    [source] = rows(dataset, "sources")
+    assert source["state"] == "damaged"
+    clips = rows(dataset, "clips")
+    dividing = [row for row in rows(dataset, "transitions") if row["kind"] in ("cut", "damage")]
+    assert {row["kind"] for row in dividing} == {"cut", "damage"}
+    for clip in clips:
+        assert not any(clip["start_pts"] < row["start_pts"] < clip["end_pts"] for row in dividing)
+    assert sum(clip["num_frames"] for clip in clips) <= source["num_frames"]
 
 
 def test_a_frame_shown_for_long_is_not_divided() -> None:

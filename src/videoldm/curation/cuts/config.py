@@ -52,6 +52,8 @@ class FlickerConfig(Config):
     """Longest time until it is undone, and until the next change."""
     least_times: int = Field(default=3, ge=1)
     """Least number of changes that are undone."""
+    least_likeness: Share = 0.3
+    """Least likeness across most of the changes, or else two shots take turns."""
     least_drop: Share = 0.4
     """Least drop of likeness, below that of the frames on either side, of a cut under it."""
 

@@ -18,6 +18,8 @@ _CHROMA_WEIGHT = 2.0
 _MOST_AHEAD = 40
 # Part of the longest time between two changes inside within which others belong to them.
 _SLACK = 1.3
+# Mean of details, in levels, from which a frame shows something.
+_SHOWN = 1.5
 # Frames that are compared before and after a possible cut under flicker, so that some are lit alike.
 _BEFORE, _AFTER = (1, 2, 4, 7), (0, 1, 3, 6)
 # Correlation of coarse pictures from which two frames are of one shot, without a search for motion.
@@ -46,7 +48,8 @@ def find_flicker(footage: Footage, config: FlickerConfig) -> list[FrameTransitio
         inside = np.array([jump for jump in jumps if first <= jump < end])
         if len(inside) >= config.least_times:
             wide = _widened(footage, changes, (first, end), inside, config)
-            found.append(FrameTransition("flicker", *wide, score_of(len(inside) / config.least_times)))
+            if not _is_intercut(footage, changes, wide, config):
+                found.append(FrameTransition("flicker", *wide, score_of(len(inside) / config.least_times)))
     return found
 
 
@@ -92,6 +95,15 @@ def _is_light(signals: SignalTable, changes: Column, config: FlickerConfig) -> B
     means = (plane.mean(axis=1, dtype=np.float32) for plane in planes)
     luma, blue, red = (np.abs(np.diff(mean, prepend=mean[:1])) for mean in means)
     return luma + _CHROMA_WEIGHT * (blue + red) / 2 >= config.one_sign * changes
+
+
+def _is_intercut(footage: Footage, changes: Column, span: tuple[int, int], config: FlickerConfig) -> bool:
+    """Return whether two shots take turns: on both sides of most changes there is something, and not the same."""
+    jumps = np.arange(max(span[0], 1), min(span[1], len(footage) - 1) + 1)
+    jumps = jumps[changes[jumps] >= config.change].tolist()
+    likeness = [footage.likeness(jump - 1, jump) for jump in jumps]
+    contrasts = [min(float(np.abs(footage.detail(at)).mean()) for at in (jump - 1, jump)) for jump in jumps]
+    return bool(np.median(likeness) < config.least_likeness and np.median(contrasts) >= _SHOWN)
 
 
 def _widened(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -85,9 +86,9 @@ class SignalTable:
         """Luma of `pictures`."""
         return self.pictures[:, :LUMA_SIZE].reshape(-1, *LUMA)
 
-    def coarse(self) -> UInt8[np.ndarray, "t n"]:
-        """Return `pictures` with their luma reduced to `COARSE`."""
-        return np.concatenate([_means(self.luma, COARSE), self.pictures[:, LUMA_SIZE:]], axis=1)
+    def coarse(self, frames: slice | Sequence[int] = slice(None)) -> UInt8[np.ndarray, "k n"]:
+        """Return `pictures` of some frames with their luma reduced to `COARSE`."""
+        return np.concatenate([_means(self.luma[frames], COARSE), self.pictures[frames, LUMA_SIZE:]], axis=1)
 
     def to_arrow(self) -> pa.Table:
         """Convert to Arrow columns; the time base is in the schema's metadata."""

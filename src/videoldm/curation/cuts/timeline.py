@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from videoldm.curation.cuts.gradual import GradualFinder
 from videoldm.curation.cuts.hard_cuts import find_cuts
 from videoldm.curation.cuts.learned import confirmed
 from videoldm.curation.cuts.signals import SignalTable
-from videoldm.curation.cuts.transition import FrameTransition, Stretch, Transition, taken
+from videoldm.curation.cuts.transition import FrameTransition, Stretch, Transition, runs, taken
 
 
 class SafeSpan(NamedTuple):
@@ -53,9 +54,26 @@ def find_lights(footage: Footage, config: CutConfig) -> list[FrameTransition]:
     flicker = find_flicker(footage, config.flicker)
     # A cut where one flicker follows another is found under both.
     found = list(dict.fromkeys(part for one in flicker for part in divided_by_cuts(footage, one, config.flicker)))
-    is_lit = taken(found, len(footage))
-    veils = [one for one in VeilFinder(footage, config.veils).find() if not is_lit[one.first : one.end + 1].any()]
-    return found + probable_fades(footage, veils, config.veils)
+    return found + probable_fades(footage, find_veils(footage, flicker, config), config.veils)
+
+
+def find_veils(footage: Footage, flicker: Sequence[FrameTransition], config: CutConfig) -> list[FrameTransition]:
+    """Find what may be fades, and flashes, outside of flicker; of a fade that reaches into it what lasts longer."""
+    is_lit = np.zeros(len(footage), bool)
+    for one in flicker:
+        is_lit[one.first : one.end] = True
+    found: list[FrameTransition] = []
+    for veil in VeilFinder(footage, config.veils).find():
+        is_inside = is_lit[veil.first : veil.end + 1]
+        if not is_inside.any():
+            found.append(veil)
+        elif veil.kind != "flash":
+            parts = [(veil.first + first, min(veil.first + end, veil.end)) for first, end in runs(~is_inside)]
+            # Black after a strobe, not what is left of one of its phases.
+            least_s = config.veils.longest_part_s
+            long = [(first, end) for first, end in parts if footage.times[end - 1] - footage.times[first] > least_s]
+            found += [replace(veil, first=first, end=end) for first, end in long]
+    return found
 
 
 def between(found: Sequence[FrameTransition], num_frames: int) -> Iterator[Stretch]:
@@ -93,5 +111,5 @@ def _is_inside_shot(one: Transition, signals: SignalTable, config: CutConfig) ->
     first, end = (int(at) for at in np.searchsorted(signals.pts, (one.start_pts, one.end_pts)))
     if first == 0 or end == len(signals):
         return False
-    change, histogram = difference(signals.coarse()[[first - 1, end]])
+    change, histogram = difference(signals.coarse([first - 1, end]))
     return change * histogram**0.5 < config.same_shot

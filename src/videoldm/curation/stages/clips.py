@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from operator import itemgetter
 from pathlib import Path
@@ -112,13 +112,13 @@ def _nearest(pts: np.ndarray, first: int, end: int, time: Fraction) -> int:
 
 
 def _timeline(source: Mapping[str, Any], table: SignalTable, config: CutConfig) -> list[Transition]:
-    """Return the gaps where something is broken, and the detected transitions."""
-    found = [Transition("damage", start, end, 1.0) for start, end in source["gaps"]]
+    """Return the gaps where something is broken and the detected transitions, in order and without overlap."""
+    damage = [Transition("damage", start, end, 1.0) for start, end in source["gaps"]]
     try:
-        found += _clear(find_transitions(table, source["end_pts"], config), found)
+        found = find_transitions(table, source["end_pts"], config)
     except InputError as error:
         raise CannotGoOn(str(error)) from error  # the network cannot be used, which is not the fault of this source
-    return found
+    return sorted([*damage, *outside_damage(found, damage)], key=lambda one: (one.start_pts, one.end_pts))
 
 
 def _of_one_look(
@@ -139,13 +139,22 @@ def _of_one_look(
     return parts, cuts
 
 
-def _clear(transitions: Sequence[Transition], others: Sequence[Transition]) -> list[Transition]:
-    """Return those transitions that touch none of the others."""
-    return [
-        one
-        for one in transitions
-        if not any(one.start_pts <= other.end_pts and one.end_pts >= other.start_pts for other in others)
-    ]
+def outside_damage(transitions: Sequence[Transition], damage: Sequence[Transition]) -> list[Transition]:
+    """Return the transitions without what lies in damage, and without the cuts that damage looks like."""
+    return [part for one in transitions for part in _outside(one, damage)]
+
+
+def _outside(one: Transition, damage: Sequence[Transition]) -> Iterator[Transition]:
+    start = one.start_pts
+    for gap in damage:
+        if one.start_pts == one.end_pts and gap.start_pts <= start <= gap.end_pts:
+            return
+        if gap.start_pts < one.end_pts and start < gap.end_pts:
+            if start < gap.start_pts:
+                yield replace(one, start_pts=start, end_pts=gap.start_pts)
+            start = gap.end_pts
+    if start < one.end_pts or one.start_pts == one.end_pts:
+        yield replace(one, start_pts=start)
 
 
 def _in_no_clip(
@@ -164,7 +173,8 @@ def _in_no_clip(
         return num_frames
 
     for clip in clips:
-        count(clip["start_pts"], clip["end_pts"])
+        num_frames = count(clip["start_pts"], clip["end_pts"])
+        assert num_frames == clip["num_frames"], "no frame is in two clips"
     rows: list[dict[str, Any]] = []
     for kind, span in unused:
         num_frames = count(span.start_pts, span.end_pts)

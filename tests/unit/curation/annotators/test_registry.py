@@ -44,7 +44,7 @@ PAPER_HASHES = {
 }
 TABLE_HASHES = {
     **dict.fromkeys(("sources", "signals", "sidecars"), "ee6a02a64cbdbeb5"),
-    **dict.fromkeys(("transitions", "clips"), "f7f3894f74451eb8"),
+    **dict.fromkeys(("transitions", "clips"), "230836fef955b3c6"),
 }
 
 

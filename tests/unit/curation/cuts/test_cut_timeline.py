@@ -259,6 +259,24 @@ def test_lights_that_go_on_and_off_are_flicker_over_one_shot(half, light):
     assert [span.num_frames for span in spans] == [80]
 
 
+@pytest.mark.parametrize("is_after", [True, False], ids=["after", "before"])
+def test_black_beside_a_strobe_is_no_clip(is_after):
+    _, pictures = under_a_light(shot(7, 80), (0.0, 0, 0), 4)
+    black = [np.zeros_like(pictures[0])] * 50
+    lit = pictures[20:60]
+    transitions, spans = found_in(pictures[:60] + black if is_after else black + pictures[20:])
+    assert {one.kind for one in transitions} == {"flicker", "fade_out" if is_after else "fade_in"}
+    assert [span.num_frames for span in spans] == [pytest.approx(len(lit) + 20, abs=4)]
+
+
+@pytest.mark.parametrize("num_frames", [3, 6])
+def test_two_shots_that_take_turns_are_cuts_and_no_flicker(num_frames):
+    bright, dark = shot(1, 80), [0.4 * picture for picture in shot(2, 80)]
+    pictures = [(dark if number // num_frames % 2 else bright)[number] for number in range(10 * num_frames)]
+    transitions, _ = found_in(pictures)
+    assert as_frames(transitions) == [("cut", at, at) for at in range(num_frames, 10 * num_frames, num_frames)]
+
+
 ACROSS = np.broadcast_to(np.arange(WIDTH) / WIDTH, (HEIGHT, WIDTH))
 IRIS = np.hypot(ACROSS - 0.5, np.arange(HEIGHT)[:, None] / HEIGHT - 0.5) / 0.71
 
