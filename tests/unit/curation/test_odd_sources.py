@@ -235,6 +235,14 @@ def test_interlaced_frames_are_told_and_seen_as_one_moment(tmp_path: Path) -> No
     assert decoded(tmp_path / "clips" / row["file"])[0].interlaced_frame
 
 
+def test_interlaced_frames_of_a_stream_that_does_not_say_so_are_told(tmp_path: Path) -> None:
+    path = odd_videos.interlaced(tmp_path / "interlaced.nut")  # which has no place for the order
+    with av.open(str(path)) as container:
+        assert field_order(container.streams.video[0]) is None  # else this test proves nothing
+    dataset = curate(tmp_path / "dataset", path, config=CONFIG)
+    assert [source_of(dataset)["field_order"], *(clip["field_order"] for clip in clips_of(dataset))] == 2 * ["unknown"]
+
+
 def test_field_order_outlives_encoding(tmp_path: Path) -> None:
     path = odd_videos.interlaced(tmp_path / "interlaced.mp4")
     encode_clip(path, Fraction(2, 25), Fraction(1), tmp_path / "exact.mp4")

@@ -87,6 +87,14 @@ def test_jolts_and_texts_are_no_cuts():
     assert found_in(texted)[0] == []
 
 
+@pytest.mark.parametrize("still", [np.full((HEIGHT, WIDTH, 3), 60), 0.2 * view(scene(1))], ids=["grey", "picture"])
+def test_a_number_that_changes_over_a_still_picture_is_no_cut(still):
+    pictures = [still.clip(0, 255).astype(np.uint8) for _ in range(2)]
+    for picture, number in zip(pictures, ("12", "48"), strict=True):
+        cv2.putText(picture, number, (20, 50), cv2.FONT_HERSHEY_SIMPLEX, 1.5, (255, 255, 255), 3)
+    assert found_in([pictures[0]] * 25 + [pictures[1]] * 25)[0] == []
+
+
 @pytest.mark.parametrize("num_black", [1, 2, 40])
 def test_a_fade_through_black_is_two_transitions(num_black):
     ramp = np.linspace(0, 1, 12)[1:-1]
@@ -201,6 +209,13 @@ def test_dissolves_are_left_out_whole(num_mixed):
     assert sum(span.num_frames for span in spans) == pytest.approx(80, abs=2 + num_mixed / 10)
 
 
+def test_a_dissolve_between_stills_is_found_although_nothing_moves():
+    old, new = view(scene(3)), view(scene(4))
+    mixed = [old + share * (new - old) for share in np.linspace(0, 1, 7)[1:-1]]
+    transitions, _ = found_in([old] * 20 + mixed + [new] * 20)
+    assert as_frames(transitions) == [("dissolve", 20, 25)]
+
+
 def test_fast_motion_is_no_cut():
     picture = scene(4)
     right = np.cumsum([0] * 15 + [3, 8, 14, 14, 14, 8, 3] + [0] * 15)
@@ -275,6 +290,12 @@ def test_two_shots_that_take_turns_are_cuts_and_no_flicker(num_frames):
     pictures = [(dark if number // num_frames % 2 else bright)[number] for number in range(10 * num_frames)]
     transitions, _ = found_in(pictures)
     assert as_frames(transitions) == [("cut", at, at) for at in range(num_frames, 10 * num_frames, num_frames)]
+
+
+def test_flicker_reaches_to_where_the_lamp_is_switched_on_and_off():
+    gains = [0.5] * 12 + 3 * ([1.6] * 4 + [1.0] * 4) + [1.6] * 4 + [0.5] * 12
+    transitions, _ = found_in([gain * one for gain, one in zip(gains, shot(7, len(gains)), strict=True)])
+    assert as_frames(transitions) == [("flicker", 12, 40)]
 
 
 ACROSS = np.broadcast_to(np.arange(WIDTH) / WIDTH, (HEIGHT, WIDTH))

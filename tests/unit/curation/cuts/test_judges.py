@@ -36,9 +36,21 @@ def test_arrays_of_different_sizes_are_an_error():
         parsed(json.dumps(STORED | {"values": [[0.0]]}))
 
 
+@pytest.mark.parametrize("text", ["{", "[]", json.dumps(STORED | {"measures": None}), json.dumps({"measures": ["a"]})])
+def test_another_text_is_an_error(text):
+    with pytest.raises(InputError, match="a judge is a JSON object with measures, measured"):
+        parsed(text)
+
+
 @pytest.mark.parametrize("name", ["fade", "possible_cut", "cut", "possible_gradual", "gradual"])
 def test_shipped_judges_end_in_leaves(name):
     shipped = judge(name)
+    nodes = np.indices(shipped.lower.shape)[1]
+    is_leaf = shipped.lower == nodes
+    assert (is_leaf == (shipped.higher == nodes)).all()
+    for children in (shipped.lower, shipped.higher):
+        assert (is_leaf | (children > nodes)).all()  # else rows may go round for ever
+        assert (children < nodes.shape[1]).all()
     rows = np.random.default_rng(0).normal(size=(50, len(shipped.measures))) * 5
     probabilities = shipped.probabilities(dict(zip(shipped.measures, rows.T, strict=True)))
     assert ((probabilities > 0) & (probabilities < 1)).all()
