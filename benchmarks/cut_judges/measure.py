@@ -33,6 +33,7 @@ from videoldm.curation.cuts.fade_measures import measure_fades
 from videoldm.curation.cuts.flicker import find_flicker
 from videoldm.curation.cuts.footage import Footage
 from videoldm.curation.cuts.gradual import GradualFinder
+from videoldm.curation.cuts.gradual_measures import WindowMeasures
 from videoldm.curation.cuts.hard_cuts import CutMeasures, find_cuts
 from videoldm.curation.cuts.judges import Measures
 from videoldm.curation.cuts.timeline import between, find_lights, find_veils
@@ -131,8 +132,9 @@ def add_gradual(rows: Rows, number: int, video: Labelled, footage: Footage) -> N
     finder = GradualFinder(footage, CONFIG.gradual)
     windows = finder.windows(list(between(found, len(footage))))
     if windows:
-        quick = finder.quick(windows)
-        rows.add(quick | finder.motion(windows, quick["share"]), _window_labels(number, video, windows))
+        measures = WindowMeasures(footage)
+        quick = measures.quick(windows)
+        rows.add(quick | measures.motion(windows, quick["share"]), _window_labels(number, video, windows))
 
 
 def add_fades(rows: Rows, number: int, video: Labelled, footage: Footage) -> None:

@@ -10,6 +10,7 @@ import pytest
 from videoldm.curation.cuts.config import CutConfig
 from videoldm.curation.cuts.footage import Footage
 from videoldm.curation.cuts.gradual import GradualFinder
+from videoldm.curation.cuts.gradual_measures import WindowMeasures
 from videoldm.curation.cuts.measures import correlations, details, lost_energy
 from videoldm.curation.cuts.signals import LUMA, LUMA_SIZE, PICTURE_CHROMA, SignalTable
 from videoldm.curation.cuts.transition import Stretch, Window
@@ -69,7 +70,7 @@ def test_a_dissolve_between_still_pictures_is_measured_as_one():
     footage = footage_of([old] * 10 + mixed + [new] * 10)
     finder = GradualFinder(footage, CutConfig().gradual)
     whole = Stretch(0, len(footage))
-    quick = finder.quick([Window("dissolve", 10, 22, 1.0, whole)])
+    quick = WindowMeasures(footage).quick([Window("dissolve", 10, 22, 1.0, whole)])
     assert quick["lost_contrast"] == pytest.approx([1.0], abs=0.05)
     assert quick["unevenness"] == pytest.approx([0.0], abs=0.02)
     assert quick["constancy"] > 0.9
