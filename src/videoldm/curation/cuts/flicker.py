@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int64
 
 from videoldm.curation.cuts.config import FlickerConfig
 from videoldm.curation.cuts.footage import Footage
@@ -68,13 +68,17 @@ def divided_by_cuts(footage: Footage, flicker: FrameTransition, config: FlickerC
 
 def _drops_under(footage: Footage, flicker: FrameTransition) -> dict[int, float]:
     """Return for frames that may begin a shot how much less alike both sides are than the frames of either side."""
-    last = len(footage) - 1
-    frames = np.arange(max(flicker.first, 1), min(flicker.end, last) + 1)
+    last, frames = len(footage) - 1, _changed_in(footage, flicker.first, flicker.end)
     alike = np.zeros(len(frames))
     for before, after in itertools.product(_BEFORE, _AFTER):
         sides = (footage.coarse[(frames + step).clip(0, last), :NUM_LUMA] for step in (-before, after))
         alike = np.maximum(alike, correlations(*(side.astype(np.float32) for side in sides)))
     return {frame: _drop(footage, frame) for frame in frames[alike < _SURELY_ALIKE].tolist()}
+
+
+def _changed_in(footage: Footage, first: int, end: int) -> Int64[np.ndarray, " n"]:
+    """Return the frames of a flicker and the first after it that have a frame before them."""
+    return np.arange(max(first, 1), min(end, len(footage) - 1) + 1)
 
 
 def _drop(footage: Footage, frame: int) -> float:
@@ -99,8 +103,8 @@ def _is_light(signals: SignalTable, changes: Column, config: FlickerConfig) -> B
 
 def _is_intercut(footage: Footage, changes: Column, span: tuple[int, int], config: FlickerConfig) -> bool:
     """Return whether two shots take turns: on both sides of most changes there is something, and not the same."""
-    jumps = np.arange(max(span[0], 1), min(span[1], len(footage) - 1) + 1)
-    jumps = jumps[changes[jumps] >= config.change].tolist()
+    frames = _changed_in(footage, *span)
+    jumps = frames[changes[frames] >= config.change].tolist()
     likeness = [footage.likeness(jump - 1, jump) for jump in jumps]
     contrasts = [min(float(np.abs(footage.detail(at)).mean()) for at in (jump - 1, jump)) for jump in jumps]
     return bool(np.median(likeness) < config.least_likeness and np.median(contrasts) >= _SHOWN)

@@ -55,7 +55,7 @@ def columns_of(rows: Sequence[Mapping[str, float]]) -> Measures:
 
 
 def in_parts(measure: Callable[[slice], Measures], num_rows: int, most: int = 24) -> Measures:
-    """Return the measures of `num_rows` rows, at least one, taken `most` at a time to need less memory."""
+    """Return the measures of `num_rows` rows, at least one, taken `most` at a time to fit into a core's cache."""
     parts = [measure(slice(start, start + most)) for start in range(0, num_rows, most)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
