@@ -52,7 +52,7 @@ def videos_folder() -> Path:
 def few_validation_losses() -> Generator[None]:
     """Runs of diffusion stages compute 4 losses of held-out clips, not 64: for tests that ask for no more than one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("videoldm.training.stages.diffusion.objective.NUM_VALIDATION_LOSSES", 4)
+        patch.setattr("videoldm.training.stages.diffusion.clips.NUM_VALIDATION_LOSSES", 4)
         yield
 
 

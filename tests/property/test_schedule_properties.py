@@ -3,13 +3,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videoldm.diffusion.config import AlignYourSteps, Exponential, Karras, SDDiscrete
+from videoldm.diffusion.config import AlignYourSteps, Exponential, Karras, KarrasToZero, SDDiscrete
 from videoldm.diffusion.schedules import schedule_sigmas
 
 sigma_mins = st.floats(1e-4, 0.5)
 sigma_maxs = st.floats(1.0, 1000.0)
 schedules = st.one_of(
     st.builds(Karras, sigma_min=sigma_mins, sigma_max=sigma_maxs, rho=st.floats(1.0, 12.0)),
+    st.builds(KarrasToZero, sigma_min=sigma_mins, sigma_max=sigma_maxs, rho=st.floats(1.0, 12.0)),
     st.builds(Exponential, sigma_min=sigma_mins, sigma_max=sigma_maxs),
     st.builds(SDDiscrete, spacing=st.sampled_from(["leading", "trailing", "linspace"])),
     st.just(AlignYourSteps()),

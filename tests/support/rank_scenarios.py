@@ -16,7 +16,7 @@ import torch
 from torch.multiprocessing.spawn import start_processes
 from torch.profiler import ProfilerActivity, profile
 from toy_objective import ToyContest, ToyObjective, ToyWithIdleLayer
-from video_objective import VideoObjective
+from video_objective import StudentObjective, VideoObjective
 
 from videoldm.core import ranks
 from videoldm.core.errors import InputError
@@ -72,6 +72,7 @@ SCENARIOS = {
     "adamw32": Scenario(lambda: ToyObjective(dtype=torch.float32), {}),
     "sgd32": Scenario(VideoObjective, {"optimizer": SGD_STEPS}),
     "contest": Scenario(ToyContest, {}),
+    "student": Scenario(lambda: StudentObjective(torch.float64), {}),
     "idle": Scenario(ToyWithIdleLayer, {}),
     "accumulated": Scenario(
         ToyWithIdleLayer,

@@ -16,6 +16,7 @@ from videoldm.training.optimizer import build_optimizer, learning_rate
 from videoldm.training.recipe import Recipe
 from videoldm.training.stages.autoencoder.config import AutoencoderStage
 from videoldm.training.stages.diffusion.config import DiffusionStage, FromModel, Start
+from videoldm.training.stages.distillation.config import DistillationStage
 from videoldm.training.stages.dreambooth.config import DreamBoothStage, PriorPreservation, PromptedPictures
 from videoldm.training.stages.encoders.config import EncodersStage
 from videoldm.training.stages.judge.config import JudgeStage
@@ -56,6 +57,9 @@ def _tiny_stage(stage: Stage, folder: Path, model: Path) -> Stage:
             data = {"data": DATA.model_copy(update={"options": options})}
             base = {"base": str(model), "num_validation_clips": 1}
             return stage.model_copy(update=BOTH | data | base)
+        case DistillationStage():
+            changes = {"teacher": str(model), "panned_pictures": None, "num_validation_clips": 1}
+            return stage.model_copy(update=BOTH | changes)
         case DreamBoothStage():
             return _tiny_dreambooth(stage, folder, model)
         case TemporalDecoderStage():

@@ -8,9 +8,10 @@ from tiny_networks import UNET, randomise
 
 from videoldm.core.random import generator, normal
 from videoldm.diffusion.conditioning import Conditioning
-from videoldm.diffusion.config import LogNormal, VPrediction, VWeighting
-from videoldm.diffusion.denoiser import Preconditioned
-from videoldm.diffusion.loss import denoising_loss
+from videoldm.diffusion.config import KarrasToZero, LogNormal, VPrediction, VWeighting
+from videoldm.diffusion.denoiser import Preconditioned, over_clip
+from videoldm.diffusion.distillation import consistency_target, segments_of
+from videoldm.diffusion.loss import denoising_loss, weighted_distance
 from videoldm.diffusion.noise import draw_sigmas
 from videoldm.models.unet.groups import is_temporal
 from videoldm.models.unet.network import VideoUNet
@@ -21,6 +22,8 @@ CONFIG = UNET.model_copy(
 )
 """With one transformer, in the middle; layers of several processes take their time one by one."""
 FRAMES, SIZE = 2, 4
+SHAPE = (FRAMES, CONFIG.in_channels, SIZE, SIZE)
+SEGMENTS = segments_of(KarrasToZero(sigma_min=0.1, sigma_max=10), num_steps=2, size=2)
 
 
 class VideoObjective(Objective):
@@ -38,15 +41,11 @@ class VideoObjective(Objective):
 
     def losses(self, positions: Sequence[int]) -> Losses:
         """See `denoising_loss`."""
-        shape = (FRAMES, CONFIG.in_channels, SIZE, SIZE)
-        x0, noise = self._numbers(shape, "data", positions), self._numbers(shape, "noise", positions)
+        x0, noise = self._numbers(SHAPE, "data", positions), self._numbers(SHAPE, "noise", positions)
         self.drawn += [(position, float(one.flatten()[0])) for position, one in zip(positions, noise, strict=True)]
         levels = LogNormal(p_mean=0.0, p_std=1.0)
         sigma = draw_sigmas(levels, [generator(0, "level", position) for position in positions]).to(self._dtype)
-        conditioning = Conditioning(
-            context=self._numbers((2, CONFIG.context_dim), "context", positions),
-            vector=self._numbers((FRAMES, CONFIG.vector_dim), "vector", positions),
-        )
+        conditioning = self._conditioning(positions)
         denoiser = Preconditioned(self.unet, VPrediction())
         loss = denoising_loss(denoiser, x0, sigma, noise, conditioning, weighting=VWeighting())
         return Losses(per_sample=loss, sigma=sigma)
@@ -63,5 +62,29 @@ class VideoObjective(Objective):
         """Temporal or spatial."""
         return "temporal" if is_temporal(parameter) else "spatial"
 
+    def _conditioning(self, positions: Sequence[int]) -> Conditioning:
+        return Conditioning(
+            context=self._numbers((2, CONFIG.context_dim), "context", positions),
+            vector=self._numbers((FRAMES, CONFIG.vector_dim), "vector", positions),
+        )
+
     def _numbers(self, shape: tuple[int, ...], stream: str, positions: Sequence[int]) -> torch.Tensor:
         return torch.stack([normal(shape, 0, stream, position) for position in positions]).to(self._dtype)
+
+
+class StudentObjective(VideoObjective):
+    """The same UNet as a student, whose target takes a call of itself without gradients; its teacher shrinks clips."""
+
+    def losses(self, positions: Sequence[int]) -> Losses:
+        """See `consistency_target`."""
+        start = torch.tensor([position % SEGMENTS.num_starts for position in positions])
+        sigma = SEGMENTS.sigmas[start].to(self._dtype)
+        x = self._numbers(SHAPE, "data", positions) + over_clip(sigma) * self._numbers(SHAPE, "noise", positions)
+        conditioning, student = self._conditioning(positions), Preconditioned(self.unet, VPrediction())
+        target = consistency_target(_shrunk, x, start, SEGMENTS, conditioning, finish=student)
+        loss = weighted_distance(student(x, sigma, conditioning), target, sigma, weighting=VWeighting())
+        return Losses(per_sample=loss, sigma=sigma)
+
+
+def _shrunk(x: torch.Tensor, sigma: torch.Tensor, conditioning: Conditioning) -> torch.Tensor:
+    return x / over_clip(1 + sigma**2)

@@ -174,6 +174,16 @@ class Karras(_SigmaRange):
     rho: Positive = 7.0
 
 
+class KarrasToZero(_SigmaRange):
+    """Equal steps in sigma^(1 / rho) down to `sigma_min`, which is replaced by 0, so that no step is spent on it.
+
+    Every k-th level of k N steps is one of N steps. Made for few steps, as those of distilled models.
+    """
+
+    kind: Literal["karras_to_zero"] = "karras_to_zero"
+    rho: Positive = 7.0
+
+
 class Exponential(_SigmaRange):
     """Equal steps in ln sigma."""
 
@@ -204,8 +214,8 @@ class AlignYourSteps(Config):
     kind: Literal["ays"] = "ays"
 
 
-Schedule = Annotated[Karras | Exponential | SDDiscrete | AlignYourSteps, Field(discriminator="kind")]
-ScheduleName = Literal["karras", "exponential", "sd_discrete", "ays"]
+Schedule = Annotated[Karras | KarrasToZero | Exponential | SDDiscrete | AlignYourSteps, Field(discriminator="kind")]
+ScheduleName = Literal["karras", "karras_to_zero", "exponential", "sd_discrete", "ays"]
 
 
 def _range_of(schedule: Schedule) -> dict[str, float]:
@@ -221,12 +231,21 @@ def schedule_named(name: ScheduleName, *, like: Schedule) -> Schedule:
     match name:
         case "karras":
             return Karras.model_validate(_range_of(like))
+        case "karras_to_zero":
+            return KarrasToZero.model_validate(_range_of(like))
         case "exponential":
             return Exponential.model_validate(_range_of(like))
         case "sd_discrete":
             return SDDiscrete(spacing="trailing")
         case "ays":
             return AlignYourSteps()
+
+
+def few_step_schedule(schedule: Schedule) -> Schedule:
+    """Return the schedule for few steps over the noise levels of another one, whose lowest costs no step."""
+    if isinstance(schedule, SDDiscrete):
+        return SDDiscrete(spacing="trailing")
+    return KarrasToZero.model_validate(_range_of(schedule))
 
 
 # Samplers.

@@ -35,7 +35,19 @@ def denoising_loss(
 ) -> Float[Tensor, " b"]:
     """Compute the weighted distance between x0 and its prediction from x0 + sigma noise, one value for each clip."""
     denoised = denoise(x0 + over_clip(sigma) * noise, sigma, conditioning)
-    return loss_weight(weighting, sigma) * _distance(distance, denoised, x0).mean(dim=(1, 2, 3, 4))
+    return weighted_distance(denoised, x0, sigma, weighting=weighting, distance=distance)
+
+
+def weighted_distance(
+    predicted: Float[Tensor, "b t c h w"],
+    target: Float[Tensor, "b t c h w"],
+    sigma: Float[Tensor, " b"],
+    *,
+    weighting: Weighting,
+    distance: Distance = SQUARED,
+) -> Float[Tensor, " b"]:
+    """Compute the weighted distance between clean latents predicted at `sigma` and their target, a value a clip."""
+    return loss_weight(weighting, sigma) * _distance(distance, predicted, target).mean(dim=(1, 2, 3, 4))
 
 
 def loss_weight(weighting: Weighting, sigma: Float[Tensor, " b"]) -> Float[Tensor, " b"]:

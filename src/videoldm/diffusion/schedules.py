@@ -13,7 +13,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from videoldm.core.errors import InputError
-from videoldm.diffusion.config import AlignYourSteps, Exponential, Karras, Schedule, SDDiscrete, Spacing
+from videoldm.diffusion.config import (
+    AlignYourSteps,
+    Exponential,
+    Karras,
+    KarrasToZero,
+    Schedule,
+    SDDiscrete,
+    Spacing,
+)
 
 NUM_LEVELS = 1000
 BETA_START = 0.00085
@@ -33,6 +41,8 @@ def schedule_sigmas(schedule: Schedule, num_steps: int) -> Float[Tensor, " level
     match schedule:
         case Karras(sigma_min=sigma_min, sigma_max=sigma_max, rho=rho):
             levels = _karras(num_steps, sigma_min, sigma_max, rho)
+        case KarrasToZero(sigma_min=sigma_min, sigma_max=sigma_max, rho=rho):
+            levels = _karras(num_steps + 1, sigma_min, sigma_max, rho)[:-1]
         case Exponential(sigma_min=sigma_min, sigma_max=sigma_max):
             levels = _exponential(num_steps, sigma_min, sigma_max)
         case SDDiscrete():

@@ -24,9 +24,10 @@ from videoldm.generation.plan import (
     plan_checked,
     warn_of_idle_options,
 )
-from videoldm.pipelines.open import open_to_sample
+from videoldm.inference.config import Speed
+from videoldm.pipelines.open import at_speed, open_to_sample
 from videoldm.pipelines.reference import ModelFiles, ModelRef, listed
-from videoldm.tasks.config import TaskModelConfig
+from videoldm.tasks.config import TaskModelConfig, TaskName
 
 
 class Row(Choices, ClipInputs):
@@ -49,9 +50,10 @@ def plan_list(
         raise InputError(f"{source}: has clips from {first} and clips from {second}, make two lists of them")
     files = open_to_sample(model)
     task = task_for(files, rows[0])
+    completed = [_completed(choices, row) for row in rows]
+    files = _at_one_speed(files, task.name, [chosen.speed for chosen in completed], source)
     config = files.config(task.name)
     warn_of_idle_options(choices, task)
-    completed = [_completed(choices, row) for row in rows]
     endings = [task.default_ending(chosen.num_frames or config.num_frames) for chosen in completed]
     names = [
         row.output or f"{number:03d}-{stems_of([row])[0]}-{chosen.seed}{ending}"
@@ -102,6 +104,15 @@ def _row(values: dict[str, Any], source: str) -> Row:
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
     return row
+
+
+def _at_one_speed(files: ModelFiles, task: TaskName, speeds: Sequence[Speed], source: Path) -> ModelFiles:
+    """Return the files that make all clips; raise InputError if some are a student's and some are not."""
+    found = {at_speed(files, task, speed).ref.student: speed for speed in speeds}
+    if len(found) > 1:
+        first, second, *_ = found.values()
+        raise InputError(f"{source}: has clips at speed {first} and {second}, of two networks: make two lists of them")
+    return at_speed(files, task, speeds[0])
 
 
 def _completed(choices: Choices, row: Row) -> Choices:

@@ -15,7 +15,7 @@ from videoldm.inference.device import find_device
 from videoldm.inference.precision import DTYPES
 from videoldm.pipelines.load import LoadedModel, load_opened
 from videoldm.pipelines.lora import parse_loras
-from videoldm.pipelines.open import open_to_sample
+from videoldm.pipelines.open import at_speed, open_to_sample
 from videoldm.pipelines.reference import ModelFiles, ModelRef, require_task
 from videoldm.tasks.config import TaskName
 
@@ -39,7 +39,8 @@ def load_model(
     dtype: precision of the UNet; all else computes in float32.
     vram: GiB of the device's memory for clips of the model's own size: measures that change nothing but the time are
         taken until they fit. None means no limit, and all networks stay in memory.
-    speed: rung of the speed ladder for clips that do not name one; "exact" gives up nothing.
+    speed: rung of the speed ladder for clips that do not name one; "exact" gives up nothing. A student that ships with
+        the model is loaded for the rung that takes it.
     allow_pickle: also read .ckpt, .bin and .pt files, their tensors only.
 
     Raises InputError if there is no such model, LoRA, device, precision or rung, or the model cannot do the task or
@@ -58,6 +59,7 @@ def load_model(
             raise InputError(f"model {ref.name} can do {', '.join(files.tasks) or 'nothing'}: name one of them")
         [task] = files.tasks
     require_task(files, task)
+    files = at_speed(files, task, speed)
     place = find_device(None if device is None else str(device))
     with enough_memory(f"the networks of {ref.name}"):
         loaded = load_opened(

@@ -19,7 +19,7 @@ from videoldm.inference.config import Decoding, Precision
 from videoldm.inference.device import find_device
 from videoldm.pipelines.folder import NativeFolder
 from videoldm.pipelines.lora import LoraChoice, parse_loras
-from videoldm.pipelines.open import open_to_sample
+from videoldm.pipelines.open import at_speed, open_to_sample
 from videoldm.pipelines.reference import ModelFiles, ModelRef
 from videoldm.tasks.config import TaskModelConfig
 from videoldm.tasks.registry import task_named
@@ -98,6 +98,7 @@ def plan_new(
     inputs_of_items = inputs_of_each(inputs)
     files = open_to_sample(model)
     task = task_for(files, inputs)
+    files = at_speed(files, task.name, choices.speed)
     config = files.config(task.name)
     check_choices(choices, config, files)
     warn_of_idle_options(choices, task)

@@ -89,16 +89,20 @@ class Rung(Config):
 
     max_steps: upper limit of the number of steps.
     uses_ays: replace SVD's noise levels by those of Align Your Steps, found for SVD; other models keep theirs.
+    takes_student: sample from the model's student of few steps, where it ships one, which all else leaves as it is.
     guidance_interval: noise levels with guidance, unless the model has its own interval; others need one branch only.
     """
 
     max_steps: PositiveInt | None = None
     uses_ays: bool = False
+    takes_student: bool = False
     guidance_interval: Interval | None = None
     reuse: Reuse | None = None
 
     def changes(self, *, num_inference_steps: int, schedule: Schedule, guidance: Guidance) -> dict[str, Any]:
-        """Return the changed values of a model's sampling, by name."""
+        """Return the changed values of a model's sampling, by name; a model of few steps is left as it is."""
+        if num_inference_steps <= FEW_STEPS:  # too far apart for features to be reused
+            return {}
         changes: dict[str, Any] = {}
         if self.max_steps is not None and num_inference_steps > self.max_steps:
             changes["num_inference_steps"] = self.max_steps
@@ -111,6 +115,8 @@ class Rung(Config):
         return changes
 
 
+FEW_STEPS = 8
+"""A model with so few steps by default has been distilled."""
 SVD_SCHEDULE = Karras()
 ABOVE_ALL = 1000.0
 """Above the levels of any model, as guidance at the highest levels decides what a clip shows."""
@@ -121,7 +127,11 @@ LADDER: Mapping[Speed, Rung] = MappingProxyType(
         "fast": Rung(guidance_interval=Interval(lo=0.5, hi=ABOVE_ALL), reuse=Reuse(interval=2)),
         "faster": Rung(max_steps=16, guidance_interval=Interval(lo=1, hi=ABOVE_ALL), reuse=Reuse(interval=2)),
         "turbo": Rung(
-            max_steps=10, uses_ays=True, guidance_interval=Interval(lo=1, hi=ABOVE_ALL), reuse=Reuse(interval=2)
+            max_steps=10,
+            uses_ays=True,
+            takes_student=True,
+            guidance_interval=Interval(lo=1, hi=ABOVE_ALL),
+            reuse=Reuse(interval=2),
         ),
     }
 )

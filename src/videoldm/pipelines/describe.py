@@ -15,7 +15,7 @@ from videoldm.core.errors import InputError
 from videoldm.core.reading import read_mapping
 from videoldm.pipelines.folder import COMPONENT_FILE, SHARED_COMPONENTS, TASK_FILE, NativeFolder
 from videoldm.pipelines.open import open_model
-from videoldm.pipelines.reference import ModelRef
+from videoldm.pipelines.reference import ModelFiles, ModelRef
 from videoldm.tasks.config import TaskModelConfig
 
 if TYPE_CHECKING:
@@ -48,7 +48,9 @@ def describe_native(files: NativeFolder) -> dict[str, Any]:
     """A model in our own layout."""
     folder = files.folder
     shared = [part for part in SHARED_COMPONENTS if (folder / part).is_dir()]
-    components = {place: component(folder / place) for place in [*shared, *(f"{task}/unet" for task in files.tasks)]}
+    places = [*shared, *(f"{task}/unet" for task in files.tasks)]
+    places += [f"{student.ref.student}/{task}/unet" for student in files.students for task in student.tasks]
+    components = {place: component(folder / place) for place in places}
     return {
         "kind": "model",
         "name": files.ref.name,
@@ -57,8 +59,13 @@ def describe_native(files: NativeFolder) -> dict[str, Any]:
         "bytes": sum(part.num_bytes for part in components.values()),
         "size_multiple": files.size_factor,
         "components": {place: values_of(part) for place, part in components.items()},
-        "tasks": {task: files.config(task).model_dump(mode="json") for task in files.tasks},
+        "tasks": _tasks(files),
+        **{f"{student.ref.student}": _tasks(student) for student in files.students},
     }
+
+
+def _tasks(files: ModelFiles) -> dict[str, Any]:
+    return {task: files.config(task).model_dump(mode="json") for task in files.tasks}
 
 
 def describe_task(folder: Path) -> dict[str, Any]:
@@ -119,7 +126,7 @@ def describe_checkpoint(files: PublishedModel) -> dict[str, Any]:
         "prediction": _prediction(checkpoint),
         "note": files.obstacle,
         "components": {name: values_of(part) for name, part in components.items()},
-        "tasks": {task: files.config(task).model_dump(mode="json") for task in files.tasks},
+        "tasks": _tasks(files),
     }
 
 

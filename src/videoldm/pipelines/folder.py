@@ -2,13 +2,14 @@
 
 It holds `autoencoder`, `text_encoder`, `image_encoder` and `judge`, which the tasks share and of which the last three
 may be missing, `temporal_text_encoder` where the temporal layers do not read with the spatial ones' encoder, and a
-folder of the task's name with `model.json` and `unet` for each task that the model can do.
+folder of the task's name with `model.json` and `unet` for each task that the model can do. `students/4-steps` holds
+such folders of tasks too: students that make the clip in so many steps, with the networks beside it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,13 @@ COMPONENT_FILE = "config.json"
 RECIPE_FILE = "recipe.yaml"
 """How a part was trained; nothing reads it but people and `videoldm train`."""
 TEMPORAL_TEXT_ENCODER = "temporal_text_encoder"
+STUDENTS = "students"
 SHARED_COMPONENTS = ("autoencoder", "text_encoder", TEMPORAL_TEXT_ENCODER, "image_encoder", "judge")
+
+
+def student_folder(num_steps: int) -> str:
+    """Return the place, within a model's folder, of its students that make a clip in that many steps."""
+    return f"{STUDENTS}/{num_steps}-steps"
 
 
 def is_native(folder: Path) -> bool:
@@ -45,7 +52,20 @@ class NativeFolder:
     @property
     def tasks(self) -> Sequence[TaskName]:
         """The tasks that have a folder here."""
-        return [task.name for task in all_tasks() if (self.folder / task.name / TASK_FILE).is_file()]
+        return [task.name for task in all_tasks() if (self.tasks_folder / task.name / TASK_FILE).is_file()]
+
+    @property
+    def tasks_folder(self) -> Path:
+        """The folder that holds those of the tasks: the model's own, or that of its student."""
+        return self.folder / (self.ref.student or "")
+
+    @property
+    def students(self) -> Sequence[NativeFolder]:
+        """The students that ship with the model, those of fewer steps first; a student has none."""
+        if self.ref.student is not None:
+            return ()
+        names = sorted(place.name for place in (self.folder / STUDENTS).glob("?-steps"))
+        return [replace(self, ref=self.ref.model_copy(update={"student": f"{STUDENTS}/{name}"})) for name in names]
 
     @property
     def obstacle(self) -> None:
@@ -60,12 +80,12 @@ class NativeFolder:
     def config(self, task: TaskName) -> TaskModelConfig:
         """Return the configuration in the task's folder; raise InputError if there is no such task."""
         require_task(self, task)
-        return read_config(self.folder / task / TASK_FILE, TaskModelConfig)
+        return read_config(self.tasks_folder / task / TASK_FILE, TaskModelConfig)
 
     def content_hash(self, task: TaskName) -> str:
         """Return a hash over all files that the task reads."""
-        names = ("autoencoder", *task_named(task).encoders, TEMPORAL_TEXT_ENCODER, task)
-        parts = [self.folder / name for name in names]
+        names = ("autoencoder", *task_named(task).encoders, TEMPORAL_TEXT_ENCODER)
+        parts = [*(self.folder / name for name in names), self.tasks_folder / task]
         return files_hash(self.folder, [path for part in parts for path in part.rglob("*") if path.name != RECIPE_FILE])
 
     def parts(self, task: TaskName) -> ModelParts:
@@ -77,7 +97,7 @@ class NativeFolder:
         text, image, tokenizer = encoders_in(self.folder, task)
         temporal = self.folder / TEMPORAL_TEXT_ENCODER
         return ModelParts(
-            unet=unet_part(self.folder / task / "unet"),
+            unet=unet_part(self.tasks_folder / task / "unet"),
             autoencoder=autoencoder_part(self.folder / "autoencoder"),
             image_encoder=image,
             text_encoder=text,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from videoldm.assets.models import shipped_models
 from videoldm.core.errors import InputError
+from videoldm.inference.config import LADDER, Speed
 from videoldm.pipelines.folder import NativeFolder, is_native
 from videoldm.pipelines.reference import ModelFiles, ModelRef, require_task
 from videoldm.tasks.config import TaskName
@@ -40,7 +41,12 @@ def open_model(model: ModelRef | str) -> ModelFiles:
         for what, given in others.items():
             if given is not None:
                 raise InputError(f"model {ref.name} is one of ours, {what} ({given}) goes with published models only")
-        return NativeFolder(ref=ref, folder=path)
+        files = NativeFolder(ref=ref, folder=path)
+        if not files.tasks_folder.is_dir():
+            raise InputError(f"model {ref.name} has no student {ref.student!r}")
+        return files
+    if ref.student is not None:
+        raise InputError(f"model {ref.name} is not one of ours, a student ({ref.student}) goes with those only")
     if path.exists() or _HUB_ID.fullmatch(ref.name):
         from videoldm.pipelines.published import open_published
 
@@ -64,6 +70,12 @@ def open_to_sample(model: ModelRef | str) -> ModelFiles:
 
     assert isinstance(files, PublishedModel), "there are no other models"
     return with_known_prediction(files)
+
+
+def at_speed(files: ModelFiles, task: TaskName, speed: Speed) -> ModelFiles:
+    """Return the files that make clips at that speed: those of a student, if the speed asks for one and it is there."""
+    students = files.students if isinstance(files, NativeFolder) and LADDER[speed].takes_student else ()
+    return next((student for student in students if task in student.tasks), files)
 
 
 def open_for_task(model: ModelRef | str, task: TaskName) -> ModelFiles:

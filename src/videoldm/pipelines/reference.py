@@ -29,6 +29,8 @@ class ModelRef(Config):
     """The folder of a tokenizer; None if the model's own is to be found."""
     prediction_type: PredictionType | None = None
     """What a model of Stable Diffusion predicts, noise or v; None if its files, a measurement or its name tell."""
+    student: str | None = None
+    """The folder, within the model's, of its student that makes the clip in few steps; None for the model itself."""
 
 
 class ModelFiles(Protocol):

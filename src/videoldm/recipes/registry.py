@@ -9,7 +9,7 @@ from types import MappingProxyType
 from videoldm.core.config import from_yaml
 from videoldm.core.errors import InputError, hint
 from videoldm.core.reading import is_folder
-from videoldm.recipes import camera_lora, discrete, finetune, mini, svd, temporal_decoder
+from videoldm.recipes import camera_lora, discrete, distil, finetune, mini, svd, temporal_decoder
 from videoldm.recipes.scale import MINI, PAPER, Scale
 from videoldm.training.recipe import Recipe
 
@@ -29,6 +29,8 @@ OF_FINISHED_MODELS: tuple[Callable[[Scale], Recipe], ...] = (
     camera_lora.camera_static,
     camera_lora.style,
     finetune.dreambooth,
+    distil.distil_text_to_video,
+    distil.distil_image_to_video,
 )
 FROM_STABLE_DIFFUSION: tuple[Callable[[Scale], Recipe], ...] = (
     svd.svd_image_warmup,

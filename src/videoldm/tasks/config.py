@@ -6,7 +6,16 @@ from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
 from videoldm.conditioners.config import SVD_MICRO, CameraConfig, MicroConfig, MicroSignal
 from videoldm.core.config import Config, NonNegative
-from videoldm.diffusion.config import Euler, Guidance, Preconditioning, Sampler, Schedule, VPrediction
+from videoldm.diffusion.config import (
+    Constant,
+    Euler,
+    Guidance,
+    Preconditioning,
+    Sampler,
+    Schedule,
+    VPrediction,
+    few_step_schedule,
+)
 from videoldm.inference.config import LADDER, Reuse, Speed
 
 
@@ -39,6 +48,14 @@ class SamplingConfig(Config):
             update=LADDER[speed].changes(
                 num_inference_steps=self.num_inference_steps, schedule=self.schedule, guidance=self.guidance
             )
+        )
+
+    def distilled(self, num_steps: int) -> Self:
+        """Return the sampling of a student of a model sampled so: a few of Euler's steps, without guidance."""
+        return type(self)(
+            num_inference_steps=num_steps,
+            schedule=few_step_schedule(self.schedule),
+            guidance=Guidance(scale=Constant(scale=1.0)),
         )
 
 

@@ -21,7 +21,11 @@ from videoldm.training.state import Checkpoints, build_state
 pytestmark = pytest.mark.slow
 
 CASES = [
-    *((2, name, layout) for name in ("adamw64", "sgd32", "adamw32", "contest", "idle") for layout in ("ddp", "fsdp")),
+    *(
+        (2, name, layout)
+        for name in ("adamw64", "sgd32", "adamw32", "contest", "idle", "student")
+        for layout in ("ddp", "fsdp")
+    ),
     *((4, name, layout) for name in ("contest", "accumulated", "adamw32") for layout in ("ddp", "fsdp")),
 ]
 RESUMED = [
@@ -32,7 +36,7 @@ RESUMED = [
     (2, "contest-of1.fsdp", "contest.alone"),
     (2, "contest-other.ddp", "contest.fsdp"),
 ]
-TOLERANCES = dict.fromkeys(("adamw64", "contest", "accumulated", "idle"), 1e-09) | {"sgd32": 1e-6}
+TOLERANCES = dict.fromkeys(("adamw64", "contest", "accumulated", "idle", "student"), 1e-09) | {"sgd32": 1e-6}
 
 
 def launch(size: int, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

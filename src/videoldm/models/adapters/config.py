@@ -34,4 +34,15 @@ class SpatialAttentionLora(Config):
     """The update is multiplied by alpha / rank."""
 
 
-LoraPreset = Annotated[TemporalAttentionLora | TemporalLayersLora | SpatialAttentionLora, Field(discriminator="kind")]
+class AllLayersLora(Config):
+    """All layers, spatial and temporal: a LoRA of how the model denoises, such as in fewer steps."""
+
+    kind: Literal["all-layers"] = "all-layers"
+    rank: PositiveInt = 64
+    alpha: Positive = 64.0
+    """The update is multiplied by alpha / rank."""
+
+
+LoraPreset = Annotated[
+    TemporalAttentionLora | TemporalLayersLora | SpatialAttentionLora | AllLayersLora, Field(discriminator="kind")
+]

@@ -11,7 +11,13 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from videoldm.core.random import normal
-from videoldm.models.adapters.config import LoraPreset, SpatialAttentionLora, TemporalAttentionLora, TemporalLayersLora
+from videoldm.models.adapters.config import (
+    AllLayersLora,
+    LoraPreset,
+    SpatialAttentionLora,
+    TemporalAttentionLora,
+    TemporalLayersLora,
+)
 from videoldm.models.adapters.low_rank import Layer, LoRA, LowRank, adaptable_layers, without_effect_on_one_token
 from videoldm.models.unet.groups import is_temporal
 from videoldm.models.unet.network import VideoUNet
@@ -29,6 +35,8 @@ def target_layers(unet: VideoUNet, preset: LoraPreset, *, has_one_token: bool) -
             paths = [path for path in known if is_temporal(path)]
         case SpatialAttentionLora():
             paths = [path for path in known if not is_temporal(path) and _is_projection(path)]
+        case AllLayersLora():
+            paths = list(known)
         case _:
             assert_never(preset)
     idle = set(without_effect_on_one_token(paths) if has_one_token else ())

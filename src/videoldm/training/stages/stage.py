@@ -121,6 +121,11 @@ class Stage(Config):
         """Task that the hub lists the exported model under; None for a part of a model."""
         return None
 
+    def usage(self, export: str) -> Sequence[str]:
+        """Return commands that use what is exported into that folder, for its model card; empty for none."""
+        del export
+        return ()
+
     @property
     def exported_parts(self) -> Mapping[str, str]:
         """Parts of a model folder that an export holds, with the path of each within it, "." for the whole export."""

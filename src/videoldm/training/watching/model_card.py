@@ -17,7 +17,8 @@ from videoldm.training.watching.page import Records, read_log
 def write_model_card(folder: Path, export: Path, recipe: Recipe) -> Path:
     """Write the card of the run in `folder` into its export, as the hub shows it; return its path."""
     inputs = read_mapping(folder / INPUTS_FILE) if (folder / INPUTS_FILE).exists() else {}
-    parts = [_front_matter(recipe.stage), _heading(recipe), _training(recipe, inputs), _measured(read_log(folder))]
+    parts = [_front_matter(recipe.stage), _heading(recipe), _usage(recipe.stage, export), _training(recipe, inputs)]
+    parts.append(_measured(read_log(folder)))
     parts.append(f"## Configuration\n\n```yaml\n{to_yaml(recipe)}```\n")
     path = export / CARD_FILE
     write_text(path, "\n".join(part for part in parts if part))
@@ -34,6 +35,11 @@ def _front_matter(stage: Stage) -> str:
 def _heading(recipe: Recipe) -> str:
     summary = recipe.summary[:1].upper() + recipe.summary[1:]
     return f"# {recipe.name}\n\n{summary}. The weights are the average over the run (EMA).\n"
+
+
+def _usage(stage: Stage, export: Path) -> str:
+    commands = stage.usage(export.as_posix())
+    return "\n".join(["## Use", "", "```", *commands, "```", ""]) if commands else ""
 
 
 def _training(recipe: Recipe, inputs: Mapping[str, str]) -> str:

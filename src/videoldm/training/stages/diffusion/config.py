@@ -43,18 +43,14 @@ class DenoisingStage(Stage):
     distance: Distance = SQUARED
 
 
-class ClipStage(DenoisingStage):
-    """Denoising of clips under the conditions of one task."""
+class TaskStage(Stage):
+    """Training on clips under the conditions of one task."""
 
-    dropout: DropoutConfig
     data: Data
     panned_pictures: PannedPictures | None = None
     """Clips among those of `data`, for tasks that need no captions."""
     validation: Data
     num_validation_clips: PositiveInt = 4
-    image_probability: Share = 0.0
-    """Share of samples that are a single frame with a caption of what is seen, which temporal layers leave alone; for
-    tasks that learn from single frames."""
 
     def folders(self) -> Sequence[StageInput]:
         """Return the folder of pictures, if there is one."""
@@ -72,15 +68,28 @@ class ClipStage(DenoisingStage):
             raise ValueError(f"panned_pictures have no captions, which {task} needs: leave them out")
         if self.panned_pictures and not isinstance(self.data, WorldData):
             raise ValueError("panned_pictures are made like the clips of a world, data is curated: leave them out")
-        if self.image_probability and does.still_task is None:
+        for data in (self.data, self.validation):
+            if needs_captions and isinstance(data, CuratedData) and isinstance(data.captions, NoCaptions):
+                raise ValueError(f"captions are none, {task} needs them: they should be sampled")
+
+
+class ClipStage(DenoisingStage, TaskStage):
+    """Denoising of clips under the conditions of one task."""
+
+    dropout: DropoutConfig
+    image_probability: Share = 0.0
+    """Share of samples that are a single frame with a caption of what is seen, which temporal layers leave alone; for
+    tasks that learn from single frames."""
+
+    def check_clips(self, task: TaskName) -> None:
+        """Raise ValueError for clips, and single frames of them, that the task cannot be learned from."""
+        super().check_clips(task)
+        if self.image_probability and task_named(task).still_task is None:
             learners = ", ".join(task.name for task in all_tasks() if task.still_task is not None)
             raise ValueError(
                 f"image_probability is {self.image_probability}, only {learners} learns from single frames: it "
                 f"should be 0 for {task}"
             )
-        for data in (self.data, self.validation):
-            if needs_captions and isinstance(data, CuratedData) and isinstance(data.captions, NoCaptions):
-                raise ValueError(f"captions are none, {task} needs them: they should be sampled")
 
 
 class FromScratch(Config):

@@ -10,15 +10,19 @@ from torch import nn
 from videoldm.checkpoints.lora.read import DIFFUSERS_WEIGHTS
 from videoldm.checkpoints.lora.save import save_diffusers, save_peft
 from videoldm.core.errors import InputError
+from videoldm.inference.config import Precision
 from videoldm.inference.precision import DTYPES
 from videoldm.models.adapters.fresh import fresh_lora
 from videoldm.models.adapters.injection import inject
 from videoldm.models.adapters.low_rank import Adapter, LoRA
-from videoldm.pipelines.load import load_opened
+from videoldm.models.unet.config import UNetConfig
+from videoldm.pipelines.load import LoadedModel, load_opened
 from videoldm.pipelines.open import open_for_task
-from videoldm.tasks.model import VideoModel
+from videoldm.tasks.config import TaskName
 from videoldm.training.objective import Player
-from videoldm.training.stages.diffusion.objective import DenoisingObjective, open_data
+from videoldm.training.stages.diffusion.clips import open_data
+from videoldm.training.stages.diffusion.config import TaskStage
+from videoldm.training.stages.diffusion.objective import DenoisingObjective
 from videoldm.training.stages.lora.config import LoraStage
 
 PEFT_FOLDER, DIFFUSERS_FOLDER = "peft", "diffusers"
@@ -28,7 +32,7 @@ class LoraObjective(DenoisingObjective):
     """Training of a LoRA beside the weights of a frozen model."""
 
     def __init__(self, stage: LoraStage, *, seed: int, cache: Path, device: str = "cpu") -> None:
-        model = base_model(stage, device)
+        model = base_model(stage.base, stage.task, stage, device, precision=stage.frozen_precision)
         lora = fresh_lora(model.unet, stage.preset, has_one_token=model.has_one_token, seed=seed)
         if not lora:
             raise InputError(f"stage.preset is {stage.preset.kind}, but the model has no such layers")
@@ -45,9 +49,13 @@ class LoraObjective(DenoisingObjective):
 
     def export(self, folder: Path) -> None:
         """Write the LoRA twice: a folder of PEFT, and one of a diffusers pipeline."""
-        lora, config = self._injection.lora(0), self._model.unet.config
-        save_peft(folder / PEFT_FOLDER, lora, config)
-        save_diffusers(folder / DIFFUSERS_FOLDER / DIFFUSERS_WEIGHTS, lora, config)
+        export_lora(folder, self._injection.lora(0), self._model.unet.config)
+
+
+def export_lora(folder: Path, lora: LoRA, config: UNetConfig) -> None:
+    """Write a LoRA twice: a folder of PEFT, and one of a diffusers pipeline."""
+    save_peft(folder / PEFT_FOLDER, lora, config)
+    save_diffusers(folder / DIFFUSERS_FOLDER / DIFFUSERS_WEIGHTS, lora, config)
 
 
 def updates_module(lora: LoRA) -> nn.Module:
@@ -65,15 +73,13 @@ def updates_module(lora: LoRA) -> nn.Module:
     return root
 
 
-def base_model(stage: LoraStage, device: str) -> VideoModel:
-    """Load the frozen model at the size of the stage's clips; raise InputError if it does not have that size."""
-    model = load_opened(
-        open_for_task(stage.base, stage.task), stage.task, device=device, dtype=DTYPES[stage.frozen_precision]
-    )
+def base_model(name: str, task: TaskName, stage: TaskStage, device: str, *, precision: Precision) -> LoadedModel:
+    """Load a frozen model at the size of the stage's clips; raise InputError if these do not suit it."""
+    model = load_opened(open_for_task(name, task), task, device=device, dtype=DTYPES[precision])
     size, factor = stage.data.first_clips(model.config.num_frames), model.autoencoder.config.factor
-    for name, value in (("height", size.height), ("width", size.width)):
+    for key, value in (("height", size.height), ("width", size.width)):
         if value % factor:
-            raise InputError(f"stage.data has a {name} of {value}, it should be a multiple of {factor}")
+            raise InputError(f"stage.data has a {key} of {value}, it should be a multiple of {factor}")
     for which, data in (("data", stage.data), ("validation", stage.validation)):
         if not data.has_clips(size):
             raise InputError(
