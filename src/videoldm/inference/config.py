@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import NonNegativeInt, PositiveInt, model_validator
 
 from videoldm.core.config import Config
-from videoldm.diffusion.config import AlignYourSteps, Guidance, Interval, Karras, Schedule
+from videoldm.diffusion.config import AlignYourSteps, Constant, Guidance, Interval, Karras, Schedule
 
 Precision = Literal["float32", "float16", "bfloat16"]
 Speed = Literal["exact", "fast", "faster", "turbo"]
@@ -100,8 +100,8 @@ class Rung(Config):
     reuse: Reuse | None = None
 
     def changes(self, *, num_inference_steps: int, schedule: Schedule, guidance: Guidance) -> dict[str, Any]:
-        """Return the changed values of a model's sampling, by name; a model of few steps is left as it is."""
-        if num_inference_steps <= FEW_STEPS:  # too far apart for features to be reused
+        """Return the changed values of a model's sampling, by name; a student is left as it is."""
+        if num_inference_steps <= FEW_STEPS and guidance == NO_GUIDANCE:  # too far apart for features to be reused
             return {}
         changes: dict[str, Any] = {}
         if self.max_steps is not None and num_inference_steps > self.max_steps:
@@ -115,8 +115,8 @@ class Rung(Config):
         return changes
 
 
-FEW_STEPS = 8
-"""A model with so few steps by default has been distilled."""
+FEW_STEPS, NO_GUIDANCE = 8, Guidance(scale=Constant(scale=1.0))
+"""A model sampled in so few steps and without guidance is a student."""
 SVD_SCHEDULE = Karras()
 ABOVE_ALL = 1000.0
 """Above the levels of any model, as guidance at the highest levels decides what a clip shows."""

@@ -50,6 +50,12 @@ def test_a_model_of_fewer_steps_gets_no_more_and_keeps_its_schedule():
     assert not {"num_inference_steps", "schedule"} & set(distilled)
 
 
+@pytest.mark.parametrize("speed", get_args(Speed))
+def test_a_student_is_the_same_on_every_rung(speed: Speed):
+    student = SVD.distilled(4)
+    assert student.at(speed) == student
+
+
 def test_a_models_own_guidance_interval_stays():
     guided = GUIDANCE.model_copy(update={"interval": Interval(lo=2, hi=3)})
     assert "guidance" not in changes(RUNG, SVD.model_copy(update={"guidance": guided}))
