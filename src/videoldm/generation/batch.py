@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from videoldm.core.errors import InputError, ItemError, unexpected
 from videoldm.core.files import atomic_file
+from videoldm.core.memory import keep_freed_memory
 from videoldm.core.progress import notice, progress
 from videoldm.core.wording import counted
 from videoldm.generation.plan import Item, Plan
@@ -71,6 +72,7 @@ def make_all(plan: Plan, results: Results) -> None:
     """
     from videoldm.inference.memory.meter import PeakMeter
 
+    keep_freed_memory()
     model: LoadedModel | None = None
     meter = PeakMeter(plan.device)
     results.peaks = meter.peaks

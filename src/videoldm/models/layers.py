@@ -16,6 +16,9 @@ from torch.nn import functional as F
 Branch = Literal["spatial", "temporal"]
 # CUDA's attention kernels launch one block column for each row; more rows than this do not fit a grid.
 MAX_ROWS = 65_535
+# On CPUs, numbers of keys between which two 16-bit products and a softmax take less time than the fused kernel, and
+# scores are small.
+MIN_KEYS_OF_PRODUCTS, MAX_KEYS_OF_PRODUCTS = 64, 512
 
 
 class SpatialConv(nn.Conv2d):
@@ -186,6 +189,9 @@ def attend(
 ) -> Float[Tensor, "rows heads s d"]:
     """Compute softmax(q k / sqrt(d)) v for any number of rows."""
     if query.is_cpu and query.dtype is not torch.float32 and torch.is_grad_enabled():
+        if MIN_KEYS_OF_PRODUCTS <= key.shape[2] <= MAX_KEYS_OF_PRODUCTS:
+            scores = (query * query.shape[3] ** -0.5) @ key.transpose(2, 3)
+            return scores.softmax(3) @ value
         # PyTorch's 16-bit CPU kernel is many times slower than the fp32 one in the backward pass.
         with torch.autocast("cpu", enabled=False):
             return F.scaled_dot_product_attention(query.float(), key.float(), value.float()).to(query.dtype)

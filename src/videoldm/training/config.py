@@ -97,7 +97,8 @@ class ExecutionConfig(Config):
     distributed: Annotated[Replicated | Sharded, Field(discriminator="kind")] = Replicated()
     recompute: Literal["none", "blocks"] = "none"
     """Activations that are computed again in the backward pass instead of kept (activation checkpointing)."""
-    compile: Literal["none", "blocks"] = "none"
+    compile: Literal["auto", "none", "blocks"] = "auto"
+    """Whether blocks are compiled; auto decides after the first steps whether what is left of the run is worth it."""
 
 
 TrackerName = Literal["wandb", "trackio"]

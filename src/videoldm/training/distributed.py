@@ -21,7 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from videoldm.core.errors import InputError
 from videoldm.core.ranks import world_size
-from videoldm.inference.compiled import check_compiler
+from videoldm.training.compilation import compile_parts
 from videoldm.training.config import ExecutionConfig, Replicated, Sharded
 from videoldm.training.objective import Player
 
@@ -42,9 +42,7 @@ class FunctionCaller(nn.Module):
 
 def distribute(player: Player, config: ExecutionConfig, *, precision: torch.dtype, device: torch.device) -> nn.Module:
     """Prepare a player's network in place; return the module through which functions that use it are called."""
-    if config.compile == "blocks":
-        check_compiler(str(device))
-    _transform_blocks(player, config)
+    _transform_blocks(player, config, device)
     caller = FunctionCaller(player.module)
     match config.distributed:
         case Replicated():
@@ -132,14 +130,13 @@ def _replicated(caller: FunctionCaller, device: torch.device) -> DistributedData
     )
 
 
-def _transform_blocks(player: Player, config: ExecutionConfig) -> None:
+def _transform_blocks(player: Player, config: ExecutionConfig, device: torch.device) -> None:
     """Compile and recompute blocks as configured; no name of a parameter changes."""
     for key in ("recompute", "compile"):
         if getattr(config, key) == "blocks" and not player.blocks:
             raise InputError(f"training.execution.{key} is blocks, but this stage's {player.name} has none: give none")
     if config.compile == "blocks":
-        for block in player.blocks:
-            block.forward = torch.compile(block.forward, dynamic=False)
+        compile_parts(player.blocks, device)
     if config.recompute == "blocks":
         recompute(player.blocks)
 

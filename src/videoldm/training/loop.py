@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from videoldm.core import ranks
 from videoldm.core.files import atomic_folder
 from videoldm.core.progress import progress
 from videoldm.training.averages import save_snapshots
+from videoldm.training.compilation import AutomaticCompilation
 from videoldm.training.config import TrainingConfig
 from videoldm.training.distributed import evaluated, unwrap, whole_weights
 from videoldm.training.folder import CHECKPOINTS, EXPORT, VALIDATION
@@ -47,8 +50,10 @@ def train(
         advance = stack.enter_context(progress("Training", config.num_samples - state.samples_seen))
         meter, clock = Meter(), Clock(state.device)
         stepper = Stepper(config, state, objective, meter, clock, folder)
+        compilation = AutomaticCompilation(_compiled_by_itself(state, config), state.device)
 
         while state.samples_seen < config.num_samples:
+            began = time.monotonic()
             size = objective.batch_size_at(state.samples_seen) or config.batch_size
             positions = range(state.samples_seen, state.samples_seen + size)
             figures: dict[str, float] = {}
@@ -57,6 +62,7 @@ def train(
             state.averages.update()
             state.samples_seen += size
             clock.stepped(size)
+            compilation.stepped(time.monotonic() - began, steps_left=(config.num_samples - state.samples_seen) // size)
             advance(size)
             checkpoints.raise_failure()
 
@@ -71,6 +77,12 @@ def train(
                     checkpoints.save(state)
 
     _export(objective, state, folder / EXPORT)
+
+
+def _compiled_by_itself(state: RunState, config: TrainingConfig) -> list[nn.Module]:
+    """Return the blocks that are compiled when the first steps show that it pays."""
+    is_asked = config.execution.compile == "auto"
+    return [block for trainee in state.trainees for block in trainee.player.blocks] if is_asked else []
 
 
 def _validate(objective: Objective, state: RunState, config: TrainingConfig, folder: Path) -> dict[str, float]:

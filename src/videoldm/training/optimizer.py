@@ -34,7 +34,8 @@ def build_optimizer(module: nn.Module, config: OptimizerConfig) -> Optimizer:
 
 def _is_fused(parameters: Sequence[Tensor]) -> bool:
     """Whether one kernel makes a whole step, which takes a third of the time of one for each operation."""
-    return bool(parameters) and all(one.device.type in ("cuda", "cpu") and one.is_floating_point() for one in parameters)
+    is_real = all(one.is_floating_point() for one in parameters)
+    return is_real and {one.device.type for one in parameters} in ({"cuda"}, {"cpu"})
 
 
 def restore_optimizer(module: nn.Module, optimizer: Optimizer, stored: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from videoldm.core import ranks
 from videoldm.core.errors import InputError
 from videoldm.core.files import atomic_folder, check_writable, folder_lock
+from videoldm.core.memory import keep_freed_memory
 from videoldm.core.progress import notice, silent
 from videoldm.training.config import Sharded
 from videoldm.training.folder import CONFIG_FILE, EXPORT, begin, check_folder, check_unchanged, is_finished
@@ -27,6 +28,7 @@ def run(recipe: Recipe, folder: Path, cache: Path, *, device: str = "cpu") -> Pa
     the loop does.
     """
     device = ranks.device_of_rank(device)
+    keep_freed_memory()
     with ExitStack() as stack:
         # Sharding needs a process group even for one process.
         is_sharded = isinstance(recipe.training.execution.distributed, Sharded)

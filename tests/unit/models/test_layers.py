@@ -98,8 +98,9 @@ def test_attention_is_the_formula(monkeypatch):
 
 
 @pytest.mark.parametrize("autocast", [False, True])
-def test_attention_in_16_bit_has_values_and_gradients_of_32_bit(autocast):
-    sizes = {"query": 7, "key": 4, "value": 4}
+@pytest.mark.parametrize("num_keys", [4, 100])
+def test_attention_in_16_bit_has_values_and_gradients_of_32_bit(num_keys, autocast):
+    sizes = {"query": 7, "key": num_keys, "value": num_keys}
     inputs = [numbers(3, 2, n, 8, stream=name).bfloat16().requires_grad_() for name, n in sizes.items()]
     exact = [x.detach().float().requires_grad_() for x in inputs]
     expected = softmax_attention(*exact)

@@ -69,7 +69,10 @@ class Windows(Protocol):
 
 
 class FreshWindows:
-    """Windows that are decoded and encoded at each step."""
+    """Windows that are decoded and encoded at each step, in the step's precision.
+
+    In 16 bits the error is two thirds of the posterior's own standard deviation (mini, photographs).
+    """
 
     def __init__(self, source: ClipSource, autoencoder: Autoencoder) -> None:
         self._source, self._autoencoder = source, autoencoder
@@ -160,15 +163,14 @@ class StoredWindows:
 
 @torch.no_grad()
 def encode(autoencoder: Autoencoder, pixels: Pixels) -> EncodedWindow:
-    """Encode one window in the precision of the weights: no batch changes a bit of it."""
+    """Encode one window in the precision of the weights, or of the step around it: no batch changes a bit of it."""
     weights = next(autoencoder.parameters())
     means: list[Tensor] = []
     deviations: list[Tensor] = []
-    with torch.autocast(weights.device.type, enabled=False):
-        for frames in pixels.split(FRAMES_AT_ONCE):
-            posterior = autoencoder.encode(to_pixels(frames)[None].to(weights))
-            means.append(posterior.mean[0])
-            deviations.append(posterior.deviation[0])
+    for frames in pixels.split(FRAMES_AT_ONCE):
+        posterior = autoencoder.encode(to_pixels(frames)[None].to(weights))
+        means.append(posterior.mean[0])
+        deviations.append(posterior.deviation[0])
     # PyTorch 2.13 crashes in the gradients of a group norm's weights where channels come last in memory, as in frames
     # of a video, and nothing before it is trained (CPU).
     mean, deviation = (torch.cat(parts).float().cpu().contiguous() for parts in (means, deviations))
