@@ -92,7 +92,7 @@ def main() -> None:
         ratio = f"{speed_ratio(one, theirs):.2f}" if name.startswith("ours") else ""
         first, median, spread = f"{one.first_s:.1f}", f"{one.median_s:.2f}", f"{one.spread:.0%}"
         table.add_row(name, first, median, spread, ratio, f"{peaks[name]:.2f}")
-    Console().print(table)
+    Console(width=100).print(table)
     size = f"{options.num_frames} frames of {options.height}x{options.width}, {options.precision}"
     print(f"{options.preset}, {size}, {options.rounds} rounds, {os.cpu_count()} cores, torch {torch.__version__}")
 

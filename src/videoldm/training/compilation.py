@@ -15,7 +15,7 @@ from videoldm.core.files import write_json
 from videoldm.core.progress import notice
 from videoldm.inference.compiled import check_compiler, code_folder
 from videoldm.models.layers import ResBlock
-from videoldm.models.unet.transformer import TransformerLayer
+from videoldm.models.unet.transformer import Attention, FeedForward
 
 TIMED_STEPS = 5
 """Steps that are timed before the decision, and again after compiling; the first ones, which fill caches, are slow."""
@@ -110,9 +110,13 @@ def compile_parts(blocks: Iterable[nn.Module], device: torch.device) -> None:
 
 
 def parts_of(blocks: Iterable[nn.Module]) -> Iterator[nn.Module]:
-    """Yield the residual blocks and transformer layers of blocks, which are of fewer kinds than blocks are."""
+    """Yield the parts of blocks between residual sums, which are of fewer kinds than blocks are.
+
+    Where a block has no such parts, it is one itself. Whole transformer layers fail on CPUs (PyTorch 2.13): two biases
+    that get the same gradient in 16 bits become C++ that a compiler refuses.
+    """
     for block in blocks:
-        yield from [part for part in block.modules() if isinstance(part, ResBlock | TransformerLayer)] or [block]
+        yield from [part for part in block.modules() if isinstance(part, ResBlock | Attention | FeedForward)] or [block]
 
 
 def kinds_of(blocks: Iterable[nn.Module]) -> set[tuple[object, ...]]:

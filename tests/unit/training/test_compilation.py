@@ -104,8 +104,6 @@ def test_run_goes_on_without_a_compiler(
 def test_parts_are_of_fewer_kinds_than_blocks() -> None:
     unet = VideoUNet(UNET)
     parts = list(parts_of(unet.blocks))
-    kinds = {tuple(parameter.shape for parameter in block.parameters()) for block in unet.blocks}
     resblocks = [part for part in parts if isinstance(part, ResBlock)]
     assert len(resblocks) == 2 * len(unet.blocks)  # over space and over time
-    assert len(kinds_of(unet.blocks)) < 4 * len(kinds)
-    assert len(kinds_of(unet.blocks)) < len(parts)
+    assert len(kinds_of(unet.blocks)) < len(parts) / 2
