@@ -183,7 +183,7 @@ def test_what_is_left_over_in_an_encoder_is_told(cli: CommandLine, tiny_model: P
 
 def test_unknown_schedule_is_told(cli: CommandLine, tiny_model: Path) -> None:
     line = cli.refuses("generate", "--prompt", "a cube", "--model", tiny_model, "--schedule", "linear")
-    assert line.startswith("generate: --schedule is 'linear', should be 'karras', 'exponential', ")
+    assert line.startswith("generate: --schedule is 'linear', should be 'karras', 'karras_to_zero', ")
 
 
 # What goes wrong later.
