@@ -6,7 +6,8 @@ from videoldm.checkpoints.checkpoint import Checkpoint
 from videoldm.checkpoints.layouts.diffusers_config import EulerScheduler, svd_scheduler
 from videoldm.conditioners.config import MICRO_ORDER
 from videoldm.core.errors import InputError
-from videoldm.diffusion.config import Karras, VPrediction
+from videoldm.core.progress import notice
+from videoldm.diffusion.config import Karras, KarrasToZero, VPrediction
 from videoldm.models.presets import preset_of
 from videoldm.pipelines.folder import NativeFolder
 from videoldm.tasks.config import TaskModelConfig
@@ -41,9 +42,15 @@ def _scheduler(config: TaskModelConfig, name: str) -> EulerScheduler:
     """Return SVD's scheduler with the noise levels that the model is sampled at."""
     schedule = config.sampling.schedule
     is_like_svd = isinstance(config.preconditioning, VPrediction) and config.micro.signals == MICRO_ORDER
-    if not is_like_svd or not isinstance(schedule, Karras):
+    if not is_like_svd or not isinstance(schedule, Karras | KarrasToZero):
         raise InputError(
             f"model {name} should be conditioned on {', '.join(MICRO_ORDER)}, predict v and sample at "
             f"Karras' levels, as SVD does"
+        )
+    if isinstance(schedule, KarrasToZero):
+        steps = config.sampling.num_inference_steps
+        notice(
+            f"{name}: other layouts do not say how a student is sampled: give --num-inference-steps {steps} "
+            f"--guidance-scale 1 --schedule {schedule.kind} with it"
         )
     return svd_scheduler(sigma_min=schedule.sigma_min, sigma_max=schedule.sigma_max)

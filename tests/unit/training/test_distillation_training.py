@@ -14,14 +14,18 @@ from PIL import Image
 from safetensors.torch import load_file
 from tiny_model_folder import NUM_FRAMES, SIZE
 
-from videoldm.core.config import from_yaml, to_yaml
+from videoldm.checkpoints.layouts.diffusers_config import EulerScheduler
+from videoldm.core.config import from_yaml, read_config, to_yaml
 from videoldm.core.errors import InputError
+from videoldm.core.files import write_json
 from videoldm.diffusion.config import Constant, Guidance, KarrasToZero
 from videoldm.generation.load import load_model
 from videoldm.models.adapters.config import AllLayersLora
+from videoldm.pipelines.as_checkpoint import as_checkpoint
+from videoldm.pipelines.folder import NativeFolder
 from videoldm.pipelines.open import open_model
 from videoldm.recipes.registry import RECIPES
-from videoldm.tasks.config import TaskName
+from videoldm.tasks.config import TaskModelConfig, TaskName
 from videoldm.training.config import ExecutionConfig, OptimizerConfig, Sharded, TrainingConfig
 from videoldm.training.data.config import WorldData
 from videoldm.training.dry_run import parameter_counts
@@ -186,6 +190,22 @@ def test_a_task_without_student_and_a_list_of_two_networks(shipped: Path, cli: C
     Path("list.csv").write_text("prompt,speed\na cube,turbo\na ball,exact\n")
     error = cli.refuses("generate", "--items", "list.csv", "--model", shipped)
     assert "clips at speed turbo and exact, of two networks" in error
+
+
+def test_a_student_in_another_layout_says_how_it_is_sampled(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "student"
+    shutil.copytree(tiny_model, folder)
+    config = read_config(folder / "image-to-video/model.json", TaskModelConfig)
+    student = config.model_copy(update={"sampling": config.sampling.distilled(4)})
+    write_json(folder / "image-to-video/model.json", student.model_dump(mode="json"))
+    files = open_model(str(folder))
+    assert isinstance(files, NativeFolder)
+    scheduler = as_checkpoint(files).scheduler
+    assert isinstance(scheduler, EulerScheduler)
+    assert (scheduler.sigma_min, scheduler.sigma_max) == (0.1, 5.0)
+    assert "--num-inference-steps 4 --guidance-scale 1 --schedule karras_to_zero" in capsys.readouterr().err
 
 
 def test_a_lora_makes_the_student_of_the_model_itself(
