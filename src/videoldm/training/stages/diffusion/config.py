@@ -19,6 +19,7 @@ from videoldm.diffusion.config import (
     VWeighting,
     Weighting,
 )
+from videoldm.inference.config import Precision
 from videoldm.models.presets import MINI, SD21, SVD, ModelConfig
 from videoldm.models.unet.config import UNetConfig
 from videoldm.tasks.config import TaskModelConfig, TaskName
@@ -90,6 +91,24 @@ class ClipStage(DenoisingStage, TaskStage):
                 f"image_probability is {self.image_probability}, only {learners} learns from single frames: it "
                 f"should be 0 for {task}"
             )
+
+
+class FinishedModelStage(TaskStage):
+    """Training from a finished model for its own task, on clips of their own size and the model's length."""
+
+    task: TaskName
+    frozen_precision: Precision = "float32"
+    """Precision of the finished model's own weights; those that are trained are in float32."""
+
+    @model_validator(mode="after")
+    def _clips_fit(self) -> Self:
+        self.check_clips(self.task)
+        return self
+
+    @property
+    def has_one_token(self) -> bool:
+        """Whether the context is a single token, so that attention over it has nothing to choose from."""
+        return task_named(self.task).has_one_token
 
 
 class FromScratch(Config):

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt
 
 from videoldm.core.config import Config
 from videoldm.diffusion.config import SQUARED, Distance, VWeighting, Weighting
-from videoldm.inference.config import Precision
 from videoldm.models.adapters.config import LoraPreset
 from videoldm.pipelines.folder import student_folder
 from videoldm.tasks.config import TaskName
 from videoldm.tasks.registry import task_named
 from videoldm.tasks.task import Need
 from videoldm.training.config import Sharded, TrainingConfig
-from videoldm.training.stages.diffusion.config import TaskStage
+from videoldm.training.stages.diffusion.config import FinishedModelStage
 from videoldm.training.stages.places import UNKNOWN_BASE, StageInput, base_sizes, model_input
 from videoldm.training.stages.stage import ForecastError, ParameterCount, count_parameters, register_stage
 
@@ -66,7 +65,7 @@ Target = Annotated[Consistency | Solution, Field(discriminator="kind")]
 
 
 @register_stage
-class DistillationStage(TaskStage):
+class DistillationStage(FinishedModelStage):
     """Learning to jump along the ODE of a finished model, guided as it is sampled, in a few steps without guidance.
 
     Clips are taken at their own size and the model's length; the first bucket of curated clips gives both.
@@ -75,25 +74,12 @@ class DistillationStage(TaskStage):
     kind: Literal["distillation"] = "distillation"  # pyright: ignore[reportIncompatibleVariableOverride]
     teacher: str
     """Whole model: what a run exported, a model of the package, a folder, a single file or a name on the hub."""
-    task: TaskName
     student: Student = WholeStudent()
     num_steps: Annotated[int, Field(ge=1, le=8)] = 4
     """Steps in which the student is sampled."""
     target: Target = Consistency()
     weighting: Weighting = VWeighting()
     distance: Distance = SQUARED
-    frozen_precision: Precision = "float32"
-    """Precision of the teacher's weights; those that are trained are in float32."""
-
-    @model_validator(mode="after")
-    def _parts_fit(self) -> Self:
-        self.check_clips(self.task)
-        return self
-
-    @property
-    def has_one_token(self) -> bool:
-        """Whether the context is a single token, so that attention over it has nothing to choose from."""
-        return task_named(self.task).has_one_token
 
     def objective(self, *, seed: int, cache: Path, device: str = "cpu") -> DistillationObjective:
         """Load the teacher, make the student and open the clips."""

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import model_validator
-
-from videoldm.inference.config import Precision
 from videoldm.models.adapters.config import LoraPreset
-from videoldm.tasks.config import TaskName
-from videoldm.tasks.registry import task_named
 from videoldm.training.config import Sharded, TrainingConfig
-from videoldm.training.stages.diffusion.config import ClipStage
+from videoldm.training.stages.diffusion.config import ClipStage, FinishedModelStage
 from videoldm.training.stages.places import UNKNOWN_BASE, StageInput, base_sizes, model_input
 from videoldm.training.stages.stage import ForecastError, ParameterCount, count_parameters, register_stage
 
@@ -24,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @register_stage
-class LoraStage(ClipStage):
+class LoraStage(FinishedModelStage, ClipStage):
     """Denoising of latents by a frozen model with a LoRA beside its weights.
 
     Clips are taken at their own size and the model's length; the first bucket of curated clips gives both.
@@ -33,20 +28,7 @@ class LoraStage(ClipStage):
     kind: Literal["lora"] = "lora"  # pyright: ignore[reportIncompatibleVariableOverride]
     base: str
     """Whole model: what a run exported, a model of the package, a folder, a single file or a name on the hub."""
-    task: TaskName
     preset: LoraPreset
-    frozen_precision: Precision = "float32"
-    """Precision of the UNet's own weights; those of the LoRA are in float32."""
-
-    @model_validator(mode="after")
-    def _parts_fit(self) -> Self:
-        self.check_clips(self.task)
-        return self
-
-    @property
-    def has_one_token(self) -> bool:
-        """Whether the context is a single token, so that attention over it has nothing to choose from."""
-        return task_named(self.task).has_one_token
 
     def objective(self, *, seed: int, cache: Path, device: str = "cpu") -> LoraObjective:
         """Load the model, put a LoRA beside its weights and open the clips."""
