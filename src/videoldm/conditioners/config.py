@@ -47,6 +47,33 @@ class MotionLevels(Config):
     high: NonNegative = 200
 
 
+class MotionCalibration(Config):
+    """Motion buckets that a model is conditioned on so that its clips move as much as they are told to.
+
+    Each of `told`, in rising order, belongs to the bucket at the same place in `conditioned`. Between them the relation
+    is linear, beyond the first and the last it is constant.
+    """
+
+    told: tuple[NonNegative, ...] = Field(min_length=1)
+    conditioned: tuple[NonNegative, ...]
+
+    @pydantic.model_validator(mode="after")
+    def _buckets_belong_together(self) -> Self:
+        if len(self.told) != len(self.conditioned):
+            raise ValueError(
+                f"told has {len(self.told)} buckets, conditioned {len(self.conditioned)}: as many expected"
+            )
+        if list(self.told) != sorted(set(self.told)):
+            raise ValueError(f"told is {self.told}, it should rise")
+        return self
+
+    def conditioned_on(self, bucket: float) -> float:
+        """Return the bucket to condition on for clips that should move as much as `bucket` says."""
+        import numpy as np
+
+        return float(np.interp(bucket, self.told, self.conditioned))
+
+
 class MicroConfig(Config):
     """Signals of the vector and the width of each embedding.
 
@@ -58,6 +85,8 @@ class MicroConfig(Config):
     trained_fps: tuple[float, float] = (6, 31)
     trained_max_motion_bucket: float = 255
     motion_levels: MotionLevels = MotionLevels()
+    motion_calibration: MotionCalibration | None = None
+    """Applied in sampling; None for a model that is conditioned on the bucket it is told."""
 
     @pydantic.model_validator(mode="after")
     def _signals_are_in_order(self) -> Self:

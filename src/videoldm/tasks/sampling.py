@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from videoldm.conditioners.config import MicroConfig
 from videoldm.diffusion.guidance import Guided
 from videoldm.diffusion.noise import SeededNoise, start_noise
 from videoldm.diffusion.samplers.sample import sample
@@ -90,7 +92,7 @@ def sample_latents(
     task = task_named(model.config.task)
     factor = model.autoencoder.config.factor
     with watch("encode"):
-        conditioning = task.conditioning(model, inputs, num_frames=num_frames)
+        conditioning = task.conditioning(model, _calibrated(inputs, model.config.micro), num_frames=num_frames)
         drop = unconditional(task, model)
     sigmas = schedule_sigmas(sampling.schedule, sampling.num_inference_steps)
     shape = (num_frames, model.unet.config.in_channels, height // factor, width // factor)
@@ -103,3 +105,10 @@ def sample_latents(
         )
     # A schedule that ends above 0 leaves noise; as in Stable Diffusion, the sum then has the variance of the data.
     return latents * (1 + float(sigmas[-1]) ** 2) ** -0.5
+
+
+def _calibrated(inputs: Inputs, micro: MicroConfig) -> Inputs:
+    """Return inputs with the motion buckets that make clips move as much as the given ones say."""
+    if (calibration := micro.motion_calibration) is None:
+        return inputs
+    return replace(inputs, motion_bucket=[calibration.conditioned_on(told) for told in inputs.motion_bucket])

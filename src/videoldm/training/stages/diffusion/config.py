@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import Field, PositiveInt, model_validator
 
 from videoldm.conditioners.config import DropoutConfig
-from videoldm.core.config import Config, Share
+from videoldm.core.config import Config, NonNegative, Share
 from videoldm.diffusion.config import (
     SQUARED,
     Distance,
@@ -152,6 +152,16 @@ class TimeEmbedding(Config):
 Trained = Annotated[AllParameters | TemporalParameters | TimeEmbedding, Field(discriminator="kind")]
 
 
+class MotionProbe(Config):
+    """How much a trained model's clips move under several motion buckets is measured, as its motion calibration.
+
+    The clips are made from the inputs of held-out ones.
+    """
+
+    num_clips: PositiveInt = 32
+    buckets: tuple[NonNegative, ...] = Field(min_length=2)
+
+
 @register_stage
 class DiffusionStage(ClipStage):
     """Denoising of latents under the conditions of one task.
@@ -169,6 +179,8 @@ class DiffusionStage(ClipStage):
     encoders: str
     """Export of a run, or a whole model whose text or image encoder is taken."""
     model: TaskModelConfig
+    motion_probe: MotionProbe | None = None
+    """At the end of training; None for a model that is conditioned on the motion it is told."""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -179,6 +191,8 @@ class DiffusionStage(ClipStage):
         if isinstance(self.trained, TemporalParameters) and self.unet.temporal_layers is None:
             raise ValueError("trained is temporal, but unet has no temporal layers")
         self._check_inputs(task_named(model.task))
+        if self.motion_probe and (model.num_frames == 1 or "motion_bucket" not in model.signal_names):
+            raise ValueError(f"motion_probe is given, {model.task} is not conditioned on motion here: leave it out")
         if self.unet.vector_dim not in (None, model.micro.vector_dim):  # an image model may take no signals
             raise ValueError(f"unet.vector_dim is {self.unet.vector_dim}, model.micro gives {model.micro.vector_dim}")
         return self

@@ -21,6 +21,7 @@ from videoldm.training.data.samples import Samples, TrainingData
 from videoldm.training.objective import Losses, Player
 from videoldm.training.stages.diffusion.clips import TaskObjective, open_data
 from videoldm.training.stages.diffusion.config import ClipStage, DenoisingStage, DiffusionStage
+from videoldm.training.stages.diffusion.motion_calibration import calibrated
 from videoldm.training.stages.diffusion.start import start_model
 
 
@@ -89,6 +90,7 @@ class DiffusionObjective(DenoisingObjective):
             model = start_model(stage, device)
         data, validation = open_data(stage, model, cache, seed=seed)
         super().__init__(model, stage, seed=seed, data=data, validation=validation)
+        self._motion_probe = stage.motion_probe
 
     @property
     def players(self) -> list[Player]:
@@ -96,8 +98,13 @@ class DiffusionObjective(DenoisingObjective):
         return [Player("unet", self._model.unet, self.losses, blocks=self._model.unet.blocks)]
 
     def export(self, folder: Path) -> None:
-        """Write the whole model."""
-        write_model(folder, self._model)
+        """Write the whole model, its motion calibrated where the stage asks for it."""
+        model = self._model
+        if self._motion_probe is not None:
+            count = min(self._motion_probe.num_clips, self._validation.num_clips)
+            clips = self._validation.shown([(self._seed + i,) for i in range(count)])
+            model = calibrated(model, clips, self._motion_probe.buckets)
+        write_model(folder, model)
 
 
 def denoising_losses(
