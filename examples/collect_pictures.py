@@ -15,10 +15,14 @@ import skimage
 NAMES = (
     "astronaut.png",
     "brick.png",
+    "camera.png",
     "coffee.png",
+    "coins.png",
     "grass.png",
     "gravel.png",
     "hubble_deep_field.jpg",
+    "ihc.png",
+    "moon.png",
     "retina.jpg",
     "rocket.jpg",
 )

@@ -69,7 +69,7 @@ def test_pictures_to_train_on_are_collected(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("sys.argv", ["collect_pictures.py", str(tmp_path / "new/pictures")])
     runpy.run_path(str(EXAMPLES / "collect_pictures.py"), run_name="__main__")
     pictures = list((tmp_path / "new/pictures").iterdir())
-    assert len(pictures) == 8
+    assert len(pictures) == 12
     assert all(min(load_picture(path).shape[:2]) > 64 for path in pictures)
 
 

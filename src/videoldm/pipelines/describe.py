@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from safetensors import SafetensorError, safe_open
 
+from videoldm.checkpoints.storage.file_names import PEFT_CONFIG
 from videoldm.core.config import read_config
 from videoldm.core.errors import InputError
 from videoldm.core.reading import read_mapping
-from videoldm.pipelines.folder import COMPONENT_FILE, SHARED_COMPONENTS, TASK_FILE, NativeFolder
+from videoldm.pipelines.folder import COMPONENT_FILE, SHARED_COMPONENTS, STUDENT_LORA, TASK_FILE, UNET, NativeFolder
 from videoldm.pipelines.open import open_model
 from videoldm.pipelines.reference import ModelFiles, ModelRef
 from videoldm.tasks.config import TaskModelConfig
@@ -48,8 +49,9 @@ def describe_native(files: NativeFolder) -> dict[str, Any]:
     """A model in our own layout."""
     folder = files.folder
     shared = [part for part in SHARED_COMPONENTS if (folder / part).is_dir()]
-    places = [*shared, *(f"{task}/unet" for task in files.tasks)]
-    places += [f"{student.ref.student}/{task}/unet" for student in files.students for task in student.tasks]
+    unets = [files.unet_folder(task) for task in files.tasks]
+    students = [student.lora(task) or student.unet_folder(task) for student in files.students for task in student.tasks]
+    places = [*shared, *(place.relative_to(folder).as_posix() for place in [*unets, *students])]
     components = {place: component(folder / place) for place in places}
     return {
         "kind": "model",
@@ -74,7 +76,9 @@ def describe_task(folder: Path) -> dict[str, Any]:
     return {
         "kind": "model of one task",
         "folder": str(folder),
-        "components": {"unet": values_of(component(folder / "unet"))},
+        "components": {
+            name: values_of(component(folder / name)) for name in (UNET, STUDENT_LORA) if (folder / name).is_dir()
+        },
         "tasks": {config.task: config.model_dump(mode="json")},
     }
 
@@ -97,7 +101,7 @@ def component(folder: Path) -> Component:
     return Component(
         num_parameters=sum(_count(file) for file in files),
         num_bytes=sum(file.stat().st_size for file in files),
-        config=read_mapping(folder / COMPONENT_FILE),
+        config=read_mapping(folder / (PEFT_CONFIG if (folder / PEFT_CONFIG).is_file() else COMPONENT_FILE)),
     )
 
 

@@ -3,7 +3,8 @@
 It holds `autoencoder`, `text_encoder`, `image_encoder` and `judge`, which the tasks share and of which the last three
 may be missing, `temporal_text_encoder` where the temporal layers do not read with the spatial ones' encoder, and a
 folder of the task's name with `model.json` and `unet` for each task that the model can do. `students/4-steps` holds
-such folders of tasks too: students that make the clip in so many steps, with the networks beside it.
+such folders of tasks too: students that make the clip in so many steps, with the networks beside it. In the place of
+`unet` a student may have `lora`, the folder of a PEFT adapter for the model's own UNet.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ RECIPE_FILE = "recipe.yaml"
 """How a part was trained; nothing reads it but people and `videoldm train`."""
 TEMPORAL_TEXT_ENCODER = "temporal_text_encoder"
 STUDENTS = "students"
+UNET, STUDENT_LORA = "unet", "lora"
 SHARED_COMPONENTS = ("autoencoder", "text_encoder", TEMPORAL_TEXT_ENCODER, "image_encoder", "judge")
 
 
@@ -82,10 +84,21 @@ class NativeFolder:
         require_task(self, task)
         return read_config(self.tasks_folder / task / TASK_FILE, TaskModelConfig)
 
+    def lora(self, task: TaskName) -> Path | None:
+        """Return the adapter by which a student differs from the model; None where the task has a UNet of its own."""
+        folder = self.tasks_folder / task
+        return folder / STUDENT_LORA if self.ref.student and not (folder / UNET).is_dir() else None
+
+    def unet_folder(self, task: TaskName) -> Path:
+        """Return the folder of the task's UNet, which a student that is a LoRA shares with the model."""
+        return (self.tasks_folder if self.lora(task) is None else self.folder) / task / UNET
+
     def content_hash(self, task: TaskName) -> str:
         """Return a hash over all files that the task reads."""
         names = ("autoencoder", *task_named(task).encoders, TEMPORAL_TEXT_ENCODER)
         parts = [*(self.folder / name for name in names), self.tasks_folder / task]
+        if self.lora(task) is not None:
+            parts.append(self.unet_folder(task))
         return files_hash(self.folder, [path for part in parts for path in part.rglob("*") if path.name != RECIPE_FILE])
 
     def parts(self, task: TaskName) -> ModelParts:
@@ -97,7 +110,8 @@ class NativeFolder:
         text, image, tokenizer = encoders_in(self.folder, task)
         temporal = self.folder / TEMPORAL_TEXT_ENCODER
         return ModelParts(
-            unet=unet_part(self.tasks_folder / task / "unet"),
+            unet=unet_part(self.unet_folder(task)),
+            lora=self.lora(task),
             autoencoder=autoencoder_part(self.folder / "autoencoder"),
             image_encoder=image,
             text_encoder=text,

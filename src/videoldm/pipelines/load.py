@@ -70,7 +70,7 @@ def load_opened(
 def _readers(parts: ModelParts, model: LoadedModel, dtype: torch.dtype) -> dict[nn.Module, Callable[[], object]]:
     """Return what reads the weights of each network to where it computes; a UNet streamed by block, to host memory."""
     device = model.device
-    adapters = read_adapters(model.unet, model.loras, has_one_token=model.has_one_token)
+    adapters = read_adapters(model.unet, parts.lora, model.loras, has_one_token=model.has_one_token)
     readers: dict[nn.Module, Callable[[], object]] = {}
     if model.image is not None and parts.image_encoder is not None:
         readers[model.image.model] = partial(parts.image_encoder.fill, model.image.model, device=device)

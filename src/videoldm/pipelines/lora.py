@@ -35,15 +35,28 @@ def check_loras(loras: tuple[LoraChoice, ...]) -> None:
             raise InputError(f"{lora.path}: is not the LoRA that the clip was made with, its content differs")
 
 
-def read_adapters(unet: VideoUNet, loras: tuple[LoraChoice, ...], *, has_one_token: bool) -> list[Adapter]:
-    """LoRAs for a UNet, which needs no weights for this; say what of each fits. See `read_lora` for errors."""
+def read_adapters(
+    unet: VideoUNet, own: Path | None, loras: tuple[LoraChoice, ...], *, has_one_token: bool
+) -> list[Adapter]:
+    """LoRAs for a UNet, which needs no weights for this: the model's own, if it has one, and those of the user.
+
+    Says what of the user's fits. See `read_lora` for errors.
+    """
     from videoldm.checkpoints.lora.read import read_lora
     from videoldm.models.adapters.low_rank import Adapter
 
     files = [read_lora(lora.path, unet, has_one_token=has_one_token) for lora in loras]
     for file in files:
         notice(file.summary())
-    return [Adapter(file.lora, choice.weight) for file, choice in zip(files, loras, strict=True)]
+    chosen = [Adapter(file.lora, choice.weight) for file, choice in zip(files, loras, strict=True)]
+    return [*_own_adapter(unet, own, has_one_token=has_one_token), *chosen]
+
+
+def _own_adapter(unet: VideoUNet, own: Path | None, *, has_one_token: bool) -> list[Adapter]:
+    from videoldm.checkpoints.lora.read import read_lora
+    from videoldm.models.adapters.low_rank import Adapter
+
+    return [] if own is None else [Adapter(read_lora(own, unet, has_one_token=has_one_token).lora)]
 
 
 def _parse(part: str) -> LoraChoice:

@@ -17,11 +17,13 @@ from videoldm.tasks.registry import task_named
 class ModelParts:
     """Networks and tokenizer of one task; an encoder that the task does not use is None.
 
+    lora: folder of an adapter that belongs to the model, as a student's does; None for the UNet as it is.
     temporal_text_encoder: of the temporal layers, with the same tokenizer, where the spatial ones have another.
     dropped: tensors in the files that no network needs.
     """
 
     unet: UNetPart
+    lora: Path | None = None
     autoencoder: AutoencoderPart
     image_encoder: ImageEncoder | None = None
     text_encoder: TextEncoder | None = None

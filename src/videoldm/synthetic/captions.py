@@ -1,5 +1,6 @@
 """Exact captions of a scene in a small closed vocabulary, and its class labels."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -56,6 +57,11 @@ class SceneLabels:
     colour: int
     motion: int
     camera: int
+
+
+def mirrored_caption(text: str) -> str:
+    """Return what a caption says of the mirror image: left and right change places."""
+    return re.sub(r"\b(left|right)\b", lambda word: "right" if word[0] == "left" else "left", text)
 
 
 def caption(scene: Scene, variant: int = 0) -> str:

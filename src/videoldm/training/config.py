@@ -41,6 +41,16 @@ class AdamW8bit(AdamW):
     kind: Literal["adamw-8bit"] = "adamw-8bit"  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
+class Muon(AdamW):
+    """Momentum orthogonalised as a matrix, with updates as large as AdamW's (arXiv 2502.16982); AdamW on the rest.
+
+    The rest are biases, scales of norms and embedding tables.
+    """
+
+    kind: Literal["muon"] = "muon"  # pyright: ignore[reportIncompatibleVariableOverride]
+    momentum: Beta = 0.95
+
+
 class SGD(Config):
     """Stochastic gradient descent."""
 
@@ -55,7 +65,7 @@ class OptimizerConfig(Config):
     learning_rate: Positive
     warmup_samples: NonNegativeInt = 0
     decay: Annotated[ConstantRate | CosineRate, Field(discriminator="kind")] = ConstantRate()
-    algorithm: Annotated[AdamW | AdamW8bit | SGD, Field(discriminator="kind")] = AdamW()
+    algorithm: Annotated[AdamW | AdamW8bit | Muon | SGD, Field(discriminator="kind")] = AdamW()
 
 
 class ClassicAverage(Config):
@@ -129,6 +139,8 @@ class TrainingConfig(Config):
                 f"batch_size is {self.batch_size}, it should be a multiple of accumulation_steps, which is "
                 f"{self.accumulation_steps}"
             )
+        if self.optimizer.algorithm.kind == "muon" and self.execution.distributed.kind == "sharded":
+            raise ValueError("execution.distributed is sharded, muon needs whole matrices: it should be replicated")
         # A log line is the mean since the line before it, which a run that resumes between two lines cannot know.
         if self.checkpoint_every_samples % self.log_every_samples:
             raise ValueError(

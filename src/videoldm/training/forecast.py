@@ -24,7 +24,7 @@ from videoldm.models.autoencoder.network import Autoencoder
 from videoldm.models.clip.encoders import build_image_encoder, build_text_encoder, text_config
 from videoldm.models.presets import ModelConfig
 from videoldm.models.unet.network import VideoUNet
-from videoldm.training.config import SGD, AdamW, AdamW8bit, TrainingConfig
+from videoldm.training.config import SGD, AdamW, AdamW8bit, Muon, TrainingConfig
 from videoldm.training.data.config import ClipDimensions
 from videoldm.training.distributed import recompute
 
@@ -177,6 +177,8 @@ def optimizer_bytes(training: TrainingConfig, trained: int) -> int:
             return round(2 * trained / 4 * (1 + SCALES_OF_8_BIT))
         case SGD(momentum=momentum):
             return trained if momentum else 0
+        case Muon():  # nearly all parameters are matrices, which have no second moment
+            return trained
         case AdamW():
             return 2 * trained
         case _:

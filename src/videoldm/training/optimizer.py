@@ -15,6 +15,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from videoldm.core.errors import InputError
 from videoldm.training import config as configs
 from videoldm.training.config import ConstantRate, CosineRate, OptimizerConfig
+from videoldm.training.muon import MuonAdamW
 
 
 def build_optimizer(module: nn.Module, config: OptimizerConfig) -> Optimizer:
@@ -23,6 +24,9 @@ def build_optimizer(module: nn.Module, config: OptimizerConfig) -> Optimizer:
     match config.algorithm:
         case configs.AdamW8bit(betas=betas, epsilon=epsilon, weight_decay=decay):
             return _adamw_8bit()(parameters, lr=config.learning_rate, betas=betas, eps=epsilon, weight_decay=decay)
+        case configs.Muon(betas=betas, epsilon=epsilon, weight_decay=decay, momentum=momentum):
+            rate = config.learning_rate
+            return MuonAdamW(module, lr=rate, momentum=momentum, betas=betas, eps=epsilon, weight_decay=decay)
         case configs.AdamW(betas=betas, epsilon=epsilon, weight_decay=decay):
             rate, fused = config.learning_rate, _is_fused(parameters)
             return AdamW(parameters, lr=rate, betas=betas, eps=epsilon, weight_decay=decay, fused=fused)

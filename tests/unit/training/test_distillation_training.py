@@ -24,6 +24,7 @@ from videoldm.models.adapters.config import AllLayersLora
 from videoldm.pipelines.as_checkpoint import as_checkpoint
 from videoldm.pipelines.folder import NativeFolder
 from videoldm.pipelines.open import open_model
+from videoldm.pipelines.reference import ModelRef
 from videoldm.recipes.registry import RECIPES
 from videoldm.tasks.config import TaskModelConfig, TaskName
 from videoldm.training.config import ExecutionConfig, OptimizerConfig, Sharded, TrainingConfig
@@ -220,6 +221,26 @@ def test_a_lora_makes_the_student_of_the_model_itself(
     assert np.array_equal(frames(Path("peft.mkv")), frames(Path("diffusers.mkv")))
     assert not np.array_equal(frames(Path("peft.mkv")), frames(Path("without.mkv")))
     assert "--schedule karras_to_zero" in (export / "README.md").read_text()
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    ((part, place),) = recipe_of(tiny_model, student=LORA).stage.exported_parts.items()
+    shutil.copytree(export / place, model / part)
+    cli.succeeds("generate", "--prompt", "a red cube", "--model", model, "--speed", "turbo", "-o", "turbo.mkv")
+    assert np.array_equal(frames(Path("turbo.mkv")), frames(Path("peft.mkv")))
+    described = json.loads(cli.succeeds("info", model, "--json"))
+    assert described["components"][f"{part}/lora"]["config"]["peft_type"] == "LORA"
+
+
+def test_a_student_is_another_one_when_its_teacher_is(tiny_model: Path, tmp_path: Path) -> None:
+    """A LoRA is nothing without the UNet that it changes."""
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    student = model / "students/2-steps/text-to-video"
+    shutil.copytree(model / "text-to-video", student, ignore=shutil.ignore_patterns("unet"))
+    write_json(student / "lora/adapter_config.json", {})
+    (files,) = NativeFolder(ref=ModelRef(name=str(model)), folder=model).students
+    before = files.content_hash("text-to-video")
+    with (model / "text-to-video/unet/model.safetensors").open("ab") as weights:
+        weights.write(b"0")
+    assert files.content_hash("text-to-video") != before
 
 
 def test_what_cannot_be_trained_is_refused(tiny_model: Path, cache: Path) -> None:

@@ -1,4 +1,7 @@
-"""Clips over pictures whose colours say where they are, so that a clip's camera can be read off its pixels."""
+"""Clips over pictures whose colours say where they are, so that a clip's camera can be read off its pixels.
+
+Of the three colours, in any order, one grows to the right, one grows downwards and one is 0.
+"""
 
 from fractions import Fraction
 from pathlib import Path
@@ -34,7 +37,15 @@ def clips(pictures: PannedPictures, tmp_path_factory: pytest.TempPathFactory) ->
 
 def places(clips: ClipShards, index: int) -> torch.Tensor:
     """Where in the picture each pixel of a clip comes from, t x y 2, in pixels of the picture."""
-    return (clips.pixels(index)[:, :2].movedim(1, -1) + 1) / 2 * PICTURE_PX
+    pixels = clips.pixels(index)
+    right = int(pixels[0].diff(dim=-1).mean(dim=(1, 2)).argmax())
+    down = int(pixels[0].diff(dim=-2).mean(dim=(1, 2)).argmax())
+    return (pixels[:, [right, down]].movedim(1, -1) + 1) / 2 * PICTURE_PX
+
+
+def test_colours_come_in_any_order(clips: ClipShards) -> None:
+    empty = {int((clips.pixels(index) + 1).mean(dim=(0, 2, 3)).argmin()) for index in range(len(clips))}
+    assert empty == {0, 1, 2}
 
 
 def test_recorded_motion_is_that_of_the_pixels(clips: ClipShards) -> None:

@@ -25,6 +25,7 @@ from videoldm.checkpoints.lora.keys import (
     other_kind,
     parse_key,
 )
+from videoldm.checkpoints.storage.file_names import PEFT_CONFIG
 from videoldm.checkpoints.storage.pickles import is_pickle
 from videoldm.core.config import Config, validate
 from videoldm.core.errors import InputError
@@ -39,7 +40,7 @@ from videoldm.models.adapters.low_rank import (
 )
 from videoldm.models.unet.network import VideoUNet
 
-PEFT_WEIGHTS, PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
+PEFT_WEIGHTS = "adapter_model.safetensors"
 DIFFUSERS_WEIGHTS, DIFFUSERS_HEADER = "pytorch_lora_weights.safetensors", "lora_adapter_metadata"
 SHOWN_KEYS = 5
 

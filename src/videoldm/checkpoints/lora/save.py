@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from videoldm.checkpoints.layouts import diffusers
-from videoldm.checkpoints.lora.read import DIFFUSERS_HEADER, PEFT_CONFIG, PEFT_WEIGHTS
+from videoldm.checkpoints.lora.read import DIFFUSERS_HEADER, PEFT_WEIGHTS
+from videoldm.checkpoints.storage.file_names import PEFT_CONFIG
 from videoldm.checkpoints.storage.safetensors import save_tensors
 from videoldm.core.files import write_json
 from videoldm.models.adapters.low_rank import LoRA

@@ -215,6 +215,12 @@ Data = Annotated[
 """Clips that are rendered here, or curated from videos."""
 
 
+def check_pictures(pictures: PannedPictures | None, data: Data) -> None:
+    """Raise ValueError for pictures among clips that are not rendered here."""
+    if pictures and not isinstance(data, WorldData):
+        raise ValueError("panned_pictures are made like the clips of a world, data is curated: leave them out")
+
+
 def check_validation(data: Data, validation: Data, num_clips: int) -> None:
     """Raise ValueError for too few validation clips, or if videos are held out in one folder for clips of another."""
     if isinstance(validation, WorldData) and num_clips > validation.num_clips:

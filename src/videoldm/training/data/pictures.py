@@ -20,7 +20,7 @@ from videoldm.core.reading import files_hash
 from videoldm.dataset.clips import ClipRecord, ClipShards, to_pixels, to_stored, write_shard
 from videoldm.measures.temporal import mean_motion
 from videoldm.training.data.config import CLIPS_PER_SHARD, PannedPictures, WorldData
-from videoldm.training.data.world import made_once
+from videoldm.training.data.world import made_once, prepare_world
 from videoldm.video.picture import load_picture
 from videoldm.video.picture_files import pictures_in
 from videoldm.video.pixels import resize
@@ -29,8 +29,8 @@ MARGIN = 1.125
 """Short side of a shrunken picture over that of a crop, at least."""
 LARGEST_ZOOM = 1.5
 """Largest size of the camera's view, in pixels of the picture for one of the frame; the smallest is 1."""
-PATHS_VERSION = 1
-"""Version of the camera's paths, to be raised when they change, so that clips made before are not used."""
+PATHS_VERSION = 2
+"""Version of the camera's paths and of the colours, to be raised when they change: older clips are not used then."""
 MAX_SPEED = 0.35
 """Highest speed of the view's centre, in short sides of the frame per second."""
 
@@ -46,12 +46,17 @@ class PictureCrops:
         self._scales = picture_scales(Path(folder), math.ceil(MARGIN * max(size))) if folder else []
 
     def crop(self, choice: random.Random) -> Float[Tensor, "c h w"]:
-        """Draw one crop: its picture, scale, place and whether it is mirrored."""
+        """Draw one crop: its picture, scale and place, how it is turned and mirrored, and the order of its colours.
+
+        There are few pictures, and colours in another order, seen sideways, are as good as others.
+        """
         picture = choice.choice(choice.choice(self._scales))
         top = choice.randint(0, picture.shape[1] - self._height)
         left = choice.randint(0, picture.shape[2] - self._width)
         crop = picture[:, top : top + self._height, left : left + self._width]
-        return crop.flip(-1) if choice.random() < 0.5 else crop
+        turned = crop.rot90(choice.randrange(4), (1, 2)) if self._height == self._width else crop
+        mirrored = turned.flip(-1) if choice.random() < 0.5 else turned
+        return mirrored[choice.sample(range(3), 3)]
 
 
 def picture_scales(folder: Path, smallest: int) -> PictureScales:
@@ -91,6 +96,17 @@ class _View:
     """Pixels of the picture for one of the frame."""
 
 
+def world_and_pictures(world: WorldData, pictures: PannedPictures | None, cache: Path) -> ClipShards:
+    """Make what `cache` lacks of clips of the world and, if there are pictures, over them; open all of them.
+
+    Raises InputError if the folder holds no pictures or one that is too small.
+    """
+    # Pictures first: what is wrong with them shows before the world is rendered.
+    panned = pictures and prepare_panned_pictures(pictures, world, cache)
+    rendered = prepare_world(world, cache)
+    return ClipShards(rendered.paths + panned.paths) if panned else rendered
+
+
 def prepare_panned_pictures(pictures: PannedPictures, like: WorldData, cache: Path) -> ClipShards:
     """Make the clips that `cache` lacks, with the size, length and rates of `like`, and open them.
 
@@ -125,7 +141,8 @@ def _write_clips(scales: PictureScales, like: WorldData, start: int, path: Path)
         picture = choice.choice(choice.choice(scales))
         views = _path(choice, picture, size, seconds=float((like.num_frames - 1) / fps), steps=like.num_frames)
         positions = torch.stack([_positions(view, size) for view in views])
-        frames.append(to_stored(_look_up(picture, positions)))
+        # There are few pictures, and colours in another order are as good as others.
+        frames.append(to_stored(_look_up(picture, positions)[:, choice.sample(range(3), 3)]))
         motion = float(mean_motion(_flow(views, positions), fps))
         records.append(ClipRecord(caption="", image_caption="", fps=fps, motion=motion))
     write_shard(path, torch.stack(frames), records)

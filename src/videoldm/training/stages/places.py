@@ -18,7 +18,7 @@ from videoldm.models.presets import SD14, SD21, SVD, SVD_XT, ModelConfig
 from videoldm.pipelines.folder import COMPONENT_FILE, is_native
 from videoldm.pipelines.open import may_be_model, open_for_task
 from videoldm.tasks.config import TaskName
-from videoldm.training.data.config import CuratedData
+from videoldm.training.data.config import CuratedData, PannedPictures
 from videoldm.training.folder import EXPORT
 from videoldm.video.picture_files import pictures_in
 
@@ -89,6 +89,11 @@ class CuratedClipsInput(StageInput):
         from videoldm.training.data.choose import choose_for_training
 
         return choose_for_training(self.data).source.fingerprint
+
+
+def picture_inputs(pictures: PannedPictures | None) -> list[StageInput]:
+    """Return the folder of pictures that clips are made over, if there are such clips."""
+    return [SamplePictures("stage.panned_pictures.folder", Path(pictures.folder))] if pictures else []
 
 
 def model_input(key: str, name: str) -> list[StageInput]:

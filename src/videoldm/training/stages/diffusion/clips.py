@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import assert_never
 
 from videoldm.core import ranks
-from videoldm.dataset.clips import ClipShards, to_pixels, to_stored
+from videoldm.dataset.clips import to_pixels, to_stored
 from videoldm.measures.temporal import video_motion
 from videoldm.models.unet.groups import group_of
 from videoldm.tasks.model import VideoModel
@@ -18,9 +18,9 @@ from videoldm.tasks.task import Inputs, TrainingClips
 from videoldm.training.data.config import CuratedData, Data, PannedPictures, WorldData
 from videoldm.training.data.curated_windows import curated_windows
 from videoldm.training.data.latents import LatentCache
-from videoldm.training.data.pictures import prepare_panned_pictures
+from videoldm.training.data.pictures import world_and_pictures
 from videoldm.training.data.samples import CuratedTrainingData, RenderedTrainingData, Samples, TrainingData
-from videoldm.training.data.world import chosen_clips, prepare_world
+from videoldm.training.data.world import chosen_clips
 from videoldm.training.objective import Losses, Objective
 from videoldm.training.stages.diffusion.config import TaskStage
 from videoldm.video.contact_sheet import contact_sheet
@@ -101,7 +101,7 @@ def _open(data: Data, pictures: PannedPictures | None, model: VideoModel, cache:
     config = model.config
     match data:
         case WorldData():
-            clips = _rendered(data, pictures, cache)
+            clips = world_and_pictures(data, pictures, cache)
             latents = LatentCache(clips, model.autoencoder, cache)
             return RenderedTrainingData(
                 clips,
@@ -118,10 +118,3 @@ def _open(data: Data, pictures: PannedPictures | None, model: VideoModel, cache:
             return CuratedTrainingData(windows, seed=seed)
         case _:
             assert_never(data)
-
-
-def _rendered(data: WorldData, pictures: PannedPictures | None, cache: Path) -> ClipShards:
-    # Pictures first: what is wrong with them shows before the world is rendered.
-    panned = pictures and prepare_panned_pictures(pictures, data, cache)
-    world = prepare_world(data, cache)
-    return ClipShards(world.paths + panned.paths) if panned else world

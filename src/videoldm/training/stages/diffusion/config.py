@@ -26,8 +26,16 @@ from videoldm.tasks.config import TaskModelConfig, TaskName
 from videoldm.tasks.registry import all_tasks, task_named
 from videoldm.tasks.task import Need, Task
 from videoldm.training.config import TrainingConfig
-from videoldm.training.data.config import CuratedData, Data, NoCaptions, PannedPictures, WorldData, check_validation
-from videoldm.training.stages.places import SamplePictures, StageInput, model_input
+from videoldm.training.data.config import (
+    CuratedData,
+    Data,
+    NoCaptions,
+    PannedPictures,
+    WorldData,
+    check_pictures,
+    check_validation,
+)
+from videoldm.training.stages.places import StageInput, model_input, picture_inputs
 from videoldm.training.stages.stage import ParameterCount, Stage, count_parameters, register_stage
 
 if TYPE_CHECKING:
@@ -55,8 +63,7 @@ class TaskStage(Stage):
 
     def folders(self) -> Sequence[StageInput]:
         """Return the folder of pictures, if there is one."""
-        pictures = self.panned_pictures
-        return [SamplePictures("stage.panned_pictures.folder", Path(pictures.folder))] if pictures else []
+        return picture_inputs(self.panned_pictures)
 
     def check_clips(self, task: TaskName) -> None:
         """Raise ValueError for clips that the task cannot be learned from."""
@@ -67,8 +74,7 @@ class TaskStage(Stage):
         check_validation(self.data, self.validation, self.num_validation_clips)
         if self.panned_pictures and needs_captions:
             raise ValueError(f"panned_pictures have no captions, which {task} needs: leave them out")
-        if self.panned_pictures and not isinstance(self.data, WorldData):
-            raise ValueError("panned_pictures are made like the clips of a world, data is curated: leave them out")
+        check_pictures(self.panned_pictures, self.data)
         for data in (self.data, self.validation):
             if needs_captions and isinstance(data, CuratedData) and isinstance(data.captions, NoCaptions):
                 raise ValueError(f"captions are none, {task} needs them: they should be sampled")

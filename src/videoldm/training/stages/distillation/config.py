@@ -42,6 +42,10 @@ class LoraStudent(Config):
 Student = Annotated[WholeStudent | LoraStudent, Field(discriminator="kind")]
 
 
+STUDENT_PLACE = "student"
+"""In the export of a LoRA: what belongs into the teacher's folder."""
+
+
 class Consistency(Config):
     """One step of the teacher from anywhere in a segment; from there, the student's own way to its end.
 
@@ -169,9 +173,9 @@ class DistillationStage(FinishedModelStage):
 
     @property
     def exported_parts(self) -> Mapping[str, str]:
-        """The student's place in its teacher's folder, if it is whole; the networks beside it are the teacher's."""
-        whole = isinstance(self.student, WholeStudent)
-        return {f"{student_folder(self.num_steps)}/{self.task}": self.task} if whole else {}
+        """The student's place in its teacher's folder; the networks beside it are the teacher's."""
+        place = self.task if isinstance(self.student, WholeStudent) else STUDENT_PLACE
+        return {f"{student_folder(self.num_steps)}/{self.task}": place}
 
 
 def _trained_whole(unet: VideoUNet, task: TaskName) -> VideoUNet:

@@ -12,19 +12,22 @@ from typing import assert_never
 from jaxtyping import Float
 from torch import Tensor
 
+from videoldm.checkpoints.lora.save import save_peft
 from videoldm.core.errors import InputError
+from videoldm.core.files import write_json
 from videoldm.diffusion.conditioning import Conditioning
 from videoldm.diffusion.denoiser import Denoiser
 from videoldm.models.adapters.config import LoraPreset
 from videoldm.models.adapters.fresh import fresh_lora
 from videoldm.models.adapters.injection import inject
 from videoldm.models.adapters.low_rank import Adapter
+from videoldm.pipelines.folder import STUDENT_LORA, TASK_FILE
 from videoldm.pipelines.write import write_model
 from videoldm.tasks.model import VideoModel
 from videoldm.training.objective import Losses, Player
 from videoldm.training.stages.diffusion.config import AllParameters
 from videoldm.training.stages.diffusion.start import set_trained
-from videoldm.training.stages.distillation.config import DistillationStage, LoraStudent, WholeStudent
+from videoldm.training.stages.distillation.config import STUDENT_PLACE, DistillationStage, LoraStudent, WholeStudent
 from videoldm.training.stages.lora.objective import export_lora, updates_module
 
 LossFunction = Callable[[Sequence[int]], Losses]
@@ -103,8 +106,11 @@ class LoraAtWork(StudentAtWork):
         return Player("lora", self._updates, losses, blocks=self.model.unet.blocks)
 
     def export(self, folder: Path) -> None:
-        """Write the LoRA for PEFT and for diffusers."""
-        export_lora(folder, self._injection.lora(0), self.model.unet.config)
+        """Write the LoRA for PEFT and for diffusers, and as a student that ships with its teacher."""
+        lora, unet = self._injection.lora(0), self.model.unet.config
+        export_lora(folder, lora, unet)
+        save_peft(folder / STUDENT_PLACE / STUDENT_LORA, lora, unet)
+        write_json(folder / STUDENT_PLACE / TASK_FILE, self.model.config.model_dump(mode="json"))
 
 
 def student_of(teacher: VideoModel, stage: DistillationStage, *, seed: int) -> StudentAtWork:

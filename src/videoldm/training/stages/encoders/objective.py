@@ -1,11 +1,12 @@
 """Training the text and the image encoder to agree on which caption belongs to which frame or clip."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from videoldm.conditioners.image import ImageConditioner
 from videoldm.core.files import write_json
@@ -21,18 +22,23 @@ from videoldm.models.clip.encoders import (
     contrastive_loss,
 )
 from videoldm.models.clip.tokenizer import train_tokenizer
+from videoldm.synthetic.captions import mirrored_caption
+from videoldm.synthetic.vocabulary import LABELS, mirrored
 from videoldm.training.data.world import prepare_world
 from videoldm.training.objective import Losses, Objective, Player
 from videoldm.training.stages.encoders.config import EncodersStage
 
 NUM_VALIDATION_PAIRS = 128
+NAMING_WEIGHT = 0.5
+"""Weight of the heads' loss beside the contrastive one."""
 
 
 class _Pair(nn.Module):
     """Both encoders, the logarithm of the factor on their cosines, and the map from three frames to a clip.
 
     A clip is its middle frame plus a linear map of what changes from its first frame to its last: that, and not one
-    frame, is what words about motion can be compared with. The map is thrown away after training.
+    frame, is what words about motion can be compared with. The heads say what a text is about, so that it keeps words
+    which pictures hardly distinguish, such as left and right. Map and heads are thrown away after training.
     """
 
     def __init__(self, stage: EncodersStage, *, seed: int) -> None:
@@ -40,6 +46,9 @@ class _Pair(nn.Module):
         self.text = build_projected_text_encoder(stage.text, seed=seed)
         self.image = build_image_encoder(stage.image, seed=seed)
         self.change = nn.Linear(stage.image.projection_dim, stage.image.projection_dim, bias=False)
+        self.heads = nn.ModuleDict(
+            {name: nn.Linear(stage.text.projection_dim, len(classes)) for name, classes in LABELS.items()}
+        )
         self.logit_scale = nn.Parameter(torch.tensor(INITIAL_LOGIT_SCALE))
         self._look = ImageConditioner(self.image)
 
@@ -77,31 +86,53 @@ class EncodersObjective(Objective):
         """Return the contrastive loss of the batch, the same number for each of its samples.
 
         Half of the batch are frames with captions of what is seen, half clips with captions that also name the motion.
+        Each clip comes with its mirror image, which only its direction distinguishes from it: otherwise left and right
+        are so seldom what decides that their words mean nearly the same.
         """
         half = len(positions) // 2
         frames = [self._drawn(position) for position in positions[:half]]
         clips = [self._drawn(position) for position in positions[half:]]
         seen = [self._frame(self._clips, index, place) for index, place in frames]
-        watched = [torch.stack([self._frame(self._clips, i, place) for place in (0, 0.5, 1)]) for i, _ in clips]
+        watched = torch.stack([self._watched(self._clips, index) for index, _ in clips])
         records = self._clips.records
-        texts = [records[i].image_caption for i, _ in frames] + [records[i].caption for i, _ in clips]
+        captions = [records[index].caption for index, _ in clips]
+        texts = [records[index].image_caption for index, _ in frames] + captions + list(map(mirrored_caption, captions))
         parts = [self._pair.look(torch.stack(seen))] if seen else []
-        images = torch.cat([*parts, self._pair.watch(torch.stack(watched))]).float()
+        images = torch.cat([*parts, self._pair.watch(torch.cat([watched, watched.flip(-1)]))]).float()
         words = self._words(texts)
         with torch.autocast(images.device.type, enabled=False):  # cosines in 16 bits are too coarse to compare
             scale = self._pair.logit_scale.clamp(max=MAX_LOGIT_SCALE)
-            loss = contrastive_loss(images, words, scale, ignored=_equal(texts).to(images.device))
-        return Losses(per_sample=loss.expand(len(positions)))
+            contrast = contrastive_loss(images, words, scale, ignored=_equal(texts).to(images.device))
+            named = self._naming(words[len(frames) :], [records[index].labels for index, _ in clips])
+        loss = contrast + NAMING_WEIGHT * named
+        parts = {"contrast": contrast.expand(len(positions)), "naming": named.expand(len(positions))}
+        return Losses(per_sample=loss.expand(len(positions)), parts=parts)
+
+    def _naming(self, words: Float[Tensor, "b d"], labels: Sequence[Mapping[str, int]]) -> Float[Tensor, ""]:
+        """Return the mean cross-entropy of what captions of clips, and then of their mirror images, are about."""
+        losses = []
+        for name, classes in LABELS.items():
+            swapped = [classes.index(mirrored(one)) for one in classes]
+            targets = [one[name] for one in labels] + [swapped[one[name]] for one in labels]
+            losses.append(
+                functional.cross_entropy(self._pair.heads[name](words), torch.tensor(targets).to(words.device))
+            )
+        return torch.stack(losses).mean()
 
     def validate(self, folder: Path) -> dict[str, float]:
-        """Measure how often the nearest of `NUM_VALIDATION_PAIRS` held-out captions is a frame's or clip's own."""
+        """Measure how often the nearest of `NUM_VALIDATION_PAIRS` held-out captions is a frame's or clip's own.
+
+        And how often that of a clip whose caption names left or right is nearer than with the other word.
+        """
         clips = self._validation_clips
         indices = range(min(NUM_VALIDATION_PAIRS, len(clips)))
-        frames = torch.stack([torch.stack([self._frame(clips, i, place) for place in (0, 0.5, 1)]) for i in indices])
+        frames = torch.stack([self._watched(clips, i) for i in indices])
         records = [clips.records[i] for i in indices]
+        watched, captions = self._pair.watch(frames), [one.caption for one in records]
         result = {
             "frame_retrieval": self._retrieval(self._pair.look(frames[:, 1]), [one.image_caption for one in records]),
-            "clip_retrieval": self._retrieval(self._pair.watch(frames), [one.caption for one in records]),
+            "clip_retrieval": self._retrieval(watched, captions),
+            "left_from_right": self._left_from_right(watched, captions),
         }
         write_json(folder / "retrieval.json", result | {"num_pairs": len(indices)})
         return result
@@ -118,6 +149,10 @@ class EncodersObjective(Objective):
         num_frames = clips.num_frames
         return clips.frame(index, min(int(place * num_frames), num_frames - 1))
 
+    def _watched(self, clips: ClipShards, index: int) -> Float[Tensor, "3 c h w"]:
+        """Read the three frames that stand for a clip."""
+        return torch.stack([self._frame(clips, index, place) for place in (0, 0.5, 1)])
+
     def _drawn(self, position: int) -> tuple[int, float]:
         """Draw the clip of a sample, and the moment of it for a single frame."""
         clip = sample_index(self._seed, position, len(self._clips))
@@ -133,6 +168,13 @@ class EncodersObjective(Objective):
         cosines = nn.functional.normalize(images, dim=-1) @ nn.functional.normalize(self._words(texts), dim=-1).T
         hits = [texts[i] == texts[j] for i, j in enumerate(cosines.argmax(1).tolist())]
         return sum(hits) / len(hits)
+
+    def _left_from_right(self, clips: Float[Tensor, "b d"], texts: list[str]) -> float:
+        """Return the share of clips with a direction whose own caption is nearer than the one of the mirror image."""
+        words, others = self._words(texts), self._words([mirrored_caption(text) for text in texts])
+        own, other = (nn.functional.cosine_similarity(clips, part) for part in (words, others))
+        names_direction = torch.tensor([text != mirrored_caption(text) for text in texts])
+        return float((own > other).cpu()[names_direction].float().mean())
 
 
 def _equal(texts: Sequence[str]) -> Bool[Tensor, "b b"]:

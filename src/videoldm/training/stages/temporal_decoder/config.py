@@ -14,8 +14,8 @@ from videoldm.measures.config import FarnebackConfig
 from videoldm.models.autoencoder.config import TemporalDecoder
 from videoldm.models.discriminator.config import DiscriminatorConfig
 from videoldm.training.config import OptimizerConfig
-from videoldm.training.data.config import CuratedData, Data, WorldData, check_validation
-from videoldm.training.stages.places import StageInput, judge_folder, model_input
+from videoldm.training.data.config import CuratedData, Data, PannedPictures, WorldData, check_pictures, check_validation
+from videoldm.training.stages.places import StageInput, judge_folder, model_input, picture_inputs
 from videoldm.training.stages.stage import ParameterCount, Stage, count_parameters, register_stage
 
 if TYPE_CHECKING:
@@ -139,6 +139,8 @@ class TemporalDecoderStage(Stage):
     trained: Literal["temporal", "decoder"] = "temporal"
     """Part that is trained: the temporal layers alone, or the whole decoder."""
     data: Data
+    panned_pictures: PannedPictures | None = None
+    """Clips among those of `data`, which has to be a world."""
     validation: Data
     num_frames: PositiveInt = 14
     """Length of the windows that are cut out of rendered clips, and of all buckets of curated ones."""
@@ -155,6 +157,7 @@ class TemporalDecoderStage(Stage):
             if self.num_frames < 2 and choice.kind != "none":
                 raise ValueError(f"num_frames is 1, {name} {choice.kind} compares frames: take {name} none")
         check_validation(self.data, self.validation, self.num_validation_clips)
+        check_pictures(self.panned_pictures, self.data)
         for data in (self.data, self.validation):
             self._check_clips(data)
         return self
@@ -195,11 +198,11 @@ class TemporalDecoderStage(Stage):
         return count_parameters(stage_parameters(self))
 
     def folders(self) -> Sequence[StageInput]:
-        """Return the autoencoder and the feature network of the perceptual loss."""
+        """Return the autoencoder, the feature network of the perceptual loss and the folder of pictures."""
         folders = model_input("stage.autoencoder", self.autoencoder)
         if isinstance(self.perceptual, FeatureLoss):
             folders.append(StageInput("stage.perceptual.judge", judge_folder(self.perceptual.judge)))
-        return folders
+        return [*folders, *picture_inputs(self.panned_pictures)]
 
     @property
     def exported_parts(self) -> Mapping[str, str]:

@@ -14,19 +14,27 @@ from torch import Tensor
 from videoldm.core.random import python_random
 from videoldm.dataset.clips import ClipShards, to_pixels
 from videoldm.models.autoencoder.network import Autoencoder
-from videoldm.training.data.config import CuratedData, Data, WorldData
+from videoldm.training.data.config import CuratedData, Data, PannedPictures, WorldData
 from videoldm.training.data.curated_windows import CuratedWindows, ReadWindow, curated_windows
 from videoldm.training.data.latents import LatentCache
+from videoldm.training.data.pictures import world_and_pictures
 from videoldm.training.data.reader import RenderedReader, SampleReader
 from videoldm.training.data.windows import Pixels
-from videoldm.training.data.world import prepare_world
 
 
-def open_decoder_data(data: Data, autoencoder: Autoencoder, cache: Path, *, num_frames: int, seed: int) -> DecoderData:
+def open_decoder_data(
+    data: Data,
+    pictures: PannedPictures | None,
+    autoencoder: Autoencoder,
+    cache: Path,
+    *,
+    num_frames: int,
+    seed: int,
+) -> DecoderData:
     """Open clips with their latents; what is not rendered or encoded yet is made."""
     match data:
         case WorldData():
-            clips = prepare_world(data, cache)
+            clips = world_and_pictures(data, pictures, cache)
             return RenderedDecoderData(clips, LatentCache(clips, autoencoder, cache), num_frames=num_frames, seed=seed)
         case CuratedData():
             return CuratedDecoderData(curated_windows(data, autoencoder, cache, seed=seed, main_bucket=0), seed=seed)

@@ -61,8 +61,8 @@ class TemporalDecoderObjective(Objective):
         self._for_discriminator: dict[tuple[int, ...], EncodedClips] = {}
         """Clips that the decoder has learned from in this step, so that they are not read again."""
         self._data, self._validation = (
-            open_decoder_data(data, self.autoencoder, cache, num_frames=stage.num_frames, seed=seed)
-            for data in (stage.data, stage.validation)
+            open_decoder_data(data, pictures, self.autoencoder, cache, num_frames=stage.num_frames, seed=seed)
+            for data, pictures in ((stage.data, stage.panned_pictures), (stage.validation, None))
         )
         self.readers = self._data.reader, self._validation.reader
 

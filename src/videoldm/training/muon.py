@@ -1,0 +1,103 @@
+"""Muon: momentum whose matrices are orthogonalised before each step (arXiv 2502.16982)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.optim import AdamW
+
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+NUM_ITERATIONS = 5
+RMS_OF_ADAMW = 0.2
+"""Root mean square of a typical update by AdamW, which an orthogonal one is scaled to (section 2.2)."""
+
+
+class MuonAdamW(AdamW):
+    """Muon on weights of two axes and more, kernels of convolutions as matrices of output by input; AdamW on the rest.
+
+    Updates are as large as AdamW's, so its learning rates hold. Embedding tables belong to the rest.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        lr: float,
+        momentum: float,
+        betas: tuple[float, float],
+        eps: float,
+        weight_decay: float,
+    ) -> None:
+        matrices, rest = _matrices_and_rest(module)
+        groups = [
+            {"params": matrices, "momentum": momentum},
+            {"params": rest, "momentum": None},
+        ]
+        super().__init__(
+            [group for group in groups if group["params"]], lr=lr, betas=betas, eps=eps, weight_decay=weight_decay
+        )
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Make one step; gradients of None are left out."""
+        groups = self.param_groups
+        self.param_groups = [group for group in groups if group["momentum"] is None]
+        try:
+            loss = cast("float | None", super().step(closure))
+        finally:
+            self.param_groups = groups
+        for group in groups:
+            if group["momentum"] is not None:
+                self._step_matrices(group)
+        return loss
+
+    def _step_matrices(self, group: dict[str, Any]) -> None:
+        """Move all matrices of one shape together."""
+        by_shape: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        for weight in group["params"]:
+            if weight.grad is not None:
+                update = self._with_momentum(weight, group["momentum"]).flatten(1)
+                by_shape[update.shape].append((weight, update))
+        for shape, pairs in by_shape.items():
+            scale = RMS_OF_ADAMW * max(shape) ** 0.5
+            orthogonal = orthogonalised(torch.stack([update for _, update in pairs]))
+            for (weight, _), update in zip(pairs, orthogonal, strict=True):
+                weight.mul_(1 - group["lr"] * group["weight_decay"])
+                weight.sub_(update.view_as(weight).to(weight.dtype) * (group["lr"] * scale))
+
+    def _with_momentum(self, weight: Tensor, momentum: float) -> Tensor:
+        """Return Nesterov's momentum of a weight's gradient."""
+        state, gradient = self.state[weight], cast("Tensor", weight.grad)
+        if not state:
+            state["momentum"] = torch.zeros_like(weight)
+            state["step"] = torch.tensor(0.0)  # AdamW expects one in every state that it restores
+        average = state["momentum"].lerp_(gradient, 1 - momentum)
+        return gradient.lerp(average, momentum)
+
+
+def orthogonalised(matrices: Float[Tensor, "n rows columns"]) -> Float[Tensor, "n rows columns"]:
+    """Return matrices with the same singular vectors and singular values near 1, by Newton-Schulz in 16 bits."""
+    a, b, c = NEWTON_SCHULZ
+    is_tall = matrices.shape[1] > matrices.shape[2]
+    x = (matrices.mT if is_tall else matrices).bfloat16()
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    for _ in range(NUM_ITERATIONS):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.mT if is_tall else x
+
+
+def _matrices_and_rest(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Part the trainable parameters."""
+    tables = {id(one.weight) for one in module.modules() if isinstance(one, nn.Embedding)}
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    is_matrix = [parameter.ndim >= 2 and id(parameter) not in tables for parameter in trained]
+    return (
+        [one for one, yes in zip(trained, is_matrix, strict=True) if yes],
+        [one for one, yes in zip(trained, is_matrix, strict=True) if not yes],
+    )
