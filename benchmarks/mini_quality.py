@@ -3,8 +3,8 @@
     python benchmarks/mini_quality.py [--models mini OLDER] [--scenes 256] [--prompts 200] [--photographs FOLDER]
 
 Prints one table: the measure, the number of clips, the bar, a figure for each model. Pictures and true clips come from
-the "test" split of the synthetic world; photographs are cut to squares in their middle. Prompts are a random selection
-of all combinations of shape, colour and motion; shape, colour and direction are judged by the feature network of the
+the "test" split of the synthetic world; photographs are cut to squares in their middle. Prompts are all combinations of
+shape, colour and motion, or a random selection; shape, colour and direction are judged by the feature network of the
 first model, whose own accuracy is printed.
 """
 
@@ -16,10 +16,8 @@ from fractions import Fraction
 from itertools import product
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, ImageOps
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -43,6 +41,8 @@ from videoldm.synthetic.vocabulary import COLOURS, OBJECT_MOTIONS, SHAPES
 from videoldm.tasks.model import VideoModel
 from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs
+from videoldm.video.picture import fit_picture, load_picture
+from videoldm.video.picture_files import pictures_in
 
 FPS = Fraction(7)
 NUM_FRAMES = 14
@@ -66,7 +66,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["mini"], metavar="MODEL")
     parser.add_argument("--scenes", type=int, default=256)
-    parser.add_argument("--prompts", type=int, default=len(EVERY_PROMPT), choices=range(1, len(EVERY_PROMPT) + 1))
+    parser.add_argument(
+        "--prompts", type=int, default=len(EVERY_PROMPT), choices=range(1, len(EVERY_PROMPT) + 1), metavar="N"
+    )
     parser.add_argument("--photographs", type=Path, help="folder of photographs that training never saw")
     arguments = parser.parse_args()
     start = time.monotonic()
@@ -172,8 +174,8 @@ def feature_rows(what: str, ours: VideoFeatures, true: VideoFeatures) -> Iterato
 
 def photograph_rows(model: VideoModel, folder: Path) -> Iterator[Row]:
     """Fidelity to photographs, with and without sampling; motion is the model's default."""
-    paths = sorted(path for path in folder.iterdir() if path.suffix in (".jpg", ".png"))
-    pictures = torch.stack([square(path, model.config.height) for path in paths])
+    size = (model.config.height, model.config.width)
+    pictures = torch.stack([fit_picture(load_picture(path), *size, "crop") for path in pictures_in(folder)])
     with torch.no_grad():
         decoded = model.autoencoder(pictures[:, None]).clamp(-1, 1)[:, 0]
     videos = videos_of_pictures(model, pictures, [model.config.signals.motion_bucket] * len(pictures))
@@ -181,12 +183,6 @@ def photograph_rows(model: VideoModel, folder: Path) -> Iterator[Row]:
         each = psnr(made, pictures).tolist()
         figure = f"{sum(each) / len(each):.2f} dB (" + " ".join(f"{one:.1f}" for one in each) + ")"
         yield Row(f"photographs: {what}", len(each), ">= 24 dB", figure)
-
-
-def square(path: Path, side: int) -> Float[Tensor, "c h w"]:
-    """The middle of a picture at this size, in [-1, 1]."""
-    picture = ImageOps.fit(Image.open(path).convert("RGB"), (side, side), Image.Resampling.LANCZOS)
-    return torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1).float() / 127.5 - 1
 
 
 def videos_of_pictures(
@@ -230,8 +226,8 @@ def text_to_video_rows(model: VideoModel, judge: FeatureNetwork, count: int) -> 
                     right["left or right"].append(right["motion"][-1])
             advance(len(part))
     for (head, all_right), bar in zip(right.items(), (98, 95, 90, 90), strict=True):
-        share = 100 * sum(all_right) / len(all_right)
-        yield Row(f"text to video: {head} right", len(all_right), f">= {bar} %", f"{share:.1f} %")
+        share = f"{100 * sum(all_right) / len(all_right):.1f} %" if all_right else "none asked for"
+        yield Row(f"text to video: {head} right", len(all_right), f">= {bar} %", share)
     videos, true = torch.cat(made), render_pixels(scenes, num_frames=NUM_FRAMES, fps=FPS)
     of_true = float(video_motion(videos, FPS).mean() / video_motion(true, FPS).mean())
     yield Row("text to video: motion, of clips rendered from the same words", count, "stated", f"{of_true:.2f}")

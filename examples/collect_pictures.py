@@ -2,7 +2,8 @@
 
     python examples/collect_pictures.py runs/pictures
 
-All are public domain or CC0 according to scikit-image's own list. The demo's photograph is left out: training must not
+According to scikit-image's own list (`skimage/data/_fetchers.py`) they are in the public domain or CC0, coins and ihc
+have no known copyright restrictions, and nothing is said of moon. The demo's photograph is left out: training must not
 see it.
 """
 

@@ -23,6 +23,7 @@ from videoldm.core.errors import InputError
 from videoldm.training.config import (
     SGD,
     ExecutionConfig,
+    Muon,
     OptimizerConfig,
     PowerAverage,
     Replicated,
@@ -71,6 +72,7 @@ SCENARIOS = {
     "adamw64": Scenario(video64, {"average": PowerAverage(lengths=(0.1, 0.2), snapshot_every_samples=40)}),
     "adamw32": Scenario(lambda: ToyObjective(dtype=torch.float32), {}),
     "sgd32": Scenario(VideoObjective, {"optimizer": SGD_STEPS}),
+    "muon": Scenario(VideoObjective, {"optimizer": OptimizerConfig(learning_rate=1e-3, algorithm=Muon())}),
     "contest": Scenario(ToyContest, {}),
     "student": Scenario(lambda: StudentObjective(torch.float64), {}),
     "idle": Scenario(ToyWithIdleLayer, {}),

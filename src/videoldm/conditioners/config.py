@@ -61,10 +61,10 @@ class MotionCalibration(Config):
     def _buckets_belong_together(self) -> Self:
         if len(self.told) != len(self.conditioned):
             raise ValueError(
-                f"told has {len(self.told)} buckets, conditioned {len(self.conditioned)}: as many expected"
+                f"told has {len(self.told)} buckets, conditioned {len(self.conditioned)}: both should have equally many"
             )
         if list(self.told) != sorted(set(self.told)):
-            raise ValueError(f"told is {self.told}, it should rise")
+            raise ValueError(f"told is {self.told}, it should be strictly increasing")
         return self
 
     def conditioned_on(self, bucket: float) -> float:

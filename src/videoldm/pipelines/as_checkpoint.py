@@ -24,6 +24,12 @@ def as_checkpoint(files: NativeFolder) -> Checkpoint:
             f"hold {', '.join(able)} only"
         )
     parts, config = files.parts(task), files.config(task)
+    calibration, told = config.micro.motion_calibration, config.signals.motion_bucket
+    if calibration is not None:
+        notice(
+            f"{files.ref.name}: other layouts have no motion calibration: there, a clip that is to move as bucket "
+            f"{told:g} says takes bucket {calibration.conditioned_on(told):.0f}"
+        )
     unet, autoencoder = parts.unet.config, parts.autoencoder.config
     return Checkpoint(
         source=files.folder,

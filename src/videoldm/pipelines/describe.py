@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Component:
-    """A folder with weights: how many numbers they hold, what they take on disk, and what its config.json says."""
+    """A folder with weights: how many numbers they hold, what they take on disk, and their configuration."""
 
     num_parameters: int
     num_bytes: int
@@ -71,14 +71,13 @@ def _tasks(files: ModelFiles) -> dict[str, Any]:
 
 
 def describe_task(folder: Path) -> dict[str, Any]:
-    """The folder of one task: its settings and its UNet."""
+    """The folder of one task: its settings, and its UNet or a student's LoRA."""
     config = read_config(folder / TASK_FILE, TaskModelConfig)
+    part = STUDENT_LORA if (folder / STUDENT_LORA).is_dir() else UNET
     return {
         "kind": "model of one task",
         "folder": str(folder),
-        "components": {
-            name: values_of(component(folder / name)) for name in (UNET, STUDENT_LORA) if (folder / name).is_dir()
-        },
+        "components": {part: values_of(component(folder / part))},
         "tasks": {config.task: config.model_dump(mode="json")},
     }
 

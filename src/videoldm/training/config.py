@@ -111,6 +111,13 @@ class ExecutionConfig(Config):
     """Whether blocks are compiled; auto decides after the first steps whether what is left of the run is worth it."""
 
 
+def check_optimizer(optimizer: OptimizerConfig, execution: ExecutionConfig) -> None:
+    """Raise ValueError for an algorithm that cannot work on shards."""
+    is_sharded = isinstance(execution.distributed, Sharded)
+    if is_sharded and optimizer.algorithm.kind == "muon":
+        raise ValueError("execution.distributed is sharded, muon needs whole matrices: it should be replicated")
+
+
 TrackerName = Literal["wandb", "trackio"]
 
 
@@ -139,8 +146,7 @@ class TrainingConfig(Config):
                 f"batch_size is {self.batch_size}, it should be a multiple of accumulation_steps, which is "
                 f"{self.accumulation_steps}"
             )
-        if self.optimizer.algorithm.kind == "muon" and self.execution.distributed.kind == "sharded":
-            raise ValueError("execution.distributed is sharded, muon needs whole matrices: it should be replicated")
+        check_optimizer(self.optimizer, self.execution)
         # A log line is the mean since the line before it, which a run that resumes between two lines cannot know.
         if self.checkpoint_every_samples % self.log_every_samples:
             raise ValueError(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -23,6 +24,8 @@ from videoldm.training.log import Clock, Meter, RunLog, Watcher
 from videoldm.training.objective import Objective
 from videoldm.training.state import Checkpoints, RunState, build_state
 from videoldm.training.step import Stepper
+
+T = TypeVar("T")
 
 
 def train(
@@ -76,6 +79,7 @@ def train(
                 if _due(state, size, config.checkpoint_every_samples, config):
                     checkpoints.save(state)
 
+    _evaluated(state, config, objective.measure)
     _export(objective, state, folder / EXPORT)
 
 
@@ -89,16 +93,17 @@ def _validate(objective: Objective, state: RunState, config: TrainingConfig, fol
     """Validate in every process, so that an objective may share the work; the files of the first are kept."""
     for trainee in state.trainees:
         trainee.module.eval()
-    with torch.no_grad(), state.averages.applied(), _kept_of_first(folder / f"{state.samples_seen:012d}") as target:
-        values = evaluated(
-            state.first.called,
-            lambda: objective.validate(target),
-            precision=getattr(torch, config.precision),
-            device=state.device,
-        )
+    with _kept_of_first(folder / f"{state.samples_seen:012d}") as target:
+        values = _evaluated(state, config, lambda: objective.validate(target))
     for trainee in state.trainees:
         trainee.module.train()
     return {f"validation/{name}": value for name, value in values.items()}
+
+
+def _evaluated(state: RunState, config: TrainingConfig, function: Callable[[], T]) -> T:
+    """Return what a function gives that uses the averaged weights of the first network, in the run's precision."""
+    with torch.no_grad(), state.averages.applied():
+        return evaluated(state.first.called, function, precision=getattr(torch, config.precision), device=state.device)
 
 
 @contextmanager

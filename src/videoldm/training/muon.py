@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
 import torch
@@ -15,6 +15,10 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 NUM_ITERATIONS = 5
 RMS_OF_ADAMW = 0.2
 """Root mean square of a typical update by AdamW, which an orthogonal one is scaled to (section 2.2)."""
+
+
+MOST_TOGETHER = 2**20
+"""Numbers in the matrices that are orthogonalised together."""
 
 
 class MuonAdamW(AdamW):
@@ -57,16 +61,11 @@ class MuonAdamW(AdamW):
         return loss
 
     def _step_matrices(self, group: dict[str, Any]) -> None:
-        """Move all matrices of one shape together."""
-        by_shape: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
-        for weight in group["params"]:
-            if weight.grad is not None:
-                update = self._with_momentum(weight, group["momentum"]).flatten(1)
-                by_shape[update.shape].append((weight, update))
-        for shape, pairs in by_shape.items():
-            scale = RMS_OF_ADAMW * max(shape) ** 0.5
-            orthogonal = orthogonalised(torch.stack([update for _, update in pairs]))
-            for (weight, _), update in zip(pairs, orthogonal, strict=True):
+        """Move matrices of one shape together."""
+        for weights in _alike(weight for weight in group["params"] if weight.grad is not None):
+            updates = torch.stack([self._with_momentum(weight, group["momentum"]).flatten(1) for weight in weights])
+            scale = RMS_OF_ADAMW * max(updates.shape[1:]) ** 0.5
+            for weight, update in zip(weights, orthogonalised(updates), strict=True):
                 weight.mul_(1 - group["lr"] * group["weight_decay"])
                 weight.sub_(update.view_as(weight).to(weight.dtype) * (group["lr"] * scale))
 
@@ -92,8 +91,18 @@ def orthogonalised(matrices: Float[Tensor, "n rows columns"]) -> Float[Tensor, "
     return x.mT if is_tall else x
 
 
+def _alike(weights: Iterable[Tensor]) -> Iterator[Sequence[Tensor]]:
+    """Yield weights of one shape as matrices, as many at a time as need little memory beside them."""
+    by_shape: dict[torch.Size, list[Tensor]] = defaultdict(list)
+    for weight in weights:
+        by_shape[weight.flatten(1).shape].append(weight)
+    for shape, of_shape in by_shape.items():
+        size = max(1, MOST_TOGETHER // shape.numel())
+        yield from (of_shape[start : start + size] for start in range(0, len(of_shape), size))
+
+
 def _matrices_and_rest(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Part the trainable parameters."""
+    """Split the trainable parameters."""
     tables = {id(one.weight) for one in module.modules() if isinstance(one, nn.Embedding)}
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     is_matrix = [parameter.ndim >= 2 and id(parameter) not in tables for parameter in trained]

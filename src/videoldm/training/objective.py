@@ -76,6 +76,9 @@ class Objective(ABC):
     def validate(self, folder: Path) -> dict[str, float]:
         """Measure the current weights on held-out data, write pictures or clips into `folder`, return numbers."""
 
+    def measure(self) -> None:  # noqa: B027 - most stages measure nothing
+        """Measure what an export says of the averaged weights, beside them; every process calls it before `export`."""
+
     @abstractmethod
     def export(self, folder: Path) -> None:
         """Write the first player's weights and configuration into `folder` for inference."""

@@ -73,6 +73,7 @@ def export_average(recipe: Recipe, folder: Path, cache: Path, length: float, *, 
         # What is not trained is as it was when the run began.
         unexpected = objective.players[0].module.load_state_dict(weights, strict=False).unexpected_keys
         assert not unexpected, unexpected
+        objective.measure()
         with atomic_folder(target, replace=True) as export:
             objective.export(export)
             write_model_card(folder, export, recipe)

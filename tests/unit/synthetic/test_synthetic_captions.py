@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from videoldm.synthetic.captions import NUM_VARIANTS, caption, caption_words, image_caption, labels
+from videoldm.synthetic.captions import NUM_VARIANTS, caption, caption_words, image_caption, labels, mirrored_caption
 from videoldm.synthetic.scene import sample_scene, scene_from
-from videoldm.synthetic.vocabulary import CAMERA_MOTIONS, COLOURS, OBJECT_MOTIONS, SHAPES
+from videoldm.synthetic.vocabulary import CAMERA_MOTIONS, COLOURS, OBJECT_MOTIONS, SHAPES, mirrored
 
 MOTION_PATTERNS = {
     "left": r"(?<!camera )moves (to the )?left",
@@ -70,6 +70,15 @@ def test_captions_of_drawn_scenes_can_be_read_back_and_stay_in_the_vocabulary():
         used |= set(re.findall(r"[a-z]+", text))
         assert re.fullmatch(r"[a-z ,]+", text)
     assert used | {"printed"} == words  # nothing is listed that is never said
+
+
+@pytest.mark.parametrize("camera", CAMERA_MOTIONS)
+def test_a_mirrored_caption_says_what_the_mirror_image_shows(camera):
+    for (number, motion), variant in itertools.product(enumerate(OBJECT_MOTIONS), range(NUM_VARIANTS)):
+        seen = {"shape": SHAPES[number % 5], "colour": "orange", "seed": variant}
+        text = caption(scene_from(motion=motion, camera=camera, **seen), variant)
+        mirror_image = scene_from(motion=mirrored(motion), camera=mirrored(camera), **seen)
+        assert parse(mirrored_caption(text)) == facts(mirror_image), text
 
 
 def test_both_objects_are_named_in_order():

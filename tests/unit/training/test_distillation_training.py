@@ -226,6 +226,20 @@ def test_a_lora_makes_the_student_of_the_model_itself(
     shutil.copytree(export / place, model / part)
     cli.succeeds("generate", "--prompt", "a red cube", "--model", model, "--speed", "turbo", "-o", "turbo.mkv")
     assert np.array_equal(frames(Path("turbo.mkv")), frames(Path("peft.mkv")))
+    words = [
+        "generate",
+        "--prompt",
+        "a red cube",
+        "--model",
+        model,
+        "--speed",
+        "turbo",
+        "--lora",
+        f"{export / 'peft'}:-1",
+    ]
+    cli.succeeds(*words, "-o", "undone.mkv")  # a LoRA of the user's is added to the student's own
+    assert np.abs(frames(Path("undone.mkv")).astype(int) - frames(Path("without.mkv")).astype(int)).max() <= 1
+    assert "lora" in json.loads(cli.succeeds("info", export / place, "--json"))["components"]
     described = json.loads(cli.succeeds("info", model, "--json"))
     assert described["components"][f"{part}/lora"]["config"]["peft_type"] == "LORA"
 

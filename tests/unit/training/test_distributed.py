@@ -26,6 +26,7 @@ CASES = [
         for name in ("adamw64", "sgd32", "adamw32", "contest", "idle", "student")
         for layout in ("ddp", "fsdp")
     ),
+    (2, "muon", "ddp"),
     *((4, name, layout) for name in ("contest", "accumulated", "adamw32") for layout in ("ddp", "fsdp")),
 ]
 RESUMED = [
@@ -36,7 +37,10 @@ RESUMED = [
     (2, "contest-of1.fsdp", "contest.alone"),
     (2, "contest-other.ddp", "contest.fsdp"),
 ]
-TOLERANCES = dict.fromkeys(("adamw64", "contest", "accumulated", "idle", "student"), 1e-09) | {"sgd32": 1e-6}
+TOLERANCES = dict.fromkeys(("adamw64", "contest", "accumulated", "idle", "student"), 1e-09) | {
+    "sgd32": 1e-6,
+    "muon": 1e-3,
+}
 
 
 def launch(size: int, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from videoldm.conditioners.config import DropoutConfig, MotionCalibration
 from videoldm.conditioners.micro import motion_of_bucket
+from videoldm.core.config import Config
 from videoldm.core.reading import read_json
 from videoldm.diffusion.config import LogNormal
 from videoldm.generation.load import load_model
@@ -18,12 +19,13 @@ from videoldm.tasks.config import TaskModelConfig
 from videoldm.tasks.model import VideoModel
 from videoldm.tasks.sampling import sample_clips
 from videoldm.tasks.task import Inputs
-from videoldm.training.data.config import WorldData
+from videoldm.training.data.config import Fixed, WorldData
 from videoldm.training.stages.diffusion import motion_calibration
 from videoldm.training.stages.diffusion.config import DiffusionStage, FromScratch, MotionProbe
 from videoldm.training.stages.diffusion.motion_calibration import calibration_of, with_calibration
 from videoldm.training.stages.diffusion.objective import DiffusionObjective
 
+WORLD = WorldData(num_clips=64, num_frames=3, height=16, width=16)
 TABLE = MotionCalibration(told=(10, 30), conditioned=(0, 100))
 
 
@@ -33,7 +35,11 @@ def test_between_measured_buckets_the_relation_is_linear_and_beyond_them_constan
 
 @pytest.mark.parametrize(
     ("told", "conditioned", "problem"),
-    [((1, 2), (3,), "told has 2 buckets, conditioned 1"), ((2, 1), (3, 4), "should rise"), ((), (), "at least 1")],
+    [
+        ((1, 2), (3,), "told has 2 buckets, conditioned 1"),
+        ((2, 1), (3, 4), "strictly increasing"),
+        ((), (), "at least 1"),
+    ],
 )
 def test_tables_that_make_no_sense_are_refused(
     told: tuple[float, ...], conditioned: tuple[float, ...], problem: str
@@ -77,7 +83,9 @@ def test_an_export_holds_the_measured_table(tiny_model: Path, tmp_path: Path, mo
 
     monkeypatch.setattr(motion_calibration, "sample_clips", sampled)
     monkeypatch.setattr(motion_calibration, "video_motion", half_the_motion)
-    probed = objective(tiny_model, tmp_path / "cache", MotionProbe(num_clips=5, buckets=(80, 0, 40)))
+    stage = stage_of(tiny_model, MotionProbe(num_clips=5, buckets=(80, 0, 40)))
+    probed = DiffusionObjective(stage, seed=7, cache=tmp_path / "cache")
+    probed.measure()
     probed.export(tmp_path / "export")
     assert asked == [0] * 5 + [40] * 5 + [80] * 5
     written = read_json(tmp_path / "export" / "image-to-video" / "model.json")
@@ -86,26 +94,37 @@ def test_an_export_holds_the_measured_table(tiny_model: Path, tmp_path: Path, mo
     assert task_config("image-to-video").micro.motion_calibration is None
 
 
-def objective(model: Path, cache: Path, probe: MotionProbe) -> DiffusionObjective:
-    """The objective of a stage whose model is probed at its end."""
-    world = WorldData(num_clips=64, num_frames=3, height=16, width=16)
-    stage = DiffusionStage(
+def stage_of(model: Path, probe: MotionProbe) -> DiffusionStage:
+    """A stage whose model is probed at its end."""
+    return DiffusionStage(
         unet=UNET.model_copy(update={"concat_channels": UNET.in_channels}),
         start=FromScratch(),
         autoencoder=str(model),
         encoders=str(model),
-        data=world,
-        validation=world,
+        data=WORLD,
+        validation=WORLD,
         noise_levels=LogNormal(p_mean=0.0, p_std=1.0),
         dropout=DropoutConfig(joint=0.2),
         model=task_config("image-to-video"),
         motion_probe=probe,
     )
-    return DiffusionObjective(stage, seed=7, cache=cache)
 
 
-def test_a_model_without_motion_is_not_probed(tiny_model: Path, tmp_path: Path) -> None:
-    stage = objective(tiny_model, tmp_path / "cache", MotionProbe(buckets=(0, 40)))._stage
-    still = stage.model.model_copy(update={"num_frames": 1})
-    with pytest.raises(ValidationError, match="motion_probe is given, image-to-video is not conditioned on motion"):
-        DiffusionStage.model_validate({**stage.model_dump(), "model": still.model_dump()})
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (
+            {"model": task_config("image-to-video").model_copy(update={"num_frames": 1})},
+            "is not conditioned on measured",
+        ),
+        (
+            {"data": WORLD.model_copy(update={"signals": Fixed(fps=7, motion_bucket=50)})},
+            "is not conditioned on",
+        ),
+        ({"motion_probe": MotionProbe(num_clips=65, buckets=(0, 40))}, "num_clips is 65, validation has 64"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(tiny_model: Path, changes: dict[str, Config], problem: str) -> None:
+    stage = stage_of(tiny_model, MotionProbe(buckets=(0, 40))).model_copy(update=changes)
+    with pytest.raises(ValidationError, match=problem):
+        DiffusionStage.model_validate(stage.model_dump())

@@ -1,10 +1,13 @@
 """Rendered clips and their latents: made once, extended without a redraw, told apart by what they depend on."""
 
+import random
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tiny_model_folder import AUTOENCODER
 from tiny_networks import randomise
 
@@ -133,6 +136,21 @@ def test_latents_of_another_encoder_are_encoded_anew(cache: Path) -> None:
     changed.encoder.conv_in.weight.data.mul_(1.5)
     second = LatentCache(clips, changed, cache)
     assert not torch.equal(first.draw(0, 0, 0), second.draw(0, 0, 0))
+
+
+def test_crops_are_turned_mirrored_and_recoloured(tmp_path: Path) -> None:
+    """Of a picture whose red grows to the right and whose green grows downwards; blue is 0."""
+    ramp = np.linspace(0, 255, 32).astype(np.uint8)
+    red, green = np.meshgrid(ramp, ramp)
+    Image.fromarray(np.stack([red, green, np.zeros_like(red)], axis=-1)).save(tmp_path / "ramps.png")
+    crops = PictureCrops(str(tmp_path), size=(16, 16))
+    slopes = set()
+    for index in range(600):
+        crop = crops.crop(random.Random(index))
+        assert crop.shape == (3, 16, 16)
+        found = [(float(one.diff(dim=1).mean()), float(one.diff(dim=0).mean())) for one in crop]
+        slopes.add(tuple((round(20 * across), round(20 * down)) for across, down in found))
+    assert len(slopes) == 6 * 8  # orders of three colours, and ways to lay a square down
 
 
 def test_folder_without_pictures_is_refused(tmp_path: Path) -> None:

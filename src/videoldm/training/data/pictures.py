@@ -75,7 +75,7 @@ def _loaded(path: Path, smallest: int) -> Float[Tensor, "c h w"]:
     return picture
 
 
-def _shrunken(picture: Float[Tensor, "c h w"], smallest: int) -> list[Float[Tensor, "c h w"]]:
+def _shrunken(picture: Float[Tensor, "c h w"], smallest: int) -> list[Tensor]:
     scales = []
     short_side = min(picture.shape[1:])
     while short_side >= smallest:
@@ -141,7 +141,6 @@ def _write_clips(scales: PictureScales, like: WorldData, start: int, path: Path)
         picture = choice.choice(choice.choice(scales))
         views = _path(choice, picture, size, seconds=float((like.num_frames - 1) / fps), steps=like.num_frames)
         positions = torch.stack([_positions(view, size) for view in views])
-        # There are few pictures, and colours in another order are as good as others.
         frames.append(to_stored(_look_up(picture, positions)[:, choice.sample(range(3), 3)]))
         motion = float(mean_motion(_flow(views, positions), fps))
         records.append(ClipRecord(caption="", image_caption="", fps=fps, motion=motion))

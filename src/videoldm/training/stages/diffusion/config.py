@@ -159,7 +159,7 @@ Trained = Annotated[AllParameters | TemporalParameters | TimeEmbedding, Field(di
 
 
 class MotionProbe(Config):
-    """How much a trained model's clips move under several motion buckets is measured, as its motion calibration.
+    """Measurement of how much a trained model's clips move under several motion buckets, for its motion calibration.
 
     The clips are made from the inputs of held-out ones.
     """
@@ -197,8 +197,8 @@ class DiffusionStage(ClipStage):
         if isinstance(self.trained, TemporalParameters) and self.unet.temporal_layers is None:
             raise ValueError("trained is temporal, but unet has no temporal layers")
         self._check_inputs(task_named(model.task))
-        if self.motion_probe and (model.num_frames == 1 or "motion_bucket" not in model.signal_names):
-            raise ValueError(f"motion_probe is given, {model.task} is not conditioned on motion here: leave it out")
+        if self.motion_probe:
+            self._check_probe(self.motion_probe)
         if self.unet.vector_dim not in (None, model.micro.vector_dim):  # an image model may take no signals
             raise ValueError(f"unet.vector_dim is {self.unet.vector_dim}, model.micro gives {model.micro.vector_dim}")
         return self
@@ -211,6 +211,18 @@ class DiffusionStage(ClipStage):
         if self.unet.reads_frame_mask != task.reads_frame_mask:
             given = "a frame mask" if task.reads_frame_mask else "no frame mask"
             raise ValueError(f"unet.reads_frame_mask is {self.unet.reads_frame_mask}, {task.name} gives {given}")
+
+    def _check_probe(self, probe: MotionProbe) -> None:
+        """Raise ValueError where motion is no condition that the model can learn, and for too few held-out clips."""
+        is_conditioned = self.unet.vector_dim is not None and "motion_bucket" in self.model.signal_names
+        if self.model.num_frames == 1 or not is_conditioned or self.data.signals.kind == "fixed":
+            raise ValueError(
+                f"motion_probe is given, {self.model.task} is not conditioned on measured motion here: leave it out"
+            )
+        if isinstance(self.validation, WorldData) and probe.num_clips > self.validation.num_clips:
+            raise ValueError(
+                f"motion_probe.num_clips is {probe.num_clips}, validation has {self.validation.num_clips} clips"
+            )
 
     def objective(self, *, seed: int, cache: Path, device: str = "cpu") -> DiffusionObjective:
         """Build the model from what the stage starts from, and open the clips."""

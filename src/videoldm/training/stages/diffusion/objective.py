@@ -97,14 +97,16 @@ class DiffusionObjective(DenoisingObjective):
         """The UNet."""
         return [Player("unet", self._model.unet, self.losses, blocks=self._model.unet.blocks)]
 
-    def export(self, folder: Path) -> None:
-        """Write the whole model, its motion calibrated where the stage asks for it."""
-        model = self._model
+    def measure(self) -> None:
+        """Calibrate the model's motion, if the stage asks for it."""
         if self._motion_probe is not None:
             count = min(self._motion_probe.num_clips, self._validation.num_clips)
             clips = self._validation.shown([(self._seed + i,) for i in range(count)])
-            model = calibrated(model, clips, self._motion_probe.buckets)
-        write_model(folder, model)
+            self._model = calibrated(self._model, clips, self._motion_probe.buckets)
+
+    def export(self, folder: Path) -> None:
+        """Write the whole model."""
+        write_model(folder, self._model)
 
 
 def denoising_losses(

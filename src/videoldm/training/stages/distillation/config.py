@@ -43,7 +43,7 @@ Student = Annotated[WholeStudent | LoraStudent, Field(discriminator="kind")]
 
 
 STUDENT_PLACE = "student"
-"""In the export of a LoRA: what belongs into the teacher's folder."""
+"""In the export of a LoRA: what belongs in the teacher's folder."""
 
 
 class Consistency(Config):

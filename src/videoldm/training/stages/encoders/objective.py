@@ -97,8 +97,8 @@ class EncodersObjective(Objective):
         records = self._clips.records
         captions = [records[index].caption for index, _ in clips]
         texts = [records[index].image_caption for index, _ in frames] + captions + list(map(mirrored_caption, captions))
-        parts = [self._pair.look(torch.stack(seen))] if seen else []
-        images = torch.cat([*parts, self._pair.watch(torch.cat([watched, watched.flip(-1)]))]).float()
+        looked = [self._pair.look(torch.stack(seen))] if seen else []
+        images = torch.cat([*looked, self._pair.watch(torch.cat([watched, watched.flip(-1)]))]).float()
         words = self._words(texts)
         with torch.autocast(images.device.type, enabled=False):  # cosines in 16 bits are too coarse to compare
             scale = self._pair.logit_scale.clamp(max=MAX_LOGIT_SCALE)
@@ -122,7 +122,7 @@ class EncodersObjective(Objective):
     def validate(self, folder: Path) -> dict[str, float]:
         """Measure how often the nearest of `NUM_VALIDATION_PAIRS` held-out captions is a frame's or clip's own.
 
-        And how often that of a clip whose caption names left or right is nearer than with the other word.
+        Also measure how often a clip's caption that names left or right is nearer than the one with the other word.
         """
         clips = self._validation_clips
         indices = range(min(NUM_VALIDATION_PAIRS, len(clips)))
@@ -165,14 +165,14 @@ class EncodersObjective(Objective):
 
     def _retrieval(self, images: Float[Tensor, "b d"], texts: list[str]) -> float:
         """Return the share of pictures whose nearest text is their own or reads the same."""
-        cosines = nn.functional.normalize(images, dim=-1) @ nn.functional.normalize(self._words(texts), dim=-1).T
+        cosines = functional.normalize(images, dim=-1) @ functional.normalize(self._words(texts), dim=-1).T
         hits = [texts[i] == texts[j] for i, j in enumerate(cosines.argmax(1).tolist())]
         return sum(hits) / len(hits)
 
     def _left_from_right(self, clips: Float[Tensor, "b d"], texts: list[str]) -> float:
         """Return the share of clips with a direction whose own caption is nearer than the one of the mirror image."""
         words, others = self._words(texts), self._words([mirrored_caption(text) for text in texts])
-        own, other = (nn.functional.cosine_similarity(clips, part) for part in (words, others))
+        own, other = (functional.cosine_similarity(clips, part) for part in (words, others))
         names_direction = torch.tensor([text != mirrored_caption(text) for text in texts])
         return float((own > other).cpu()[names_direction].float().mean())
 

@@ -13,7 +13,7 @@ from videoldm.diffusion.config import Absolute
 from videoldm.measures.config import FarnebackConfig
 from videoldm.models.autoencoder.config import TemporalDecoder
 from videoldm.models.discriminator.config import DiscriminatorConfig
-from videoldm.training.config import OptimizerConfig
+from videoldm.training.config import OptimizerConfig, TrainingConfig, check_optimizer
 from videoldm.training.data.config import CuratedData, Data, PannedPictures, WorldData, check_pictures, check_validation
 from videoldm.training.stages.places import StageInput, judge_folder, model_input, picture_inputs
 from videoldm.training.stages.stage import ParameterCount, Stage, count_parameters, register_stage
@@ -184,6 +184,12 @@ class TemporalDecoderStage(Stage):
             smallest = self.adversary.model.smallest_side_px
             if min(height, width) < smallest:
                 raise ValueError(f"clips are {height}x{width}, adversary.model needs at least {smallest} a side")
+
+    def check_training(self, training: TrainingConfig) -> None:
+        """Raise ValueError if a discriminator is sharded that needs whole matrices."""
+        super().check_training(training)
+        if isinstance(self.adversary, VideoAdversary):
+            check_optimizer(self.adversary.optimizer, training.execution)
 
     def objective(self, *, seed: int, cache: Path, device: str = "cpu") -> TemporalDecoderObjective:
         """Load the autoencoder, insert temporal layers and open the clips."""
