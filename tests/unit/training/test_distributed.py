@@ -39,7 +39,7 @@ RESUMED = [
 ]
 TOLERANCES = dict.fromkeys(("adamw64", "contest", "accumulated", "idle", "student"), 1e-09) | {
     "sgd32": 1e-6,
-    "muon": 1e-3,
+    "muon": 3e-3,  # it iterates in 16 bits
 }
 
 
