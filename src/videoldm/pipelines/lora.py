@@ -45,12 +45,13 @@ def read_adapters(
     from videoldm.checkpoints.lora.read import read_lora
     from videoldm.models.adapters.low_rank import Adapter
 
-    own_files = [] if own is None else [read_lora(own, unet, has_one_token=has_one_token)]
     files = [read_lora(lora.path, unet, has_one_token=has_one_token) for lora in loras]
     for file in files:
         notice(file.summary())
     chosen = [Adapter(file.lora, choice.weight) for file, choice in zip(files, loras, strict=True)]
-    return [*(Adapter(file.lora) for file in own_files), *chosen]
+    if own is None:
+        return chosen
+    return [Adapter(read_lora(own, unet, has_one_token=has_one_token).lora), *chosen]
 
 
 def _parse(part: str) -> LoraChoice:

@@ -15,8 +15,6 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 NUM_ITERATIONS = 5
 RMS_OF_ADAMW = 0.2
 """Root mean square of a typical update by AdamW, which an orthogonal one is scaled to (section 2.2)."""
-
-
 MOST_TOGETHER = 2**20
 """Numbers in the matrices that are orthogonalised together."""
 
@@ -104,9 +102,10 @@ def _alike(weights: Iterable[Tensor]) -> Iterator[Sequence[Tensor]]:
 def _matrices_and_rest(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """Split the trainable parameters."""
     tables = {id(one.weight) for one in module.modules() if isinstance(one, nn.Embedding)}
-    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    is_matrix = [parameter.ndim >= 2 and id(parameter) not in tables for parameter in trained]
-    return (
-        [one for one, yes in zip(trained, is_matrix, strict=True) if yes],
-        [one for one, yes in zip(trained, is_matrix, strict=True) if not yes],
-    )
+    matrices: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
+    for parameter in module.parameters():
+        if parameter.requires_grad:
+            is_matrix = parameter.ndim >= 2 and id(parameter) not in tables
+            (matrices if is_matrix else rest).append(parameter)
+    return matrices, rest

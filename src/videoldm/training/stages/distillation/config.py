@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from videoldm.training.forecast import StepMemory
     from videoldm.training.stages.distillation.objective import DistillationObjective
 
+STUDENT_PLACE = "student"
+"""In the export of a LoRA: what belongs in the teacher's folder."""
+
 
 class WholeStudent(Config):
     """A UNet of its own, which begins as the teacher's."""
@@ -40,10 +43,6 @@ class LoraStudent(Config):
 
 
 Student = Annotated[WholeStudent | LoraStudent, Field(discriminator="kind")]
-
-
-STUDENT_PLACE = "student"
-"""In the export of a LoRA: what belongs in the teacher's folder."""
 
 
 class Consistency(Config):
