@@ -221,10 +221,15 @@ def check_pictures(pictures: PannedPictures | None, data: Data) -> None:
         raise ValueError("panned_pictures are made like the clips of a world, data is curated: leave them out")
 
 
+def check_enough(name: str, num_clips: int, validation: Data) -> None:
+    """Raise ValueError, which names the number, for more clips than there are to validate on."""
+    if isinstance(validation, WorldData) and num_clips > validation.num_clips:
+        raise ValueError(f"{name} is {num_clips}, validation has {validation.num_clips} clips")
+
+
 def check_validation(data: Data, validation: Data, num_clips: int) -> None:
     """Raise ValueError for too few validation clips, or if videos are held out in one folder for clips of another."""
-    if isinstance(validation, WorldData) and num_clips > validation.num_clips:
-        raise ValueError(f"num_validation_clips is {num_clips}, validation has {validation.num_clips} clips")
+    check_enough("num_validation_clips", num_clips, validation)
     if not isinstance(data, CuratedData) or not isinstance(validation, CuratedData):
         return
     if data.videos.kind == "others" and validation.videos.kind == "held-out" and data.folder != validation.folder:

@@ -67,8 +67,8 @@ class TaskObjective(Objective):
 
     def _sample(self, folder: Path) -> dict[str, float]:
         """Write clips made from the inputs of held-out ones; return how much moves in both."""
-        count = min(self._num_shown, self._validation.num_clips)
-        clips = self._validation.shown([(self._seed + i,) for i in range(count)])
+        clips = self._held_out_clips(self._num_shown)
+        count = len(clips.records)
         frames = ranks.map_over_ranks(
             range(count), lambda rows: list(to_stored(sample_clips(self._model, self._inputs(clips[rows]))).cpu())
         )
@@ -86,6 +86,11 @@ class TaskObjective(Objective):
             "motion": math.fsum(made) / count,
             "motion_of_clips": math.fsum(one.motion for one in records) / count,
         }
+
+    def _held_out_clips(self, most: int) -> TrainingClips:
+        """Return the first held-out clips, at most that many."""
+        count = min(most, self._validation.num_clips)
+        return self._validation.shown([(self._seed + i,) for i in range(count)])
 
     def _inputs(self, clips: TrainingClips) -> Inputs:
         return self._task.training_inputs(clips)

@@ -32,6 +32,7 @@ from videoldm.training.data.config import (
     NoCaptions,
     PannedPictures,
     WorldData,
+    check_enough,
     check_pictures,
     check_validation,
 )
@@ -219,10 +220,7 @@ class DiffusionStage(ClipStage):
             raise ValueError(
                 f"motion_probe is given, {self.model.task} is not conditioned on measured motion here: leave it out"
             )
-        if isinstance(self.validation, WorldData) and probe.num_clips > self.validation.num_clips:
-            raise ValueError(
-                f"motion_probe.num_clips is {probe.num_clips}, validation has {self.validation.num_clips} clips"
-            )
+        check_enough("motion_probe.num_clips", probe.num_clips, self.validation)
 
     def objective(self, *, seed: int, cache: Path, device: str = "cpu") -> DiffusionObjective:
         """Build the model from what the stage starts from, and open the clips."""

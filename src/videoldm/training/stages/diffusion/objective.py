@@ -100,8 +100,7 @@ class DiffusionObjective(DenoisingObjective):
     def measure(self) -> None:
         """Calibrate the model's motion, if the stage asks for it."""
         if self._motion_probe is not None:
-            count = min(self._motion_probe.num_clips, self._validation.num_clips)
-            clips = self._validation.shown([(self._seed + i,) for i in range(count)])
+            clips = self._held_out_clips(self._motion_probe.num_clips)
             self._model = calibrated(self._model, clips, self._motion_probe.buckets)
 
     def export(self, folder: Path) -> None:
